@@ -1,0 +1,123 @@
+"""What can be chosen of a model: plain dataclasses, the types and ranges of the Hydra groups that bear their names.
+
+The values a run uses stand in ``conf/``; the checkpoint stores them as plain dictionaries, so that a model can be
+rebuilt from its checkpoint alone. This module imports nothing heavy: Hydra needs it for tab completion.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pixelcnn.errors import UserError
+
+NONLINEARITIES = ("concat_elu", "elu", "relu")
+TAILS = ("exact", "original")
+
+
+def require(condition: bool, key: str, value: object, remedy: str) -> None:
+    """Raise UserError naming ``key``, its ``value`` and what it should be, unless ``condition`` holds."""
+    if not condition:
+        raise UserError(f"{key}={value} is out of range: {remedy}.")
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What a data set says of its images: integers 0 .. levels-1 of shape (channels, height, width)."""
+
+    channels: int
+    height: int
+    width: int
+    levels: int = 256
+
+    def __post_init__(self) -> None:
+        require(self.channels in (1, 3), "channels", self.channels, "images have 1 or 3 channels")
+        require(self.height > 0 and self.width > 0, "image size", f"{self.height}x{self.width}", "it must be positive")
+        require(2 <= self.levels <= 256, "levels", self.levels, "uint8 images have 2 to 256 grey levels")
+
+    @property
+    def dimensions(self) -> int:
+        """Number of sub-pixels per image, the denominator of bits per dimension."""
+        return self.channels * self.height * self.width
+
+
+@dataclass(frozen=True)
+class PixelCNNPPOptions:
+    """``model=pixelcnn_pp``, the network of Salimans et al. 2017."""
+
+    num_filters: int
+    num_resnet_blocks: int  # per stage
+    num_stages: int  # resolutions, each half the size of the one before
+    nonlinearity: str
+    dropout: float
+    name: str = "pixelcnn_pp"
+
+    def __post_init__(self) -> None:
+        require(self.num_filters >= 1, "model.num_filters", self.num_filters, "use a positive number of filters")
+        require(
+            self.num_resnet_blocks >= 1, "model.num_resnet_blocks", self.num_resnet_blocks, "use at least one per stage"
+        )
+        require(self.num_stages >= 1, "model.num_stages", self.num_stages, "use at least one resolution")
+        require(
+            self.nonlinearity in NONLINEARITIES,
+            "model.nonlinearity",
+            self.nonlinearity,
+            f"choose one of {', '.join(NONLINEARITIES)}",
+        )
+        require(0 <= self.dropout < 1, "model.dropout", self.dropout, "use a probability below 1")
+
+
+@dataclass(frozen=True)
+class DiscretizedLogisticMixtureOptions:
+    """``likelihood=discretized_logistic_mixture``, section 2.1 of the paper."""
+
+    num_mixtures: int
+    tails: str
+    name: str = "discretized_logistic_mixture"
+
+    def __post_init__(self) -> None:
+        require(
+            self.num_mixtures >= 1, "likelihood.num_mixtures", self.num_mixtures, "use at least one mixture component"
+        )
+        require(self.tails in TAILS, "likelihood.tails", self.tails, f"choose one of {', '.join(TAILS)}")
+
+
+@dataclass(frozen=True)
+class UnconditionalOptions:
+    """``conditioning=none``."""
+
+    name: str = "none"
+
+
+MODELS = {"pixelcnn_pp": PixelCNNPPOptions}
+LIKELIHOODS = {"discretized_logistic_mixture": DiscretizedLogisticMixtureOptions}
+CONDITIONINGS = {"none": UnconditionalOptions}
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """Everything needed to rebuild a distribution over images, weights apart."""
+
+    image: ImageShape
+    model: Any
+    likelihood: Any
+    conditioning: Any
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain dictionaries of plain values, as a checkpoint stores them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, dict[str, Any]]) -> "ModelDescription":
+        """The inverse of ``to_dict``; raises UserError on a name that this version does not know."""
+        return cls(
+            image=ImageShape(**stored["image"]),
+            model=_chosen(MODELS, "model", stored["model"]),
+            likelihood=_chosen(LIKELIHOODS, "likelihood", stored["likelihood"]),
+            conditioning=_chosen(CONDITIONINGS, "conditioning", stored["conditioning"]),
+        )
+
+
+def _chosen(known: dict[str, type], group: str, stored: dict[str, Any]) -> Any:
+    name = stored["name"]
+    if name not in known:
+        raise UserError(f"{group}={name} is not known: choose one of {', '.join(known)}.")
+    return known[name](**stored)
