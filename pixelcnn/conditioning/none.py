@@ -1,0 +1,21 @@
+"""No condition: the model of all images."""
+
+from torch import Tensor, nn
+
+from pixelcnn.errors import UserError
+from pixelcnn.options import UnconditionalOptions
+
+
+class Unconditional(nn.Module):
+    """Takes no condition."""
+
+    features = 0
+    batch_key = None
+
+    def __init__(self, options: UnconditionalOptions) -> None:
+        super().__init__()
+
+    def encode(self, condition: Tensor | None, n: int) -> None:
+        """Always None; UserError if a condition is given."""
+        if condition is not None:
+            raise UserError("condition was given to a model with conditioning=none: leave it out.")

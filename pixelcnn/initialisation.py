@@ -1,0 +1,51 @@
+"""Data-dependent initialisation (Salimans and Kingma 2016): every pre-activation starts with mean 0 and a set scale."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixelcnn.layers import WeightNormalized
+from pixelcnn.model import PixelModel
+
+
+@dataclass(frozen=True)
+class InitialisationReport:
+    """Largest deviations over all layers and channels on the initialising batch, after initialisation."""
+
+    max_abs_mean: float
+    max_abs_std_error: float
+
+
+@torch.no_grad()
+def data_dependent_initialisation(
+    model: PixelModel, images: Tensor, condition: Tensor | None = None
+) -> InitialisationReport:
+    """Set g and b of every weight-normalised layer so that its output over the batch has mean 0, std ``init_scale``.
+
+    images: uint8 (N, C, H, W) of the training set; dropout is off. Layers are initialised in order, each on the output
+    of those already initialised; V and the conditions' weights stay as they are. Moments are the population's.
+    """
+    deviations: list[tuple[float, float]] = []
+
+    def rescale(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
+        scale = layer.init_scale / torch.sqrt(variance + 1e-10)
+        layer.g.mul_(scale)
+        layer.b.sub_(mean * scale)
+        return layer.forward(*inputs)
+
+    def measure(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> None:
+        variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
+        deviations.append((mean.abs().max().item(), (variance.sqrt() - layer.init_scale).abs().max().item()))
+
+    was_training = model.training
+    model.eval()
+    for hook in (rescale, measure):
+        layers = [module for module in model.modules() if isinstance(module, WeightNormalized)]
+        handles = [layer.register_forward_hook(hook) for layer in layers]
+        model.pixel_parameters(images, condition)
+        for handle in handles:
+            handle.remove()
+    model.train(was_training)
+    return InitialisationReport(*(max(column) for column in zip(*deviations, strict=True)))

@@ -1,0 +1,133 @@
+"""A model is a distribution over images: a network, a likelihood and a conditioning.
+
+log p(x | condition) = sum over pixels of log p(x_ij | x before (i, j), condition)      (equation 1 of the paper)
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.conditioning import build_conditioning
+from pixelcnn.errors import UserError
+from pixelcnn.incremental import pixel_parameters_in_order
+from pixelcnn.likelihood import build_likelihood
+from pixelcnn.options import ModelDescription
+from pixelcnn.parallel import Network
+from pixelcnn.topology import pixelcnn_pp
+
+
+class PixelModel(nn.Module):
+    """p(images | condition), for uint8 images (N, C, H, W) of the description's shape and levels."""
+
+    def __init__(self, description: ModelDescription) -> None:
+        super().__init__()
+        self.description = description
+        self.image = description.image
+        self.likelihood = build_likelihood(description.likelihood, description.image)
+        self.conditioning = build_conditioning(description.conditioning)
+        options = description.model
+        topology = pixelcnn_pp(options.num_resnet_blocks, options.num_stages)
+        if self.image.height % topology.stride or self.image.width % topology.stride:
+            raise UserError(
+                f"model.num_stages={options.num_stages} needs images of a height and width divisible by "
+                f"{topology.stride}, these are {self.image.height}x{self.image.width}: use fewer stages or other sizes."
+            )
+        self.network = Network(
+            topology,
+            self.image.channels,
+            self.likelihood.num_parameters,
+            options.num_filters,
+            options.nonlinearity,
+            options.dropout,
+            self.conditioning.features,
+        )
+
+    def log_prob(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """log p(image | condition) in nats, (N,); images uint8 (N, C, H, W)."""
+        parameters = self.pixel_parameters(images, condition)
+        return self.likelihood.log_prob(parameters, images).sum(dim=(1, 2))
+
+    def log_prob_by_channel(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
+        parameters = self.pixel_parameters(images, condition)
+        return self.likelihood.log_prob_by_channel(parameters, images).sum(dim=(2, 3))
+
+    def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """-log2 p(image | condition) per sub-pixel, (N,)."""
+        return -self.log_prob(images, condition) / (math.log(2) * self.image.dimensions)
+
+    def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
+        """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W).
+
+        ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
+        """
+        self._check(images)
+        x, h = self._scaled(images), self.conditioning.encode(condition, len(images))
+        if not incremental:
+            return self.network(x, h)
+        parameters = x.new_empty(len(x), self.likelihood.num_parameters, *x.shape[2:])
+        for i, j, at_pixel in pixel_parameters_in_order(self.network, x, h):
+            parameters[:, :, i, j] = at_pixel
+        return parameters
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        condition: Tensor | None = None,
+        seed: int = 0,
+        progress: Callable[[Iterator], Iterator] = iter,
+        first: int = 0,
+    ) -> Tensor:
+        """Draw n images, uint8 (n, C, H, W).
+
+        Image k of a seed is drawn by the random numbers of (seed, first + k) alone, however the images are split into
+        calls. ``progress`` wraps the iterator over pixels, to show how far it is.
+        """
+        device, dtype = next(self.parameters()).device, next(self.parameters()).dtype
+        uniforms = torch.stack([self._uniforms(seed, first + k) for k in range(n)]).to(device)
+        h = self.conditioning.encode(condition, n)
+        images = torch.zeros(
+            n, self.image.channels, self.image.height, self.image.width, dtype=torch.uint8, device=device
+        )
+        x = torch.zeros(images.shape, dtype=dtype, device=device)
+        for i, j, parameters in progress(pixel_parameters_in_order(self.network, x, h)):
+            pixel = self.likelihood.sample_levels(
+                parameters[:, :, None, None].double(), uniforms[:, :, i, j, None, None]
+            )
+            images[:, :, i, j] = pixel[:, :, 0, 0]
+            x[:, :, i, j] = self._scaled(pixel)[:, :, 0, 0]
+        return images
+
+    def _uniforms(self, seed: int, k: int) -> Tensor:
+        """Uniform numbers for image k, float64 (num_uniforms, H, W); fine enough to reach masses below 2^-24."""
+        generator = torch.Generator().manual_seed(
+            int(np.random.SeedSequence((seed, k)).generate_state(1, np.uint64)[0] >> 1)
+        )
+        shape = (self.likelihood.num_uniforms, self.image.height, self.image.width)
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    def _check(self, images: Tensor) -> None:
+        shape = self.image
+        if images.dtype != torch.uint8 or images.shape[1:] != (shape.channels, shape.height, shape.width):
+            raise UserError(
+                f"images of {images.dtype} and shape {tuple(images.shape)} do not fit this model: it takes uint8 "
+                f"(N, {shape.channels}, {shape.height}, {shape.width}) holding 0..{shape.levels - 1}."
+            )
+        if shape.levels < 256 and len(images) and int(images.max()) >= shape.levels:
+            raise UserError(
+                f"images hold {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."
+            )
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        """uint8 0 .. levels-1 to [-1, 1], by the original's own formula so that float32 agrees to the bit."""
+        half = (self.image.levels - 1) / 2
+        return (images.to(next(self.parameters()).dtype) - half) / half
+
+
+def build(description: ModelDescription) -> PixelModel:
+    """A new model (V and hw from N(0, 0.05), g = 1, b = 0); UserError where its parts do not combine."""
+    return PixelModel(description)

@@ -1,0 +1,81 @@
+"""The original's variables: their names and shapes, read off the topology, and their exchange with a network's.
+
+The original numbers its scopes per kind of layer in the order of creation, which is the order of the topology's
+nodes; a block creates conv1, the layer of its auxiliary input, conv2 and the condition's weights, in this order. Its
+arrays are channels-last: V of conv2d is [rows, columns, in, out], of deconv2d [rows, columns, out, in], of
+dense [in, out].
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.blocks import GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
+from pixelcnn.layers import CausalConv2d
+from pixelcnn.parallel import Network
+
+
+def parameters_by_original_name(network: Network) -> dict[str, nn.Parameter]:
+    """The network's parameters under the names that the original gives them ("model/conv2d_0/V", …), in its order."""
+    counts: Counter[str] = Counter()
+    named: dict[str, nn.Parameter] = {}
+    for kind, parameters in _scopes(network):
+        for name, parameter in parameters.items():
+            named[f"model/{kind}_{counts[kind]}/{name}"] = parameter
+        counts[kind] += 1
+    return named
+
+
+def _scopes(network: Network) -> Iterator[tuple[str, dict[str, nn.Parameter]]]:
+    def weights(layer: nn.Module) -> dict[str, nn.Parameter]:
+        return {"V": layer.v, "g": layer.g, "b": layer.b}
+
+    for node in network.topology.nodes:
+        match network.layers[node.name]:
+            case ShiftedConv() as layer:
+                yield "conv2d", weights(layer.conv)
+            case CausalConv2d() as layer:
+                yield "conv2d", weights(layer)
+            case UpsamplingConv() as layer:
+                yield "deconv2d", weights(layer.conv)
+            case OutputLayer() as layer:
+                yield "dense", weights(layer.dense)
+            case GatedResidualBlock() as layer:
+                yield "conv2d", weights(layer.conv1)
+                if layer.num_aux:
+                    yield "dense", weights(layer.aux_dense)
+                yield "conv2d", weights(layer.conv2)
+                if layer.hw is not None:
+                    yield "conditional_weights", {"hw": layer.hw}
+
+
+def original_shape(name: str, parameter: Tensor) -> tuple[int, ...]:
+    """The shape that the original's variable ``name`` has."""
+    return tuple(to_original(name, parameter).shape)
+
+
+def to_original(name: str, value: Tensor) -> np.ndarray:
+    """A parameter's value, laid out as the original's variable ``name``."""
+    if name.endswith("/V"):
+        value = value[:, :, 0, 0].t() if "/dense_" in name else value.permute(2, 3, 1, 0)
+    return value.detach().numpy()
+
+
+def from_original(name: str, array: np.ndarray) -> Tensor:
+    """The inverse of `to_original`."""
+    value = torch.from_numpy(np.asarray(array))
+    if name.endswith("/V"):
+        value = value.t()[:, :, None, None] if "/dense_" in name else value.permute(3, 2, 0, 1)
+    return value.contiguous()
+
+
+@torch.no_grad()
+def load_original_variables(network: Network, variables: dict[str, np.ndarray]) -> None:
+    """Copy the original's variables, by name, into the network; names and shapes have to agree."""
+    named = parameters_by_original_name(network)
+    assert named.keys() == variables.keys(), named.keys() ^ variables.keys()
+    for name, parameter in named.items():
+        parameter.copy_(from_original(name, variables[name]))

@@ -1,0 +1,167 @@
+"""The likelihood is a distribution: masses sum to one, samples follow them, gradients stay finite."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pixelcnn.errors import UserError
+from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
+from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
+
+
+def likelihood(channels: int, levels: int, num_mixtures: int, tails: str = "exact") -> DiscretizedLogisticMixture:
+    options = DiscretizedLogisticMixtureOptions(num_mixtures, tails)
+    return DiscretizedLogisticMixture(options, ImageShape(channels, 1, 1, levels))
+
+
+def masses(of: DiscretizedLogisticMixture, parameters: torch.Tensor, before: list[int], channel: int) -> torch.Tensor:
+    """p(value of ``channel`` | the channels ``before``) for all levels, by the chain rule."""
+    values = torch.zeros(of.levels, of.channels, 1, 1, dtype=torch.uint8)
+    values[:, :channel, 0, 0] = torch.tensor(before, dtype=torch.uint8)
+    values[:, channel, 0, 0] = torch.arange(of.levels)
+    return of.log_prob_by_channel(parameters.expand(of.levels, -1, -1, -1), values)[:, channel, 0, 0].exp()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    channels=st.sampled_from([1, 3]),
+    levels=st.sampled_from([2, 17, 256]),
+    num_mixtures=st.integers(1, 4),
+    spread=st.sampled_from([0.3, 3.0, 30.0, 300.0]),
+    seed=st.integers(0, 10_000),
+)
+def test_masses_sum_to_one_whatever_came_before(channels, levels, num_mixtures, spread, seed):
+    of = likelihood(channels, levels, num_mixtures)
+    rng = np.random.default_rng(seed)
+    parameters = torch.from_numpy(rng.normal(0, spread, (1, of.num_parameters, 1, 1)))
+    before = rng.integers(0, levels, channels).tolist()
+    # A conditional mass is a quotient; where the condition itself has no float64 mass left there is none to speak of.
+    for channel in range(channels):
+        if (
+            channel
+            and of.log_prob_by_channel(parameters, torch.tensor(before, dtype=torch.uint8).view(1, -1, 1, 1))[
+                :, :channel
+            ].sum()
+            < -1e4
+        ):
+            break
+        total = masses(of, parameters, before[:channel], channel).sum().item()
+        assert total == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("tails, levels", [("exact", 2), ("exact", 17), ("exact", 256), ("original", 256)])
+@pytest.mark.parametrize("size", [0.1, 1, 10, 100, 1e4])
+def test_values_and_gradients_are_finite_in_float32(channels, tails, levels, size):
+    of = likelihood(channels, levels, 3, tails)
+    parameters = (size * torch.randn(500, of.num_parameters, 1, 1)).requires_grad_()
+    values = torch.randint(0, levels, (500, channels, 1, 1)).to(torch.uint8)
+    values[:100], values[100:200] = 0, levels - 1
+    log_prob = of.log_prob(parameters, values)
+    log_prob.sum().backward()
+    assert log_prob.isfinite().all() and parameters.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_float32_agrees_with_a_slow_float64_reference(levels):
+    of = likelihood(3, levels, 2)
+    parameters = 2 * torch.randn(200, of.num_parameters, 1, 1)
+    values = torch.randint(0, levels, (200, 3, 1, 1)).to(torch.uint8)
+    values[:40], values[40:80] = 0, levels - 1
+    got = of.log_prob(parameters, values)[:, 0, 0]
+    expected = [
+        _reference(p.double().numpy(), v.tolist(), levels) for p, v in zip(parameters.flatten(1), values.flatten(1))
+    ]
+    np.testing.assert_allclose(got.numpy(), expected, rtol=2e-5, atol=2e-5)
+
+
+def _reference(p: np.ndarray, rgb: list[int], levels: int) -> float:
+    """log p(R, G, B) for two components, written out: no arrays, no tricks, scipy's logistic distribution."""
+    x = [2 * value / (levels - 1) - 1 for value in rgb]
+    weights = np.exp(p[:2] - p[:2].max()) / np.exp(p[:2] - p[:2].max()).sum()
+    total = 0.0
+    for k in range(2):
+        r, g, b = p[2:8], p[8:14], p[14:20]  # means (2), log-scales (2), coefficients (2)
+        means = [
+            r[k],
+            g[k] + math.tanh(r[4 + k]) * x[0],
+            b[k] + math.tanh(g[4 + k]) * x[0] + math.tanh(b[4 + k]) * x[1],
+        ]
+        log_p = 0.0
+        for channel, slot in enumerate((r, g, b)):
+            scale = math.exp(max(slot[2 + k], -7))
+            low = -math.inf if rgb[channel] == 0 else x[channel] - 1 / (levels - 1)
+            high = math.inf if rgb[channel] == levels - 1 else x[channel] + 1 / (levels - 1)
+            centred = stats.logistic(means[channel], scale)
+            # On the far side of the mean the survival function keeps the digits that 1 - cdf loses.
+            mass = centred.cdf(high) - centred.cdf(low) if low < means[channel] else centred.sf(low) - centred.sf(high)
+            log_p += math.log(max(mass, 1e-300))
+        total += weights[k] * math.exp(log_p)
+    return math.log(total) if total > 0 else -math.inf
+
+
+@pytest.mark.parametrize("channels, levels", [(1, 2), (1, 17), (3, 5), (1, 256)])
+@pytest.mark.parametrize("offset", [-1.5, 0.0, 1.5])
+def test_samples_follow_the_masses(channels, levels, offset):
+    of = likelihood(channels, levels, 2)
+    parameters = torch.randn(
+        1, of.num_parameters, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(3)
+    )
+    parameters[:, 2:4] += offset  # the means of the first channel: towards one edge, the middle, the other edge
+    n = 40_000
+    uniforms = torch.rand(n, of.num_uniforms, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    drawn = of.sample_levels(parameters.expand(n, -1, -1, -1), uniforms)
+    values = torch.cartesian_prod(*[torch.arange(levels, dtype=torch.uint8)] * channels).view(-1, channels, 1, 1)
+    expected = of.log_prob(parameters.expand(len(values), -1, -1, -1), values)[:, 0, 0].exp().numpy() * n
+    code = sum(drawn[:, c, 0, 0].long() * levels ** (channels - 1 - c) for c in range(channels))
+    observed = np.bincount(code.numpy(), minlength=len(values))
+    # Cells too rare for the test join the likeliest one.
+    rare, likeliest = expected < 5, expected.argmax()
+    for counts in (observed, expected):
+        counts[likeliest] += counts[rare].sum()
+    assert stats.chisquare(observed[~rare], expected[~rare]).pvalue > 1e-3
+
+
+def test_the_channels_share_the_component_and_sum_to_the_whole():
+    of = likelihood(3, 256, 3)
+    parameters = torch.randn(50, of.num_parameters, 2, 2, dtype=torch.float64)
+    values = torch.randint(0, 256, (50, 3, 2, 2)).to(torch.uint8)
+    by_channel = of.log_prob_by_channel(parameters, values)
+    assert torch.allclose(by_channel.sum(1), of.log_prob(parameters, values), atol=1e-9)
+    # R alone is a one-channel mixture with the same weights.
+    alone = likelihood(1, 256, 3)
+    assert torch.allclose(by_channel[:, :1], alone.log_prob_by_channel(parameters[:, :9], values[:, :1]), atol=1e-9)
+
+
+def test_the_originals_sampler_clips_but_does_not_round():
+    of = likelihood(3, 256, 1, "original")
+    parameters = torch.zeros(1, 10, 1, 1)
+    parameters[0, 1], parameters[0, 3], parameters[0, 4] = (
+        5.0,
+        10.0,
+        0.25,
+    )  # R's mean, G's coefficient (tanh 1), G's mean
+    middle = torch.full((1, 3, 1, 1), 0.5)
+    x = of.sample(parameters, middle[:, :1], middle)[0, :, 0, 0]
+    assert x.tolist() == pytest.approx([1.0, 1.0, 0.0])  # R is clipped before it moves G's mean to 1.25, clipped too
+    parameters[0, 1] = -0.3
+    assert of.sample(parameters, middle[:, :1], middle)[0, :, 0, 0].tolist() == pytest.approx([-0.3, -0.05, 0.0])
+
+
+def test_original_tails_are_for_256_levels():
+    with pytest.raises(UserError, match="likelihood.tails=original .* 256 levels but the data has 17"):
+        likelihood(1, 17, 1, "original")
+
+
+def test_original_tails_differ_only_where_the_mass_is_small():
+    exact, original = likelihood(1, 256, 1), likelihood(1, 256, 1, "original")
+    parameters = torch.tensor([0.0, -0.9, -3.0], dtype=torch.float64).view(1, 3, 1, 1).expand(256, -1, -1, -1)
+    values = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1)
+    a, b = (of.log_prob(parameters, values)[:, 0, 0] for of in (exact, original))
+    likely = a > math.log(1e-5)
+    assert torch.equal(a[likely], b[likely]) and 0 < (a[~likely] - b[~likely]).abs().max()

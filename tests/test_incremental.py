@@ -1,0 +1,67 @@
+"""The incremental walk equals the parallel walk, and reads nothing that is not yet known."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixelcnn.incremental import pixel_parameters_in_order
+from tests.conftest import random_images, tiny_model
+
+configurations = st.fixed_dictionaries(
+    dict(
+        channels=st.sampled_from([1, 3]),
+        num_filters=st.integers(1, 6),
+        num_resnet_blocks=st.integers(1, 3),
+        num_mixtures=st.integers(1, 3),
+        nonlinearity=st.sampled_from(["concat_elu", "elu", "relu"]),
+        levels=st.sampled_from([2, 17, 256]),
+        seed=st.integers(0, 1000),
+    )
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(options=configurations, stages=st.integers(1, 4), rows=st.integers(1, 3), columns=st.integers(1, 3))
+def test_it_equals_the_parallel_walk(options, stages, rows, columns):
+    size = dict(num_stages=stages, height=rows * 2 ** (stages - 1), width=columns * 2 ** (stages - 1))
+    for dtype, tolerance in [(torch.float32, 1e-5), (torch.float64, 1e-12)]:
+        model = tiny_model(dtype, **options, **size)
+        images = random_images(model, 2, seed=options["seed"])
+        with torch.no_grad():
+            parallel = model.pixel_parameters(images)
+        incremental = model.pixel_parameters(images, incremental=True)
+        # Errors grow with the values; gains far from 1 make some networks' values large.
+        allowed = tolerance * max(1.0, parallel.abs().max().item())
+        assert (incremental - parallel).abs().max().item() <= allowed
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_cached_and_naive_sampling_draw_the_same_images(channels):
+    model = tiny_model(torch.float64, channels=channels, height=8, width=4, num_resnet_blocks=2)
+    cached = model.sample(3, seed=5)
+    naive = torch.zeros_like(cached)
+    uniforms = torch.stack([model._uniforms(5, k) for k in range(3)])
+    with torch.no_grad():
+        for i in range(8):
+            for j in range(4):
+                at_pixel = model.pixel_parameters(naive)[:, :, i : i + 1, j : j + 1]
+                drawn = model.likelihood.sample_levels(at_pixel, uniforms[:, :, i : i + 1, j : j + 1])
+                naive[:, :, i : i + 1, j : j + 1] = drawn
+    assert torch.equal(cached, naive)
+
+
+def test_it_never_reads_a_pixel_before_it_is_written():
+    model = tiny_model(torch.float64)
+    x = torch.full((2, 3, 8, 8), torch.nan, dtype=torch.float64)
+    for i, j, parameters in pixel_parameters_in_order(model.network, x, None):
+        assert parameters.isfinite().all(), (i, j)
+        x[:, :, i, j] = 0.5
+
+
+def test_dropout_does_not_reach_it():
+    model = tiny_model(torch.float64).train()
+    images = random_images(model, 1)
+    incremental = model.pixel_parameters(images, incremental=True)
+    with torch.no_grad():
+        assert (model.eval().pixel_parameters(images) - incremental).abs().max() < 1e-12
