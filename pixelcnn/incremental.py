@@ -2,8 +2,8 @@
 
 Every node gets a stepper. When row i begins, the u stream computes its whole row (it depends on rows above only) and
 the ul stream everything that its pixels take from rows above and from the u stream; what remains at pixel (i, j) is
-what depends on the pixels left of it. A node of level l takes part at rows and pixels that 2^l divides. Steppers keep two
-rows of their values, never whole images.
+what depends on the pixels left of it. A node of level l takes part at rows and pixels that 2^l divides. Steppers keep
+two rows of their values, never whole images.
 
 Shapes: N images, F filters, rows are channels-last (N, W, F), a pixel is (N, F). Weights are fused once: a kernel's
 part becomes a matrix (taps * in, out).
@@ -60,7 +60,7 @@ class WindowMatrix:
         self.window, self.stride = conv.window, conv.stride
         self.above = weight[:-1].flatten(0, 2)
         self.here = weight[-1].flatten(0, 1)
-        self.bias = conv.b
+        self.bias: Tensor = conv.b
 
     def from_above(self, rows: Rows) -> Tensor:
         """What the row above contributes to all pixels, bias included: (N, W / stride, out)."""
@@ -85,7 +85,7 @@ class WindowMatrix:
 
 
 class Stepper:
-    """One node of the walk: ``rows`` holds its value, ``activation`` the nonlinearity of it if a block reads it."""
+    """One node of the walk: ``rows`` holds its value, ``activation`` the nonlinearity of it (if a block reads it)."""
 
     def __init__(self, walk: "IncrementalWalk", node: Node, layer: Any) -> None:
         self.walk, self.node = walk, node
@@ -93,15 +93,13 @@ class Stepper:
         self.width = walk.x.shape[3] >> node.level
         self.inputs = [walk.steppers[name] for name in node.inputs if name != IMAGE]
         self.rows = walk.new_rows(node, walk.network.num_filters)
-        self.activation = (
-            walk.new_rows(node, walk.expansion * walk.network.num_filters) if node.name in walk.activated else None
-        )
+        self.is_activated = node.name in walk.activated
+        self.activation = walk.new_rows(node, walk.expansion * walk.network.num_filters * self.is_activated)
 
     def begin_row(self, i: int) -> None:
         """Begin row i of this node's level; a u node writes all of it."""
         self.rows.begin_row()
-        if self.activation is not None:
-            self.activation.begin_row()
+        self.activation.begin_row()
 
     def pixel(self, i: int, j: int) -> None:
         """Write pixel (i, j) of this node's level, in the ul stream."""
@@ -109,13 +107,13 @@ class Stepper:
     def write_row(self, value: Tensor) -> None:
         """Store a whole row (N, W, F)."""
         self.rows.write(value)
-        if self.activation is not None:
+        if self.is_activated:
             self.activation.write(self.walk.activate(value))
 
     def write_pixel(self, j: int, value: Tensor) -> None:
         """Store one pixel (N, F)."""
         self.rows.write_pixel(j, value)
-        if self.activation is not None:
+        if self.is_activated:
             self.activation.write_pixel(j, self.walk.activate(value))
 
 
@@ -169,6 +167,7 @@ class BlockStepper(Stepper):
                 side = self.aux_of_row if stepper.is_u else self.aux_of_pixel
                 side.append((stepper, weight[:, :, k].flatten(1).t().contiguous()))
         if layer.hw is not None:
+            assert walk.h is not None
             self.conv2.bias = (self.conv2.bias + walk.h @ layer.hw)[:, None]
 
     def begin_row(self, i: int) -> None:

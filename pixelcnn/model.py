@@ -4,7 +4,7 @@ log p(x | condition) = sum over pixels of log p(x_ij | x before (i, j), conditio
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -109,6 +109,16 @@ class PixelModel(nn.Module):
         )
         shape = (self.likelihood.num_uniforms, self.image.height, self.image.width)
         return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    def condition_in(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+        """The entry of a data set's batch that this model is conditioned on; UserError if the data set has none."""
+        key = self.conditioning.batch_key
+        if key is not None and key not in batch:
+            raise UserError(
+                f"conditioning={self.description.conditioning.name} needs {key}, which the data set does not have: "
+                "choose another data set or conditioning=none."
+            )
+        return None if key is None else batch[key]
 
     def _check(self, images: Tensor) -> None:
         shape = self.image

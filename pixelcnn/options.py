@@ -4,6 +4,7 @@ The values a run uses stand in ``conf/``; the checkpoint stores them as plain di
 rebuilt from its checkpoint alone. This module imports nothing heavy: Hydra needs it for tab completion.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -116,7 +117,7 @@ class ModelDescription:
         )
 
 
-def _chosen(known: dict[str, type], group: str, stored: dict[str, Any]) -> Any:
+def _chosen(known: Mapping[str, type], group: str, stored: dict[str, Any]) -> Any:
     name = stored["name"]
     if name not in known:
         raise UserError(f"{group}={name} is not known: choose one of {', '.join(known)}.")

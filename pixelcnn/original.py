@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.blocks import GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
-from pixelcnn.layers import CausalConv2d
+from pixelcnn.layers import CausalConv2d, WeightNormalized
 from pixelcnn.parallel import Network
 
 
@@ -30,7 +30,7 @@ def parameters_by_original_name(network: Network) -> dict[str, nn.Parameter]:
 
 
 def _scopes(network: Network) -> Iterator[tuple[str, dict[str, nn.Parameter]]]:
-    def weights(layer: nn.Module) -> dict[str, nn.Parameter]:
+    def weights(layer: WeightNormalized) -> dict[str, nn.Parameter]:
         return {"V": layer.v, "g": layer.g, "b": layer.b}
 
     for node in network.topology.nodes:

@@ -10,12 +10,13 @@ class Unconditional(nn.Module):
     """Takes no condition."""
 
     features = 0
-    batch_key = None
+    batch_key: str | None = None
 
     def __init__(self, options: UnconditionalOptions) -> None:
         super().__init__()
 
-    def encode(self, condition: Tensor | None, n: int) -> None:
+    def encode(self, condition: Tensor | None, n: int) -> Tensor | None:
         """Always None; UserError if a condition is given."""
         if condition is not None:
             raise UserError("condition was given to a model with conditioning=none: leave it out.")
+        return None

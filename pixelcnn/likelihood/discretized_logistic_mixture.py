@@ -85,7 +85,8 @@ class DiscretizedLogisticMixture:
 
     def sample_levels(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
         """`sample` of uint8 levels (N, C, H, W) from all its uniforms in one tensor (N, num_uniforms, H, W)."""
-        return self.sample(parameters, *uniforms.split([self.num_mixtures, self.channels], dim=1), quantize=True)
+        u_mixture, u_logistic = uniforms.split([self.num_mixtures, self.channels], dim=1)
+        return self.sample(parameters, u_mixture, u_logistic, quantize=True)
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """log weights (N, M, H, W); means, log-scales and coefficients (N, M, C, H, W)."""

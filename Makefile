@@ -1,0 +1,36 @@
+# make quickstart   trains on the embedded digits, from nothing
+# make test         runs the tests, from nothing
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart install test format lint types
+
+quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
+	$(BIN)/python run.py experiment=digits
+
+install: $(VENV)/.installed ## make .venv and install requirements.txt
+
+test: $(VENV)/.installed-dev ## run the tests
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.installed-dev ## rewrite the code in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.installed-dev ## check style and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev ## check types
+	$(BIN)/mypy
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@

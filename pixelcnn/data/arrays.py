@@ -1,0 +1,121 @@
+"""``data=arrays``: images and what comes with them in .npz files."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from pixelcnn.data.base import ImageArrays, ImageDataModule
+from pixelcnn.errors import UserError
+
+NAMES = ("images", "levels", "labels", "embeddings", "maps")
+# What numpy and zipfile raise on files that are damaged, encrypted or hold Python objects.
+DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+class Arrays(ImageDataModule):
+    """Two .npz files, ``train`` and ``test``, of which only those need be given that a task uses.
+
+    A file holds ``images`` uint8 (N, H, W, C) or (N, H, W) and, as it likes, ``levels`` (one integer, 256 without),
+    ``labels`` integers (N,), ``embeddings`` floats (N, D) and ``maps`` floats (N, D, H, W). Other arrays are ignored.
+    """
+
+    def __init__(self, train: str | None, test: str | None, levels: int | None = None, **loading: int) -> None:
+        """``levels`` stands above what the files say of it."""
+        super().__init__(**loading)
+        self.files = {"train": train, "test": test}
+        self.levels = levels
+
+    def load(self, split: str) -> ImageArrays:
+        """Read and check one file; raises UserError naming its key, the file and the array."""
+        file = self.files[split]
+        if file is None:
+            instead = ", or hold out training images with data.val_size" if split == "test" and self.val_is_test else ""
+            raise UserError(f"data.{split} is not set: give data.{split}=FILE.npz{instead}.")
+        where = f"data.{split}={file}"
+        stored = _stored(Path(file), where)
+        images = _images(stored, where)
+        levels = self.levels if self.levels is not None else stored.get("levels", np.array(256))
+        return ImageArrays(
+            images,
+            _levels(levels, images, where),
+            labels=_labels(stored, images, where),
+            embeddings=_floats(stored, "embeddings", images, where),
+            maps=_floats(stored, "maps", images, where),
+        )
+
+
+def _stored(file: Path, where: str) -> dict[str, np.ndarray]:
+    if not file.is_file():
+        raise UserError(f"{where} is not a file: give the path of an .npz file.")
+    try:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UserError(f"{where} is a single array: store it by np.savez(FILE, images=...).")
+        with archive:
+            return {name: archive[name] for name in NAMES if name in archive}
+    except DAMAGED as error:
+        raise UserError(f"{where} cannot be read as an .npz file of plain arrays ({error}): make it anew.") from error
+
+
+def _images(stored: dict[str, np.ndarray], where: str) -> np.ndarray:
+    """uint8 (N, C, H, W), a view of what is stored."""
+    if "images" not in stored:
+        raise UserError(f"{where} holds no array `images`: store them by np.savez(FILE, images=...).")
+    images = stored["images"]
+    if images.dtype != np.uint8:
+        raise UserError(f"{where} holds `images` of type {images.dtype}: store them as uint8.")
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.size == 0:
+        raise UserError(
+            f"{where} holds `images` of shape {stored['images'].shape}: "
+            "store them as (N, height, width) or (N, height, width, channels) with 1 or 3 channels."
+        )
+    return images.transpose(0, 3, 1, 2)
+
+
+def _levels(levels: int | np.ndarray, images: np.ndarray, where: str) -> int:
+    array = np.asarray(levels)
+    if array.ndim != 0 or array.dtype.kind not in "iu" or not 2 <= array <= 256:
+        raise UserError(f"{where} comes with `levels` {levels}: use a whole number from 2 to 256.")
+    if images.max() >= array:
+        raise UserError(
+            f"{where} holds `images` with the value {images.max()}, while {array} levels go from 0 to {array - 1}: "
+            "store or set (data.levels) the right number of levels."
+        )
+    return int(array)
+
+
+def _labels(stored: dict[str, np.ndarray], images: np.ndarray, where: str) -> np.ndarray | None:
+    if "labels" not in stored:
+        return None
+    labels = stored["labels"]
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or labels.min() < 0:
+        raise UserError(
+            f"{where} holds `labels` of type {labels.dtype} and shape {labels.shape}: "
+            f"store {len(images)} whole numbers, 0 or more, one for each image."
+        )
+    return labels.astype(np.int64)
+
+
+def _floats(stored: dict[str, np.ndarray], name: str, images: np.ndarray, where: str) -> np.ndarray | None:
+    if name not in stored:
+        return None
+    rows = stored[name]
+    count, _, height, width = images.shape
+    expected = (count, "D") if name == "embeddings" else (count, "D", height, width)
+    fits = rows.ndim == len(expected) and all(
+        want in ("D", have) for want, have in zip(expected, rows.shape, strict=True)
+    )
+    if rows.dtype.kind != "f" or not fits or rows.size == 0:
+        raise UserError(
+            f"{where} holds `{name}` of type {rows.dtype} and shape {rows.shape}: "
+            f"store floats of shape ({', '.join(map(str, expected))})."
+        )
+    with np.errstate(over="ignore"):
+        rows = rows.astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise UserError(f"{where} holds `{name}` that are not finite numbers in float32: mend or remove those images.")
+    return rows

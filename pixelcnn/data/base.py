@@ -1,0 +1,232 @@
+"""What a data set is: the arrays that a split holds, and the Lightning data module that makes batches of them."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
+
+from pixelcnn.data.batches import (
+    HELD_OUT,
+    INITIALISATION,
+    Batch,
+    FromPosition,
+    IndexedBatches,
+    TrainingOrder,
+    batch_at,
+    evaluation_order,
+)
+from pixelcnn.errors import UserError
+from pixelcnn.options import ImageShape, require
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageArrays:
+    """What a split holds. Integers stay uint8 in memory: the model scales them, batch by batch."""
+
+    images: np.ndarray  # uint8 (N, C, H, W), 0 .. levels-1; may be a transposed view
+    levels: int = 256
+    labels: np.ndarray | None = None  # int64 (N,), 0 .. classes-1
+    embeddings: np.ndarray | None = None  # float32 (N, D)
+    maps: np.ndarray | None = None  # float32 (N, D, H, W)
+
+    def __post_init__(self) -> None:
+        dtypes = {"images": np.uint8, "labels": np.int64, "embeddings": np.float32, "maps": np.float32}
+        for name, column in self.columns.items():
+            assert column.dtype == dtypes[name], f"{name} must be {dtypes[name].__name__}, not {column.dtype}"
+            assert len(column) == len(self.images), f"{len(column)} {name} for {len(self.images)} images"
+        assert self.images.ndim == 4 and len(self.images), f"images of shape {self.images.shape}, not (N, C, H, W)"
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The arrays that are there, by the names they have in a batch."""
+        arrays = {"images": self.images, "labels": self.labels, "embeddings": self.embeddings, "maps": self.maps}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+    @property
+    def shape(self) -> ImageShape:
+        """Channels, height, width and levels; raises UserError where they are none that a model can have."""
+        channels, height, width = self.images.shape[1:]
+        return ImageShape(channels, height, width, self.levels)
+
+
+class ImageDataModule(LightningDataModule):
+    """Makes batches of the images that a data set's ``load`` returns; a data set of one's own writes nothing else.
+
+    A batch is a dictionary: ``images`` uint8 (B, C, H, W), ``index`` int64 (B,), the images' places in the arrays of
+    their split, and ``labels``, ``embeddings`` and ``maps`` where the data set has them.
+
+    Sizes are checked here and where the images are known; raises UserError naming the key. Devices are those of the
+    trainer, and one where there is none. The trainer must leave the samplers alone: ``use_distributed_sampler=False``.
+    """
+
+    def __init__(self, batch_size: int, val_size: int, num_workers: int, seed: int) -> None:
+        """``batch_size`` is over all devices together; ``val_size`` training images are held out, chosen by ``seed``.
+
+        ``val_size=0`` validates on the test set, as the original did; the log then says so.
+        """
+        super().__init__()
+        for key, value, least in (
+            ("data.batch_size", batch_size, 1),
+            ("data.val_size", val_size, 0),
+            ("data.num_workers", num_workers, 0),
+            ("seed", seed, 0),
+        ):
+            require(isinstance(value, int) and value >= least, key, value, f"use a whole number, {least} or more")
+        self.batch_size = batch_size
+        self.val_size = val_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self._loaded: dict[str, ImageArrays] = {}
+
+    def load(self, split: str) -> ImageArrays:
+        """Return all images of ``split``, "train" or "test"; called once for each that is needed."""
+        raise NotImplementedError
+
+    def setup(self, stage: str) -> None:
+        """Load what ``stage`` ("fit", "validate" or "test") needs; called again it does nothing."""
+        if stage == "fit":
+            count = len(self._places("train"))
+            remedy = f"there are {count} training images beside data.val_size={self.val_size}, use at most as many"
+            require(self.batch_size <= count, "data.batch_size", self.batch_size, remedy)
+        if stage in ("fit", "validate"):
+            self._places("val")
+        if stage == "test":
+            self._places("test")
+
+    def arrays(self, split: str) -> ImageArrays:
+        """The arrays of ``split``, "train" or "test", loaded when they are first asked for."""
+        if split not in self._loaded:
+            loaded = self.load(split)
+            shape = loaded.shape
+            if self._loaded and shape != self.shape:
+                raise UserError(
+                    f"The {split} images are {_described(shape)} but the others are {_described(self.shape)}: "
+                    "prepare both splits of the data set alike."
+                )
+            self._loaded[split] = loaded
+        return self._loaded[split]
+
+    @property
+    def shape(self) -> ImageShape:
+        """Channels, size and levels of the images, known after ``setup``."""
+        assert self._loaded, "call setup first"
+        return next(iter(self._loaded.values())).shape
+
+    @property
+    def num_classes(self) -> int | None:
+        """Largest label of the splits loaded so far, plus one; None without labels. Known after ``setup``."""
+        assert self._loaded, "call setup first"
+        largest = [int(arrays.labels.max()) for arrays in self._loaded.values() if arrays.labels is not None]
+        return max(largest) + 1 if len(largest) == len(self._loaded) else None
+
+    @property
+    def val_is_test(self) -> bool:
+        """Whether no training images are held out and validation uses the test set."""
+        return self.val_size == 0
+
+    @property
+    def num_training_images(self) -> int:
+        """Images to train on, without those held out."""
+        return len(self._places("train"))
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Whole batches of training images: what is left over in an epoch's order is dropped."""
+        return self.num_training_images // self.batch_size
+
+    def initialisation_batch(self, size: int) -> Batch:
+        """A batch of ``size`` training images, chosen by the seed alone: the same for any batch size and devices."""
+        places = self._places("train")
+        remedy = f"use a whole number from 1 to {len(places)}, the number of training images"
+        require(1 <= size <= len(places), "initialisation.size", size, remedy)
+        chosen = np.random.default_rng((self.seed, INITIALISATION)).choice(places, size, replace=False)
+        return batch_at(chosen, self.arrays("train").columns)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""
+        rank, world_size = self._device()
+        order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size)
+        batches = IndexedBatches(self.arrays("train").columns, order)
+        return self._loader(batches, FromPosition(self._batches_trained, len(order)))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The held-out training images, or with ``val_size=0`` the test set."""
+        if self.val_is_test:
+            rank_zero_only(log.warning)(
+                "data.val_size=0: validation uses the test set (the original's protocol), so best.ckpt is chosen by it."
+            )
+        return self.evaluation_dataloader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The test set."""
+        return self.evaluation_dataloader("test")
+
+    def evaluation_dataloader(self, part: str) -> DataLoader[Batch]:
+        """Every image of ``part`` ("train" without the held-out ones, "val", "test") once, over all devices."""
+        rank, world_size = self._device()
+        places = self._places(part)
+        if len(places) < world_size:
+            raise UserError(
+                f"The {part} set's {len(places)} images are fewer than trainer.devices={world_size}: use fewer."
+            )
+        order = evaluation_order(places, self.batch_size, rank, world_size)
+        batches = IndexedBatches(self.arrays(self._split(part)).columns, order)
+        return self._loader(batches, SequentialSampler(batches))
+
+    def _loader(self, batches: IndexedBatches, numbers: Sampler[int]) -> DataLoader[Batch]:
+        # Lightning cannot know that these loaders resume exactly and, indexing whole batches, need no workers.
+        warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
+        warnings.filterwarnings("ignore", ".*does not have many workers which may be a bottleneck")
+        return DataLoader(
+            batches,
+            sampler=numbers,
+            batch_size=None,
+            num_workers=self.num_workers,
+            # Without one of its own a loader draws its workers' seed from torch's global generator, once a pass, and
+            # the model's dropout would depend on how often a run was interrupted.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def _split(self, part: str) -> str:
+        return "test" if part == "test" or (part == "val" and self.val_is_test) else "train"
+
+    def _places(self, part: str) -> np.ndarray:
+        """int64: where the images of ``part`` stand in the arrays of its split, in ascending order."""
+        split = self._split(part)
+        count = len(self.arrays(split).images)
+        if split == "test":
+            return np.arange(count)
+        remedy = f"hold out fewer than the {count} training images"
+        require(self.val_size < count, "data.val_size", self.val_size, remedy)
+        shuffled = np.random.default_rng((self.seed, HELD_OUT)).permutation(count)
+        return np.sort(shuffled[: self.val_size] if part == "val" else shuffled[self.val_size :])
+
+    def _device(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        remedy = f"it is shared by {world_size} devices, use a multiple of {world_size}"
+        require(self.batch_size % world_size == 0, "data.batch_size", self.batch_size, remedy)
+        return rank, world_size
+
+    def _batches_trained(self) -> int:
+        """Batches that the run has trained on since it began, before interruptions too.
+
+        Lightning stores this count in its checkpoints and has restored it before a loader is first iterated. Its
+        counts within the epoch and of epochs will not do: at the end of an epoch they depend on the hook that the
+        checkpoint was saved in, and a run stopped by ``max_steps`` counts its unfinished epoch as finished.
+        """
+        if self.trainer is None:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+
+
+def _described(shape: ImageShape) -> str:
+    return f"{shape.height}x{shape.width} with {shape.channels} channels and {shape.levels} levels"

@@ -1,0 +1,100 @@
+"""Which images make up which batch, in training and in evaluation, for any number of devices.
+
+An *order* maps the number of a batch to the places of its images. A loader here is
+``DataLoader(IndexedBatches(arrays, order), batch_size=None)``: an item is a whole batch, by indexing the arrays once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+Batch = dict[str, Tensor]
+
+# What a random generator is for; it keeps draws made from the same seed independent.
+HELD_OUT, INITIALISATION, ORDER = 1, 2, 3
+
+
+def batch_at(places: np.ndarray, columns: Mapping[str, np.ndarray]) -> Batch:
+    """The rows at ``places`` int64 (B,) of every array, as contiguous tensors, and ``index``, the places themselves."""
+    # Rows of a transposed view come out in the view's memory order, which convolutions would inherit.
+    rows = {name: np.ascontiguousarray(column[places]) for name, column in columns.items()}
+    return {name: torch.from_numpy(row) for name, row in {**rows, "index": places}.items()}
+
+
+class TrainingOrder:
+    """Batches of training images, numbered from the beginning of the run on without end.
+
+    With n whole batches in an epoch, batch t is the (t mod n)-th stretch of the permutation that ``seed`` gives for
+    epoch t // n, and a device takes its own share of the batch. What is left over in a permutation is dropped.
+    """
+
+    def __init__(self, places: np.ndarray, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        """``places`` int64 (N,) with N >= ``batch_size``, a multiple of ``world_size`` (all devices together)."""
+        assert len(places) >= batch_size and batch_size % world_size == 0
+        self.places = places
+        self.batch_size = batch_size
+        self.seed = seed
+        self.share = batch_size // world_size
+        self.first = rank * self.share
+        self._epoch = -1
+        self._permutation = places
+
+    def __len__(self) -> int:
+        """Batches in an epoch; numbers go on beyond."""
+        return len(self.places) // self.batch_size
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        epoch, batch = divmod(number, len(self))
+        if epoch != self._epoch:
+            self._permutation = np.random.default_rng((self.seed, ORDER, epoch)).permutation(self.places)
+            self._epoch = epoch
+        start = batch * self.batch_size + self.first
+        return self._permutation[start : start + self.share]
+
+
+def evaluation_order(places: np.ndarray, batch_size: int, rank: int = 0, world_size: int = 1) -> list[np.ndarray]:
+    """All images once: consecutive chunks of ``places`` of at most ``batch_size // world_size``, dealt to the devices.
+
+    Chunks are as equal as they can be, and as many on each device, because collective operations wait for every
+    device; only where there are fewer images than chunks do the last devices have one chunk less.
+    """
+    assert batch_size % world_size == 0
+    rounds = -(-len(places) // batch_size)
+    chunks = np.array_split(places, rounds * world_size)
+    return [chunk for chunk in chunks[rank::world_size] if len(chunk)]
+
+
+class IndexedBatches(Dataset[Batch]):
+    """The batches of an order, by their numbers."""
+
+    def __init__(self, columns: Mapping[str, np.ndarray], order: TrainingOrder | Sequence[np.ndarray]) -> None:
+        self.columns = columns
+        self.order = order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, number: int) -> Batch:
+        return batch_at(self.order[number], self.columns)
+
+
+class FromPosition(Sampler[int]):
+    """The numbers of the ``length`` batches from number ``position()`` on.
+
+    ``position`` is asked anew whenever a pass begins, so that nothing depends on how often a loader is iterated, how
+    far its workers read ahead or where a pass was broken off. A pass that begins in mid-epoch runs on into the next.
+    """
+
+    def __init__(self, position: Callable[[], int], length: int) -> None:
+        self.position = position
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        start = self.position()
+        return iter(range(start, start + self.length))

@@ -1,0 +1,116 @@
+"""``data=images``: any folder of images."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from pixelcnn.data.base import ImageArrays, ImageDataModule
+from pixelcnn.errors import UserError
+from pixelcnn.options import require
+
+# How Pillow calls the pixels that are taken as they are, and the number of channels they become.
+CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}
+# What it can turn into 8-bit grey or RGB on request, at a loss.
+CONVERTIBLE = (*CHANNELS, "LA", "PA", "RGBA", "CMYK", "YCbCr")
+# What its decoders raise on damaged files.
+DAMAGED = (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError)
+
+
+class Images(ImageDataModule):
+    """The images under ``root``/train and ``root``/test, in class sub-folders or not; all of the same size."""
+
+    def __init__(self, root: str | None, channels: int | None = None, **loading: int) -> None:
+        """``channels`` 1 or 3 converts every image to grey or RGB; None takes them as they are, all alike."""
+        super().__init__(**loading)
+        if root is None:
+            raise UserError("data.root is not set: give data.root=DIR, a folder with train/ and test/.")
+        require(channels in (None, 1, 3), "data.channels", channels, "use 1 (grey), 3 (RGB) or null (as the files are)")
+        self.root = Path(root)
+        self.channels = channels
+
+    def load(self, split: str) -> ImageArrays:
+        """The images of ``root``/``split`` in the order of their paths; class k is train's k-th sub-folder by name."""
+        folder = self.root / split
+        if not folder.is_dir():
+            raise UserError(f"data.root={self.root} holds no folder {split}: put its images in {folder}.")
+        classes = _sub_folders(self.root / "train") if (self.root / "train").is_dir() else _sub_folders(folder)
+        return read_images(folder, self.channels, classes)
+
+
+def read_images(folder: Path, channels: int | None = None, classes: list[str] | None = None) -> ImageArrays:
+    """Read the images of ``folder``, labelled by the place of their sub-folder in ``classes`` if it has sub-folders.
+
+    Raises UserError naming the file that is damaged, or differs from the first one in size or channels, or has pixels
+    of a kind that does not become 8-bit grey or RGB without loss (``channels`` allows what can be converted).
+    """
+    files = _image_files(folder)
+    first = _pixels(files[0], channels)
+    images = np.empty((len(files), *first.shape), np.uint8)
+    for place, file in enumerate(files):
+        pixels = _pixels(file, channels)
+        if pixels.shape != first.shape:
+            raise UserError(
+                f"{file} is {_described(pixels)} where {files[0]} is {_described(first)}: make all images alike"
+                f"{', or set data.channels=1 or 3 to convert their colours' if len(pixels) != len(first) else ''}."
+            )
+        images[place] = pixels
+    return ImageArrays(images, labels=_labels(folder, files, classes or []))
+
+
+def _labels(folder: Path, files: list[Path], classes: list[str]) -> np.ndarray | None:
+    names = [file.relative_to(folder).parts[0] for file in files]
+    if files[0].parent == folder:
+        return None
+    number = {name: place for place, name in enumerate(classes)}
+    for name in names:
+        if name not in number:
+            raise UserError(f"{folder / name} is a class that the training images do not have: move or rename it.")
+    return np.array([number[name] for name in names], np.int64)
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """All image files of ``folder``, sorted; raises UserError if there are none, or if only some have a class."""
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if name.lower().endswith(IMG_EXTENSIONS) and name[0] != "."]
+    files.sort()
+    if not files:
+        raise UserError(f"{folder} holds no images: put files there that end in {', '.join(IMG_EXTENSIONS)}.")
+    loose = [path for path in files if path.parent == folder]
+    if loose and len(loose) < len(files):
+        raise UserError(f"{loose[0]} stands beside class sub-folders: put all images into sub-folders, or none.")
+    return files
+
+
+def _sub_folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _pixels(file: Path, channels: int | None) -> np.ndarray:
+    """uint8 (C, H, W)."""
+    try:
+        with Image.open(file) as image:
+            frames = getattr(image, "n_frames", 1)
+            image.load()
+    except DAMAGED as error:
+        raise UserError(f"{file} cannot be read as an image ({error}): replace or remove it.") from error
+    if frames > 1:
+        raise UserError(f"{file} holds {frames} frames instead of one image: replace or remove it.")
+    if image.mode not in CONVERTIBLE:
+        raise UserError(f"{file} holds {image.mode} pixels, which are not 8-bit: save it as 8-bit grey or RGB.")
+    if channels is None and image.mode not in CHANNELS:
+        raise UserError(
+            f"{file} holds {image.mode} pixels: save it as RGB or grey, or convert by data.channels=1 or 3."
+        )
+    wanted = channels or CHANNELS[image.mode]
+    pixels = np.asarray(image.convert("L" if wanted == 1 else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], wanted).transpose(2, 0, 1)
+
+
+def _described(pixels: np.ndarray) -> str:
+    channels, height, width = pixels.shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"

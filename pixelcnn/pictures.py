@@ -1,0 +1,30 @@
+"""Pictures of images: grids as PNG files."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.io import write_png
+from torchvision.utils import make_grid
+
+SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be seen
+
+
+def grid(images: Tensor, levels: int, columns: int | None = None) -> Tensor:
+    """One picture of all ``images``, row by row: uint8 (3, height, width).
+
+    images: uint8 (N, C, H, W) of 0 .. levels-1, which become 0 .. 255. ``columns`` defaults to the square root of N,
+    rounded up. Small images are enlarged by a whole factor, pixel by pixel.
+    """
+    highest = levels - 1
+    scaled = ((images.int() * 255 + highest // 2) // highest).to(torch.uint8)
+    factor = max(1, SMALLEST_SIDE // max(images.shape[-2:]))
+    enlarged = scaled.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+    return make_grid(enlarged.cpu(), nrow=columns or math.ceil(math.sqrt(len(images))), pad_value=255)
+
+
+def save(picture: Tensor, path: Path) -> None:
+    """Write a picture, uint8 (3, height, width), as PNG; its folder is made if it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(picture, str(path))

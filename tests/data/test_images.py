@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelcnn.data.images import Images
+from pixelcnn.errors import UserError
+from pixelcnn.options import ImageShape
+
+generator = np.random.default_rng(0)
+
+
+def images(root, channels=None, **sizes):
+    sizes = {"batch_size": 2, "val_size": 0, "num_workers": 0, "seed": 0, **sizes}
+    return Images(root=None if root is None else str(root), channels=channels, **sizes)
+
+
+def write(path, pixels=None, mode="RGB"):
+    """Save an image of 5x4 pixels, random ones unless given, and return its pixels."""
+    if pixels is None:
+        shape = np.asarray(Image.new(mode, (4, 5))).shape
+        pixels = generator.integers(0, 256, shape, dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+@pytest.fixture
+def colour(tmp_path):
+    """A folder of three colour images to train on and one to test, without classes."""
+    for name in ("train/a.png", "train/b.bmp", "train/c.PNG", "test/a.png"):
+        write(tmp_path / name)
+    return tmp_path
+
+
+def test_colour_images_in_the_order_of_their_names(tmp_path):
+    pixels = {name: write(tmp_path / "train" / name) for name in ("b.png", "a.bmp", "c.tiff")}
+    write(tmp_path / "test" / "a.png")
+    (tmp_path / "train" / "notes.txt").write_text("not an image")
+    (tmp_path / "train" / ".hidden.png").write_text("not an image")
+    data = images(tmp_path)
+    data.setup("fit")
+    assert data.shape == ImageShape(channels=3, height=5, width=4, levels=256)
+    assert data.num_classes is None
+    expected = np.stack([pixels[name] for name in ("a.bmp", "b.png", "c.tiff")]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(data.arrays("train").images, expected)
+
+
+def test_grey_images_have_one_channel(tmp_path):
+    pixels = write(tmp_path / "train" / "a.png", mode="L")
+    data = images(tmp_path)
+    assert data.arrays("train").shape == ImageShape(channels=1, height=5, width=4)
+    np.testing.assert_array_equal(data.arrays("train").images[0, 0], pixels)
+
+
+def test_sub_folders_are_classes_by_their_name_in_training(tmp_path):
+    for name in ("train/dog/1.png", "train/cat/2.png", "train/dog/deeper/3.png", "train/emu/4.png", "test/dog/5.png"):
+        write(tmp_path / name)
+    (tmp_path / "train" / ".cache").mkdir()
+    data = images(tmp_path)
+    data.setup("fit")
+    assert data.arrays("train").labels.tolist() == [0, 1, 1, 2]
+    assert data.arrays("test").labels.tolist() == [1]
+    assert data.num_classes == 3
+
+
+def test_palettes_are_colours(colour):
+    palette = Image.new("P", (4, 5))
+    palette.putpalette([10, 20, 30])
+    palette.save(colour / "train" / "a.png")
+    np.testing.assert_array_equal(images(colour).arrays("train").images[0, :, 2, 2], [10, 20, 30])
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_channels_convert_every_image(colour, channels, mode):
+    write(colour / "train" / "b.bmp", mode="L")
+    write(colour / "train" / "d.png", mode="RGBA")
+    converted = images(colour, channels).arrays("train").images
+    assert converted.shape == (4, channels, 5, 4)
+    for place, name in enumerate(("a.png", "b.bmp", "c.PNG", "d.png")):
+        expected = np.asarray(Image.open(colour / "train" / name).convert(mode)).reshape(5, 4, channels)
+        np.testing.assert_array_equal(converted[place], expected.transpose(2, 0, 1))
+
+
+def damaged(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def animated(path):
+    frames = [Image.fromarray(generator.integers(0, 256, (5, 4, 3), dtype=np.uint8)) for _ in range(2)]
+    frames[0].save(path.with_suffix(".webp"), save_all=True, append_images=frames[1:], lossless=True)
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "file", "fault"),
+    [
+        (damaged, "b.bmp", "cannot be read"),
+        (damaged, "c.PNG", "cannot be read"),
+        (lambda path: path.write_bytes(b""), "c.PNG", "cannot be read"),
+        (lambda path: path.write_text("text"), "c.PNG", "cannot be read"),
+        (lambda path: write(path, np.zeros((5, 5, 3), np.uint8)), "b.bmp", "5x5 RGB where .*a.png is 5x4 RGB: make"),
+        (lambda path: write(path, mode="L"), "c.PNG", r"5x4 grey where .*a.png is 5x4 RGB: .*data\.channels"),
+        (lambda path: write(path, mode="RGBA"), "c.PNG", r"RGBA pixels: .*data\.channels"),
+        (lambda path: write(path, np.zeros((5, 4), np.uint16)), "c.PNG", "I;16 pixels, which are not 8-bit"),
+        (animated, "c.PNG", "2 frames"),
+    ],
+)
+def test_odd_files_are_named(colour, spoil, file, fault):
+    path = colour / "train" / file
+    spoil(path)
+    with pytest.raises(UserError, match=fault) as caught:
+        images(colour).setup("fit")
+    assert str(path.with_suffix("")) in str(caught.value).split()[0]
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_cmyk_is_refused_until_a_conversion_is_asked_for(colour):
+    path = colour / "train" / "a.jpg"
+    Image.new("CMYK", (4, 5), (0, 255, 255, 0)).save(path)
+    with pytest.raises(UserError, match=r"a.jpg holds CMYK pixels: .*data\.channels=1 or 3"):
+        images(colour).arrays("train")
+    assert images(colour, channels=3).arrays("train").images[0].shape == (3, 5, 4)
+
+
+def test_sixteen_bits_are_refused_even_then(colour):
+    write(colour / "train" / "a.png", np.zeros((5, 4), np.uint16))
+    with pytest.raises(UserError, match=r"a\.png holds I;16 pixels"):
+        images(colour, channels=1).arrays("train")
+
+
+def test_folders_that_are_not_as_described_are_named(colour, tmp_path_factory):
+    with pytest.raises(UserError, match=r"^data\.root is not set"):
+        images(None)
+    with pytest.raises(UserError, match=r"^data\.channels=2 "):
+        images(colour, channels=2)
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(UserError, match=rf"^data\.root={empty} holds no folder train"):
+        images(empty).setup("fit")
+    (empty / "train").mkdir()
+    with pytest.raises(UserError, match=rf"^{empty}/train holds no images"):
+        images(empty).setup("fit")
+
+
+def test_classes_for_some_images_only_are_refused(colour):
+    write(colour / "train" / "class" / "d.png")
+    with pytest.raises(UserError, match=r"train/a\.png stands beside class sub-folders"):
+        images(colour).setup("fit")
+
+
+def test_a_class_unknown_in_training_is_refused(tmp_path):
+    write(tmp_path / "train" / "dog" / "1.png")
+    write(tmp_path / "test" / "cat" / "1.png")
+    with pytest.raises(UserError, match=r"test/cat is a class that the training images do not have"):
+        images(tmp_path).setup("test")
