@@ -20,7 +20,11 @@ from pixelcnn.topology import pixelcnn_pp
 
 
 class PixelModel(nn.Module):
-    """p(images | condition), for uint8 images (N, C, H, W) of the description's shape and levels."""
+    """p(images | condition), for uint8 images (N, C, H, W) of the description's channels and levels.
+
+    The description's height and width are those of samples; being convolutional, the network scores any size that its
+    strides divide.
+    """
 
     def __init__(self, description: ModelDescription) -> None:
         super().__init__()
@@ -30,11 +34,8 @@ class PixelModel(nn.Module):
         self.conditioning = build_conditioning(description.conditioning)
         options = description.model
         topology = pixelcnn_pp(options.num_resnet_blocks, options.num_stages)
-        if self.image.height % topology.stride or self.image.width % topology.stride:
-            raise UserError(
-                f"model.num_stages={options.num_stages} needs images of a height and width divisible by "
-                f"{topology.stride}, these are {self.image.height}x{self.image.width}: use fewer stages or other sizes."
-            )
+        self.stride = topology.stride
+        self._check_size(self.image.height, self.image.width)
         self.network = Network(
             topology,
             self.image.channels,
@@ -57,7 +58,7 @@ class PixelModel(nn.Module):
 
     def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """-log2 p(image | condition) per sub-pixel, (N,)."""
-        return -self.log_prob(images, condition) / (math.log(2) * self.image.dimensions)
+        return -self.log_prob(images, condition) / (math.log(2) * math.prod(images.shape[1:]))
 
     def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
         """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W).
@@ -65,7 +66,7 @@ class PixelModel(nn.Module):
         ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
         """
         self._check(images)
-        x, h = self._scaled(images), self.conditioning.encode(condition, len(images))
+        x, h = self._scaled(images), self._encoded(condition, len(images))
         if not incremental:
             return self.network(x, h)
         parameters = x.new_empty(len(x), self.likelihood.num_parameters, *x.shape[2:])
@@ -89,7 +90,7 @@ class PixelModel(nn.Module):
         """
         device, dtype = next(self.parameters()).device, next(self.parameters()).dtype
         uniforms = torch.stack([self._uniforms(seed, first + k) for k in range(n)]).to(device)
-        h = self.conditioning.encode(condition, n)
+        h = self._encoded(condition, n)
         images = torch.zeros(
             n, self.image.channels, self.image.height, self.image.width, dtype=torch.uint8, device=device
         )
@@ -122,15 +123,27 @@ class PixelModel(nn.Module):
 
     def _check(self, images: Tensor) -> None:
         shape = self.image
-        if images.dtype != torch.uint8 or images.shape[1:] != (shape.channels, shape.height, shape.width):
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != shape.channels:
             raise UserError(
                 f"images of {images.dtype} and shape {tuple(images.shape)} do not fit this model: it takes uint8 "
-                f"(N, {shape.channels}, {shape.height}, {shape.width}) holding 0..{shape.levels - 1}."
+                f"(N, {shape.channels}, H, W) holding 0..{shape.levels - 1}."
             )
+        self._check_size(*images.shape[2:])
         if shape.levels < 256 and len(images) and int(images.max()) >= shape.levels:
             raise UserError(
                 f"images hold {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."
             )
+
+    def _check_size(self, height: int, width: int) -> None:
+        if height % self.stride or width % self.stride:
+            raise UserError(
+                f"model.num_stages={self.description.model.num_stages} needs images of a height and width divisible by "
+                f"{self.stride}, these are {height}x{width}: use fewer stages or other sizes."
+            )
+
+    def _encoded(self, condition: Tensor | None, n: int) -> Tensor | None:
+        h = self.conditioning.encode(condition, n)
+        return None if h is None else h.to(next(self.parameters()).dtype)
 
     def _scaled(self, images: Tensor) -> Tensor:
         """uint8 0 .. levels-1 to [-1, 1], by the original's own formula so that float32 agrees to the bit."""

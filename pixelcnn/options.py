@@ -88,9 +88,21 @@ class UnconditionalOptions:
     name: str = "none"
 
 
+@dataclass(frozen=True)
+class ClassOptions:
+    """``conditioning=class``: the label enters every gated block, as in the original's class-conditional model."""
+
+    num_classes: int | None  # None until the data set has said
+    name: str = "class"
+
+    def __post_init__(self) -> None:
+        count = self.num_classes
+        require(count is None or count >= 1, "conditioning.num_classes", count, "use a positive number, or null")
+
+
 MODELS = {"pixelcnn_pp": PixelCNNPPOptions}
 LIKELIHOODS = {"discretized_logistic_mixture": DiscretizedLogisticMixtureOptions}
-CONDITIONINGS = {"none": UnconditionalOptions}
+CONDITIONINGS = {"none": UnconditionalOptions, "class": ClassOptions}
 
 
 @dataclass(frozen=True)

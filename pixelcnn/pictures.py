@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torchvision.io import write_png
 from torchvision.utils import make_grid
 
 SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be seen
@@ -27,4 +27,4 @@ def grid(images: Tensor, levels: int, columns: int | None = None) -> Tensor:
 def save(picture: Tensor, path: Path) -> None:
     """Write a picture, uint8 (3, height, width), as PNG; its folder is made if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_png(picture, str(path))
+    Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path)

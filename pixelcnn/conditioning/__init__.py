@@ -6,11 +6,14 @@ condition) and `encode`.
 
 from typing import Any
 
+from pixelcnn.conditioning.class_label import ClassLabels
 from pixelcnn.conditioning.none import Unconditional
 
-CONDITIONINGS = {"none": Unconditional}
+Conditioning = Unconditional | ClassLabels
+
+CONDITIONINGS: dict[str, type[Conditioning]] = {"none": Unconditional, "class": ClassLabels}
 
 
-def build_conditioning(options: Any) -> Unconditional:
+def build_conditioning(options: Any) -> Conditioning:
     """The conditioning that ``options`` (a dataclass of `pixelcnn.options`) describe."""
     return CONDITIONINGS[options.name](options)

@@ -15,6 +15,10 @@ class Unconditional(nn.Module):
     def __init__(self, options: UnconditionalOptions) -> None:
         super().__init__()
 
+    def examples(self, n: int) -> Tensor | None:
+        """Conditions for a grid of n samples: none."""
+        return None
+
     def encode(self, condition: Tensor | None, n: int) -> Tensor | None:
         """Always None; UserError if a condition is given."""
         if condition is not None:

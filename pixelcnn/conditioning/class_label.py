@@ -1,0 +1,39 @@
+"""Class labels: one-hot vectors, as in the original (section 2 of van den Oord et al. 2016b: h in every block)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelcnn.errors import UserError
+from pixelcnn.options import ClassOptions
+
+
+class ClassLabels(nn.Module):
+    """The condition is a class, int64 (N,) of 0 .. num_classes-1; h is its one-hot vector."""
+
+    batch_key: str | None = "labels"
+
+    def __init__(self, options: ClassOptions) -> None:
+        super().__init__()
+        assert options.num_classes is not None, "known from the data set by now"
+        self.features = options.num_classes
+
+    def examples(self, n: int) -> Tensor | None:
+        """Conditions for a grid of n samples: the classes in turn, int64 (n,)."""
+        return torch.arange(n) % self.features
+
+    def encode(self, condition: Tensor | None, n: int) -> Tensor | None:
+        """h (N, num_classes) of zeros and ones; UserError for what are not n labels."""
+        if condition is None:
+            raise UserError("condition is missing: a model with conditioning=class needs a label for each image.")
+        if condition.dtype != torch.int64 or condition.shape != (n,):
+            raise UserError(
+                f"condition of {condition.dtype} and shape {tuple(condition.shape)} is not one label for each of {n} "
+                "images: give int64 (N,)."
+            )
+        if n and not 0 <= int(condition.min()) <= int(condition.max()) < self.features:
+            raise UserError(
+                f"condition holds labels {int(condition.min())}..{int(condition.max())}, but the model knows "
+                f"0..{self.features - 1}: use one of those."
+            )
+        return F.one_hot(condition, self.features)

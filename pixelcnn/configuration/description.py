@@ -1,0 +1,88 @@
+"""The description of a model, from the configuration or, where there is a checkpoint, in agreement with it."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from pixelcnn.errors import UserError
+from pixelcnn.options import ClassOptions, ImageShape, ModelDescription
+
+GROUPS = ("model", "likelihood", "conditioning")
+
+
+def describe(config: DictConfig, image: ImageShape, num_classes: int | None) -> ModelDescription:
+    """The model that ``config`` asks for, on images of the data set's shape and, if it has labels, so many classes."""
+    model, likelihood, conditioning = (OmegaConf.to_object(config[group]) for group in GROUPS)
+    if isinstance(conditioning, ClassOptions) and conditioning.num_classes is None:
+        if num_classes is None:
+            raise UserError("conditioning=class needs labels, which the data set does not have: use conditioning=none.")
+        conditioning = replace(conditioning, num_classes=num_classes)
+    return ModelDescription(image, model, likelihood, conditioning)
+
+
+def require_agreement(
+    stored: ModelDescription, checkpoint: str, config: DictConfig, overrides: list[str], image: ImageShape | None = None
+) -> None:
+    """Raise UserError where the command line or the data set contradict the model in the file ``checkpoint``.
+
+    Only what ``overrides`` (Hydra's, as typed) set in the groups model, likelihood and conditioning is compared: the
+    defaults and an ``experiment=`` are no wishes for the architecture of a model that exists. Choosing an option, as in
+    ``model=pixelcnn_pp``, compares the names. ``image`` is the data set's shape, where there is a data set; its
+    channels and levels have to agree.
+    """
+    for group, key in _chosen(overrides):
+        asked = config[group][key]
+        present = asdict(getattr(stored, group)).get(key)
+        if asked != present:
+            option = group if key == "name" else f"{group}.{key}"
+            has = f"{option}={present}" if present is not None else f"no {option}"
+            raise UserError(f"{option}={asked} disagrees with checkpoint={checkpoint}, which has {has}: leave it out.")
+    if image is not None:
+        _require_kind(stored, f"checkpoint={checkpoint}", image)
+
+
+def revise(
+    stored: ModelDescription, init_from: str, config: DictConfig, overrides: list[str], image: ImageShape
+) -> ModelDescription:
+    """The model in the file ``init_from`` with what ``overrides`` set in its groups, such as another dropout.
+
+    Raises UserError where the data set's images are of another kind or the stored model no such option; whether its
+    weights fit the revised model is not seen here.
+    """
+    _require_kind(stored, f"init_from={init_from}", image)
+    groups = {group: getattr(stored, group) for group in GROUPS}
+    for group, key in _chosen(overrides):
+        if key == "name":
+            if config[group].name != groups[group].name:
+                groups[group] = OmegaConf.to_object(config[group])
+        elif hasattr(groups[group], key):
+            groups[group] = replace(groups[group], **{key: config[group][key]})
+        else:
+            name = groups[group].name
+            raise UserError(f"{group}.{key} is no option of {group}={name} in init_from={init_from}: leave it out.")
+    return ModelDescription(image, **groups)
+
+
+def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> None:
+    # Not the size: a convolutional model has none of its own.
+    if (image.channels, image.levels) != (stored.image.channels, stored.image.levels):
+        raise UserError(
+            f"data has images of {_described(image)}, {source} is a model of {_described(stored.image)}: "
+            "choose a data set like the one that it was trained on."
+        )
+
+
+def _chosen(overrides: list[str]) -> Iterator[tuple[str, str]]:
+    """Group and key of each value that ``overrides`` set in the groups of a model; the key of an option is `name`."""
+    for override in OverridesParser.create().parse_overrides(overrides):
+        group, _, key = override.key_or_group.partition(".")
+        value = override.value()
+        if group in GROUPS:
+            for name in [key] if key else value if isinstance(value, dict) else ["name"]:
+                yield group, name
+
+
+def _described(image: ImageShape) -> str:
+    return f"{image.channels} channels with {image.levels} levels"

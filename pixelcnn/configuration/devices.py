@@ -1,0 +1,71 @@
+"""Refuses devices that the machine does not have, before anything is loaded for them."""
+
+from typing import Any
+
+from pixelcnn.configuration.trainer import TrainerOptions
+from pixelcnn.errors import UserError
+
+FORMS = 'use a number, -1 or "auto" for all there are, or a list of which ones'
+
+
+def check_devices(options: TrainerOptions) -> None:
+    """Raise UserError where ``trainer.accelerator`` and ``trainer.devices`` ask for what this machine lacks.
+
+    Lightning's ``auto`` replaces GPUs that are not there by as many CPU processes; here these have to be asked for, by
+    ``trainer.accelerator=cpu``. Its further accelerators check themselves.
+    """
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
+    accelerator, wanted = options.accelerator, _wanted(options.devices)
+    names = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
+    if accelerator not in names:
+        raise UserError(f"trainer.accelerator={accelerator} does not exist: choose one of {', '.join(names)}.")
+    if accelerator == "cpu":
+        if isinstance(wanted, list) or wanted == -1:
+            raise UserError(f"trainer.devices={options.devices} does not count CPU processes: give their number.")
+    elif accelerator in ("auto", "gpu", "cuda", "mps"):
+        check_gpus(options, _gpus(accelerator))
+
+
+def check_gpus(options: TrainerOptions, there: int) -> None:
+    """Raise UserError where ``options`` ask for more GPUs than are ``there``, or for one with none there."""
+    accelerator, given, wanted = options.accelerator, options.devices, _wanted(options.devices)
+    asks_for_gpu = accelerator != "auto" or wanted not in (None, 1)
+    if there == 0 and asks_for_gpu:
+        key = f"trainer.accelerator={accelerator}" if accelerator != "auto" else f"trainer.devices={given}"
+        processes = f" trainer.devices={wanted}" if isinstance(wanted, int) and wanted > 1 else " trainer.devices=1"
+        raise UserError(
+            f"{key} asks for GPUs and this machine has none that PyTorch can use: run it where they are, "
+            f"or on the CPU with trainer.accelerator=cpu{processes}."
+        )
+    last = wanted - 1 if isinstance(wanted, int) else max(wanted or [0])
+    if there and last >= there:
+        count = "one GPU" if there == 1 else f"{there} GPUs, 0 to {there - 1}"
+        raise UserError(f"trainer.devices={given} asks for more than this machine has, {count}: ask for those.")
+
+
+def _wanted(devices: Any) -> int | list[int] | None:
+    """A number of devices (-1: all), or which ones; None for Lightning's ``auto``."""
+    if devices == "auto":
+        return None
+    if isinstance(devices, str):
+        try:
+            indices = [int(index) for index in devices.split(",") if index.strip()]
+        except ValueError:
+            indices = []
+        # As in Lightning, "2" is a number of devices and "2," one of them.
+        wanted = indices[0] if len(indices) == 1 and "," not in devices else indices
+    else:
+        wanted = devices
+    if type(wanted) is int and (wanted >= 1 or wanted == -1):
+        return wanted
+    if isinstance(wanted, list) and wanted and all(type(index) is int and index >= 0 for index in wanted):
+        return wanted
+    raise UserError(f"trainer.devices={devices} does not say which devices: {FORMS}.")
+
+
+def _gpus(accelerator: str) -> int:
+    import torch
+
+    metal = int(torch.backends.mps.is_available())
+    return {"mps": metal, "cuda": torch.cuda.device_count()}.get(accelerator, torch.cuda.device_count() or metal)

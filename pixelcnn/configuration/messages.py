@@ -1,0 +1,134 @@
+"""Hydra's and OmegaConf's errors, of many lines each, as one sentence: key or file, fault, remedy."""
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+    dict: "a group of keys",
+}
+ALL_KEYS = "`python run.py --cfg job` prints all keys"
+
+
+def sentence(error: Exception) -> str:
+    """What ``error``, raised while Hydra composed or set up a run, means to its user."""
+    if isinstance(error, MissingConfigException):
+        return _missing_option(error)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} is not understood ({_first_line(error)}): write key=value, with quotes where needed."
+    if isinstance(error, OSError):
+        return f"{error.filename} cannot be written ({error.strerror}): choose another hydra.run.dir=DIR."
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
+    if isinstance(cause, OmegaConfBaseException):
+        where = re.match(r"In '(.+?)'", str(error))
+        return (f"In conf/{where[1]}.yaml, " if where else "") + _invalid(cause, str(error))
+    ambiguous = re.match(r"Ambiguous value for argument '(.+?)=(.+)'", str(error))
+    if ambiguous:
+        key, values = ambiguous.groups()
+        return f"{key}={values} has several values: add -m to run each of them, or write {key}=[{values}] for a list."
+    told = " ".join(str(error).split())
+    return told if told.endswith((".", "?")) else f"{told}."
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Refusal of ``key``, with the one among ``known`` (all with dots) that was probably meant."""
+    return f"{key} is not a key of the configuration: {_suggestion(key, list(known))}"
+
+
+def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """All keys of ``config``, groups and values, with dots and in order."""
+    for name in map(str, config):
+        yield f"{prefix}{name}"
+        # Missing values and broken interpolations are keys as well.
+        child = None if OmegaConf.is_missing(config, name) or OmegaConf.is_interpolation(config, name) else config[name]
+        if isinstance(child, DictConfig):
+            yield from keys_of(child, f"{prefix}{name}.")
+
+
+def expected(hint: Any) -> str:
+    """The type annotation ``hint`` in words."""
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(expected(kind) for kind in get_args(hint))
+    if get_origin(hint) in (list, tuple):
+        return f"a list, each item {expected(get_args(hint)[0])},"
+    return "null" if hint is NoneType else KINDS.get(get_origin(hint) or hint, str(hint))
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    path = str(error.missing_cfg_file)
+    group, _, option = path.rpartition("/")
+    available = re.search(r"Available options in '(.+?)'", str(error))
+    if available and path.startswith(f"{available[1]}/"):
+        group, option = available[1], path.removeprefix(f"{available[1]}/")
+    if not error.options:
+        return f"{group or 'config'}={option} does not exist: there is no conf/{path}.yaml."
+    close = get_close_matches(option, error.options, 1)
+    meant = f"did you mean {close[0]}? The options" if close else "the options"
+    return f"{group}={option} does not exist: {meant} are {', '.join(error.options)}."
+
+
+def _invalid(error: OmegaConfBaseException, told: str) -> str:
+    override = re.match(r"(?:Error merging override [+~]*([^=]+)|Could not override '(.+?)')", told)
+    typed = next(filter(None, override.groups())) if override else ""
+    key = error.full_key or typed
+    if isinstance(error, ConfigAttributeError | ConfigKeyError):
+        # For trainr.devices=8 it is `trainr` that does not exist, for model={a: 1} it is `model.a`.
+        key = max(key, typed, key=len)
+        root = error.parent_node._get_root()
+        in_hydra = key.startswith("hydra")
+        return unknown_key(key, [known for known in keys_of(root) if known.startswith("hydra") == in_hydra])
+    if isinstance(error, InterpolationResolutionError):
+        return f"{key} cannot be resolved ({_first_line(error)}): give it a value of its own."
+    if isinstance(error, ValidationError):
+        hint = _hint(error)
+        if hint is not None:
+            value = "null" if error.value is None else error.value
+            return f"{key}={value} is of the wrong type: it takes {expected(hint)}."
+    return f"{key} is refused ({_first_line(error)}): {ALL_KEYS} and their values."
+
+
+def _hint(error: OmegaConfBaseException) -> Any:
+    """The annotation of the field, or of the list's items, that did not take the error's value."""
+    schema = OmegaConf.get_type(error.parent_node)
+    if schema is list:
+        return get_args(error.ref_type)[0]
+    return get_type_hints(schema).get(error.key) if schema is not None else None
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    """The same name elsewhere, else the likest in the same group, else the likest of all."""
+    group, _, name = key.rpartition(".")
+    known = [candidate for candidate in known if not key.startswith(f"{candidate}.")]
+    parts = {candidate: candidate.rpartition(".") for candidate in known}
+    namesakes = [candidate for candidate in known if parts[candidate][2] == name]
+    siblings = {parts[candidate][2]: candidate for candidate in known if parts[candidate][0] == group}
+    names = {parts[candidate][2]: candidate for candidate in known}
+    meant = (
+        get_close_matches(key, namesakes, 1, cutoff=0.0)
+        or [siblings[close] for close in get_close_matches(name, siblings, 1)]
+        or get_close_matches(key, [] if siblings else known, 1, cutoff=0.8)
+        or [names[close] for close in get_close_matches(name, names, 1, cutoff=0.75)]
+    )
+    return f"did you mean {meant[0]}?" if meant else f"{ALL_KEYS}."
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

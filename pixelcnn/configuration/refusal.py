@@ -1,0 +1,85 @@
+"""Wrong input ends in one sentence and exit status 1; bugs keep their traceback, and HYDRA_FULL_ERROR=1 shows all."""
+
+import os
+import traceback
+from argparse import ArgumentError
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import hydra._internal.utils
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from pixelcnn.configuration.messages import sentence
+from pixelcnn.errors import UserError
+
+
+def tracebacks_wanted() -> bool:
+    """Whether the user asked to see tracebacks of wrong input too."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+@contextmanager
+def refusals(task: Callable[..., Any]) -> Iterator[None]:
+    """Around Hydra's main: wrong input exits with its sentence, be it found by Hydra or by ``task``, which it calls."""
+    if tracebacks_wanted():
+        yield
+        return
+    # Hydra would print its errors itself. Its own switch is the environment variable, which child processes inherit.
+    hydra._internal.utils.run_and_report = lambda func: func()
+    try:
+        yield
+    except UserError as error:
+        raise SystemExit(str(error)) from error
+    except (HydraException, OmegaConfBaseException, OSError, ValueError, YAMLError) as error:
+        frames = traceback.walk_tb(error.__traceback__)
+        if any(frame.f_code is task.__code__ for frame, _ in frames):
+            raise
+        raise SystemExit(sentence(error)) from error
+
+
+@contextmanager
+def job_refusals() -> Iterator[None]:
+    """Around a single job: exits with the sentence at once, for Hydra has more lines to say about a failed job.
+
+    A job of a multirun must not exit, since others come after it; its error goes to the sweeper.
+    """
+    try:
+        yield
+    except UserError as error:
+        if tracebacks_wanted() or HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        raise SystemExit(str(error)) from error
+
+
+def check_arguments(arguments: Sequence[str], conf: Path) -> None:
+    """Raise UserError for what Hydra would refuse with its usage or without naming the key."""
+    parser = hydra._internal.utils.get_args_parser()
+    parser.exit_on_error = False
+    try:
+        known, unknown = parser.parse_known_args(arguments)
+    except ArgumentError as error:
+        raise UserError(f"{error.argument_name} is refused ({error.message}): see --hydra-help.") from error
+    if unknown:
+        raise UserError(_refused_flag(unknown[0], [flag for act in parser._actions for flag in act.option_strings]))
+    if known.shell_completion:  # half-written
+        return
+    for override in OverridesParser.create().parse_overrides(known.overrides):
+        group, value = override.key_or_group, override.value()
+        names_no_option = value is None or isinstance(value, bool | int | float)
+        if names_no_option and not override.is_delete() and (conf / group).is_dir():
+            raise UserError(f"{override.input_line} does not name an option: write {group or 'KEY'}=NAME, see --help.")
+
+
+def _refused_flag(argument: str, flags: list[str]) -> str:
+    if not argument.startswith("-"):
+        return f"{argument} is out of place: put flags such as -m before or after all key=value."
+    close = get_close_matches(argument, flags, 1)
+    return f"{argument} is not a flag: " + (f"did you mean {close[0]}?" if close else "see --hydra-help.")

@@ -1,0 +1,169 @@
+"""Types and ranges of what the project itself defines; the values stand in ``conf/``, each with its comment.
+
+The options of models, likelihoods and conditioning, which checkpoints store, are in ``pixelcnn.options``; those of
+Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks names and types while it composes, ``checked``
+(``pixelcnn.configuration.checks``) the ranges in ``__post_init__``.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pixelcnn.errors import UserError
+from pixelcnn.options import require
+
+SPLITS = ("val", "test")
+
+
+@dataclass
+class TrainTask:
+    """``task=train``."""
+
+    needs_checkpoint: ClassVar[bool] = False
+    uses_data: ClassVar[bool] = True
+    name: str = "train"
+
+
+@dataclass
+class EvaluateTask:
+    """``task=evaluate``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
+    split: str
+    name: str = "evaluate"
+
+    def __post_init__(self) -> None:
+        require(self.split in SPLITS, "task.split", self.split, f"choose one of {', '.join(SPLITS)}")
+
+
+@dataclass
+class SampleTask:
+    """``task=sample``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = False
+    num_samples: int
+    name: str = "sample"
+
+    def __post_init__(self) -> None:
+        require(self.num_samples >= 1, "task.num_samples", self.num_samples, "ask for at least one image")
+
+
+@dataclass
+class AdamOptions:
+    """``optim=adam``, section 3 of the paper."""
+
+    lr: float
+    betas: list[float]
+    lr_decay: float  # factor per step
+
+    def __post_init__(self) -> None:
+        require(self.lr > 0, "optim.lr", self.lr, "use a positive learning rate")
+        in_range = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        require(in_range, "optim.betas", list(self.betas), "give two numbers from 0 to below 1")
+        require(0 < self.lr_decay <= 1, "optim.lr_decay", self.lr_decay, "use a factor per step, at most 1")
+
+
+@dataclass
+class EMAOptions:
+    """``ema=default``, the moving average of the weights (Polyak averaging)."""
+
+    decay: float
+    warmup: bool
+
+    def __post_init__(self) -> None:
+        require(0 <= self.decay < 1, "ema.decay", self.decay, "use a number from 0 to below 1")
+
+
+@dataclass
+class InitialisationOptions:
+    """The data-dependent initialisation of Salimans and Kingma 2016."""
+
+    enabled: bool
+    size: int
+
+    def __post_init__(self) -> None:
+        require(self.size >= 1, "initialisation.size", self.size, "use at least one image, better a hundred")
+
+
+@dataclass
+class CallbackOptions:
+    """``callbacks=default``, what a training run does beside training."""
+
+    sample_every_n_epochs: int
+    num_samples: int
+    progress_bar: bool
+
+    def __post_init__(self) -> None:
+        for key in ("sample_every_n_epochs", "num_samples"):
+            value = getattr(self, key)
+            require(value >= 0, f"callbacks.{key}", value, "use a positive number, or 0 for none")
+
+
+@dataclass
+class WandbOptions:
+    """``logger=wandb``."""
+
+    project: str
+    entity: str | None
+    name: str = "wandb"
+
+
+@dataclass
+class CSVOptions:
+    """``logger=csv``."""
+
+    name: str = "csv"
+
+
+@dataclass
+class NoLoggerOptions:
+    """``logger=none``."""
+
+    name: str = "none"
+
+
+TASKS: dict[str, type[TrainTask | EvaluateTask | SampleTask]] = {
+    "train": TrainTask,
+    "evaluate": EvaluateTask,
+    "sample": SampleTask,
+}
+LOGGERS = {"wandb": WandbOptions, "csv": CSVOptions, "none": NoLoggerOptions}
+
+
+@dataclass
+class Config:
+    """The whole configuration: one field for each group of ``conf/``, and the keys at its root.
+
+    Groups whose options differ in their keys are ``Any`` here; each of their options names its own schema.
+    """
+
+    seed: int
+    checkpoint: str | None
+    init_from: str | None
+    initialisation: InitialisationOptions
+    task: Any
+    data: Any
+    model: Any
+    likelihood: Any
+    conditioning: Any
+    optim: AdamOptions
+    ema: EMAOptions
+    trainer: Any
+    logger: Any
+    callbacks: CallbackOptions
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, "seed", self.seed, "use a number from 0 to 4294967295")
+        name = self.task.name
+        if self.task.needs_checkpoint and self.checkpoint is None:
+            raise UserError(
+                f"checkpoint is missing: task={name} needs checkpoint=FILE, a file that a training run left."
+            )
+        if self.init_from is not None and name != "train":
+            raise UserError(f"init_from={self.init_from} is for task=train only: give task={name} a checkpoint=FILE.")
+        if self.init_from is not None and self.checkpoint is not None:
+            raise UserError(
+                f"init_from={self.init_from} and checkpoint={self.checkpoint} exclude each other: "
+                "checkpoint resumes a run, init_from starts a new one from its weights; give one of them."
+            )

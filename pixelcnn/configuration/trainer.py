@@ -1,0 +1,121 @@
+"""Every argument of Lightning's Trainer as a typed field, so that ``trainer.*`` is checked before anything starts."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from pixelcnn.errors import UserError
+from pixelcnn.options import require
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback, Trainer
+    from pytorch_lightning.loggers import Logger
+
+
+@dataclass
+class TrainerOptions:
+    """The arguments of ``pytorch_lightning.Trainer``, with its defaults; its documentation explains them.
+
+    Callbacks and plugins are given as ``{_target_: class, argument: value}``. OmegaConf has no type for a choice
+    between lists and plain values, hence ``devices: Any``, which ``check_devices`` checks.
+    """
+
+    accelerator: str = "auto"
+    strategy: str = "auto"
+    devices: Any = "auto"  # a number, "auto", or which ones: [0, 2] or "0,2"
+    num_nodes: int = 1
+    precision: int | str | None = None
+    logger: bool | None = None
+    callbacks: list[dict[str, Any]] | None = None
+    fast_dev_run: int | bool = False
+    max_epochs: int | None = None
+    min_epochs: int | None = None
+    max_steps: int = -1
+    min_steps: int | None = None
+    max_time: str | None = None
+    limit_train_batches: int | float | None = None
+    limit_val_batches: int | float | None = None
+    limit_test_batches: int | float | None = None
+    limit_predict_batches: int | float | None = None
+    overfit_batches: int | float = 0.0
+    val_check_interval: int | float | str | None = None
+    check_val_every_n_epoch: int | None = 1
+    num_sanity_val_steps: int | None = None
+    log_every_n_steps: int | None = None
+    enable_checkpointing: bool | None = None
+    enable_progress_bar: bool | None = None
+    enable_model_summary: bool | None = None
+    accumulate_grad_batches: int = 1
+    gradient_clip_val: int | float | None = None
+    gradient_clip_algorithm: str | None = None
+    deterministic: bool | str | None = None
+    benchmark: bool | None = None
+    inference_mode: bool = True
+    use_distributed_sampler: bool = True
+    profiler: str | None = None
+    detect_anomaly: bool = False
+    barebones: bool = False
+    plugins: list[Any] | None = None
+    sync_batchnorm: bool = False
+    reload_dataloaders_every_n_epochs: int = 0
+    default_root_dir: str | None = None
+    enable_autolog_hparams: bool = True
+    model_registry: str | None = None
+
+    def __post_init__(self) -> None:
+        """Only what Lightning lets pass; ``build_trainer`` reports what it refuses."""
+        at_least = {
+            "log_every_n_steps": 0,
+            "check_val_every_n_epoch": 1,
+            "num_sanity_val_steps": -1,
+            "accumulate_grad_batches": 1,
+            "gradient_clip_val": 0,
+        }
+        for key, least in at_least.items():
+            value = getattr(self, key)
+            require(value is None or value >= least, f"trainer.{key}", value, f"use {least} or more")
+        require(
+            self.deterministic in (None, True, False, "warn"),
+            "trainer.deterministic",
+            self.deterministic,
+            "use true, false or warn",
+        )
+        require(
+            not self.use_distributed_sampler,
+            "trainer.use_distributed_sampler",
+            self.use_distributed_sampler,
+            "leave it false, for the data sets deal their images out to the devices themselves",
+        )
+
+
+def trainer_options(config: DictConfig) -> TrainerOptions:
+    """``trainer.*`` of a composed configuration."""
+    options = OmegaConf.to_object(config.trainer)
+    assert isinstance(options, TrainerOptions)
+    return options
+
+
+def build_trainer(
+    options: TrainerOptions, logger: "Logger | bool", callbacks: "list[Callback]", run_dir: Path
+) -> "Trainer":
+    """Lightning's Trainer as ``options`` ask for it, with the run's own logger and callbacks.
+
+    ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` stand above ours.
+    Raises UserError where Lightning refuses an argument.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from pytorch_lightning import Trainer
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    arguments = {field.name: getattr(options, field.name) for field in fields(options)}
+    try:
+        arguments["callbacks"] = [*callbacks, *instantiate(options.callbacks or [])]
+        arguments["plugins"] = list(instantiate(options.plugins or []))
+        arguments["logger"] = False if options.logger is False else logger
+        arguments["default_root_dir"] = options.default_root_dir or run_dir
+        return Trainer(**arguments)
+    except (MisconfigurationException, InstantiationException, ImportError, TypeError, ValueError) as error:
+        raise UserError(f"trainer.* is refused by Lightning: {' '.join(str(error).split())}") from error

@@ -1,0 +1,72 @@
+"""Exponential moving average of the weights (Polyak averaging), which validation, samples and checkpoints use."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import WeightAveraging
+from torch import Tensor
+
+
+class ExponentialMovingAverage(WeightAveraging):
+    """average <- d * average + (1 - d) * weights after every optimiser step, starting at the initialised weights.
+
+    After t updates d is ``decay``, or with ``warmup`` min(decay, (1 + t) / (10 + t)), which forgets the initial
+    weights sooner.
+
+    Beyond Lightning's callback: the first update averages instead of copying; every checkpoint holds the average in
+    ``state_dict`` and the raw weights in ``current_model_state``, also one saved while validation has the two swapped;
+    and the module keeps its raw weights when training ends, so that the last checkpoint resumes exactly.
+    """
+
+    def __init__(self, decay: float, warmup: bool) -> None:
+        super().__init__(use_buffers=False, multi_avg_fn=self._update)
+        self.decay = decay
+        self.warmup = warmup
+        self.swapped = False
+
+    def decay_after(self, updates: int) -> float:
+        """d of the update that follows ``updates`` others."""
+        return min(self.decay, (1 + updates) / (10 + updates)) if self.warmup else self.decay
+
+    @torch.no_grad()
+    def _update(self, average: list[Tensor], weights: list[Tensor], copies_seen: Tensor) -> None:
+        # The initial weights are the first copy seen.
+        torch._foreach_lerp_(average, weights, 1 - self.decay_after(int(copies_seen) - 1))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Here rather than in setup: the ranks have agreed on their weights, and a resumed average is in place.
+        assert self._average_model is not None
+        if self._average_model.n_averaged == 0:
+            self._average_model.update_parameters(pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning overwrites the raw weights by the average here, and would save them so in a later checkpoint.
+        pass
+
+    def _swap_models(self, pl_module: LightningModule) -> None:
+        super()._swap_models(pl_module)
+        self.swapped = not self.swapped
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        if self.swapped:
+            average, raw = checkpoint["current_model_state"], checkpoint["state_dict"]
+            checkpoint["state_dict"], checkpoint["current_model_state"] = average, raw
+
+
+@contextmanager
+def averaged_weights(trainer: Trainer) -> Iterator[None]:
+    """Within it the trainer's module has the averaged weights, if the trainer keeps an average at all."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    average = next((callback for callback in callbacks if isinstance(callback, ExponentialMovingAverage)), None)
+    if average is None or average.swapped:
+        yield
+        return
+    average._swap_models(trainer.lightning_module)
+    try:
+        yield
+    finally:
+        average._swap_models(trainer.lightning_module)

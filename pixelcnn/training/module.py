@@ -1,0 +1,83 @@
+"""Maximum likelihood training of a pixel model (section 3 of the PixelCNN++ paper)."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from pixelcnn.checkpoint import FORMAT
+from pixelcnn.model import PixelModel
+from pixelcnn.training.metrics import BitsPerDim
+
+Batch = dict[str, Tensor]
+
+
+class DensityEstimation(LightningModule):
+    """Minimises -log p(images | condition) of ``model`` by Adam.
+
+    Step k = 0, 1, ... uses the learning rate ``lr * lr_decay ** (k + 1)``. ``seed`` and a batch's place in the run
+    determine its dropout masks. ``config`` is stored in checkpoints for the record: plain containers and values only.
+    """
+
+    def __init__(
+        self,
+        model: PixelModel,
+        lr: float,
+        betas: tuple[float, float],
+        lr_decay: float,
+        seed: int,
+        config: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.lr = lr
+        self.betas = betas
+        self.lr_decay = lr_decay
+        self.seed = seed
+        self.config = config
+        self.val_bits_per_dim = BitsPerDim()
+        self.test_bits_per_dim = BitsPerDim()
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """log p(images | condition) of a data set's batch, float32 (N,) in nats."""
+        return self.model.log_prob(batch["images"], self.model.condition_in(batch))
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # A seed per batch makes dropout resumable: no generator's state has to survive in a checkpoint.
+        batches_before = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        place = np.random.SeedSequence((self.seed, batches_before, self.global_rank))
+        torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        log_prob = self.log_prob(batch)
+        nats = -log_prob.sum()
+        bits_per_dim = nats.detach() / (math.log(2) * batch["images"].numel())
+        self.log("train/bits_per_dim", bits_per_dim, prog_bar=True, sync_dist=True)
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        # The loss is the sum over the global batch, as the original's, whose gradients dwarf Adam's epsilon:
+        # undo that gradients are averaged over devices and over accumulated batches.
+        return nats * (self.trainer.world_size * self.trainer.accumulate_grad_batches)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.val_bits_per_dim.update(self.log_prob(batch), batch["images"][0].numel())
+        self.log("val/bits_per_dim", self.val_bits_per_dim, prog_bar=True)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.test_bits_per_dim.update(self.log_prob(batch), batch["images"][0].numel())
+        self.log("test/bits_per_dim", self.test_bits_per_dim)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr, betas=self.betas)
+        schedule = LambdaLR(optimizer, lambda step: self.lr_decay ** (step + 1))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["pixelcnn"] = {
+            "format": FORMAT,
+            "description": self.model.description.to_dict(),
+            "config": self.config,
+        }

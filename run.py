@@ -1,0 +1,37 @@
+"""The one entry: compose the configuration, check it, hand over to a task. ``python run.py --help`` says more."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
+from pixelcnn.configuration.store import register
+
+CONF = Path(__file__).resolve().parent / "conf"
+
+register()
+
+
+def job(config: DictConfig) -> float | None:
+    """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
+    with job_refusals():
+        check(config)
+        task = import_module(f"pixelcnn.tasks.{config.task.name}")
+        context = HydraConfig.get()
+        return task.run(config, Path(context.runtime.output_dir), list(context.overrides.task))
+
+
+def main() -> None:
+    """The command line."""
+    with refusals(job):
+        check_arguments(sys.argv[1:], CONF)
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Every option composes, is typed by its schema and passes the checks; the defaults are the paper's."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.schemas import AdamOptions, Config, EMAOptions
+from pixelcnn.configuration.store import GROUPS
+from pixelcnn.options import DiscretizedLogisticMixtureOptions, PixelCNNPPOptions
+from run import CONF
+
+OPTIONS = sorted(
+    (path.parent.name, path.stem)
+    for path in CONF.glob("*/*.yaml")
+    if path.parent.name != "data" or "_target_" in path.read_text()
+)
+
+
+def test_the_options_are_found():
+    assert {("data", "digits"), ("experiment", "cifar10"), ("task", "sample"), ("model", "pixelcnn_pp")} <= set(OPTIONS)
+    assert ("data", "base") not in OPTIONS
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes_and_passes_the_checks(composed, group, option):
+    needed = ["checkpoint=some.ckpt"] if (group, option) in (("task", "evaluate"), ("task", "sample")) else []
+    check(composed(f"{group}={option}", *needed))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_option_with_a_schema_is_typed_by_it(composed, group):
+    assert {path.stem for path in (CONF / group).glob("*.yaml")} == set(GROUPS[group])
+    for option, schema in GROUPS[group].items():
+        assert OmegaConf.get_type(composed(f"{group}={option}")[group]) is schema
+
+
+def test_nothing_chosen_is_the_papers_model_and_optimiser(composed):
+    config: Config = OmegaConf.to_object(composed())  # type: ignore[assignment]
+    assert config.task.name == "train"
+    assert config.model == PixelCNNPPOptions(160, 5, 3, "concat_elu", 0.5)
+    assert config.likelihood == DiscretizedLogisticMixtureOptions(10, "exact")
+    assert config.conditioning.name == "none"
+    assert config.optim == AdamOptions(1e-3, [0.95, 0.9995], 0.999995)
+    assert config.ema == EMAOptions(0.9995, False)
+    assert config.logger.name == "wandb"
+    assert config.data["_target_"] == "pixelcnn.data.cifar10.CIFAR10"
+
+
+def test_the_presets_keep_what_they_promise(composed):
+    paper = composed("experiment=cifar10")
+    assert paper.data.batch_size == 128 and not paper.ema.warmup and paper.model == composed().model
+    for small in ("digits", "cifar10_small"):
+        assert composed(f"experiment={small}").ema.warmup
+    assert composed("experiment=digits").logger.name != "wandb"
+    assert composed("experiment=small_imagenet").data._target_.endswith("SmallImageNet")
+
+
+def test_the_command_line_stands_above_a_preset(composed):
+    assert composed("experiment=digits", "trainer.max_epochs=2", "logger=none").trainer.max_epochs == 2
+
+
+def test_the_data_seed_follows_the_seed(composed):
+    assert composed("seed=7").data.seed == 7

@@ -1,0 +1,87 @@
+"""A checkpoint's model is kept: what the command line says of it must agree, and only that is compared."""
+
+from dataclasses import replace
+
+import pytest
+
+from pixelcnn.configuration.description import describe, require_agreement, revise
+from pixelcnn.errors import UserError
+from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, PixelCNNPPOptions
+
+SHAPE = ImageShape(3, 32, 32)
+NETWORK = PixelCNNPPOptions(num_filters=8, num_resnet_blocks=2, num_stages=3, nonlinearity="elu", dropout=0.0)
+
+
+def stored(composed) -> ModelDescription:
+    return replace(describe(composed(), SHAPE, None), model=NETWORK)
+
+
+def test_a_description_holds_what_was_composed(composed):
+    description = describe(composed("model.num_filters=8", "likelihood.num_mixtures=3", "model.dropout=0"), SHAPE, None)
+    assert description.image == SHAPE
+    assert description.model == PixelCNNPPOptions(8, 5, 3, "concat_elu", 0.0)
+    assert description.likelihood.num_mixtures == 3 and description.conditioning.name == "none"
+    assert ModelDescription.from_dict(description.to_dict()) == description
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["optim.lr=3", "experiment=digits"],
+        ["model=pixelcnn_pp", "likelihood=discretized_logistic_mixture", "conditioning=none"],
+        ["model.num_filters=8", "model.nonlinearity=elu", "model.dropout=0", "likelihood.num_mixtures=10"],
+        ["model={num_filters: 8}", "++model.num_stages=3"],
+    ],
+)
+def test_agreement_is_accepted(composed, overrides):
+    require_agreement(stored(composed), "a.ckpt", composed(*overrides), overrides, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("override", "asked", "present"),
+    [
+        ("model.num_filters=16", "model.num_filters=16", "model.num_filters=8"),
+        ("++model.num_stages=2", "model.num_stages=2", "model.num_stages=3"),
+        ("model={dropout: 0.5}", "model.dropout=0.5", "model.dropout=0.0"),
+        ("likelihood.tails=original", "likelihood.tails=original", "likelihood.tails=exact"),
+    ],
+)
+def test_disagreement_is_refused_with_both_values(composed, override, asked, present):
+    with pytest.raises(UserError) as refusal:
+        require_agreement(stored(composed), "a.ckpt", composed(override), [override])
+    assert all(word in str(refusal.value) for word in (asked, present, "checkpoint=a.ckpt"))
+
+
+def test_another_option_of_a_group_is_refused(composed):
+    other = replace(stored(composed), model=replace(NETWORK, name="another_network"))
+    with pytest.raises(UserError, match=r"model=pixelcnn_pp disagrees .* has model=another_network"):
+        require_agreement(other, "a.ckpt", composed(), ["model=pixelcnn_pp"])
+
+
+def test_images_of_another_shape_are_refused(composed):
+    grey = ImageShape(1, 8, 8, 17)
+    with pytest.raises(UserError, match=r"1 channels with 17 levels.*checkpoint=a.ckpt.*3 channels with 256"):
+        require_agreement(stored(composed), "a.ckpt", composed(), [], grey)
+    with pytest.raises(UserError, match=r"init_from=a.ckpt"):
+        revise(stored(composed), "a.ckpt", composed(), [], grey)
+
+
+def test_a_revised_description_takes_over_only_what_was_said(composed):
+    overrides = ["model.dropout=0.25", "likelihood.tails=original", "model=pixelcnn_pp", "optim.lr=2"]
+    revised = revise(stored(composed), "a.ckpt", composed(*overrides), overrides, SHAPE)
+    assert revised.model == replace(NETWORK, dropout=0.25)
+    assert revised.likelihood == replace(stored(composed).likelihood, tails="original")
+    assert revise(stored(composed), "a.ckpt", composed(), [], SHAPE) == stored(composed)
+
+
+def test_a_revision_is_in_range(composed):
+    with pytest.raises(UserError, match=r"model.dropout=2"):
+        revise(stored(composed), "a.ckpt", composed("model.dropout=2"), ["model.dropout=2"], SHAPE)
+
+
+def test_the_number_of_classes_is_the_data_sets(composed):
+    labelled = composed("conditioning=class")
+    assert describe(labelled, SHAPE, 10).conditioning == ClassOptions(10)
+    with pytest.raises(UserError, match=r"conditioning=class needs labels"):
+        describe(labelled, SHAPE, None)

@@ -1,0 +1,106 @@
+"""The typed copy of Lightning's arguments is complete and exact, and what Lightning refuses is told in a sentence."""
+
+import inspect
+from dataclasses import MISSING, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import ValidationError
+from pytorch_lightning import Callback, Trainer
+
+from pixelcnn.configuration.trainer import TrainerOptions, build_trainer
+from pixelcnn.errors import UserError
+
+ARGUMENTS = {
+    name: parameter for name, parameter in inspect.signature(Trainer.__init__).parameters.items() if name != "self"
+}
+PLAIN = {int, float, bool, str, NoneType}
+LISTS = {"callbacks", "devices", "plugins"}
+
+
+def members(hint: Any) -> set[Any]:
+    """The types that a union admits, nested unions included; literals count as the types of their values."""
+    inner = get_args(hint)
+    if not inner or getattr(hint, "__origin__", None) in (list, dict):
+        return {hint if isinstance(hint, type) else type(hint)}
+    return set().union(*(members(part) for part in inner))
+
+
+def options(**values: Any) -> TrainerOptions:
+    return TrainerOptions(**{"use_distributed_sampler": False, "accelerator": "cpu", "devices": 1, **values})
+
+
+def test_every_argument_is_there_with_its_default():
+    defaults = {field.name: field.default for field in fields(TrainerOptions)}
+    assert MISSING not in defaults.values()
+    assert list(defaults) == list(ARGUMENTS)
+    for name, parameter in ARGUMENTS.items():
+        assert (defaults[name], type(defaults[name])) == (parameter.default, type(parameter.default)), name
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS.keys() - LISTS))
+def test_plain_types_are_lightnings(name):
+    ours, theirs = members(get_type_hints(TrainerOptions)[name]), members(ARGUMENTS[name].annotation)
+    assert ours <= theirs
+    # No logger of Lightning's own is made, and a duration is given as text.
+    assert name in ("logger", "max_time") or ours == theirs & PLAIN
+    node = OmegaConf.structured(TrainerOptions)
+    for kind, value in ((str, "text"), (NoneType, None)):
+        if kind in ours:
+            node[name] = value
+        else:
+            with pytest.raises(ValidationError):
+                node[name] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("log_every_n_steps", -1),
+        ("check_val_every_n_epoch", 0),
+        ("num_sanity_val_steps", -2),
+        ("accumulate_grad_batches", 0),
+        ("gradient_clip_val", -0.5),
+        ("deterministic", "yes"),
+        ("use_distributed_sampler", True),
+    ],
+)
+def test_what_lightning_lets_pass_is_refused(key, value):
+    with pytest.raises(UserError, match=f"trainer.{key}={value} "):
+        options(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("strategy", "foo", "strategy"),
+        ("precision", "bf17", "Precision"),
+        ("max_epochs", -5, "max_epochs"),
+        ("max_time", "soon", "soon"),
+        ("limit_val_batches", -1, "limit_val_batches"),
+        ("val_check_interval", "often", "val_check_interval"),
+        ("profiler", "foo", "profiler"),
+        ("plugins", ["foo"], "plugin"),
+        ("num_nodes", 0, "num_nodes"),
+        ("callbacks", [{"_target_": "no.such.Class"}], "no.such.Class"),
+    ],
+)
+def test_what_lightning_refuses_is_told_in_a_line(tmp_path, key, value, named):
+    with pytest.raises(UserError, match=named) as refusal:
+        build_trainer(options(**{key: value}), False, [], tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+class Noted(Callback):
+    """A callback of one's own."""
+
+
+def test_the_trainer_is_built_as_asked(tmp_path):
+    ours, theirs = Noted(), f"{__name__}.Noted"
+    trainer = build_trainer(options(callbacks=[{"_target_": theirs}], max_steps=7), False, [ours], tmp_path)
+    noted = [callback for callback in trainer.callbacks if isinstance(callback, Noted)]
+    assert noted[0] is ours and len(noted) == 2
+    assert trainer.max_steps == 7 and Path(trainer.default_root_dir) == tmp_path and trainer.loggers == []

@@ -1,0 +1,53 @@
+"""Tasks run as a user runs them: the command line, on a tiny data set, in this process."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import run
+
+TINY = (
+    "model.num_filters=4",
+    "model.num_resnet_blocks=1",
+    "likelihood.num_mixtures=2",
+    "callbacks.num_samples=2",
+    "initialisation.size=8",
+    "logger=none",
+)
+
+
+@pytest.fixture(scope="session")
+def arrays(tmp_path_factory) -> tuple[str, ...]:
+    """The keys of a data set of 24 + 11 colour images of 8x8 with three classes."""
+    folder = tmp_path_factory.mktemp("arrays")
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 24), ("test", 11)):
+        # Dark, middling and bright: something that a label tells and that a model can learn.
+        labels = rng.integers(0, 3, n)
+        images = (60 * labels[:, None, None, None] + rng.integers(0, 80, (n, 8, 8, 3))).astype(np.uint8)
+        np.savez(folder / f"{split}.npz", images=images, labels=labels)
+    keys = (f"data.train={folder}/train.npz", f"data.test={folder}/test.npz")
+    return ("data=arrays", *keys, "data.batch_size=4", "data.val_size=4")
+
+
+@pytest.fixture(scope="session")
+def call():
+    """``run.py`` with the given arguments."""
+
+    def call(*arguments: str) -> None:
+        quiet = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["run.py", *arguments, *quiet])
+            run.main()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained(arrays, call, tmp_path_factory) -> Path:
+    """The directory of a run of three epochs."""
+    directory = tmp_path_factory.mktemp("trained")
+    call(*arrays, *TINY, "trainer.max_epochs=3", f"hydra.run.dir={directory}")
+    return directory

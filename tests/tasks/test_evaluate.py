@@ -1,0 +1,77 @@
+"""Every image of the split counts once, whatever the batch size and the number of processes."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import load
+from pixelcnn.tasks.evaluate import summary
+
+ROOT = Path(__file__).parents[2]
+
+
+def outcome(directory) -> tuple[dict, list[dict]]:
+    with (directory / "per_image.csv").open() as file:
+        return json.loads((directory / "metrics.json").read_text()), list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_the_batch_size_does_not_matter(arrays, call, trained, tmp_path, batch_size):
+    checkpoint = trained / "checkpoints/best.ckpt"
+    keys = ["task=evaluate", f"checkpoint={checkpoint}", f"data.batch_size={batch_size}"]
+    call(*arrays, *keys, f"hydra.run.dir={tmp_path}")
+    metrics, rows = outcome(tmp_path)
+    stored = np.load(arrays[2].removeprefix("data.test="))
+    with torch.no_grad():
+        images = torch.from_numpy(stored["images"]).permute(0, 3, 1, 2)
+        expected = load(checkpoint).bits_per_dim(images).double().numpy()
+    assert metrics["test/num_images"] == 11
+    assert metrics["test/bits_per_dim"] == pytest.approx(expected.mean(), rel=1e-6)
+    assert [int(row["index"]) for row in rows] == list(range(11))
+    assert [int(row["label"]) for row in rows] == stored["labels"].tolist()
+    np.testing.assert_allclose([float(row["bits_per_dim"]) for row in rows], expected, rtol=1e-6)
+    for row in rows:
+        channels = [float(row[f"bits_per_dim_{channel}"]) for channel in ("red", "green", "blue")]
+        assert np.mean(channels) == pytest.approx(float(row["bits_per_dim"]), rel=1e-9)
+
+
+def test_two_processes_score_what_one_does(arrays, call, trained, tmp_path):
+    keys = [*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/best.ckpt", "trainer.accelerator=cpu"]
+    call(*keys, f"hydra.run.dir={tmp_path}/one")
+    subprocess.run(
+        [sys.executable, "run.py", *keys, "trainer.devices=2", f"hydra.run.dir={tmp_path}/two"], cwd=ROOT, check=True
+    )
+    (one, rows_of_one), (two, rows_of_two) = outcome(tmp_path / "one"), outcome(tmp_path / "two")
+    assert two.keys() == one.keys() and two == pytest.approx(one, rel=1e-6)
+    assert [row["index"] for row in rows_of_two] == [row["index"] for row in rows_of_one]
+
+
+def test_the_held_out_images_can_be_evaluated(arrays, call, trained, tmp_path):
+    call(
+        *arrays,
+        "task=evaluate",
+        "task.split=val",
+        f"checkpoint={trained}/checkpoints/last.ckpt",
+        f"hydra.run.dir={tmp_path}",
+    )
+    metrics, rows = outcome(tmp_path)
+    assert metrics["val/num_images"] == len(rows) == 4
+    expected = json.loads((trained / "metrics.json").read_text())["val/bits_per_dim"]
+    assert metrics["val/bits_per_dim"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_summary_of_a_split():
+    bits = np.arange(300) / 100
+    values = summary(bits)
+    assert values["bits_per_dim"] == pytest.approx(1.495)
+    assert values["bits_per_dim_ci95"] == pytest.approx(1.96 * bits.std(ddof=1) / math.sqrt(300))
+    assert values["bits_per_dim_original_protocol"] == pytest.approx(bits[:256].mean())
+    assert "bits_per_dim_original_protocol" not in summary(bits[:256])
+    assert "bits_per_dim_original_protocol" not in summary(bits[:100])

@@ -1,0 +1,70 @@
+"""What a training run leaves, and how another one goes on from it."""
+
+import json
+
+import pytest
+import torch
+
+from pixelcnn import load
+from tests.tasks.conftest import TINY
+
+
+def weights(path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)["current_model_state"]
+
+
+def test_a_run_leaves_what_it_promises(trained):
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["step"] == 15 and metrics["epoch"] == 3
+    assert 0 < metrics["val/bits_per_dim"] < 20 and 0 < metrics["train/bits_per_dim"] < 20
+    assert metrics["init/max_abs_mean"] < 1e-3 and metrics["init/max_abs_std_error"] < 1e-3
+    assert (trained / "samples" / "step=000015.png").is_file() and (trained / ".hydra" / "config.yaml").is_file()
+    record = json.loads((trained / "run.json").read_text())
+    assert record["num_parameters"] == sum(p.numel() for p in load(trained / "checkpoints/last.ckpt").parameters())
+
+
+def test_both_checkpoints_hold_the_model_that_validation_scored(trained):
+    last = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 15
+    assert any(not torch.equal(last["state_dict"][name], raw) for name, raw in last["current_model_state"].items())
+    model = load(trained / "checkpoints/best.ckpt")
+    assert not model.training and model.description.image.levels == 256
+
+
+def test_resuming_equals_not_stopping(arrays, call, trained, tmp_path):
+    call(*arrays, *TINY, "trainer.max_steps=7", f"hydra.run.dir={tmp_path}/first")
+    checkpoint = tmp_path / "first/checkpoints/last.ckpt"
+    call(*arrays, *TINY, "trainer.max_epochs=3", f"checkpoint={checkpoint}", f"hydra.run.dir={tmp_path}/second")
+    resumed, whole = weights(tmp_path / "second/checkpoints/last.ckpt"), weights(trained / "checkpoints/last.ckpt")
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_a_new_run_starts_from_old_weights(arrays, call, trained, tmp_path):
+    best = trained / "checkpoints/best.ckpt"
+    call(
+        *arrays, "logger=none", "callbacks.num_samples=2", f"init_from={best}", "model.dropout=0.25",
+        "trainer.max_steps=1", "optim.lr=1e-9", f"hydra.run.dir={tmp_path}",
+    )  # fmt: skip
+    old, new = load(best), load(tmp_path / "checkpoints/last.ckpt")
+    assert new.description.model.dropout == 0.25 and new.description.model.num_filters == 4
+    assert all(torch.allclose(value, old.state_dict()[name], atol=1e-6) for name, value in new.state_dict().items())
+
+
+def test_the_class_is_learned(arrays, call, tmp_path, capsys):
+    call(*arrays, *TINY, "conditioning=class", "trainer.max_epochs=1", f"hydra.run.dir={tmp_path}")
+    model = load(tmp_path / "checkpoints/last.ckpt")
+    assert model.conditioning.features == 3
+    assert capsys.readouterr().out.splitlines()[-1] == f"Run directory: {tmp_path}"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.num_filters=8", ["model.num_filters=8", "model.num_filters=4"]),
+        ("conditioning=class", ["conditioning=class", "conditioning=none"]),
+    ],
+)
+def test_what_disagrees_with_the_checkpoint_is_refused(arrays, call, trained, tmp_path, override, words):
+    with pytest.raises(SystemExit) as refusal:
+        call(*arrays, f"checkpoint={trained}/checkpoints/last.ckpt", override, f"hydra.run.dir={tmp_path}")
+    assert all(word in str(refusal.value) for word in [*words, "last.ckpt"])

@@ -1,0 +1,252 @@
+"""What a person types: wrong input ends in one sentence, bugs in a traceback, and a task gets what was composed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hydra.experimental.callback import Callback
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import run
+from pixelcnn.errors import UserError
+
+QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
+
+
+@pytest.fixture
+def command_line(monkeypatch, tmp_path):
+    """``run.py`` with the given arguments, in this process and with its directories in ``tmp_path``."""
+
+    def call(*arguments: str) -> None:
+        directories = (f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep")
+        monkeypatch.setattr(sys, "argv", ["run.py", *arguments, *directories, *QUIET])
+        run.main()
+
+    return call
+
+
+@pytest.fixture
+def task(monkeypatch):
+    """Puts a function in the place of the task ``train``."""
+
+    def install(function) -> None:
+        module = ModuleType("pixelcnn.tasks.train")
+        module.run = function
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    return install
+
+
+REFUSED = [
+    # unknown keys, with the nearest real one
+    ("trainer.max_epochz=3", "trainer.max_epochz", "did you mean trainer.max_epochs?"),
+    ("+trainer.max_epochz=3", "trainer.max_epochz", "did you mean trainer.max_epochs?"),
+    ("++optim.learning_rate=3", "optim.learning_rate", "--cfg job"),
+    ("traner.max_epochs=3", "traner.max_epochs", "did you mean trainer.max_epochs?"),
+    ("model.num_filter=3", "model.num_filter", "did you mean model.num_filters?"),
+    ("model={num_filter: 3}", "model.num_filter", "did you mean model.num_filters?"),
+    ("model.num_mixtures=3", "model.num_mixtures", "did you mean likelihood.num_mixtures?"),
+    ("lr=0.1", "lr", "did you mean optim.lr?"),
+    ("dataa=cifar10", "dataa", "did you mean data?"),
+    ("+seeed=1", "seeed", "did you mean seed?"),
+    ("data.bach_size=4", "data.bach_size", "did you mean data.batch_size?"),
+    ("+data.bach_size=4", "data.bach_size", "did you mean data.batch_size?"),
+    ("hydra.rum.dir=4", "hydra.rum.dir", "did you mean hydra.run.dir?"),
+    ("~nothing", "nothing", "does not exist"),
+    # options of groups
+    ("data=cifar11", "data=cifar11", "did you mean cifar10? The options are arrays"),
+    ("model=resnet", "model=resnet", "pixelcnn_pp"),
+    ("experiment=cifar_small", "experiment=cifar_small", "did you mean cifar10_small?"),
+    ("hydra/launcher=foo", "hydra/launcher=foo", "basic"),
+    ("trainer=3", "trainer=3", "trainer=NAME"),
+    ("data=null", "data=null", "data=NAME"),
+    ("model.name=other", "model.name=other", "model=other"),
+    ("task.name=other", "task.name=other", "task=other"),
+    ("~model", "model", "has no value"),
+    ("model@net=pixelcnn_pp", "model@net", "Did you mean to override model?"),
+    # types
+    ("trainer.max_epochs=abc", "trainer.max_epochs=abc", "a whole number or null"),
+    ("trainer.max_epochs=1.5", "trainer.max_epochs=1.5", "a whole number or null"),
+    ("++trainer.max_epochs=abc", "trainer.max_epochs=abc", "a whole number or null"),
+    ("trainer.limit_val_batches=abc", "trainer.limit_val_batches=abc", "a whole number or a number or null"),
+    ("trainer.inference_mode=null", "trainer.inference_mode=null", "true or false"),
+    ("trainer.callbacks=3", "trainer.callbacks=3", "a list"),
+    ("trainer.callbacks=[a]", "trainer.callbacks", "Cannot assign str"),
+    ("model.num_filters=many", "model.num_filters=many", "a whole number"),
+    ("model.dropout=[1]", "model.dropout=[1]", "a number"),
+    ("optim.betas=[a,b]", "optim.betas[0]=a", "a number"),
+    ("ema.warmup=perhaps", "ema.warmup=perhaps", "true or false"),
+    ("seed=", "seed=", "a whole number"),
+    ("data.batch_size=abc", "data.batch_size=abc", "a whole number"),
+    # ranges
+    ("seed=-1", "seed=-1", "from 0"),
+    ("model.num_filters=-1", "model.num_filters=-1", "positive"),
+    ("model.dropout=1", "model.dropout=1", "below 1"),
+    ("model.nonlinearity=gelu", "model.nonlinearity=gelu", "concat_elu, elu, relu"),
+    ("likelihood.tails=thick", "likelihood.tails=thick", "exact, original"),
+    ("optim.lr=0", "optim.lr=0", "positive"),
+    ("optim.betas=[0.9]", "optim.betas=[0.9]", "two numbers"),
+    ("optim.betas=[0.9,1]", "optim.betas=[0.9, 1.0]", "below 1"),
+    ("optim.lr_decay=1.1", "optim.lr_decay=1.1", "at most 1"),
+    ("ema.decay=1", "ema.decay=1", "below 1"),
+    ("initialisation.size=0", "initialisation.size=0", "at least one"),
+    ("callbacks.num_samples=-1", "callbacks.num_samples=-1", "positive"),
+    ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0", "1 or more"),
+    # devices
+    ("trainer.devices=4096", "trainer.devices=4096", "this machine has"),
+    ("trainer.devices=some", "trainer.devices=some", "a number"),
+    ("trainer.accelerator=abacus", "trainer.accelerator=abacus", "auto, gpu"),
+    # combinations of keys
+    ("task=evaluate", "checkpoint", "checkpoint=FILE"),
+    ("task=sample", "checkpoint", "checkpoint=FILE"),
+    ("task=sample init_from=a.ckpt checkpoint=b.ckpt", "init_from=a.ckpt", "task=train"),
+    ("init_from=a.ckpt checkpoint=b.ckpt", "init_from=a.ckpt", "checkpoint=b.ckpt"),
+    ("task=evaluate checkpoint=a.ckpt task.split=all", "task.split=all", "val, test"),
+    ("task=sample checkpoint=a.ckpt task.num_samples=0", "task.num_samples=0", "at least one"),
+    # the command line's grammar
+    ("seed", "seed", "key=value"),
+    ("=3", "=3", "KEY=NAME"),
+    ("trainer.max_epochs=[1", "trainer.max_epochs=[1", "key=value"),
+    ("optim.lr=1,2", "optim.lr=1,2", "-m"),
+    ("optim.lr=choice(1,2)", "optim.lr=choice(1,2)", "--multirun"),
+    ("data.batch_size=${nothing}", "data.batch_size", "nothing"),
+    ("hydra.run.name=${nothing}", "hydra.run.name", "hydra"),
+    ("--multirum", "--multirum", "did you mean --multirun?"),
+    ("--cfg everything", "--cfg", "everything"),
+    ("seed=1 -m optim.lr=1,2", "optim.lr=1,2", "flags"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "key", "told"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_wrong_input_is_refused_in_one_sentence_before_anything_is_written(
+    command_line, capfd, tmp_path, arguments, key, told
+):
+    separate = arguments.split(" ") if "{" not in arguments else [arguments]
+    with pytest.raises(SystemExit) as exit_:
+        command_line(*separate)
+    sentence = exit_.value.code  # which Python prints on stderr, exiting with status 1
+    assert isinstance(sentence, str) and key in sentence and told in sentence
+    assert "\n" not in sentence and sentence[-1] in ".?"
+    assert capfd.readouterr() == ("", "") and list(tmp_path.iterdir()) == []
+
+
+def test_a_run_directory_that_cannot_be_made_is_named(command_line, tmp_path, task):
+    task(lambda *_: None)
+    (tmp_path / "run").write_text("a file in the way")
+    with pytest.raises(SystemExit, match=r"/run cannot be written \(File exists\): choose another hydra.run.dir"):
+        command_line("data=digits")
+
+
+def test_a_task_gets_the_configuration_its_directory_and_what_was_typed(command_line, capsys, tmp_path, task):
+    given = []
+    task(lambda *arguments: given.append(arguments))
+    command_line("data=digits", "optim.lr=1")
+    [(config, run_dir, overrides)] = given
+    assert config.optim.lr == 1.0 and isinstance(config.optim.lr, float)
+    assert run_dir == tmp_path / "run" and overrides == ["data=digits", "optim.lr=1"]
+    assert OmegaConf.load(run_dir / ".hydra/config.yaml").optim.lr == 1.0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Run directory: {run_dir}"
+
+
+@pytest.mark.parametrize("rank", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
+def test_one_process_of_a_distributed_run_names_the_directory(command_line, capsys, monkeypatch, task, rank):
+    task(lambda *_: None)
+    monkeypatch.setenv(rank, "1")
+    command_line("data=digits")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_tasks_refusal_is_a_sentence_and_its_bug_keeps_its_traceback(command_line, capfd, task):
+    def refuse(*_):
+        raise UserError("data.root=x does not exist: name a folder.")
+
+    task(refuse)
+    with pytest.raises(SystemExit, match=r"^data.root=x does not exist: name a folder.$"):
+        command_line("data=digits")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError, OmegaConfBaseException])
+def test_a_bug_keeps_its_traceback(command_line, task, error):
+    def fail(*_):
+        raise error("a bug")
+
+    task(fail)
+    with pytest.raises(error, match="a bug"):
+        command_line("data=digits")
+
+
+class Returned(Callback):
+    """Hydra's callback that notes what each job has returned."""
+
+    values: list = []  # noqa: RUF012
+
+    def on_job_end(self, config, job_return, **kwargs):
+        self.values.append(job_return.return_value)
+
+
+def test_a_sweep_runs_every_job_and_gets_what_it_returns(command_line, capsys, tmp_path, task):
+    Returned.values.clear()
+    task(lambda config, *_: config.optim.lr / 2)
+    command_line("-m", "data=digits", "optim.lr=1,3", f"+hydra.callbacks.returned._target_={__name__}.Returned")
+    assert Returned.values == [0.5, 1.5]
+    assert (tmp_path / "sweep/1/.hydra/config.yaml").exists()
+    assert capsys.readouterr().out.splitlines()[-1] == f"Sweep directory: {tmp_path}/sweep"
+
+
+def test_a_sweep_goes_on_after_a_refused_job_and_ends_with_its_sentence(command_line, task):
+    done = []
+    task(lambda config, *_: done.append(config.optim.lr))
+    with pytest.raises(SystemExit, match=r"^optim.lr=-1.0 is out of range"):
+        command_line("-m", "data=digits", "optim.lr=-1,3")
+    assert done == [3.0]
+
+
+def test_a_misspelt_key_stops_a_sweep_before_its_first_job(command_line, tmp_path):
+    with pytest.raises(SystemExit, match=r"did you mean optim.lr\?"):
+        command_line("-m", "data=digits", "optim.lrr=1,3")
+    assert not (tmp_path / "sweep/0").exists()
+
+
+def test_child_processes_do_not_inherit_a_request_for_tracebacks(command_line, task):
+    seen = []
+    task(lambda *_: seen.append(os.environ.get("HYDRA_FULL_ERROR")))
+    command_line("data=digits")
+    assert seen == [None]
+
+
+def python_run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """``python run.py`` in a process of its own."""
+    script = Path(run.__file__)
+    command = [sys.executable, script.name, *arguments]
+    return subprocess.run(
+        command, cwd=script.parent, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_sentence_is_all_that_a_process_prints():
+    outcome = python_run("trainer.max_epochs=abc")
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == "trainer.max_epochs=abc is of the wrong type: it takes a whole number or null.\n"
+
+
+def test_hydras_switch_shows_the_traceback():
+    outcome = python_run("trainer.max_epochs=abc", HYDRA_FULL_ERROR="1")
+    assert outcome.returncode == 1 and "Traceback" in outcome.stderr and "ValidationError" in outcome.stderr
+
+
+def test_help_names_tasks_and_options():
+    outcome = python_run("--help")
+    assert outcome.returncode == 0
+    assert "task: evaluate, sample, train" in outcome.stdout and "schema" not in outcome.stdout
+    assert "digits" in outcome.stdout and "$" not in outcome.stdout.replace('"$(python', "")
+
+
+def test_tab_completes_groups_and_keys():
+    completed = python_run("-sc", "query=bash", COMP_LINE="python run.py trainer.max_").stdout.split()
+    assert completed == ["trainer.max_epochs=", "trainer.max_steps=", "trainer.max_time="]
+    assert "data=digits" in python_run("-sc", "query=bash", COMP_LINE="python run.py data=").stdout.split()

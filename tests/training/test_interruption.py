@@ -1,0 +1,46 @@
+import os
+import signal
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+
+from pixelcnn.training.interruption import GracefulInterruption
+from tests.training.tiny import Validations, checkpoint_of, fit, read
+
+
+class CtrlC(Callback):
+    """What a terminal sends, ``times`` times while a step is trained."""
+
+    def __init__(self, step, times=1):
+        self.step = step
+        self.times = times
+
+    def on_train_batch_start(self, trainer, *args):
+        if trainer.global_step == self.step - 1:
+            for _ in range(self.times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_first_one_finishes_the_run(tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
+    validations = Validations()
+    fit(tmp_path / "stopped", GracefulInterruption(), CtrlC(6), validations, max_epochs=3)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert validations.steps == [4, 6]
+
+    fit(tmp_path / "resumed", GracefulInterruption(), checkpoint=checkpoint_of(tmp_path / "stopped"), max_epochs=3)
+    fit(tmp_path / "uninterrupted", max_epochs=3)
+    resumed, uninterrupted = read(tmp_path / "resumed"), read(tmp_path / "uninterrupted")
+    torch.testing.assert_close(resumed["state_dict"], uninterrupted["state_dict"], rtol=0, atol=0)
+
+
+def test_second_one_ends_it_at_once(tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
+    validations = Validations()
+    try:
+        with pytest.raises(SystemExit):
+            fit(tmp_path, GracefulInterruption(), CtrlC(6, times=2), validations, max_epochs=3)
+        assert validations.steps == [4]
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored, as it expects the process to end

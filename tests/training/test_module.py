@@ -1,0 +1,112 @@
+import copy
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+
+from pixelcnn.model import build
+from pixelcnn.options import ModelDescription
+from tests.training.tiny import Noise, fit, read, tiny_module
+
+
+class Steps(Callback):
+    """Records the batches, the learning rates they were trained with, and the weights after each."""
+
+    def __init__(self):
+        self.batches, self.rates, self.weights = [], [], []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.batches.append(batch["images"])
+        self.rates.append(trainer.callback_metrics["lr"].item())
+        self.weights.append([parameter.detach().clone() for parameter in pl_module.parameters()])
+
+
+def test_learning_rate_decays_from_the_first_step_on(tmp_path):
+    steps = Steps()
+    fit(tmp_path, steps, module=tiny_module(lr=0.01, lr_decay=0.9), max_steps=6)
+    assert steps.rates == pytest.approx([0.01 * 0.9**k for k in (1, 2, 3, 4, 5, 6)], rel=1e-6)
+
+
+def test_optimiser_is_adam_on_the_summed_loss(tmp_path):
+    module = tiny_module(dropout=0.0, lr=0.01, lr_decay=0.9)
+    model = copy.deepcopy(module.model)
+    steps = Steps()
+    fit(tmp_path, steps, module=module, max_steps=5)
+    states = read(tmp_path)["optimizer_states"][0]["state"]
+
+    weights = list(model.parameters())
+    first = [torch.zeros_like(weight) for weight in weights]
+    second = [torch.zeros_like(weight) for weight in weights]
+    for t, images in enumerate(steps.batches, start=1):
+        gradients = torch.autograd.grad(-model.log_prob(images).sum(), weights)
+        for weight, gradient, m, v in zip(weights, gradients, first, second, strict=True):
+            m.mul_(0.95).add_(gradient, alpha=1 - 0.95)
+            v.mul_(0.9995).add_(gradient**2, alpha=1 - 0.9995)
+            m_hat, v_hat = m / (1 - 0.95**t), v / (1 - 0.9995**t)
+            weight.data -= 0.01 * 0.9**t * m_hat / (v_hat.sqrt() + 1e-8)
+    for i, weight in enumerate(weights):
+        torch.testing.assert_close(steps.weights[-1][i], weight.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(states[i]["exp_avg"], first[i], rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(states[i]["exp_avg_sq"], second[i], rtol=1e-3, atol=1e-3)
+
+
+def adam_moments(run_dir):
+    return [state["exp_avg_sq"] for state in read(run_dir)["optimizer_states"][0]["state"].values()]
+
+
+def test_accumulated_batches_are_one_larger_batch(tmp_path):
+    fit(tmp_path / "whole", module=tiny_module(dropout=0.0), data=Noise(batch_size=8), max_steps=3)
+    fit(
+        tmp_path / "parts",
+        module=tiny_module(dropout=0.0),
+        data=Noise(batch_size=4),
+        max_steps=3,
+        accumulate_grad_batches=2,
+    )
+    for whole, parts in zip(adam_moments(tmp_path / "whole"), adam_moments(tmp_path / "parts"), strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3)
+
+
+def test_train_bits_per_dim_is_that_of_the_last_batch(tmp_path):
+    steps = Steps()
+    module = tiny_module(dropout=0.0)
+    trainer = fit(tmp_path, steps, module=module, max_steps=2)
+    model = copy.deepcopy(module.model)
+    for parameter, weight in zip(model.parameters(), steps.weights[0], strict=True):
+        parameter.data.copy_(weight)
+    expected = model.bits_per_dim(steps.batches[1]).mean().item()
+    assert trainer.callback_metrics["train/bits_per_dim"].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 8])
+def test_validation_counts_each_image_once(tmp_path, batch_size):
+    module = tiny_module()
+    data = Noise(batch_size=batch_size)
+    trainer = fit(tmp_path, module=module, data=data, max_steps=0)
+    images = torch.cat([batch["images"] for batch in data.val_dataloader()])
+    assert len(images) == 7
+    expected = module.model.eval().bits_per_dim(images).double().mean().item()
+    assert trainer.callback_metrics["val/bits_per_dim"].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_dropout_follows_the_seed(tmp_path):
+    runs = {}
+    for name, seed in (("a", 0), ("again", 0), ("other", 1)):
+        torch.manual_seed(len(name))
+        fit(tmp_path / name, module=tiny_module(seed=seed), max_steps=2)
+        runs[name] = torch.cat([weight.flatten() for weight in read(tmp_path / name)["current_model_state"].values()])
+    assert torch.equal(runs["a"], runs["again"])
+    assert not torch.equal(runs["a"], runs["other"])
+
+
+def test_checkpoint_says_how_to_rebuild_the_model(tmp_path):
+    module = tiny_module(dropout=0.3)
+    fit(tmp_path, module=module, max_steps=1)
+    checkpoint = read(tmp_path)
+    ours = checkpoint["pixelcnn"]
+    assert ours["format"] == 1
+    assert ours["config"] == {"model": {"dropout": 0.3}}
+    description = ModelDescription.from_dict(ours["description"])
+    assert description == module.model.description
+    weights = {name.removeprefix("model."): weight for name, weight in checkpoint["state_dict"].items()}
+    build(description).load_state_dict(weights, strict=True)

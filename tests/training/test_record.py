@@ -1,0 +1,36 @@
+import json
+import subprocess
+import sys
+
+import torch
+from torch import nn
+
+from pixelcnn.training.record import git_revision, run_record, write_record
+
+
+def test_record_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run.py", "data.root=my images"])
+    record = run_record(nn.Linear(3, 2), torch.device("cpu"))
+    write_record(tmp_path / "run.json", record)
+    assert json.loads((tmp_path / "run.json").read_text()) == record
+    assert record["command"] == f"{sys.executable} run.py 'data.root=my images'"
+    assert record["num_parameters"] == 8
+    assert torch.__version__.startswith(record["versions"]["torch"])
+    assert record["device"].startswith("cpu")
+
+
+def test_git_revision(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    assert git_revision(tmp_path) is None
+    git("init")
+    (tmp_path / "file").write_text("one")
+    git("add", "file")
+    git("commit", "-m", "one")
+    git("tag", "v1")
+    revision = git("rev-parse", "HEAD").stdout.strip()
+    assert git_revision(tmp_path) == revision
+    (tmp_path / "file").write_text("two")
+    assert git_revision(tmp_path) == f"{revision}-dirty"

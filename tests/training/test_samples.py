@@ -1,0 +1,41 @@
+import pytest
+import torch
+from torchvision.io import read_image
+
+from pixelcnn import pictures
+from pixelcnn.checkpoint import load
+from pixelcnn.training.samples import SampleGrid
+from tests.training.tiny import LEVELS, StopAt, checkpoint_of, fit
+
+
+@pytest.mark.parametrize(
+    ("every", "options", "steps"),
+    [
+        (1, {"max_steps": 10}, [4, 8, 10]),
+        (2, {"max_steps": 10}, [8, 10]),
+        (2, {"max_epochs": 2}, [8]),
+        (0, {"max_steps": 10}, [10]),
+        (1, {"max_steps": 0}, [0]),
+        (0, {"max_steps": 0}, [0]),
+    ],
+)
+def test_drawn_at_epochs_and_at_the_end(tmp_path, monkeypatch, every, options, steps):
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda picture, path: drawn.append(path))
+    fit(tmp_path, SampleGrid(tmp_path / "samples", every, num_samples=2, seed=0), **options)
+    assert drawn == [tmp_path / "samples" / f"step={step:06d}.png" for step in steps]
+
+
+@pytest.mark.parametrize("every", [0, 1])
+def test_grid_is_drawn_with_the_averaged_weights(tmp_path, every):
+    fit(tmp_path, SampleGrid(tmp_path / "samples", every, num_samples=5, seed=3), StopAt(6), max_epochs=3)
+    model = load(checkpoint_of(tmp_path))
+    expected = pictures.grid(model.sample(5, seed=3), LEVELS)
+    assert torch.equal(read_image(str(tmp_path / "samples" / "step=000006.png")), expected)
+
+
+def test_sampling_does_not_change_training(tmp_path):
+    fit(tmp_path / "with", SampleGrid(tmp_path / "samples", 1, num_samples=2, seed=0), max_steps=6)
+    fit(tmp_path / "without", max_steps=6)
+    one, other = (torch.load(checkpoint_of(tmp_path / name), weights_only=True) for name in ("with", "without"))
+    torch.testing.assert_close(one["current_model_state"], other["current_model_state"], rtol=0, atol=0)

@@ -1,0 +1,101 @@
+"""A training run small enough for a test: 4x4 images of noise, four batches an epoch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, Trainer
+
+from pixelcnn.data.base import ImageArrays, ImageDataModule
+from pixelcnn.model import build
+from pixelcnn.training.checkpoints import checkpoint_callbacks
+from pixelcnn.training.ema import ExponentialMovingAverage
+from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.stopping import validate_before_stopping
+from tests.conftest import tiny_description
+
+BATCHES_PER_EPOCH = 4
+LEVELS = 5
+
+
+class Noise(ImageDataModule):
+    """32 training images, 7 held out."""
+
+    def __init__(self, batch_size: int = 32 // BATCHES_PER_EPOCH, num_workers: int = 0) -> None:
+        super().__init__(batch_size=batch_size, val_size=7, num_workers=num_workers, seed=0)
+
+    def load(self, split: str) -> ImageArrays:
+        shape = (39 if split == "train" else 5, 1, 4, 4)
+        images = np.random.default_rng(len(split)).integers(LEVELS, size=shape, dtype=np.uint8)
+        return ImageArrays(images, levels=LEVELS)
+
+
+def tiny_module(dropout: float = 0.5, lr: float = 0.01, lr_decay: float = 0.9, seed: int = 0) -> DensityEstimation:
+    torch.manual_seed(0)
+    description = tiny_description(
+        channels=1, height=4, width=4, levels=LEVELS, num_filters=3, num_stages=2, dropout=dropout
+    )
+    return DensityEstimation(
+        build(description), lr, (0.95, 0.9995), lr_decay, seed, config={"model": {"dropout": dropout}}
+    )
+
+
+def fit(
+    run_dir: Path,
+    *callbacks: Callback,
+    module: DensityEstimation | None = None,
+    data: ImageDataModule | None = None,
+    checkpoint: Path | None = None,
+    ema: ExponentialMovingAverage | None = None,
+    **trainer_options: Any,
+) -> Trainer:
+    """Train as the train task does, into ``run_dir``."""
+    options: dict[str, Any] = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+        "default_root_dir": run_dir,
+    }
+    average = ema or ExponentialMovingAverage(0.9, warmup=False)
+    trainer = Trainer(
+        callbacks=[average, *callbacks, *checkpoint_callbacks(run_dir / "checkpoints")], **(options | trainer_options)
+    )
+    validate_before_stopping(trainer)
+    trainer.fit(module or tiny_module(), data or Noise(), ckpt_path=checkpoint, weights_only=True)
+    return trainer
+
+
+def checkpoint_of(run_dir: Path, name: str = "last") -> Path:
+    return run_dir / "checkpoints" / f"{name}.ckpt"
+
+
+def read(run_dir: Path, name: str = "last") -> dict[str, Any]:
+    """A checkpoint, loaded without running any code from it."""
+    return torch.load(checkpoint_of(run_dir, name), weights_only=True)
+
+
+class StopAt(Callback):
+    """Stops training as a time limit would, after some step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        trainer.should_stop = trainer.global_step >= self.step
+
+
+class Validations(Callback):
+    """Records the step and val/bits_per_dim of each validation."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.values: list[float] = []
+
+    def on_validation_end(self, trainer: Trainer, *args: Any) -> None:
+        if not trainer.sanity_checking:
+            self.steps.append(trainer.global_step)
+            self.values.append(trainer.callback_metrics["val/bits_per_dim"].item())
