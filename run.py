@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
+from pixelcnn.configuration.schemas import TASKS
 from pixelcnn.configuration.store import register
 
 CONF = Path(__file__).resolve().parent / "conf"
@@ -21,7 +22,7 @@ def job(config: DictConfig) -> float | None:
     """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
     with job_refusals():
         check(config)
-        task = import_module(f"pixelcnn.tasks.{config.task.name}")
+        task = import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}")
         context = HydraConfig.get()
         return task.run(config, Path(context.runtime.output_dir), list(context.overrides.task))
 

@@ -54,6 +54,11 @@ def read(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
+def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint of ``model`` stores under "pixelcnn"; ``config`` of plain containers and values only."""
+    return {"format": FORMAT, "description": model.description.to_dict(), "config": config}
+
+
 def description_of(checkpoint: dict[str, Any]) -> ModelDescription:
     """What model the checkpoint's weights belong to."""
     return ModelDescription.from_dict(checkpoint["pixelcnn"]["description"])

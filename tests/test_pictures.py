@@ -1,8 +1,8 @@
 import pytest
 import torch
-from torchvision.io import read_image
 
 from pixelcnn import pictures
+from tests.training.tiny import picture_in
 
 
 @pytest.mark.parametrize("levels", [2, 5, 17, 256])
@@ -33,4 +33,4 @@ def test_small_images_are_enlarged_pixel_by_pixel():
 def test_saved_as_png(tmp_path):
     picture = pictures.grid(torch.randint(256, (4, 3, 8, 8)).to(torch.uint8), 256)
     pictures.save(picture, tmp_path / "new" / "grid.png")
-    assert torch.equal(read_image(str(tmp_path / "new" / "grid.png")), picture)
+    assert torch.equal(picture_in(tmp_path / "new" / "grid.png"), picture)

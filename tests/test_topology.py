@@ -7,7 +7,7 @@ import torch
 
 from pixelcnn.errors import UserError
 from pixelcnn.model import build
-from pixelcnn.original import original_shape, parameters_by_original_name
+from pixelcnn.original.variables import original_shape, parameters_by_original_name
 from pixelcnn.topology import pixelcnn_pp
 from tests.conftest import tiny_description, tiny_model
 

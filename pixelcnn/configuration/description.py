@@ -32,7 +32,7 @@ def require_agreement(
     ``model=pixelcnn_pp``, compares the names. ``image`` is the data set's shape, where there is a data set; its
     channels and levels have to agree.
     """
-    for group, key in _chosen(overrides):
+    for group, key in chosen(overrides):
         asked = config[group][key]
         present = asdict(getattr(stored, group)).get(key)
         if asked != present:
@@ -53,7 +53,7 @@ def revise(
     """
     _require_kind(stored, f"init_from={init_from}", image)
     groups = {group: getattr(stored, group) for group in GROUPS}
-    for group, key in _chosen(overrides):
+    for group, key in chosen(overrides):
         if key == "name":
             if config[group].name != groups[group].name:
                 groups[group] = OmegaConf.to_object(config[group])
@@ -74,7 +74,7 @@ def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> N
         )
 
 
-def _chosen(overrides: list[str]) -> Iterator[tuple[str, str]]:
+def chosen(overrides: list[str]) -> Iterator[tuple[str, str]]:
     """Group and key of each value that ``overrides`` set in the groups of a model; the key of an option is `name`."""
     for override in OverridesParser.create().parse_overrides(overrides):
         group, _, key = override.key_or_group.partition(".")

@@ -14,21 +14,31 @@ from pixelcnn.options import require
 SPLITS = ("val", "test")
 
 
+class Task:
+    """What is known of a task beside its options."""
+
+    needs_checkpoint: ClassVar[bool]
+    uses_data: ClassVar[bool]
+    module: ClassVar[str]  # in pixelcnn.tasks
+
+
 @dataclass
-class TrainTask:
+class TrainTask(Task):
     """``task=train``."""
 
     needs_checkpoint: ClassVar[bool] = False
     uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "train"
     name: str = "train"
 
 
 @dataclass
-class EvaluateTask:
+class EvaluateTask(Task):
     """``task=evaluate``."""
 
     needs_checkpoint: ClassVar[bool] = True
     uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "evaluate"
     split: str
     name: str = "evaluate"
 
@@ -37,16 +47,42 @@ class EvaluateTask:
 
 
 @dataclass
-class SampleTask:
+class SampleTask(Task):
     """``task=sample``."""
 
     needs_checkpoint: ClassVar[bool] = True
     uses_data: ClassVar[bool] = False
+    module: ClassVar[str] = "sample"
     num_samples: int
     name: str = "sample"
 
     def __post_init__(self) -> None:
         require(self.num_samples >= 1, "task.num_samples", self.num_samples, "ask for at least one image")
+
+
+@dataclass
+class ImportTask(Task):
+    """``task=import``."""
+
+    needs_checkpoint: ClassVar[bool] = False
+    uses_data: ClassVar[bool] = False
+    module: ClassVar[str] = "import_original"
+    source: str
+    image_size: int
+    name: str = "import"
+
+    def __post_init__(self) -> None:
+        require(self.image_size >= 1, "task.image_size", self.image_size, "use a positive number of pixels")
+
+
+@dataclass
+class ExportTask(Task):
+    """``task=export``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = False
+    module: ClassVar[str] = "export"
+    name: str = "export"
 
 
 @dataclass
@@ -123,10 +159,12 @@ class NoLoggerOptions:
     name: str = "none"
 
 
-TASKS: dict[str, type[TrainTask | EvaluateTask | SampleTask]] = {
+TASKS: dict[str, type[Task]] = {
     "train": TrainTask,
     "evaluate": EvaluateTask,
     "sample": SampleTask,
+    "import": ImportTask,
+    "export": ExportTask,
 }
 LOGGERS = {"wandb": WandbOptions, "csv": CSVOptions, "none": NoLoggerOptions}
 

@@ -40,7 +40,6 @@ class DensityEstimation(LightningModule):
         self.seed = seed
         self.config = config
         self.val_bits_per_dim = BitsPerDim()
-        self.test_bits_per_dim = BitsPerDim()
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log p(images | condition) of a data set's batch, float32 (N,) in nats."""
@@ -65,10 +64,6 @@ class DensityEstimation(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.val_bits_per_dim.update(self.log_prob(batch), batch["images"][0].numel())
         self.log("val/bits_per_dim", self.val_bits_per_dim, prog_bar=True)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.test_bits_per_dim.update(self.log_prob(batch), batch["images"][0].numel())
-        self.log("test/bits_per_dim", self.test_bits_per_dim)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr, betas=self.betas)

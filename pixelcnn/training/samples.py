@@ -47,8 +47,9 @@ class SampleGrid(Callback):
         self._drawn_at = trainer.global_step
         model = pl_module.model
         assert isinstance(model, PixelModel)
+        condition = None if self.condition is None else self.condition.to(pl_module.device)
         with averaged_weights(trainer):
-            images = model.sample(self.num_samples, condition=self.condition, seed=self.seed)
+            images = model.sample(self.num_samples, condition, self.seed)
         picture = pictures.grid(images, model.image.levels)
         pictures.save(picture, self.directory / f"step={trainer.global_step:06d}.png")
         for logger in trainer.loggers:

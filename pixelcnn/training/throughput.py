@@ -30,7 +30,8 @@ class Throughput(Callback):
     ) -> None:
         self._images += len(batch["images"]) * trainer.world_size
         pl_module.log("train/images_per_second", self._images / (time.monotonic() - self._since))
-        self._stale = trainer.global_step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._stale = every > 0 and trainer.global_step % every == 0
 
     def _restart(self) -> None:
         self._images = 0

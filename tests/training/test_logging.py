@@ -12,12 +12,11 @@ import pytest
 import torch
 import wandb
 from pytorch_lightning.loggers import CSVLogger
-from torchvision.io import read_image
 from wandb.proto.wandb_internal_pb2 import Record
 
 from pixelcnn.training.logging import _answers, make_logger
 from pixelcnn.training.samples import SampleGrid
-from tests.training.tiny import fit
+from tests.training.tiny import fit, picture_in
 
 
 @pytest.fixture
@@ -78,7 +77,7 @@ def test_not_logged_in_is_offline(tmp_path, nobody, capsys):
     assert [record.metric.name for record in logged if record.metric.summary.min] == ["val/bits_per_dim"]
     assert {"data": {"batch_size": 8765}}.items() <= config_of(logged).items()
     (picture,) = (run_dir / "wandb").glob("offline-run-*/files/media/images/samples_*.png")
-    assert torch.equal(read_image(str(picture)), read_image(str(run_dir / "samples" / "step=000002.png")))
+    assert torch.equal(picture_in(picture), picture_in(run_dir / "samples" / "step=000002.png"))
 
 
 def test_key_without_a_server_is_offline(tmp_path, nobody, capsys):

@@ -89,6 +89,16 @@ def test_validation_counts_each_image_once(tmp_path, batch_size):
     assert trainer.callback_metrics["val/bits_per_dim"].item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_condition_is_taken_from_the_batch(tmp_path):
+    module, data = tiny_module(conditional=True), Noise()
+    trainer = fit(tmp_path, module=module, data=data, max_steps=0)
+    batches = list(data.val_dataloader())
+    images, labels = (torch.cat([batch[key] for batch in batches]) for key in ("images", "labels"))
+    expected, other = (module.model.eval().bits_per_dim(images, c).double().mean().item() for c in (labels, 2 - labels))
+    assert trainer.callback_metrics["val/bits_per_dim"].item() == pytest.approx(expected, rel=1e-6)
+    assert abs(other - expected) > 1e-4
+
+
 def test_dropout_follows_the_seed(tmp_path):
     runs = {}
     for name, seed in (("a", 0), ("again", 0), ("other", 1)):

@@ -1,11 +1,10 @@
 import pytest
 import torch
-from torchvision.io import read_image
 
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.training.samples import SampleGrid
-from tests.training.tiny import LEVELS, StopAt, checkpoint_of, fit
+from tests.training.tiny import LEVELS, StopAt, checkpoint_of, fit, picture_in, tiny_module
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,15 @@ def test_grid_is_drawn_with_the_averaged_weights(tmp_path, every):
     fit(tmp_path, SampleGrid(tmp_path / "samples", every, num_samples=5, seed=3), StopAt(6), max_epochs=3)
     model = load(checkpoint_of(tmp_path))
     expected = pictures.grid(model.sample(5, seed=3), LEVELS)
-    assert torch.equal(read_image(str(tmp_path / "samples" / "step=000006.png")), expected)
+    assert torch.equal(picture_in(tmp_path / "samples" / "step=000006.png"), expected)
+
+
+def test_condition_of_the_samples(tmp_path):
+    labels = torch.tensor([2, 0, 1])
+    samples = SampleGrid(tmp_path / "samples", 0, num_samples=3, seed=0, condition=labels)
+    fit(tmp_path, samples, module=tiny_module(conditional=True), max_steps=2)
+    expected = pictures.grid(load(checkpoint_of(tmp_path)).sample(3, labels), LEVELS)
+    assert torch.equal(picture_in(tmp_path / "samples" / "step=000002.png"), expected)
 
 
 def test_sampling_does_not_change_training(tmp_path):

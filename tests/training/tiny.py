@@ -1,14 +1,17 @@
 """A training run small enough for a test: 4x4 images of noise, four batches an epoch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from pytorch_lightning import Callback, Trainer
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.model import build
+from pixelcnn.options import ClassOptions
 from pixelcnn.training.checkpoints import checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.module import DensityEstimation
@@ -20,7 +23,7 @@ LEVELS = 5
 
 
 class Noise(ImageDataModule):
-    """32 training images, 7 held out."""
+    """32 training images, 7 held out, of three classes."""
 
     def __init__(self, batch_size: int = 32 // BATCHES_PER_EPOCH, num_workers: int = 0) -> None:
         super().__init__(batch_size=batch_size, val_size=7, num_workers=num_workers, seed=0)
@@ -28,14 +31,18 @@ class Noise(ImageDataModule):
     def load(self, split: str) -> ImageArrays:
         shape = (39 if split == "train" else 5, 1, 4, 4)
         images = np.random.default_rng(len(split)).integers(LEVELS, size=shape, dtype=np.uint8)
-        return ImageArrays(images, levels=LEVELS)
+        return ImageArrays(images, levels=LEVELS, labels=np.arange(len(images)) % 3)
 
 
-def tiny_module(dropout: float = 0.5, lr: float = 0.01, lr_decay: float = 0.9, seed: int = 0) -> DensityEstimation:
+def tiny_module(
+    dropout: float = 0.5, lr: float = 0.01, lr_decay: float = 0.9, seed: int = 0, conditional: bool = False
+) -> DensityEstimation:
     torch.manual_seed(0)
     description = tiny_description(
         channels=1, height=4, width=4, levels=LEVELS, num_filters=3, num_stages=2, dropout=dropout
     )
+    if conditional:
+        description = replace(description, conditioning=ClassOptions(num_classes=3))
     return DensityEstimation(
         build(description), lr, (0.95, 0.9995), lr_decay, seed, config={"model": {"dropout": dropout}}
     )
@@ -76,6 +83,11 @@ def checkpoint_of(run_dir: Path, name: str = "last") -> Path:
 def read(run_dir: Path, name: str = "last") -> dict[str, Any]:
     """A checkpoint, loaded without running any code from it."""
     return torch.load(checkpoint_of(run_dir, name), weights_only=True)
+
+
+def picture_in(path: Path) -> torch.Tensor:
+    """A PNG, uint8 (3, height, width)."""
+    return torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
 
 
 class StopAt(Callback):

@@ -70,12 +70,3 @@ def from_original(name: str, array: np.ndarray) -> Tensor:
     if name.endswith("/V"):
         value = value.t()[:, :, None, None] if "/dense_" in name else value.permute(3, 2, 0, 1)
     return value.contiguous()
-
-
-@torch.no_grad()
-def load_original_variables(network: Network, variables: dict[str, np.ndarray]) -> None:
-    """Copy the original's variables, by name, into the network; names and shapes have to agree."""
-    named = parameters_by_original_name(network)
-    assert named.keys() == variables.keys(), named.keys() ^ variables.keys()
-    for name, parameter in named.items():
-        parameter.copy_(from_original(name, variables[name]))

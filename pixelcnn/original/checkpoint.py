@@ -1,0 +1,105 @@
+"""What a checkpoint of the original says about training: weights, their moving average, Adam's moments and step."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+from pixelcnn.original.variables import from_original, original_shape, parameters_by_original_name
+
+AVERAGE = "/ExponentialMovingAverage"
+
+
+@dataclass(frozen=True)
+class OriginalCheckpoint:
+    """Tensors by this project's parameter names, as in ``PixelModel.state_dict()``."""
+
+    raw: dict[str, Tensor] | None  # the weights being trained; None if there is only their average
+    average: dict[str, Tensor] | None  # None if the source has no moving average
+    moments: dict[str, tuple[Tensor, Tensor]] | None  # Adam's first and second; None without
+    steps: int  # taken so far; 0 without Adam's state
+    ignored: tuple[str, ...]  # names in the source that are none of the original's
+
+
+def interpret(variables: dict[str, np.ndarray], model: PixelModel, source: str) -> OriginalCheckpoint:
+    """Sort ``variables`` by what they are for ``model``.
+
+    UserError naming the first variable that is missing, surplus or misshapen.
+    """
+    named = parameters_by_original_name(model.network)
+    ours = {id(parameter): name for name, parameter in model.named_parameters()}
+    renamed = {name: ours[id(parameter)] for name, parameter in named.items()}
+    shapes = {name: original_shape(name, parameter) for name, parameter in named.items()}
+
+    def weights(suffix: str) -> dict[str, Tensor] | None:
+        if not any(name.startswith("model/") and name.endswith(suffix or ("V", "g", "b", "hw")) for name in variables):
+            return None
+        found: dict[str, Tensor] = {}
+        for name, shape in shapes.items():
+            found[renamed[name]] = from_original(name, _checked(variables, name + suffix, shape, source))
+        return found
+
+    known = {name + suffix for name in named for suffix in ("", AVERAGE)}
+    surplus = sorted(name for name in variables if name.startswith("model/") and name not in known)
+    if surplus:
+        raise UserError(
+            f"task.source={source} has {surplus[0]}, which a model of its kind has not: it is another model."
+        )
+    raw, average = weights(""), weights(AVERAGE)
+    moments, steps = _adam(variables, shapes, renamed, source)
+    ignored = tuple(sorted(name for name in variables if not re.match(r"model/|Variable(_\d+)?$", name)))
+    return OriginalCheckpoint(raw, average, moments, steps, ignored)
+
+
+def _adam(
+    variables: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]], renamed: dict[str, str], source: str
+) -> tuple[dict[str, tuple[Tensor, Tensor]] | None, int]:
+    """Adam's moments and the steps taken, from the unnamed variables ``Variable``, ``Variable_1``, ….
+
+    A conditional model has an integer vector of labels for each GPU first; then comes t, the number of the next step,
+    and for each parameter its second and its first moment.
+    """
+    slots = ["Variable" if k == 0 else f"Variable_{k}" for k in range(len(variables))]
+    start = next((k for k, slot in enumerate(slots) if slot in variables and _is_step(variables[slot])), None)
+    if start is None:
+        unnamed = next((slot for slot in slots if slot in variables), None)
+        if unnamed is not None:
+            raise UserError(
+                f"task.source={source} has {unnamed} but not Adam's step before its moments: it is damaged."
+            )
+        return None, 0
+    moments = {}
+    for i, (name, shape) in enumerate(shapes.items()):
+        second, first = (
+            from_original(name, _checked(variables, f"Variable_{start + 1 + 2 * i + k}", shape, source)) for k in (0, 1)
+        )
+        moments[renamed[name]] = (first, second)
+    end = start + 1 + 2 * len(shapes)
+    if f"Variable_{end}" in variables:
+        raise UserError(f"task.source={source} has Variable_{end}, more moments than it has parameters: it is damaged.")
+    return moments, round(float(variables[slots[start]])) - 1
+
+
+def _is_step(array: np.ndarray) -> bool:
+    return array.shape == () and np.issubdtype(array.dtype, np.floating)
+
+
+def _checked(variables: dict[str, np.ndarray], name: str, shape: tuple[int, ...], source: str) -> np.ndarray:
+    if name not in variables:
+        raise UserError(f"task.source={source} lacks {name}: it is incomplete.")
+    array = variables[name]
+    if array.shape != shape:
+        raise UserError(f"task.source={source} has {name} of shape {array.shape} where {shape} belongs: it is damaged.")
+    if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
+        raise UserError(f"task.source={source} has {name} with values that are not finite numbers: it is damaged.")
+    return array.astype(np.float32)
+
+
+def load_original_variables(model: PixelModel, variables: dict[str, np.ndarray]) -> None:
+    """Copy the original's weights, by name, into ``model``; UserError as in `interpret`."""
+    weights = interpret(variables, model, "variables").raw
+    assert weights is not None
+    model.load_state_dict(weights)

@@ -1,0 +1,53 @@
+"""Reading the original's variables: from a TensorFlow checkpoint, or from an .npz that holds them by name."""
+
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from pixelcnn.errors import UserError
+
+INSTALL = "pip install -r requirements-tensorflow.txt"
+
+
+def read_variables(source: str | Path) -> dict[str, np.ndarray]:
+    """Every array of ``source`` by name: an .npz file, or the prefix of a TensorFlow checkpoint (PREFIX.index, …).
+
+    UserError where there is no such file, it is damaged or is something else.
+    """
+    source = Path(source)
+    prefix = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(source)))
+    if Path(f"{prefix}.index").is_file():
+        return _from_tensorflow(prefix)
+    if not source.is_file():
+        raise UserError(
+            f"task.source={source} does not exist: name an .npz file, or a TensorFlow checkpoint by its prefix "
+            "(such as params_cifar.ckpt, beside which params_cifar.ckpt.index lies)."
+        )
+    return _from_npz(source)
+
+
+def _from_npz(source: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(source, allow_pickle=False) as stored:
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            return {name: stored[name] for name in stored}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        raise UserError(
+            f"task.source={source} is damaged or neither an .npz file nor a TensorFlow checkpoint: use another one."
+        ) from error
+
+
+def _from_tensorflow(prefix: Path) -> dict[str, np.ndarray]:
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise UserError(f"task.source={prefix} is a TensorFlow checkpoint, and reading it needs: {INSTALL}") from error
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"task.source={prefix} is a damaged TensorFlow checkpoint: {reason}") from error

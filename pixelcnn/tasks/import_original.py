@@ -1,0 +1,46 @@
+"""``task=import``: an original TensorFlow checkpoint, or an .npz of its variables, becomes one of ours."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from pixelcnn.configuration.description import chosen, require_agreement
+from pixelcnn.model import build
+from pixelcnn.original.architecture import infer_description
+from pixelcnn.original.checkpoint import interpret
+from pixelcnn.original.sources import read_variables
+from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.resumable import resumable_checkpoint
+
+
+def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
+    """Write ``checkpoints/imported.ckpt``, from which training can be resumed, and say what was found."""
+    source, size = config.task.source, config.task.image_size
+    variables = read_variables(source)
+    asked = config.model.nonlinearity if ("model", "nonlinearity") in chosen(overrides) else None
+    description = infer_description(variables, source, asked, height=size, width=size)
+    require_agreement(description, source, config, overrides)
+    model = build(description)
+    original = interpret(variables, model, source)
+    weights = original.raw if original.raw is not None else original.average
+    assert weights is not None
+    model.load_state_dict(weights)
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    optim = config.optim
+    module = DensityEstimation(model, optim.lr, tuple(optim.betas), optim.lr_decay, config.seed, plain)
+    checkpoint = resumable_checkpoint(module, original.average, original.moments, original.steps)
+    path = run_dir / "checkpoints" / "imported.ckpt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(checkpoint, path)
+    options = description.model
+    print(
+        f"Imported {source}: {options.num_filters} filters, {options.num_resnet_blocks} blocks a stage, "
+        f"{description.likelihood.num_mixtures} mixture components, {options.nonlinearity}, "
+        f"conditioning={description.conditioning.name}; "
+        f"{'weights of the moving average' if original.average is not None else 'no moving average: raw weights'}, "
+        f"{f'Adam after {original.steps} steps' if original.moments is not None else 'no state of Adam'}."
+    )
+    if original.ignored:
+        print(f"Ignored, as no variables of the original: {', '.join(original.ignored)}.")
