@@ -1,11 +1,12 @@
-"""Checkpoints: what a training run saves, opened without running code from the file.
+"""Checkpoints and exported models, opened without running code from the file.
 
 A checkpoint is Lightning's file with one more entry,
 
     checkpoint["pixelcnn"] = {"format": 1, "description": ModelDescription.to_dict(), "config": the composed config}
 
 The weights stand under "model." in ``state_dict``: the moving average's where the run kept one (the raw weights are
-then in ``current_model_state``).
+then in ``current_model_state``). An exported model is a folder of ``model.safetensors``, these weights alone, and
+``config.yaml``, that entry.
 """
 
 import pickle
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pixelcnn.errors import UserError
@@ -22,22 +26,25 @@ from pixelcnn.options import ModelDescription
 
 FORMAT = 1
 PREFIX = "model."
+WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 
 
 def load(path: str | Path) -> PixelModel:
-    """The distribution that a checkpoint holds, on the CPU, in evaluation mode, with the moving average's weights.
+    """The distribution that a checkpoint or an exported folder holds, with the moving average's weights.
 
-    UserError where the file is missing, damaged or not a checkpoint of this project.
+    On the CPU, in evaluation mode. UserError where the file is missing, damaged or not of this project.
     """
     checkpoint = read(path)
-    model = build(description_of(checkpoint))
+    model = build(description_of(checkpoint, path))
     load_weights(model, checkpoint, path)
     return model.eval()
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """The checkpoint's entries, tensors on the CPU; UserError as in `load`."""
+    """The entries of a checkpoint, or those of an exported folder, tensors on the CPU; UserError as in `load`."""
     path = Path(path)
+    if path.is_dir():
+        return _read_folder(path)
     if not path.is_file():
         raise UserError(f"checkpoint={path} does not exist: name a .ckpt file of a run's checkpoints folder.")
     try:
@@ -46,12 +53,35 @@ def read(path: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint={path} is damaged or not a checkpoint: use another one.") from error
     if not isinstance(checkpoint, dict) or "pixelcnn" not in checkpoint:
         raise UserError(f"checkpoint={path} was not written by this project: use one of its .ckpt files.")
-    stored_format = checkpoint["pixelcnn"]["format"]
-    if stored_format != FORMAT:
-        raise UserError(
-            f"checkpoint={path} has format {stored_format}, this version reads {FORMAT}: update the project."
-        )
+    _require_format(checkpoint["pixelcnn"], path)
     return checkpoint
+
+
+def export(model: PixelModel, config: dict[str, Any], folder: Path) -> None:
+    """Write ``model.safetensors`` and ``config.yaml`` into ``folder``, for `load`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
+    (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config), sort_keys=False))
+
+
+def _read_folder(folder: Path) -> dict[str, Any]:
+    try:
+        weights = load_file(folder / WEIGHTS)
+        stored = yaml.safe_load((folder / CONFIG).read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"checkpoint={folder} lacks {WEIGHTS} or {CONFIG}: name a folder that was exported.") from error
+    except (SafetensorError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"checkpoint={folder} holds a damaged {WEIGHTS} or {CONFIG}: export it again.") from error
+    if not isinstance(stored, dict) or "description" not in stored:
+        raise UserError(f"checkpoint={folder} has a {CONFIG} that was not exported by this project: use another one.")
+    _require_format(stored, folder)
+    return {"state_dict": {PREFIX + name: value for name, value in weights.items()}, "pixelcnn": stored}
+
+
+def _require_format(stored: dict[str, Any], path: str | Path) -> None:
+    found = stored["format"]
+    if found != FORMAT:
+        raise UserError(f"checkpoint={path} has format {found}, not {FORMAT}: use the version that wrote it.")
 
 
 def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
@@ -59,9 +89,12 @@ def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, "description": model.description.to_dict(), "config": config}
 
 
-def description_of(checkpoint: dict[str, Any]) -> ModelDescription:
-    """What model the checkpoint's weights belong to."""
-    return ModelDescription.from_dict(checkpoint["pixelcnn"]["description"])
+def description_of(checkpoint: dict[str, Any], path: str | Path) -> ModelDescription:
+    """What model the checkpoint's weights belong to; UserError where it is none that this version knows."""
+    try:
+        return ModelDescription.from_dict(checkpoint["pixelcnn"]["description"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"checkpoint={path} describes no model of this version ({error}): use another one.") from error
 
 
 def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path) -> None:

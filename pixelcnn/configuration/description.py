@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +21,12 @@ def describe(config: DictConfig, image: ImageShape, num_classes: int | None) -> 
             raise UserError("conditioning=class needs labels, which the data set does not have: use conditioning=none.")
         conditioning = replace(conditioning, num_classes=num_classes)
     return ModelDescription(image, model, likelihood, conditioning)
+
+
+def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
+    """``config`` as plain containers, with the model that it came to, be it from a checkpoint."""
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    return {**plain, **{group: asdict(getattr(description, group)) for group in GROUPS}}
 
 
 def require_agreement(

@@ -92,6 +92,7 @@ class AdamOptions:
     lr: float
     betas: list[float]
     lr_decay: float  # factor per step
+    epsilon_inside_root: bool
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "optim.lr", self.lr, "use a positive learning rate")

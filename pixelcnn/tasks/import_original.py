@@ -1,12 +1,11 @@
 """``task=import``: an original TensorFlow checkpoint, or an .npz of its variables, becomes one of ours."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from pixelcnn.configuration.description import chosen, require_agreement
+from pixelcnn.configuration.description import chosen, recorded, require_agreement
 from pixelcnn.model import build
 from pixelcnn.original.architecture import infer_description
 from pixelcnn.original.checkpoint import interpret
@@ -27,7 +26,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     weights = original.raw if original.raw is not None else original.average
     assert weights is not None
     model.load_state_dict(weights)
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    plain = recorded(config, description)
     optim = config.optim
     module = DensityEstimation(model, optim.lr, tuple(optim.betas), optim.lr_decay, config.seed, plain)
     checkpoint = resumable_checkpoint(module, original.average, original.moments, original.steps)

@@ -1,6 +1,7 @@
 """``task=train``: maximum likelihood training, anew, from a run's checkpoint or from another model's weights."""
 
 import json
+import logging
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,13 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.utilities import rank_zero_info
 
 from pixelcnn.checkpoint import description_of, load_weights, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import describe, require_agreement, revise
+from pixelcnn.configuration.description import describe, recorded, require_agreement, revise
 from pixelcnn.configuration.trainer import build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.errors import UserError
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.training.checkpoints import checkpoint_callbacks
@@ -28,14 +29,23 @@ from pixelcnn.training.samples import SampleGrid
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
 
+log = logging.getLogger(__name__)
+
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``metrics.json`` and ``run.json``; returns val/bits_per_dim of the EMA."""
+    options = trainer_options(config)
+    if options.limit_val_batches == 0 or options.fast_dev_run:
+        key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
+        raise UserError(
+            f"trainer.{key}={getattr(options, key)} skips validation, which every run ends with: "
+            "use trainer.max_steps=1 and trainer.limit_val_batches=1 for a quick one."
+        )
     data = data_module(config.data)
     data.prepare_data()
     data.setup("fit")
     model, initialisation = starting_point(config, overrides, data)
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    plain = recorded(config, model.description)
     module = DensityEstimation(
         model,
         lr=config.optim.lr,
@@ -43,17 +53,19 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         lr_decay=config.optim.lr_decay,
         seed=config.seed,
         config=plain,
+        epsilon_inside_root=config.optim.epsilon_inside_root,
     )
-    logging = {key: value for key, value in plain["logger"].items() if key != "name"}
-    with make_logger(config.logger.name, run_dir, config=plain, **logging) as logger:
-        trainer = build_trainer(trainer_options(config), logger, callbacks(config, model, run_dir), run_dir)
+    with make_logger(**plain["logger"], run_dir=run_dir, config=plain) as logger:
+        trainer = build_trainer(options, logger, callbacks(config, model, run_dir), run_dir)
         validate_before_stopping(trainer)
+        record = run_record(model, trainer.strategy.root_device)
         if trainer.is_global_zero:
-            write_record(run_dir / "run.json", run_record(model, trainer.strategy.root_device))
+            write_record(run_dir / "run.json", record)
         for a_logger in trainer.loggers:
-            a_logger.log_hyperparams({**plain, "num_parameters": sum(p.numel() for p in model.parameters())})
-            a_logger.log_metrics(initialisation, step=0)
-        trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint)
+            a_logger.log_hyperparams({**plain, "run": record})
+            if initialisation:
+                a_logger.log_metrics(initialisation, step=0)
+        trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, initialisation, run_dir)
 
 
@@ -66,12 +78,19 @@ def starting_point(
     """
     torch.manual_seed(config.seed)
     if config.checkpoint is not None:
-        stored = description_of(read(config.checkpoint))
+        checkpoint = read(config.checkpoint)
+        stored = description_of(checkpoint, config.checkpoint)
         require_agreement(stored, config.checkpoint, config, overrides, data.shape)
+        if "optimizer_states" not in checkpoint:
+            remedy = f"start a new run with init_from={config.checkpoint}"
+            raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
+        require_same_optimiser(checkpoint, config)
         return build(replace(stored, image=data.shape)), {}
     if config.init_from is not None:
         checkpoint = read(config.init_from)
-        model = build(revise(description_of(checkpoint), config.init_from, config, overrides, data.shape))
+        model = build(
+            revise(description_of(checkpoint, config.init_from), config.init_from, config, overrides, data.shape)
+        )
         load_weights(model, checkpoint, config.init_from)
         return model, {}
     model = build(describe(config, data.shape, data.num_classes))
@@ -80,6 +99,18 @@ def starting_point(
     batch = data.initialisation_batch(min(config.initialisation.size, data.num_training_images))
     report = data_dependent_initialisation(model, batch["images"], model.condition_in(batch))
     return model, {f"init/{name}": value for name, value in asdict(report).items()}
+
+
+def require_same_optimiser(checkpoint: dict[str, Any], config: DictConfig) -> None:
+    """Raise UserError where ``optim.*`` differs from that of the run to be resumed, with whose state it is restored."""
+    stored = checkpoint["pixelcnn"]["config"]["optim"]
+    for key in map(str, config.optim):
+        asked = OmegaConf.to_container(config.optim)[key]  # type: ignore[index, call-overload]
+        if stored[key] != asked:
+            raise UserError(
+                f"optim.{key}={asked} disagrees with checkpoint={config.checkpoint}, which goes on with "
+                f"optim.{key}={stored[key]}: give that, or start a new run with init_from={config.checkpoint}."
+            )
 
 
 def callbacks(config: DictConfig, model: PixelModel, run_dir: Path) -> list[Callback]:
@@ -98,7 +129,8 @@ def callbacks(config: DictConfig, model: PixelModel, run_dir: Path) -> list[Call
         Throughput(),
         GracefulInterruption(),
     ]
-    return [*chosen, progress_bar()] if options.progress_bar else chosen
+    shown = options.progress_bar and config.trainer.enable_progress_bar is not False
+    return [*chosen, progress_bar()] if shown else chosen
 
 
 def finish(trainer: Trainer, initialisation: dict[str, float], run_dir: Path) -> float:
@@ -107,5 +139,5 @@ def finish(trainer: Trainer, initialisation: dict[str, float], run_dir: Path) ->
     metrics = {**initialisation, **logged, "step": trainer.global_step, "epoch": trainer.current_epoch}
     if trainer.is_global_zero:
         (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        rank_zero_info(f"val/bits_per_dim {metrics['val/bits_per_dim']:.4f} after {trainer.global_step} steps")
+        log.info("%.4f bits/dim on the validation images after %d steps", metrics["val/bits_per_dim"], metrics["step"])
     return metrics["val/bits_per_dim"]

@@ -1,11 +1,13 @@
 """Ctrl-C ends a run as its limits do."""
 
+import logging
 import signal
 from types import FrameType
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_info
+
+log = logging.getLogger(__name__)
 
 
 class GracefulInterruption(Callback):
@@ -34,7 +36,7 @@ class GracefulInterruption(Callback):
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupted = True
-        rank_zero_info("Interrupted: validating and saving after this batch. Ctrl-C again stops at once.")
+        log.warning("Interrupted: validating and saving after this batch. Ctrl-C again stops at once.")
         self._restore()
 
     def _restore(self) -> None:

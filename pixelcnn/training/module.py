@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
+from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
-from pixelcnn.checkpoint import FORMAT
+from pixelcnn.checkpoint import entry
 from pixelcnn.model import PixelModel
+from pixelcnn.training.adam import OriginalAdam
 from pixelcnn.training.metrics import BitsPerDim
 
 Batch = dict[str, Tensor]
@@ -21,6 +23,7 @@ class DensityEstimation(LightningModule):
 
     Step k = 0, 1, ... uses the learning rate ``lr * lr_decay ** (k + 1)``. ``seed`` and a batch's place in the run
     determine its dropout masks. ``config`` is stored in checkpoints for the record: plain containers and values only.
+    ``epsilon_inside_root`` takes the original's formula of Adam.
     """
 
     def __init__(
@@ -31,12 +34,14 @@ class DensityEstimation(LightningModule):
         lr_decay: float,
         seed: int,
         config: dict[str, Any],
+        epsilon_inside_root: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
         self.lr = lr
         self.betas = betas
         self.lr_decay = lr_decay
+        self.adam = OriginalAdam if epsilon_inside_root else Adam
         self.seed = seed
         self.config = config
         self.val_bits_per_dim = BitsPerDim()
@@ -66,13 +71,9 @@ class DensityEstimation(LightningModule):
         self.log("val/bits_per_dim", self.val_bits_per_dim, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr, betas=self.betas)
+        optimizer = self.adam(self.model.parameters(), lr=self.lr, betas=self.betas)
         schedule = LambdaLR(optimizer, lambda step: self.lr_decay ** (step + 1))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["pixelcnn"] = {
-            "format": FORMAT,
-            "description": self.model.description.to_dict(),
-            "config": self.config,
-        }
+        checkpoint["pixelcnn"] = entry(self.model, self.config)
