@@ -23,8 +23,8 @@ def test_the_options_are_found():
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_passes_the_checks(composed, group, option):
-    needed = ["checkpoint=some.ckpt"] if (group, option) in (("task", "evaluate"), ("task", "sample")) else []
-    check(composed(f"{group}={option}", *needed))
+    needed = {"import": ["task.source=some.npz"], "train": []}
+    check(composed(f"{group}={option}", *(needed.get(option, ["checkpoint=some.ckpt"]) if group == "task" else [])))
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -40,7 +40,7 @@ def test_nothing_chosen_is_the_papers_model_and_optimiser(composed):
     assert config.model == PixelCNNPPOptions(160, 5, 3, "concat_elu", 0.5)
     assert config.likelihood == DiscretizedLogisticMixtureOptions(10, "exact")
     assert config.conditioning.name == "none"
-    assert config.optim == AdamOptions(1e-3, [0.95, 0.9995], 0.999995)
+    assert config.optim == AdamOptions(1e-3, [0.95, 0.9995], 0.999995, False)
     assert config.ema == EMAOptions(0.9995, False)
     assert config.logger.name == "wandb"
     assert config.data["_target_"] == "pixelcnn.data.cifar10.CIFAR10"
