@@ -294,4 +294,4 @@ def pixel_parameters_in_order(network: Network, x: Tensor, h: Tensor | None) -> 
     The caller writes x[:, :, i, j] before it asks for the next pixel, or has filled x beforehand. The network is read
     as in evaluation: no dropout.
     """
-    return IncrementalWalk(network, x, h).pixel_parameters()
+    yield from IncrementalWalk(network, x, h).pixel_parameters()
