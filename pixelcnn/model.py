@@ -4,9 +4,8 @@ log p(x | condition) = sum over pixels of log p(x_ij | x before (i, j), conditio
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +15,10 @@ from pixelcnn.incremental import pixel_parameters_in_order
 from pixelcnn.likelihood import build_likelihood
 from pixelcnn.options import ModelDescription
 from pixelcnn.parallel import Network
+from pixelcnn.sampling import Temperature, draw, uniforms_of
 from pixelcnn.topology import pixelcnn_pp
+
+EXACT = Temperature()
 
 
 class PixelModel(nn.Module):
@@ -66,7 +68,7 @@ class PixelModel(nn.Module):
         ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
         """
         self._check(images)
-        x, h = self._scaled(images), self._encoded(condition, len(images))
+        x, h = self.likelihood.scale(images.to(self._weight.dtype)), self._encoded(condition, len(images))
         if not incremental:
             return self.network(x, h)
         parameters = x.new_empty(len(x), self.likelihood.num_parameters, *x.shape[2:])
@@ -74,42 +76,69 @@ class PixelModel(nn.Module):
             parameters[:, :, i, j] = at_pixel
         return parameters
 
-    @torch.no_grad()
     def sample(
         self,
         n: int,
         condition: Tensor | None = None,
         seed: int = 0,
-        progress: Callable[[Iterator], Iterator] = iter,
-        first: int = 0,
+        temperature: Temperature = EXACT,
+        batch_size: int = 64,
+        on_pixel: Callable[[], object] = lambda: None,
     ) -> Tensor:
-        """Draw n images, uint8 (n, C, H, W).
+        """Draw n images, uint8 (n, C, H, W), from the distribution that `log_prob` scores (at temperature 1).
 
-        Image k of a seed is drawn by the random numbers of (seed, first + k) alone, however the images are split into
-        calls. ``progress`` wraps the iterator over pixels, to show how far it is.
+        Image k is drawn by the random numbers of (seed, k) alone, ``batch_size`` images at a time. ``on_pixel`` is
+        called after each pixel of a batch, to show how far it is.
         """
-        device, dtype = next(self.parameters()).device, next(self.parameters()).dtype
-        uniforms = torch.stack([self._uniforms(seed, first + k) for k in range(n)]).to(device)
-        h = self._encoded(condition, n)
-        images = torch.zeros(
-            n, self.image.channels, self.image.height, self.image.width, dtype=torch.uint8, device=device
-        )
-        x = torch.zeros(images.shape, dtype=dtype, device=device)
-        for i, j, parameters in progress(pixel_parameters_in_order(self.network, x, h)):
-            pixel = self.likelihood.sample_levels(
-                parameters[:, :, None, None].double(), uniforms[:, :, i, j, None, None]
-            )
-            images[:, :, i, j] = pixel[:, :, 0, 0]
-            x[:, :, i, j] = self._scaled(pixel)[:, :, 0, 0]
-        return images
+        size = (n, self.image.channels, self.image.height, self.image.width)
+        nothing = torch.zeros(size, dtype=torch.uint8, device=self._weight.device)
+        known = torch.zeros(size[2:], dtype=torch.bool)
+        return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel)
 
-    def _uniforms(self, seed: int, k: int) -> Tensor:
-        """Uniform numbers for image k, float64 (num_uniforms, H, W); fine enough to reach masses below 2^-24."""
-        generator = torch.Generator().manual_seed(
-            int(np.random.SeedSequence((seed, k)).generate_state(1, np.uint64)[0] >> 1)
-        )
-        shape = (self.likelihood.num_uniforms, self.image.height, self.image.width)
-        return torch.rand(shape, generator=generator, dtype=torch.float64)
+    def complete(
+        self,
+        images: Tensor,
+        known: Tensor,
+        condition: Tensor | None = None,
+        seed: int = 0,
+        temperature: Temperature = EXACT,
+        batch_size: int = 64,
+        on_pixel: Callable[[], object] = lambda: None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw what ``known``, bool (H, W), leaves open of ``images`` uint8 (N, C, H, W).
+
+        Returns the completed images and log p in nats, float64 (N,), of the drawn pixels given all before each. Exact
+        where the known pixels come first in raster order; otherwise a pixel is not conditioned on known ones after it.
+        """
+        self._check(images)
+        completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel)
+        scores = []
+        with torch.no_grad():
+            for first in range(0, len(images), batch_size):
+                part = slice(first, first + batch_size)
+                h = None if condition is None else condition[part]
+                log_prob = self.likelihood.log_prob(self.pixel_parameters(completed[part], h), completed[part])
+                scores.append(log_prob.double().masked_fill(known.to(log_prob.device), 0).sum(dim=(1, 2)))
+        return completed, torch.cat(scores)
+
+    def _drawn(
+        self,
+        images: Tensor,
+        known: Tensor,
+        condition: Tensor | None,
+        seed: int,
+        temperature: Temperature,
+        batch_size: int,
+        on_pixel: Callable[[], object],
+    ) -> Tensor:
+        h = self._encoded(condition, len(images))
+        shape = (self.likelihood.num_uniforms, *images.shape[2:])
+        for first in range(0, len(images), batch_size):
+            part = images[first : first + batch_size]
+            uniforms = uniforms_of(seed, first, len(part), shape).to(images.device)
+            h_of_part = None if h is None else h[first : first + batch_size]
+            draw(self.network, self.likelihood, part, known, h_of_part, uniforms, temperature, on_pixel)
+        return images
 
     def condition_in(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         """The entry of a data set's batch that this model is conditioned on; UserError if the data set has none."""
@@ -143,12 +172,12 @@ class PixelModel(nn.Module):
 
     def _encoded(self, condition: Tensor | None, n: int) -> Tensor | None:
         h = self.conditioning.encode(condition, n)
-        return None if h is None else h.to(next(self.parameters()).dtype)
+        return None if h is None else h.to(self._weight.dtype)
 
-    def _scaled(self, images: Tensor) -> Tensor:
-        """uint8 0 .. levels-1 to [-1, 1], by the original's own formula so that float32 agrees to the bit."""
-        half = (self.image.levels - 1) / 2
-        return (images.to(next(self.parameters()).dtype) - half) / half
+    @property
+    def _weight(self) -> Tensor:
+        """Any weight: all share its device and type."""
+        return next(self.parameters())
 
 
 def build(description: ModelDescription) -> PixelModel:

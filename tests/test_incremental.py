@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelcnn.incremental import pixel_parameters_in_order
+from pixelcnn.sampling import uniforms_of
 from tests.conftest import random_images, tiny_model
 
 configurations = st.fixed_dictionaries(
@@ -41,7 +42,7 @@ def test_cached_and_naive_sampling_draw_the_same_images(channels):
     model = tiny_model(torch.float64, channels=channels, height=8, width=4, num_resnet_blocks=2)
     cached = model.sample(3, seed=5)
     naive = torch.zeros_like(cached)
-    uniforms = torch.stack([model._uniforms(5, k) for k in range(3)])
+    uniforms = uniforms_of(5, 0, 3, (model.likelihood.num_uniforms, 8, 4))
     with torch.no_grad():
         for i in range(8):
             for j in range(4):

@@ -54,10 +54,17 @@ class SampleTask(Task):
     uses_data: ClassVar[bool] = False
     module: ClassVar[str] = "sample"
     num_samples: int
+    label: int | str | None
+    batch_size: int
+    mixture_temperature: float
+    scale_temperature: float
     name: str = "sample"
 
     def __post_init__(self) -> None:
         require(self.num_samples >= 1, "task.num_samples", self.num_samples, "ask for at least one image")
+        require(self.batch_size >= 1, "task.batch_size", self.batch_size, "draw at least one image at a time")
+        for key in ("mixture_temperature", "scale_temperature"):
+            require(getattr(self, key) > 0, f"task.{key}", getattr(self, key), "use a positive number")
 
 
 @dataclass

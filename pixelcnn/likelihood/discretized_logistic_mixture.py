@@ -61,17 +61,26 @@ class DiscretizedLogisticMixture:
         joint = torch.logsumexp(log_weights[:, :, None] + log_masses.cumsum(dim=2), dim=1)
         return torch.cat([joint[:, :1], joint[:, 1:] - joint[:, :-1]], dim=1)
 
-    def sample(self, parameters: Tensor, u_mixture: Tensor, u_logistic: Tensor, quantize: bool = False) -> Tensor:
+    def sample(
+        self,
+        parameters: Tensor,
+        u_mixture: Tensor,
+        u_logistic: Tensor,
+        quantize: bool = False,
+        mixture_temperature: float = 1.0,
+        scale_temperature: float = 1.0,
+    ) -> Tensor:
         """Draw pixels from parameters (N, P, H, W) by uniforms u_mixture (N, M, H, W) and u_logistic (N, C, H, W).
 
         With ``quantize`` the values are rounded to levels before they condition the next channel, which draws the exact
         bin masses; returned is uint8 (N, C, H, W). Without, the original's sampler: real values clipped to [-1, 1].
+        The temperatures divide the components' logits and multiply their scales.
         """
         log_weights, means, log_scales, coefficients = self._split(parameters)
-        chosen = (log_weights - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
+        chosen = (log_weights / mixture_temperature - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
         of_chosen = chosen[:, :, None].expand(-1, -1, means.shape[2], -1, -1)
         means, scales = means.gather(1, of_chosen)[:, 0], log_scales.gather(1, of_chosen)[:, 0].exp()
-        noise = scales * (torch.log(u_logistic) - torch.log1p(-u_logistic))
+        noise = scale_temperature * scales * (torch.log(u_logistic) - torch.log1p(-u_logistic))
         if coefficients is not None:
             coefficients = coefficients.gather(1, of_chosen)[:, 0]
         drawn: list[Tensor] = []
@@ -79,14 +88,16 @@ class DiscretizedLogisticMixture:
             x = means[:, channel] + noise[:, channel]
             for earlier, coefficient in enumerate(_couplings(coefficients, channel)):
                 x = x + coefficient * drawn[earlier]
-            drawn.append(self._scale(self._level(x)) if quantize else x.clamp(-1, 1))
+            drawn.append(self.scale(self._level(x)) if quantize else x.clamp(-1, 1))
         x = torch.stack(drawn, dim=1)
         return self._level(x).to(torch.uint8) if quantize else x
 
-    def sample_levels(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
+    def sample_levels(
+        self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
+    ) -> Tensor:
         """`sample` of uint8 levels (N, C, H, W) from all its uniforms in one tensor (N, num_uniforms, H, W)."""
         u_mixture, u_logistic = uniforms.split([self.num_mixtures, self.channels], dim=1)
-        return self.sample(parameters, u_mixture, u_logistic, quantize=True)
+        return self.sample(parameters, u_mixture, u_logistic, True, mixture_temperature, scale_temperature)
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """log weights (N, M, H, W); means, log-scales and coefficients (N, M, C, H, W)."""
@@ -101,7 +112,7 @@ class DiscretizedLogisticMixture:
         """log weights (N, M, H, W) and, for each component, log masses of the values (N, M, C, H, W)."""
         log_weights, means, log_scales, coefficients = self._split(parameters)
         levels = images[:, None]
-        x = self._scale(levels.to(parameters.dtype))
+        x = self.scale(levels.to(parameters.dtype))
         shifts = [
             sum(
                 (k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))),
@@ -129,7 +140,8 @@ class DiscretizedLogisticMixture:
             inside = torch.where(inside > math.log(1e-5), inside, log_density + math.log(2 * half_bin))
         return torch.where(levels == 0, below_upper, torch.where(levels == self.levels - 1, above_lower, inside))
 
-    def _scale(self, levels: Tensor) -> Tensor:
+    def scale(self, levels: Tensor) -> Tensor:
+        """0 .. levels-1, as floats, to [-1, 1], by the original's own formula so that float32 agrees to the bit."""
         half = (self.levels - 1) / 2
         return (levels - half) / half
 

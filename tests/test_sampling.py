@@ -1,0 +1,59 @@
+"""Samples depend on seed and number alone; temperatures sharpen; completions keep what is known."""
+
+import pytest
+import torch
+
+from pixelcnn import UserError
+from pixelcnn.sampling import Temperature
+from tests.conftest import random_images, tiny_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model(torch.float64, height=8, width=4, num_filters=3)
+
+
+def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(model):
+    whole = model.sample(5, seed=9)
+    for batch_size in (1, 2, 4):
+        assert torch.equal(model.sample(5, seed=9, batch_size=batch_size), whole)
+    assert torch.equal(model.sample(3, seed=9), whole[:3])
+    assert not torch.equal(model.sample(5, seed=10), whole)
+
+
+def test_at_temperature_near_zero_only_the_likeliest_component_speaks(model):
+    cold = Temperature(mixture=1e-9, scale=1e-9)
+    a, b = model.sample(1, seed=1, temperature=cold), model.sample(1, seed=2, temperature=cold)
+    assert torch.equal(a, b)
+    assert not torch.equal(model.sample(1, seed=1, temperature=Temperature(scale=1e-9)), a)
+    with pytest.raises(UserError, match="temperature"):
+        Temperature(mixture=0)
+
+
+def test_completions_keep_what_is_known_and_score_what_is_drawn(model):
+    images = random_images(model, 3)
+    known = torch.zeros(8, 4, dtype=torch.bool)
+    known[:3] = True
+    completed, log_prob = model.complete(images, known, seed=4)
+    assert torch.equal(completed[:, :, known], images[:, :, known])
+    assert not torch.equal(completed, images) and torch.equal(images, random_images(model, 3))
+    # The known rows come first: log p of the rest is that of the whole less that of the rows alone.
+    with torch.no_grad():
+        parameters = model.pixel_parameters(completed)
+        per_pixel = model.likelihood.log_prob(parameters, completed)
+    assert torch.allclose(log_prob, model.log_prob(completed) - per_pixel[:, :3].sum((1, 2)), atol=1e-9)
+
+
+def test_nothing_known_is_sampling_and_everything_known_is_certain(model):
+    images, none = random_images(model, 2), torch.zeros(8, 4, dtype=torch.bool)
+    completed, log_prob = model.complete(images, none, seed=6)
+    assert torch.equal(completed, model.sample(2, seed=6))
+    assert torch.allclose(log_prob, model.log_prob(completed).double())
+    completed, log_prob = model.complete(images, ~none, seed=6)
+    assert torch.equal(completed, images) and (log_prob == 0).all()
+
+
+def test_every_pixel_is_counted(model):
+    calls = []
+    model.sample(3, batch_size=2, on_pixel=lambda: calls.append(None))
+    assert len(calls) == 2 * 8 * 4
