@@ -47,7 +47,20 @@ class EvaluateTask(Task):
 
 
 @dataclass
-class SampleTask(Task):
+class Drawing:
+    """How images are drawn."""
+
+    batch_size: int
+    mixture_temperature: float
+    scale_temperature: float
+
+    def __post_init__(self) -> None:
+        for key in ("batch_size", "mixture_temperature", "scale_temperature"):
+            require(getattr(self, key) > 0, f"task.{key}", getattr(self, key), "use a positive number")
+
+
+@dataclass
+class SampleTask(Drawing, Task):
     """``task=sample``."""
 
     needs_checkpoint: ClassVar[bool] = True
@@ -55,16 +68,31 @@ class SampleTask(Task):
     module: ClassVar[str] = "sample"
     num_samples: int
     label: int | str | None
-    batch_size: int
-    mixture_temperature: float
-    scale_temperature: float
     name: str = "sample"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.num_samples >= 1, "task.num_samples", self.num_samples, "ask for at least one image")
-        require(self.batch_size >= 1, "task.batch_size", self.batch_size, "draw at least one image at a time")
-        for key in ("mixture_temperature", "scale_temperature"):
-            require(getattr(self, key) > 0, f"task.{key}", getattr(self, key), "use a positive number")
+
+
+@dataclass
+class CompleteTask(Drawing, Task):
+    """``task=complete``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "complete"
+    mask: str
+    num_images: int
+    image: str | None
+    label: int | None
+    num_completions: int
+    name: str = "complete"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("num_images", "num_completions"):
+            require(getattr(self, key) >= 1, f"task.{key}", getattr(self, key), "ask for at least one")
 
 
 @dataclass
@@ -171,6 +199,7 @@ TASKS: dict[str, type[Task]] = {
     "train": TrainTask,
     "evaluate": EvaluateTask,
     "sample": SampleTask,
+    "complete": CompleteTask,
     "import": ImportTask,
     "export": ExportTask,
 }

@@ -47,10 +47,10 @@ def read_images(folder: Path, channels: int | None = None, classes: list[str] | 
     of a kind that does not become 8-bit grey or RGB without loss (``channels`` allows what can be converted).
     """
     files = _image_files(folder)
-    first = _pixels(files[0], channels)
+    first = read_pixels(files[0], channels)
     images = np.empty((len(files), *first.shape), np.uint8)
     for place, file in enumerate(files):
-        pixels = _pixels(file, channels)
+        pixels = read_pixels(file, channels)
         if pixels.shape != first.shape:
             raise UserError(
                 f"{file} is {_described(pixels)} where {files[0]} is {_described(first)}: make all images alike"
@@ -90,8 +90,8 @@ def _sub_folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _pixels(file: Path, channels: int | None) -> np.ndarray:
-    """uint8 (C, H, W)."""
+def read_pixels(file: Path, channels: int | None) -> np.ndarray:
+    """The image in ``file``, uint8 (C, H, W); UserError as `read_images`."""
     try:
         with Image.open(file) as image:
             frames = getattr(image, "n_frames", 1)

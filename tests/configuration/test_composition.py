@@ -23,7 +23,11 @@ def test_the_options_are_found():
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_passes_the_checks(composed, group, option):
-    needed = {"import": ["task.source=some.npz"], "train": []}
+    needed = {
+        "import": ["task.source=some.npz"],
+        "train": [],
+        "complete": ["checkpoint=some.ckpt", "task.mask=top:0.5"],
+    }
     check(composed(f"{group}={option}", *(needed.get(option, ["checkpoint=some.ckpt"]) if group == "task" else [])))
 
 

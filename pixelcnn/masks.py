@@ -1,0 +1,63 @@
+"""Which pixels of an image are known: masks bool (H, W) from a short description."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from pixelcnn.errors import UserError
+
+FORMS = "top:SHARE, left:SHARE, box:TOP,LEFT,BOTTOM,RIGHT or hole: likewise, or an image file that is white where known"
+
+
+def known_pixels(mask: str, height: int, width: int) -> Tensor:
+    """The mask that ``mask`` describes, True where a pixel is known.
+
+    ``top:0.5`` and ``left:0.5`` know that share of the rows or columns, ``box:t,l,b,r`` the rows and columns between
+    these shares of the size, ``hole:t,l,b,r`` everything else; any other text names an image file of the same size,
+    known where it is brighter than half. UserError for anything else.
+    """
+    known = torch.zeros(height, width, dtype=torch.bool)
+    kind, _, numbers = mask.partition(":")
+    if kind not in ("top", "left", "box", "hole"):
+        return _from_image(mask, height, width)
+    shares = [float(number) for number in numbers.split(",") if re.fullmatch(r"\d*\.?\d+", number.strip())]
+    expected = 1 if kind in ("top", "left") else 4
+    if len(shares) != expected or len(numbers.split(",")) != expected or max(shares) > 1:
+        raise UserError(f"task.mask={mask} is not understood: use {FORMS}.")
+    if kind == "top":
+        known[: round(shares[0] * height)] = True
+    elif kind == "left":
+        known[:, : round(shares[0] * width)] = True
+    else:
+        top, left, bottom, right = (round(s * n) for s, n in zip(shares, (height, width) * 2, strict=True))
+        if top >= bottom or left >= right:
+            raise UserError(f"task.mask={mask} holds no pixel of {height}x{width}: use {FORMS}.")
+        known[top:bottom, left:right] = True
+        known = known if kind == "box" else ~known
+    return known
+
+
+def comes_first(known: Tensor) -> bool:
+    """Whether all known pixels stand before all others in raster order, so that completions are exact."""
+    flat = known.flatten()
+    return not bool((flat[1:] & ~flat[:-1]).any())
+
+
+def _from_image(path: str, height: int, width: int) -> Tensor:
+    if not Path(path).is_file():
+        raise UserError(f"task.mask={path} is neither a file nor a description: use {FORMS}.")
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image.convert("L"))
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise UserError(f"task.mask={path} is not a readable image: use {FORMS}.") from error
+    if values.shape != (height, width):
+        raise UserError(
+            f"task.mask={path} is an image of {values.shape[0]}x{values.shape[1]}, the images are of {height}x{width}: "
+            "give one of that size."
+        )
+    return torch.from_numpy(values > 127)

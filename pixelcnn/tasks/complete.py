@@ -1,0 +1,98 @@
+"""``task=complete``: given images, some of whose pixels are known, draws the others."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from rich.progress import Progress
+from torch import Tensor
+
+from pixelcnn import pictures
+from pixelcnn.checkpoint import load
+from pixelcnn.configuration.data import data_module
+from pixelcnn.configuration.description import require_agreement
+from pixelcnn.data.batches import Batch, batch_at
+from pixelcnn.data.images import read_pixels
+from pixelcnn.errors import UserError
+from pixelcnn.masks import comes_first, known_pixels
+from pixelcnn.model import PixelModel
+from pixelcnn.sampling import Temperature
+from pixelcnn.tasks.sample import labels_for
+
+UNKNOWN = 0.5  # grey, as a share of the highest level
+
+
+def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
+    """Write ``completions.png`` and ``completions.npz``.
+
+    A row of the picture is the masked image, its completions and the original. The arrays: ``images`` uint8
+    (N K, H, W, C), K completions of each of N images in turn; ``index`` (N K,), the place of the original; ``mask``
+    bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them.
+    """
+    task = config.task
+    model = load(config.checkpoint)
+    batch = originals(config, overrides, model)
+    known = known_pixels(task.mask, *batch["images"].shape[2:])
+    if not comes_first(known):
+        print(
+            f"task.mask={task.mask} knows pixels that come after unknown ones in raster order: they are kept, but what "
+            "is drawn before them is not conditioned on them."
+        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
+    images, condition = repeated["images"].to(device), model.condition_in(repeated)
+    total = -(-len(images) // task.batch_size) * known.numel()
+    with Progress() as progress:
+        bar = progress.add_task(f"{len(images)} completions", total=total)
+        completed, log_prob = model.complete(
+            images,
+            known,
+            None if condition is None else condition.to(device),
+            config.seed,
+            Temperature(task.mixture_temperature, task.scale_temperature),
+            task.batch_size,
+            lambda: progress.advance(bar),
+        )
+    completed = completed.cpu()
+    np.savez(
+        run_dir / "completions.npz",
+        images=completed.permute(0, 2, 3, 1).numpy(),
+        index=repeated["index"].numpy(),
+        mask=known.numpy(),
+        log_prob=log_prob.cpu().numpy(),
+    )
+    pictures.save(side_by_side(batch["images"], known, completed, model.image.levels), run_dir / "completions.png")
+
+
+def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Batch:
+    """The images to complete, with what the model is conditioned on: a file's, or the first of the test set."""
+    task = config.task
+    if task.image is not None:
+        if model.image.levels != 256:
+            raise UserError(f"task.image={task.image} has 256 levels, the model {model.image.levels}: use data=.")
+        require_agreement(model.description, config.checkpoint, config, overrides)
+        pixels = read_pixels(Path(task.image), model.image.channels)
+        batch = {"images": torch.tensor(pixels)[None], "index": torch.zeros(1, dtype=torch.int64)}
+    else:
+        data = data_module(config.data)
+        data.prepare_data()
+        data.setup("test")
+        require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
+        arrays = data.arrays("test")
+        batch = batch_at(np.arange(min(task.num_images, len(arrays.images))), arrays.columns)
+    if task.label is not None:
+        labels, _ = labels_for(model, task.label, len(batch["images"]))
+        assert labels is not None
+        batch["labels"] = labels
+    return batch
+
+
+def side_by_side(images: Tensor, known: Tensor, completed: Tensor, levels: int) -> Tensor:
+    """A row for each image: masked, completions, original."""
+    masked = images.clone()
+    masked[:, :, ~known] = round(UNKNOWN * (levels - 1))
+    completions = completed.unflatten(0, (len(images), -1))
+    rows = torch.cat([masked[:, None], completions, images[:, None]], dim=1)
+    return pictures.grid(rows.flatten(0, 1), levels, columns=rows.shape[1])

@@ -1,0 +1,68 @@
+"""Masks are what their description says, in the image's own pixels."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelcnn import UserError
+from pixelcnn.masks import comes_first, known_pixels
+
+
+def test_descriptions():
+    rows, columns = torch.arange(8)[:, None].expand(8, 4), torch.arange(4).expand(8, 4)
+    assert torch.equal(known_pixels("top:0.5", 8, 4), rows < 4)
+    assert torch.equal(known_pixels("left:.25", 8, 4), columns < 1)
+    inside = (rows >= 2) & (rows < 6) & (columns >= 1) & (columns < 4)
+    assert torch.equal(known_pixels("box:0.25,0.25,0.75,1", 8, 4), inside)
+    assert torch.equal(known_pixels("hole:0.25, 0.25, 0.75, 1.0", 8, 4), ~inside)
+
+
+def test_an_image_knows_where_it_is_bright(tmp_path):
+    known = np.random.default_rng(0).random((8, 4)) < 0.5
+    Image.fromarray(np.where(known, 200, 50).astype(np.uint8)).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(known_pixels(str(tmp_path / "mask.png"), 8, 4).numpy(), known)
+    with pytest.raises(UserError, match=r"mask.png is an image of 8x4, the images are of 8x8"):
+        known_pixels(str(tmp_path / "mask.png"), 8, 8)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "top",
+        "top:",
+        "top:2",
+        "top:-0.5",
+        "top:a",
+        "top:0.1,0.2",
+        "left:",
+        "box:0.5",
+        "box:0.5,0,0.2,1",
+        "hole:0,0,0,1",
+        "no.png",
+    ],
+)
+def test_other_descriptions_are_refused(mask):
+    with pytest.raises(UserError, match=rf"task.mask={mask} "):
+        known_pixels(mask, 8, 8)
+
+
+def test_a_file_that_is_no_image_is_refused(tmp_path):
+    (tmp_path / "mask.png").write_text("white")
+    with pytest.raises(UserError, match=r"mask.png is not a readable image"):
+        known_pixels(str(tmp_path / "mask.png"), 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("mask", "first"),
+    [
+        ("top:0.5", True),
+        ("top:0", True),
+        ("top:1", True),
+        ("hole:0.5,0,1,1", True),
+        ("box:0.5,0,1,1", False),
+        ("left:0.5", False),
+    ],
+)
+def test_whether_the_known_part_comes_first(mask, first):
+    assert comes_first(known_pixels(mask, 8, 8)) is first
