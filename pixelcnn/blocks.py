@@ -100,5 +100,6 @@ class OutputLayer(nn.Module):
         self.dense = CausalConv2d(num_filters, num_parameters, POINT)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, F, H, W) to (N, P, H, W)."""
-        return self.dense(F.elu(x))
+        """(N, F, H, W) to (N, P, H, W), in the weights' own precision under autocast too: bf16 would cost nats."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.dense(F.elu(x.to(self.dense.v.dtype)))

@@ -49,7 +49,7 @@ def read(path: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint={path} does not exist: name a .ckpt file of a run's checkpoints folder.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"checkpoint={path} is damaged or not a checkpoint: use another one.") from error
     if not isinstance(checkpoint, dict) or "pixelcnn" not in checkpoint:
         raise UserError(f"checkpoint={path} was not written by this project: use one of its .ckpt files.")

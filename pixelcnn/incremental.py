@@ -109,7 +109,7 @@ class BlockStepper(Stepper):
         if not layer.num_aux:
             return []
         weight = layer.aux_dense.weight().unflatten(1, (layer.expansion, layer.num_aux, -1))
-        return [weight[:, :, k].flatten(1).t().contiguous() for k in range(layer.num_aux)]
+        return [weight[:, :, k].flatten(1).contiguous().t() for k in range(layer.num_aux)]
 
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
@@ -155,7 +155,7 @@ class UpsampleStepper(Stepper):
     def __init__(self, walk: "IncrementalWalk", node: Upsample, layer: UpsamplingConv) -> None:
         super().__init__(walk, node, layer)
         self.weight, self.bias, self.crop = layer.conv.weight(), layer.conv.b, node.window.right
-        self.taps = [[self.weight[:, :, a, b].contiguous() for b in range(2)] for a in range(2)]
+        self.taps = [[self.weight[:, :, a, b].t().contiguous().t() for b in range(2)] for a in range(2)]
 
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
@@ -176,7 +176,7 @@ class OutputStepper(Stepper):
 
     def __init__(self, walk: "IncrementalWalk", node: Output, layer: OutputLayer) -> None:
         super().__init__(walk, node, layer)
-        self.weight, self.bias = layer.dense.weight().flatten(1).t().contiguous(), layer.dense.b
+        self.weight, self.bias = layer.dense.weight().flatten(1).t(), layer.dense.b
 
     def pixel(self, i: int, j: int) -> None:
         self.parameters = torch.addmm(self.bias, F.elu(self.inputs[0].rows.pixel(j)), self.weight)

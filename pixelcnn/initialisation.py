@@ -32,7 +32,7 @@ def data_dependent_initialisation(
         variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
         scale = layer.init_scale / torch.sqrt(variance + 1e-10)
         layer.g.mul_(scale)
-        layer.b.sub_(mean * scale)
+        layer.b.sub_(mean).mul_(scale)
         return layer.forward(*inputs)
 
     def measure(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> None:

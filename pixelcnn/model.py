@@ -131,6 +131,8 @@ class PixelModel(nn.Module):
         batch_size: int,
         on_pixel: Callable[[], object],
     ) -> Tensor:
+        if seed < 0:
+            raise UserError(f"seed={seed} is out of range: use 0 or more.")
         h = self._encoded(condition, len(images))
         shape = (self.likelihood.num_uniforms, *images.shape[2:])
         for first in range(0, len(images), batch_size):
@@ -154,7 +156,7 @@ class PixelModel(nn.Module):
         shape = self.image
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != shape.channels:
             raise UserError(
-                f"images of {images.dtype} and shape {tuple(images.shape)} do not fit this model: it takes uint8 "
+                f"images of {images.dtype} and shape {tuple(images.shape)} do not fit this model: it takes torch.uint8 "
                 f"(N, {shape.channels}, H, W) holding 0..{shape.levels - 1}."
             )
         self._check_size(*images.shape[2:])

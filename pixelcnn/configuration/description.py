@@ -11,16 +11,23 @@ from pixelcnn.errors import UserError
 from pixelcnn.options import ClassOptions, ImageShape, ModelDescription
 
 GROUPS = ("model", "likelihood", "conditioning")
+# What decides which images a run holds out, and what a resumed run has to keep in all.
+HELD_OUT = ("seed", "data._target_", "data.val_size")
+RESUMED = (*HELD_OUT, "data.batch_size", "optim", "ema")
 
 
 def describe(config: DictConfig, image: ImageShape, num_classes: int | None) -> ModelDescription:
     """The model that ``config`` asks for, on images of the data set's shape and, if it has labels, so many classes."""
     model, likelihood, conditioning = (OmegaConf.to_object(config[group]) for group in GROUPS)
-    if isinstance(conditioning, ClassOptions) and conditioning.num_classes is None:
-        if num_classes is None:
-            raise UserError("conditioning=class needs labels, which the data set does not have: use conditioning=none.")
-        conditioning = replace(conditioning, num_classes=num_classes)
-    return ModelDescription(image, model, likelihood, conditioning)
+    return ModelDescription(image, model, likelihood, _with_classes(conditioning, num_classes))
+
+
+def _with_classes(conditioning: Any, num_classes: int | None) -> Any:
+    if not isinstance(conditioning, ClassOptions) or conditioning.num_classes is not None:
+        return conditioning
+    if num_classes is None:
+        raise UserError("conditioning=class needs labels, which the data set does not have: use conditioning=none.")
+    return replace(conditioning, num_classes=num_classes)
 
 
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
@@ -50,8 +57,28 @@ def require_agreement(
         _require_kind(stored, f"checkpoint={checkpoint}", image)
 
 
+def require_same_run(stored: dict[str, Any], config: DictConfig, keys: tuple[str, ...]) -> None:
+    """Raise UserError where ``config`` has another value of one of ``keys`` than the run that left the checkpoint.
+
+    ``stored`` is that run's configuration; keys that it does not have (an imported model's) are free.
+    """
+    before, now = OmegaConf.create(stored), OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    for key in keys:
+        was, asked = OmegaConf.select(before, key), OmegaConf.select(now, key)
+        if was is not None and was != asked:
+            raise UserError(
+                f"{key}={asked} disagrees with checkpoint={config.checkpoint}, whose run has {key}={was}: "
+                "give that one (or start a new run from its weights, by init_from=)."
+            )
+
+
 def revise(
-    stored: ModelDescription, init_from: str, config: DictConfig, overrides: list[str], image: ImageShape
+    stored: ModelDescription,
+    init_from: str,
+    config: DictConfig,
+    overrides: list[str],
+    image: ImageShape,
+    num_classes: int | None,
 ) -> ModelDescription:
     """The model in the file ``init_from`` with what ``overrides`` set in its groups, such as another dropout.
 
@@ -69,6 +96,7 @@ def revise(
         else:
             name = groups[group].name
             raise UserError(f"{group}.{key} is no option of {group}={name} in init_from={init_from}: leave it out.")
+    groups["conditioning"] = _with_classes(groups["conditioning"], num_classes)
     return ModelDescription(image, **groups)
 
 

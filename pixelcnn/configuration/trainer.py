@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 
+# With Lightning's older names; None is 32-true.
+PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")
+
+
 @dataclass
 class TrainerOptions:
     """The arguments of ``pytorch_lightning.Trainer``, with its defaults; its documentation explains them.
@@ -76,6 +80,12 @@ class TrainerOptions:
         for key, least in at_least.items():
             value = getattr(self, key)
             require(value is None or value >= least, f"trainer.{key}", value, f"use {least} or more")
+        require(
+            str(self.precision) in PRECISIONS,
+            "trainer.precision",
+            self.precision,
+            "use 32-true, bf16-mixed or 16-mixed: weights and likelihood stay in float32",
+        )
         require(
             self.deterministic in (None, True, False, "warn"),
             "trainer.deterministic",

@@ -203,7 +203,7 @@ class ImageDataModule(LightningDataModule):
         count = len(self.arrays(split).images)
         if split == "test":
             return np.arange(count)
-        remedy = f"hold out fewer than the {count} training images"
+        remedy = f"hold out fewer than the {count} training images, such as data.val_size={count // 10}"
         require(self.val_size < count, "data.val_size", self.val_size, remedy)
         shuffled = np.random.default_rng((self.seed, HELD_OUT)).permutation(count)
         return np.sort(shuffled[: self.val_size] if part == "val" else shuffled[self.val_size :])

@@ -13,10 +13,11 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from pixelcnn.checkpoint import load
+from pixelcnn.checkpoint import load, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import require_agreement
-from pixelcnn.configuration.trainer import build_trainer, trainer_options
+from pixelcnn.configuration.description import HELD_OUT, require_agreement, require_same_run
+from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
+from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.training.progress import progress_bar
 
@@ -29,14 +30,17 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     # TF32 keeps ten bits of mantissa and would move bits/dim in the third decimal.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
+    options, split = trainer_options(config), config.task.split
+    require_whole(options)
     model = load(config.checkpoint)
-    split = config.task.split
+    if split == "val":
+        require_same_run(read(config.checkpoint)["pixelcnn"]["config"], config, HELD_OUT)
     data = data_module(config.data)
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     evaluation = Evaluation(model)
-    trainer = build_trainer(trainer_options(config), False, [progress_bar()], run_dir)
+    trainer = build_trainer(options, False, [progress_bar()], run_dir)
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     index, label, nats = evaluation.scores.rows()
     if trainer.is_global_zero:
@@ -47,6 +51,21 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
         print(describe(split, metrics))
         return float(bits.mean())
     return None
+
+
+def require_whole(options: TrainerOptions) -> None:
+    """Raise UserError where the Trainer would leave out images or digits."""
+    if str(options.precision) not in ("None", "32", "32-true"):
+        raise UserError(
+            f"trainer.precision={options.precision} is not for task=evaluate, which is in float32: leave it out."
+        )
+    if options.fast_dev_run:
+        raise UserError("trainer.fast_dev_run would not score all images of the split: leave it out.")
+    for key in ("limit_test_batches", "limit_val_batches"):
+        value = getattr(options, key)
+        whole = value is None or (isinstance(value, float) and value == 1)  # an integer counts batches
+        if not whole:
+            raise UserError(f"trainer.{key}={value} would not score all images of the split: leave it out.")
 
 
 class Scores(Metric):

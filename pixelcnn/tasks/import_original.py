@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from pixelcnn.configuration.description import chosen, recorded, require_agreement
+from pixelcnn.configuration.description import GROUPS, chosen, recorded, require_agreement
 from pixelcnn.model import build
 from pixelcnn.original.architecture import infer_description
 from pixelcnn.original.checkpoint import interpret
@@ -26,7 +26,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     weights = original.raw if original.raw is not None else original.average
     assert weights is not None
     model.load_state_dict(weights)
-    plain = recorded(config, description)
+    # What the source's own training was is not known, beyond its optimiser.
+    plain = {key: recorded(config, description)[key] for key in (*GROUPS, "optim")}
     optim = config.optim
     module = DensityEstimation(model, optim.lr, tuple(optim.betas), optim.lr_decay, config.seed, plain)
     checkpoint = resumable_checkpoint(module, original.average, original.moments, original.steps)

@@ -4,15 +4,14 @@ import json
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 
 from pixelcnn.checkpoint import description_of, load_weights, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import describe, recorded, require_agreement, revise
+from pixelcnn.configuration.description import RESUMED, describe, recorded, require_agreement, require_same_run, revise
 from pixelcnn.configuration.trainer import build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
@@ -84,13 +83,12 @@ def starting_point(
         if "optimizer_states" not in checkpoint:
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
-        require_same_optimiser(checkpoint, config)
+        require_same_run(checkpoint["pixelcnn"]["config"], config, RESUMED)
         return build(replace(stored, image=data.shape)), {}
     if config.init_from is not None:
         checkpoint = read(config.init_from)
-        model = build(
-            revise(description_of(checkpoint, config.init_from), config.init_from, config, overrides, data.shape)
-        )
+        stored = description_of(checkpoint, config.init_from)
+        model = build(revise(stored, config.init_from, config, overrides, data.shape, data.num_classes))
         load_weights(model, checkpoint, config.init_from)
         return model, {}
     model = build(describe(config, data.shape, data.num_classes))
@@ -101,34 +99,21 @@ def starting_point(
     return model, {f"init/{name}": value for name, value in asdict(report).items()}
 
 
-def require_same_optimiser(checkpoint: dict[str, Any], config: DictConfig) -> None:
-    """Raise UserError where ``optim.*`` differs from that of the run to be resumed, with whose state it is restored."""
-    stored = checkpoint["pixelcnn"]["config"]["optim"]
-    for key in map(str, config.optim):
-        asked = OmegaConf.to_container(config.optim)[key]  # type: ignore[index, call-overload]
-        if stored[key] != asked:
-            raise UserError(
-                f"optim.{key}={asked} disagrees with checkpoint={config.checkpoint}, which goes on with "
-                f"optim.{key}={stored[key]}: give that, or start a new run with init_from={config.checkpoint}."
-            )
-
-
 def callbacks(config: DictConfig, model: PixelModel, run_dir: Path) -> list[Callback]:
     """What happens beside the training steps."""
     options = config.callbacks
     chosen: list[Callback] = [
         ExponentialMovingAverage(config.ema.decay, config.ema.warmup),
         *checkpoint_callbacks(run_dir / "checkpoints"),
-        SampleGrid(
-            run_dir / "samples",
-            options.sample_every_n_epochs,
-            options.num_samples,
-            config.seed,
-            model.conditioning.examples(options.num_samples),
-        ),
         Throughput(),
         GracefulInterruption(),
     ]
+    if options.num_samples:
+        condition = model.conditioning.examples(options.num_samples)
+        samples = SampleGrid(
+            run_dir / "samples", options.sample_every_n_epochs, options.num_samples, config.seed, condition
+        )
+        chosen.append(samples)
     shown = options.progress_bar and config.trainer.enable_progress_bar is not False
     return [*chosen, progress_bar()] if shown else chosen
 

@@ -64,20 +64,20 @@ def test_images_of_another_shape_are_refused(composed):
     with pytest.raises(UserError, match=r"1 channels with 17 levels.*checkpoint=a.ckpt.*3 channels with 256"):
         require_agreement(stored(composed), "a.ckpt", composed(), [], grey)
     with pytest.raises(UserError, match=r"init_from=a.ckpt"):
-        revise(stored(composed), "a.ckpt", composed(), [], grey)
+        revise(stored(composed), "a.ckpt", composed(), [], grey, None)
 
 
 def test_a_revised_description_takes_over_only_what_was_said(composed):
     overrides = ["model.dropout=0.25", "likelihood.tails=original", "model=pixelcnn_pp", "optim.lr=2"]
-    revised = revise(stored(composed), "a.ckpt", composed(*overrides), overrides, SHAPE)
+    revised = revise(stored(composed), "a.ckpt", composed(*overrides), overrides, SHAPE, None)
     assert revised.model == replace(NETWORK, dropout=0.25)
     assert revised.likelihood == replace(stored(composed).likelihood, tails="original")
-    assert revise(stored(composed), "a.ckpt", composed(), [], SHAPE) == stored(composed)
+    assert revise(stored(composed), "a.ckpt", composed(), [], SHAPE, None) == stored(composed)
 
 
 def test_a_revision_is_in_range(composed):
     with pytest.raises(UserError, match=r"model.dropout=2"):
-        revise(stored(composed), "a.ckpt", composed("model.dropout=2"), ["model.dropout=2"], SHAPE)
+        revise(stored(composed), "a.ckpt", composed("model.dropout=2"), ["model.dropout=2"], SHAPE, None)
 
 
 def test_the_number_of_classes_is_the_data_sets(composed):

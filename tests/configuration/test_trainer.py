@@ -77,7 +77,6 @@ def test_what_lightning_lets_pass_is_refused(key, value):
     ("key", "value", "named"),
     [
         ("strategy", "foo", "strategy"),
-        ("precision", "bf17", "Precision"),
         ("max_epochs", -5, "max_epochs"),
         ("max_time", "soon", "soon"),
         ("limit_val_batches", -1, "limit_val_batches"),

@@ -10,7 +10,7 @@ from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 
 FOLDER = Path(__file__).parents[2] / "conf"
-OPTIONS = {path.stem: path for path in (FOLDER / "data").glob("*.yaml") if path.stem != "base"}
+OPTIONS = {path.stem: path for path in (FOLDER / "data").glob("*.yaml")}
 
 
 def built(name, *overrides):

@@ -75,3 +75,17 @@ def test_the_summary_of_a_split():
     assert values["bits_per_dim_original_protocol"] == pytest.approx(bits[:256].mean())
     assert "bits_per_dim_original_protocol" not in summary(bits[:256])
     assert "bits_per_dim_original_protocol" not in summary(bits[:100])
+
+
+@pytest.mark.parametrize("override", ["seed=5", "data.val_size=6"])
+def test_held_out_images_are_those_of_the_run(arrays, call, trained, tmp_path, override):
+    keys = (*arrays, "task=evaluate", "task.split=val", f"checkpoint={trained}/checkpoints/last.ckpt")
+    with pytest.raises(SystemExit, match=rf"{override} disagrees with"):
+        call(*keys, override, f"hydra.run.dir={tmp_path}")
+
+
+@pytest.mark.parametrize("override", ["trainer.precision=bf16-mixed", "trainer.limit_test_batches=1"])
+def test_every_image_is_scored_in_float32(arrays, call, trained, tmp_path, override):
+    keys = (*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/last.ckpt")
+    with pytest.raises(SystemExit, match=override.partition("=")[0]):
+        call(*keys, override, f"hydra.run.dir={tmp_path}")

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from pixelcnn import load
+from pixelcnn import UserError, load
 from tests.tasks.conftest import TINY
 
 
@@ -68,3 +68,41 @@ def test_what_disagrees_with_the_checkpoint_is_refused(arrays, call, trained, tm
     with pytest.raises(SystemExit) as refusal:
         call(*arrays, f"checkpoint={trained}/checkpoints/last.ckpt", override, f"hydra.run.dir={tmp_path}")
     assert all(word in str(refusal.value) for word in [*words, "last.ckpt"])
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=5", "data.val_size=6", "data.batch_size=2", "optim.lr=0.5", "ema.decay=0.5"]
+)
+def test_a_resumed_run_keeps_what_it_is_made_of(arrays, call, trained, tmp_path, override):
+    with pytest.raises(SystemExit, match=r"disagrees with checkpoint=.*last.ckpt, whose run has"):
+        call(*arrays, f"checkpoint={trained}/checkpoints/last.ckpt", override, f"hydra.run.dir={tmp_path}")
+
+
+def test_no_samples_are_drawn_if_none_are_wanted(arrays, call, tmp_path):
+    call(*arrays, *TINY, "callbacks.num_samples=0", "trainer.max_steps=1", f"hydra.run.dir={tmp_path}")
+    assert (tmp_path / "metrics.json").is_file() and not (tmp_path / "samples").exists()
+
+
+def test_classes_cannot_be_added_to_old_weights(arrays, call, trained, tmp_path):
+    with pytest.raises(SystemExit, match=r"best.ckpt has other weights .*\.hw"):
+        call(*arrays, f"init_from={trained}/checkpoints/best.ckpt", "conditioning=class", f"hydra.run.dir={tmp_path}")
+
+
+@pytest.mark.parametrize("override", ["trainer.limit_val_batches=0", "trainer.fast_dev_run=true"])
+def test_a_run_has_to_validate(arrays, call, tmp_path, override):
+    with pytest.raises(SystemExit, match=r"skips validation"):
+        call(*arrays, *TINY, override, f"hydra.run.dir={tmp_path}")
+
+
+def test_a_sweep_over_processes_is_refused(arrays, call, tmp_path):
+    sweep = ("-m", "optim.lr=0.1,0.2", "trainer.devices=2", "trainer.accelerator=cpu")
+    with pytest.raises(SystemExit, match=r"trainer.devices=2 in a sweep"):
+        call(*sweep, *arrays, *TINY, f"hydra.sweep.dir={tmp_path}")
+
+
+def test_a_damaged_checkpoint_is_refused(arrays, call, trained, tmp_path):
+    whole = (trained / "checkpoints/last.ckpt").read_bytes()
+    for length in (0, 10, 1000, len(whole) // 2, len(whole) - 10):
+        (tmp_path / "cut.ckpt").write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"cut.ckpt is damaged"):
+            load(tmp_path / "cut.ckpt")
