@@ -1,4 +1,8 @@
-"""Tests run on two threads at most, and models are tiny: what is tested is exactness, not speed."""
+"""Models are tiny: what is tested is exactness, not speed. One thread suffices, and tests in a row do not compete."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads, and for the processes that tests start
 
 import pytest
 import torch

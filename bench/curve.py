@@ -1,0 +1,27 @@
+"""The curve of a run that was logged with logger=csv, as a picture (needs matplotlib).
+
+python bench/curve.py RUN PICTURE.png
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+
+def main(run: Path, picture: Path) -> None:
+    """Plot bits/dim against steps, of training batches and of the validation images."""
+    rows = list(csv.DictReader((run / "csv" / "version_0" / "metrics.csv").open()))
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    for name, style in (("train/bits_per_dim", "-"), ("val/bits_per_dim", "o-")):
+        points = [(int(row["step"]) + 1, float(row[name])) for row in rows if row[name]]
+        axes.plot(*zip(*points, strict=True), style, label=name, linewidth=1, markersize=4)
+    axes.set(xlabel="steps", ylabel="bits/dim", ylim=(3.8, 6))
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(picture, dpi=110)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
