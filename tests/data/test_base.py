@@ -125,7 +125,10 @@ def test_loading_leaves_the_global_random_state_alone(numbered, num_workers):
         ({"batch_size": "many"}, "data.batch_size=many is"),
         ({"batch_size": 21}, "data.batch_size=21 is out of range: there are 20 training images"),
         ({"val_size": -1}, "data.val_size=-1 is"),
-        ({"val_size": 23}, "data.val_size=23 is out of range: hold out fewer than the 23 training images."),
+        (
+            {"val_size": 23},
+            "data.val_size=23 is out of range: hold out fewer than the 23 training images, such as data.val_size=2.",
+        ),
         ({"num_workers": -1}, "data.num_workers=-1 is"),
         ({"seed": -1}, "seed=-1 is"),
     ],

@@ -1,5 +1,6 @@
 import hashlib
 import pickle
+import urllib.request
 
 import numpy as np
 import pytest
@@ -43,6 +44,7 @@ def written(tmp_path):
 @pytest.fixture
 def no_network(monkeypatch):
     """A proxy at which nobody listens."""
+    monkeypatch.setattr(urllib.request, "_opener", None)  # urllib keeps the first one, with its proxies
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
