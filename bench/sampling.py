@@ -1,7 +1,7 @@
 """What sampling costs: cached against one forward pass, and against one pass for each pixel.
 
-    python bench/sampling.py                     the paper's model at batch 1, 4, 16 and 64
-    python bench/sampling.py --batch 1 --repeat 3
+    python -m bench.sampling                     the paper's model at batch 1, 4, 16 and 64
+    python -m bench.sampling --batch 1 --repeat 3
 
 All times are of this process, on the same threads. The ratio to naive sampling is (pixels x one forward pass) / cached;
 "first call" includes what is set up once for a batch size.
