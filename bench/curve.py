@@ -11,8 +11,10 @@ import matplotlib.pyplot as plt
 
 
 def main(run: Path, picture: Path) -> None:
-    """Plot bits/dim against steps, of training batches and of the validation images."""
-    rows = list(csv.DictReader((run / "csv" / "version_0" / "metrics.csv").open()))
+    """Plot bits/dim against steps, of training batches and of the validation images; a resumed run's last part."""
+    latest = max((run / "csv").glob("version_*"), key=lambda folder: int(folder.name.removeprefix("version_")))
+    with (latest / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     for name, style in (("train/bits_per_dim", "-"), ("val/bits_per_dim", "o-")):
         points = [(int(row["step"]) + 1, float(row[name])) for row in rows if row[name]]
