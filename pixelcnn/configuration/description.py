@@ -13,7 +13,7 @@ from pixelcnn.options import ClassOptions, ImageShape, ModelDescription
 GROUPS = ("model", "likelihood", "conditioning")
 # What decides which images a run holds out, and what a resumed run has to keep in all.
 HELD_OUT = ("seed", "data._target_", "data.val_size")
-RESUMED = (*HELD_OUT, "data.batch_size", "optim", "ema")
+RESUMED = (*HELD_OUT, "data.batch_size", "optim.lr", "optim.betas", "optim.lr_decay", "ema.decay", "ema.warmup")
 
 
 def describe(config: DictConfig, image: ImageShape, num_classes: int | None) -> ModelDescription:

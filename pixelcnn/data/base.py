@@ -152,6 +152,8 @@ class ImageDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""
         rank, world_size = self._device()
+        remedy = f"it is shared by {world_size} devices, use a multiple of {world_size}"
+        require(self.batch_size % world_size == 0, "data.batch_size", self.batch_size, remedy)
         order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size)
         batches = IndexedBatches(self.arrays("train").columns, order)
         return self._loader(batches, FromPosition(self._batches_trained, len(order)))
@@ -176,7 +178,8 @@ class ImageDataModule(LightningDataModule):
             raise UserError(
                 f"The {part} set's {len(places)} images are fewer than trainer.devices={world_size}: use fewer."
             )
-        order = evaluation_order(places, self.batch_size, rank, world_size)
+        per_device = -(-self.batch_size // world_size)
+        order = evaluation_order(places, per_device * world_size, rank, world_size)
         batches = IndexedBatches(self.arrays(self._split(part)).columns, order)
         return self._loader(batches, SequentialSampler(batches))
 
@@ -211,10 +214,7 @@ class ImageDataModule(LightningDataModule):
     def _device(self) -> tuple[int, int]:
         if self.trainer is None:
             return 0, 1
-        rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        remedy = f"it is shared by {world_size} devices, use a multiple of {world_size}"
-        require(self.batch_size % world_size == 0, "data.batch_size", self.batch_size, remedy)
-        return rank, world_size
+        return self.trainer.global_rank, self.trainer.world_size
 
     def _batches_trained(self) -> int:
         """Batches that the run has trained on since it began, before interruptions too.

@@ -76,11 +76,12 @@ class DiscretizedLogisticMixture:
         bin masses; returned is uint8 (N, C, H, W). Without, the original's sampler: real values clipped to [-1, 1].
         The temperatures divide the components' logits and multiply their scales.
         """
-        log_weights, means, log_scales, coefficients = self._split(parameters)
-        chosen = (log_weights / mixture_temperature - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
+        _, means, log_scales, coefficients = self._split(parameters)
+        logits = parameters[:, : self.num_mixtures]
+        chosen = (logits / mixture_temperature - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
         of_chosen = chosen[:, :, None].expand(-1, -1, means.shape[2], -1, -1)
         means, scales = means.gather(1, of_chosen)[:, 0], log_scales.gather(1, of_chosen)[:, 0].exp()
-        noise = scale_temperature * scales * (torch.log(u_logistic) - torch.log1p(-u_logistic))
+        noise = scale_temperature * scales * (torch.log(u_logistic) - torch.log(1 - u_logistic))
         if coefficients is not None:
             coefficients = coefficients.gather(1, of_chosen)[:, 0]
         drawn: list[Tensor] = []

@@ -38,11 +38,13 @@ def infer_description(
             "(39, 63, 87, … for 1, 2, 3, … blocks a stage): it is incomplete or another model."
         )
     filters, channels = first[3], first[2] - 1
+    if filters < 1:
+        raise UserError(f"task.source={source} has model/conv2d_0/V of shape {first}, without filters: it is damaged.")
     if channels != 3:
         raise UserError(f"task.source={source} has model/conv2d_0/V for {channels} channels: the original has 3.")
     output_layer = f"model/dense_{9 * blocks + 4}/V"
     outputs = _shape(variables, output_layer, 2, source)[1]
-    if outputs % 10:
+    if outputs < 10 or outputs % 10:
         raise UserError(
             f"task.source={source} has {output_layer} with {outputs} outputs, not ten a mixture component: "
             "it is another model."

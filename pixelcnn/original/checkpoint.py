@@ -1,5 +1,6 @@
 """What a checkpoint of the original says about training: weights, their moving average, Adam's moments and step."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -22,6 +23,11 @@ class OriginalCheckpoint:
     moments: dict[str, tuple[Tensor, Tensor]] | None  # Adam's first and second; None without
     steps: int  # taken so far; 0 without Adam's state
     ignored: tuple[str, ...]  # names in the source that are none of the original's
+
+
+def without_average(variables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``variables`` by the names of the weights, also where there is only their average."""
+    return {**{name.removesuffix(AVERAGE): value for name, value in variables.items()}, **variables}
 
 
 def interpret(variables: dict[str, np.ndarray], model: PixelModel, source: str) -> OriginalCheckpoint:
@@ -65,26 +71,35 @@ def _adam(
     slots = ["Variable" if k == 0 else f"Variable_{k}" for k in range(len(variables))]
     start = next((k for k, slot in enumerate(slots) if slot in variables and _is_step(variables[slot])), None)
     if start is None:
-        unnamed = next((slot for slot in slots if slot in variables), None)
+        unnamed = next((slot for slot in slots if slot in variables and not _is_labels(variables[slot])), None)
         if unnamed is not None:
             raise UserError(
                 f"task.source={source} has {unnamed} but not Adam's step before its moments: it is damaged."
             )
         return None, 0
+    next_step = float(variables[slots[start]])
+    if not (math.isfinite(next_step) and next_step >= 1 and next_step == round(next_step)):
+        raise UserError(f"task.source={source} has {slots[start]}={next_step} for Adam's next step: it is damaged.")
     moments = {}
     for i, (name, shape) in enumerate(shapes.items()):
         second, first = (
             from_original(name, _checked(variables, f"Variable_{start + 1 + 2 * i + k}", shape, source)) for k in (0, 1)
         )
+        if (second < 0).any():
+            raise UserError(f"task.source={source} has a second moment of {name} below zero: it is damaged.")
         moments[renamed[name]] = (first, second)
     end = start + 1 + 2 * len(shapes)
     if f"Variable_{end}" in variables:
         raise UserError(f"task.source={source} has Variable_{end}, more moments than it has parameters: it is damaged.")
-    return moments, round(float(variables[slots[start]])) - 1
+    return moments, round(next_step) - 1
 
 
 def _is_step(array: np.ndarray) -> bool:
     return array.shape == () and np.issubdtype(array.dtype, np.floating)
+
+
+def _is_labels(array: np.ndarray) -> bool:
+    return array.ndim == 1 and np.issubdtype(array.dtype, np.integer)
 
 
 def _checked(variables: dict[str, np.ndarray], name: str, shape: tuple[int, ...], source: str) -> np.ndarray:
@@ -93,9 +108,13 @@ def _checked(variables: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
     array = variables[name]
     if array.shape != shape:
         raise UserError(f"task.source={source} has {name} of shape {array.shape} where {shape} belongs: it is damaged.")
-    if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
-        raise UserError(f"task.source={source} has {name} with values that are not finite numbers: it is damaged.")
-    return array.astype(np.float32)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise UserError(f"task.source={source} has {name} of type {array.dtype}, not floating point: it is damaged.")
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise UserError(f"task.source={source} has {name} with values that are not finite in float32: it is damaged.")
+    return values
 
 
 def load_original_variables(model: PixelModel, variables: dict[str, np.ndarray]) -> None:

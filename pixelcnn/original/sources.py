@@ -1,13 +1,27 @@
 """Reading the original's variables: from a TensorFlow checkpoint, or from an .npz that holds them by name."""
 
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from pixelcnn.errors import UserError
 
+# What numpy and zipfile raise on files that are damaged, encrypted or something else.
+DAMAGED = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,  # NotImplementedError, of unknown compression, is one
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    struct.error,
+)
 INSTALL = "pip install -r requirements-tensorflow.txt"
 
 
@@ -22,7 +36,7 @@ def read_variables(source: str | Path) -> dict[str, np.ndarray]:
         return _from_tensorflow(prefix)
     if not source.is_file():
         raise UserError(
-            f"task.source={source} does not exist: name an .npz file, or a TensorFlow checkpoint by its prefix "
+            f"task.source={source} is no file: name an .npz file, or a TensorFlow checkpoint by its prefix "
             "(such as params_cifar.ckpt, beside which params_cifar.ckpt.index lies)."
         )
     return _from_npz(source)
@@ -30,11 +44,12 @@ def read_variables(source: str | Path) -> dict[str, np.ndarray]:
 
 def _from_npz(source: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(source, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
+        stored = np.load(source, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with stored:
             return {name: stored[name] for name in stored}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+    except DAMAGED as error:
         raise UserError(
             f"task.source={source} is damaged or neither an .npz file nor a TensorFlow checkpoint: use another one."
         ) from error

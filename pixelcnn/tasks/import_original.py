@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from pixelcnn.configuration.description import GROUPS, chosen, recorded, require_agreement
 from pixelcnn.model import build
 from pixelcnn.original.architecture import infer_description
-from pixelcnn.original.checkpoint import interpret
+from pixelcnn.original.checkpoint import interpret, without_average
 from pixelcnn.original.sources import read_variables
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.resumable import resumable_checkpoint
@@ -19,7 +19,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     source, size = config.task.source, config.task.image_size
     variables = read_variables(source)
     asked = config.model.nonlinearity if ("model", "nonlinearity") in chosen(overrides) else None
-    description = infer_description(variables, source, asked, height=size, width=size)
+    description = infer_description(without_average(variables), source, asked, height=size, width=size)
     require_agreement(description, source, config, overrides)
     model = build(description)
     original = interpret(variables, model, source)

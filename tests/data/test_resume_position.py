@@ -165,4 +165,5 @@ def test_what_two_devices_cannot_share_is_refused(numbered, sizes, message):
     data.trainer = trainer_of(devices=2, strategy="ddp_fork")
     with pytest.raises(UserError) as caught:
         data.val_dataloader()
+        data.train_dataloader()
     assert str(caught.value) == message

@@ -165,3 +165,20 @@ def test_original_tails_differ_only_where_the_mass_is_small():
     likely = a > math.log(1e-5)
     assert torch.equal(a[likely], b[likely])
     assert not torch.equal(a[~likely], b[~likely])
+
+
+def test_the_sampler_is_the_originals_in_float32():
+    """`sample_from_discretized_mix_logistic` of the original's nn.py, written out for three channels."""
+    of, n, m = likelihood(3, 256, 5, "original"), 2000, 5
+    generator = np.random.default_rng(2)
+    p = generator.normal(0, 1, (n, 50)).astype(np.float32)
+    u, v = (generator.uniform(1e-5, 1 - 1e-5, (n, k)).astype(np.float32) for k in (m, 3))
+    chosen = np.argmax(p[:, :m] - np.log(-np.log(u)), axis=1)
+    slots = p[:, m:].reshape(n, 3, 3, m)[np.arange(n), :, :, chosen]  # (n, channel, [mean, log-scale, coefficient])
+    x = slots[:, :, 0] + np.exp(np.maximum(slots[:, :, 1], -7)) * (np.log(v) - np.log(1 - v))
+    a, b, c = np.tanh(slots[:, :, 2]).T
+    red = np.clip(x[:, 0], -1, 1)
+    green = np.clip(x[:, 1] + a * red, -1, 1)
+    blue = np.clip(x[:, 2] + b * red + c * green, -1, 1)
+    drawn = of.sample(*(torch.from_numpy(values)[:, :, None, None] for values in (p, u, v)))[:, :, 0, 0]
+    np.testing.assert_allclose(drawn.numpy(), np.stack([red, green, blue], 1), rtol=0, atol=2e-6)

@@ -37,7 +37,7 @@ def call():
     """``run.py`` with the given arguments."""
 
     def call(*arguments: str) -> None:
-        quiet = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
+        quiet = ("hydra/job_logging=none", "hydra/hydra_logging=none")  # not disabled, which other tests would feel
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["run.py", *arguments, *quiet])
             run.main()

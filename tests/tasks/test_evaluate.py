@@ -46,7 +46,9 @@ def test_two_processes_score_what_one_does(arrays, call, trained, tmp_path):
     keys = [*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/best.ckpt", "trainer.accelerator=cpu"]
     call(*keys, f"hydra.run.dir={tmp_path}/one")
     subprocess.run(
-        [sys.executable, "run.py", *keys, "trainer.devices=2", f"hydra.run.dir={tmp_path}/two"], cwd=ROOT, check=True
+        [sys.executable, "run.py", *keys, "trainer.devices=2", "data.batch_size=3", f"hydra.run.dir={tmp_path}/two"],
+        cwd=ROOT,
+        check=True,
     )
     (one, rows_of_one), (two, rows_of_two) = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     assert two.keys() == one.keys() and two == pytest.approx(one, rel=1e-6)

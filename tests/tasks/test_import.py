@@ -158,3 +158,41 @@ def test_a_source_without_raw_weights_is_its_average():
     variables = {name: value for name, value in source_of(model).items() if name.endswith(AVERAGE)}
     found = interpret(variables, model, "source")
     assert found.raw is None and found.moments is None and found.average is not None
+
+
+def test_average_alone_is_enough(call, tmp_path):
+    model = original_model(num_filters=2)
+    average = {name: value for name, value in source_of(model).items() if name.endswith(AVERAGE)}
+    imported = pixelcnn.load(import_(call, tmp_path, average))
+    for name, parameter in parameters_by_original_name(imported.network).items():
+        np.testing.assert_array_equal(to_original(name, parameter), average[name + AVERAGE])
+
+
+def test_labels_without_adam_are_no_state(call, tmp_path, capsys):
+    variables = source_of(original_model(num_filters=2, classes=3))
+    kept = {name: value for name, value in variables.items() if name.startswith("model/")}
+    import_(call, tmp_path, {**kept, "Variable": variables["Variable"], "Variable_1": variables["Variable_1"]})
+    assert "no state of Adam" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("step", [np.nan, np.inf, -5.0, 0.0, 2.5])
+def test_an_impossible_step_is_refused(call, tmp_path, step):
+    variables = source_of(original_model(num_filters=2))
+    with pytest.raises(SystemExit, match=r"has Variable=.* for Adam's next step"):
+        import_(call, tmp_path, {**variables, "Variable": np.float32(step)})
+
+
+def test_damaged_compression_and_single_arrays_are_refused(call, tmp_path):
+    np.savez_compressed(tmp_path / "whole.npz", **source_of(original_model(num_filters=2)))
+    whole = bytearray((tmp_path / "whole.npz").read_bytes())
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        damaged = whole.copy()
+        for place in rng.integers(0, len(whole), 400):
+            damaged[place] ^= 0xFF
+        (tmp_path / "damaged.npz").write_bytes(damaged)
+        with pytest.raises(SystemExit, match=r"task.source=.*damaged.npz"):
+            call("task=import", f"task.source={tmp_path}/damaged.npz", f"hydra.run.dir={tmp_path}/run")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(SystemExit, match=r"one.npy is damaged or neither"):
+        call("task=import", f"task.source={tmp_path}/one.npy", f"hydra.run.dir={tmp_path}/run")
