@@ -15,6 +15,7 @@ def model():
 
 def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(model):
     whole = model.sample(5, seed=9)
+    assert len(whole.unique(dim=0)) == 5
     for batch_size in (1, 2, 4):
         assert torch.equal(model.sample(5, seed=9, batch_size=batch_size), whole)
     assert torch.equal(model.sample(3, seed=9), whole[:3])
