@@ -32,7 +32,7 @@ class PixelModel(nn.Module):
         super().__init__()
         self.description = description
         self.image = description.image
-        self.likelihood = build_likelihood(description.likelihood, description.image)
+        self.likelihood = build_likelihood(description.likelihood, description.image, description.model.masked_channels)
         self.conditioning = build_conditioning(description.conditioning)
         options = description.model
         topology = pixelcnn_pp(options.num_resnet_blocks, options.num_stages)
@@ -58,9 +58,22 @@ class PixelModel(nn.Module):
         parameters = self.pixel_parameters(images, condition)
         return self.likelihood.log_prob_by_channel(parameters, images).sum(dim=(2, 3))
 
-    def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """-log2 p(image | condition) per sub-pixel, (N,)."""
+    @property
+    def score_name(self) -> str:
+        """What `score` is called: bits_per_dim, or another name where it is only a bound or given the image's code."""
+        if self.conditioning.sees_the_image:
+            return "bits_bound_given_code" if self.likelihood.is_bound else "bits_given_code"
+        return "bits_upper_bound" if self.likelihood.is_bound else "bits_per_dim"
+
+    def score(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """-log2 p(image | condition) per sub-pixel as `log_prob` has it, (N,): what `score_name` says."""
         return -self.log_prob(images, condition) / (math.log(2) * math.prod(images.shape[1:]))
+
+    def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """-log2 p(image | condition) per sub-pixel, (N,); UserError for a model whose `score` is something else."""
+        if self.score_name != "bits_per_dim":
+            raise UserError(f"bits_per_dim is not what this model scores: it is {self.score_name}, call model.score.")
+        return self.score(images, condition)
 
     def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
         """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W).
@@ -68,7 +81,7 @@ class PixelModel(nn.Module):
         ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
         """
         self._check(images)
-        x, h = self.likelihood.scale(images.to(self._weight.dtype)), self._encoded(condition, len(images))
+        x, h = self.likelihood.scale(images.to(self._weight.dtype)), self._encoded(condition, images)
         if not incremental:
             return self.network(x, h)
         parameters = x.new_empty(len(x), self.likelihood.num_parameters, *x.shape[2:])
@@ -133,7 +146,7 @@ class PixelModel(nn.Module):
     ) -> Tensor:
         if seed < 0:
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
-        h = self._encoded(condition, len(images))
+        h = self._encoded(condition, images)
         shape = (self.likelihood.num_uniforms, *images.shape[2:])
         for first in range(0, len(images), batch_size):
             part = images[first : first + batch_size]
@@ -172,8 +185,8 @@ class PixelModel(nn.Module):
                 f"{self.stride}, these are {height}x{width}: use fewer stages or other sizes."
             )
 
-    def _encoded(self, condition: Tensor | None, n: int) -> Tensor | None:
-        h = self.conditioning.encode(condition, n)
+    def _encoded(self, condition: Tensor | None, images: Tensor) -> Tensor | None:
+        h = self.conditioning.encode(condition, len(images), *images.shape[2:])
         return None if h is None else h.to(self._weight.dtype)
 
     @property

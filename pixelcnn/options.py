@@ -6,7 +6,7 @@ rebuilt from its checkpoint alone. This module imports nothing heavy: Hydra need
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pixelcnn.errors import UserError
 
@@ -49,10 +49,16 @@ class PixelCNNPPOptions:
     num_stages: int  # resolutions, each half the size of the one before
     nonlinearity: str
     dropout: float
+    # The last three with the values of the paper, which models have that do not say.
+    short_cuts: bool = True  # from the up pass to the down pass
+    block_init_scale: float = 0.1  # what data-dependent initialisation scales a block's second convolution to
+    output_init_scale: float = 1.0
     name: str = "pixelcnn_pp"
+    masked_channels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(self.num_filters >= 1, "model.num_filters", self.num_filters, "use a positive number of filters")
+        _require_positive(self, "block_init_scale", "output_init_scale")
         require(
             self.num_resnet_blocks >= 1, "model.num_resnet_blocks", self.num_resnet_blocks, "use at least one per stage"
         )
@@ -64,6 +70,53 @@ class PixelCNNPPOptions:
             f"choose one of {', '.join(NONLINEARITIES)}",
         )
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "use a probability below 1")
+
+
+@dataclass(frozen=True)
+class GatedPixelCNNOptions:
+    """``model=gated_pixelcnn``, the network of van den Oord et al. 2016b ("Conditional Image Generation ...")."""
+
+    num_filters: int  # of each stack; a gated unit computes twice as many
+    num_layers: int
+    first_kernel_size: int  # of the layer that sees the image
+    kernel_size: int
+    num_output_features: int  # of the layer before the output
+    dropout: float = 0.0
+    name: str = "gated_pixelcnn"
+    masked_channels: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require_masked_network(self, "num_layers")
+
+
+@dataclass(frozen=True)
+class PixelCNNOptions:
+    """``model=pixelcnn``, the convolutional network of van den Oord et al. 2016a ("Pixel Recurrent ...")."""
+
+    num_filters: int  # h; the residual stream has 2 h
+    num_blocks: int
+    first_kernel_size: int  # of the layer that sees the image
+    kernel_size: int
+    num_output_features: int  # of the layer before the output
+    dropout: float = 0.0
+    name: str = "pixelcnn"
+    masked_channels: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require_masked_network(self, "num_blocks")
+
+
+def _require_positive(options: Any, *keys: str) -> None:
+    for key in keys:
+        require(getattr(options, key) > 0, f"model.{key}", getattr(options, key), "use a positive number")
+
+
+def _require_masked_network(options: Any, depth: str) -> None:
+    _require_positive(options, "num_filters", depth, "num_output_features")
+    for key in ("first_kernel_size", "kernel_size"):
+        size = getattr(options, key)
+        require(size >= 3 and size % 2 == 1, f"model.{key}", size, "use an odd number from 3 on")
+    require(0 <= options.dropout < 1, "model.dropout", options.dropout, "use a probability below 1")
 
 
 @dataclass(frozen=True)
@@ -79,6 +132,39 @@ class DiscretizedLogisticMixtureOptions:
             self.num_mixtures >= 1, "likelihood.num_mixtures", self.num_mixtures, "use at least one mixture component"
         )
         require(self.tails in TAILS, "likelihood.tails", self.tails, f"choose one of {', '.join(TAILS)}")
+
+
+@dataclass(frozen=True)
+class CategoricalOptions:
+    """``likelihood=categorical``, a softmax over the levels of each channel (van den Oord et al. 2016a)."""
+
+    name: str = "categorical"
+
+
+@dataclass(frozen=True)
+class LogisticMixtureOptions:
+    """``likelihood=logistic_mixture``, a density on dequantised data: what it scores is a bound."""
+
+    num_mixtures: int
+    name: str = "logistic_mixture"
+
+    def __post_init__(self) -> None:
+        require(
+            self.num_mixtures >= 1, "likelihood.num_mixtures", self.num_mixtures, "use at least one mixture component"
+        )
+
+
+@dataclass(frozen=True)
+class ImplicitOptions:
+    """``likelihood=implicit``, a network of noise that draws pixels but has no density (the original's ``-ed``)."""
+
+    num_features: int
+    num_noise: int
+    name: str = "implicit"
+
+    def __post_init__(self) -> None:
+        for key in ("num_features", "num_noise"):
+            require(getattr(self, key) >= 1, f"likelihood.{key}", getattr(self, key), "use a positive number")
 
 
 @dataclass(frozen=True)
@@ -100,9 +186,57 @@ class ClassOptions:
         require(count is None or count >= 1, "conditioning.num_classes", count, "use a positive number, or null")
 
 
-MODELS = {"pixelcnn_pp": PixelCNNPPOptions}
-LIKELIHOODS = {"discretized_logistic_mixture": DiscretizedLogisticMixtureOptions}
-CONDITIONINGS = {"none": UnconditionalOptions, "class": ClassOptions}
+@dataclass(frozen=True)
+class VectorOptions:
+    """``conditioning=vector``: an embedding of each image, given with the data, enters every gated block."""
+
+    num_features: int | None  # None until the data set has said
+    name: str = "vector"
+
+    def __post_init__(self) -> None:
+        count = self.num_features
+        require(count is None or count >= 1, "conditioning.num_features", count, "use a positive number, or null")
+
+
+@dataclass(frozen=True)
+class SpatialOptions:
+    """``conditioning=spatial``: a map of features for each pixel, given with the data (section 2.3 of 2016b)."""
+
+    num_features: int | None  # None until the data set has said
+    name: str = "spatial"
+
+    def __post_init__(self) -> None:
+        count = self.num_features
+        require(count is None or count >= 1, "conditioning.num_features", count, "use a positive number, or null")
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """``conditioning=encoder``: a code of the image itself, by an encoder trained along (section 2.4 of 2016b)."""
+
+    code_size: int
+    num_filters: int  # of the encoder's first layer
+    name: str = "encoder"
+
+    def __post_init__(self) -> None:
+        for key in ("code_size", "num_filters"):
+            require(getattr(self, key) >= 1, f"conditioning.{key}", getattr(self, key), "use a positive number")
+
+
+MODELS = {"pixelcnn_pp": PixelCNNPPOptions, "gated_pixelcnn": GatedPixelCNNOptions, "pixelcnn": PixelCNNOptions}
+LIKELIHOODS = {
+    "discretized_logistic_mixture": DiscretizedLogisticMixtureOptions,
+    "categorical": CategoricalOptions,
+    "logistic_mixture": LogisticMixtureOptions,
+    "implicit": ImplicitOptions,
+}
+CONDITIONINGS = {
+    "none": UnconditionalOptions,
+    "class": ClassOptions,
+    "vector": VectorOptions,
+    "spatial": SpatialOptions,
+    "encoder": EncoderOptions,
+}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pixelcnn.options import ClassOptions
 class ClassLabels(nn.Module):
     """The condition is a class, int64 (N,) of 0 .. num_classes-1; h is its one-hot vector."""
 
+    sees_the_image = False
     batch_key: str | None = "labels"
 
     def __init__(self, options: ClassOptions) -> None:
@@ -22,7 +23,7 @@ class ClassLabels(nn.Module):
         """Conditions for a grid of n samples: the classes in turn, int64 (n,)."""
         return torch.arange(n) % self.features
 
-    def encode(self, condition: Tensor | None, n: int) -> Tensor | None:
+    def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
         """h (N, num_classes) of zeros and ones; UserError for what are not n labels."""
         if condition is None:
             raise UserError("condition is missing: a model with conditioning=class needs a label for each image.")

@@ -10,6 +10,7 @@ class Unconditional(nn.Module):
     """Takes no condition."""
 
     features = 0
+    sees_the_image = False
     batch_key: str | None = None
 
     def __init__(self, options: UnconditionalOptions) -> None:
@@ -19,7 +20,7 @@ class Unconditional(nn.Module):
         """Conditions for a grid of n samples: none."""
         return None
 
-    def encode(self, condition: Tensor | None, n: int) -> Tensor | None:
+    def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
         """Always None; UserError if a condition is given."""
         if condition is not None:
             raise UserError("condition was given to a model with conditioning=none: leave it out.")

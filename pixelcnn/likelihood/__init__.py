@@ -1,19 +1,57 @@
-"""Likelihoods: the distribution of a pixel given its parameters, one kind per file.
+"""Likelihoods: the distribution of a pixel given its parameters, one kind per file."""
 
-Every likelihood has ``num_parameters`` (per pixel), ``num_uniforms`` (per drawn pixel), `scale` (levels to
-the numbers that networks see), `log_prob`, `log_prob_by_channel` and `sample_levels`.
-"""
+from typing import Any, Protocol
 
-from typing import Any
+from torch import Tensor
 
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
 from pixelcnn.options import ImageShape
 
-Likelihood = DiscretizedLogisticMixture
+
+class Likelihood(Protocol):
+    """What every likelihood has.
+
+    A pixel's channels are drawn in ``num_groups`` groups, one after another. The network sees the groups before the one
+    that it computes parameters for; how the channels inside a group depend on each other is the likelihood's matter.
+    Parameters stand group by group, P / num_groups each; so do the uniform numbers.
+    """
+
+    num_groups: int  # 1, or one for each channel
+    is_bound: bool  # whether log_prob is only a lower bound of the log-probability
+
+    @property
+    def num_parameters(self) -> int:
+        """P, per pixel."""
+
+    @property
+    def num_uniforms(self) -> int:
+        """Uniform numbers that drawing one pixel takes."""
+
+    def scale(self, levels: Tensor) -> Tensor:
+        """Levels 0 .. L-1, as floats of any shape, to the numbers in [-1, 1] that networks see."""
+
+    def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
+
+    def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """`log_prob` by the chain rule over the channels, nats, (N, C, H, W)."""
+
+    def sample_levels(
+        self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
+    ) -> Tensor:
+        """Draw one group of channels: uint8 (N, C / num_groups, H, W).
+
+        parameters (N, P / num_groups, H, W) and uniforms in (0, 1) (N, num_uniforms / num_groups, H, W) are the
+        group's, in float64 where masses below 2^-24 matter.
+        """
+
 
 LIKELIHOODS = {"discretized_logistic_mixture": DiscretizedLogisticMixture}
 
 
-def build_likelihood(options: Any, image: ImageShape) -> Likelihood:
-    """The likelihood that ``options`` (a dataclass of `pixelcnn.options`) describe, for images of this shape."""
-    return LIKELIHOODS[options.name](options, image)
+def build_likelihood(options: Any, image: ImageShape, masked_channels: bool) -> Likelihood:
+    """The likelihood that ``options`` (a dataclass of `pixelcnn.options`) describe, for images of this shape.
+
+    ``masked_channels``: whether the network can compute a channel's parameters from the channels before it.
+    """
+    return LIKELIHOODS[options.name](options, image, masked_channels)

@@ -30,7 +30,12 @@ class DiscretizedLogisticMixture:
     density at its centre where the mass is below 1e-5.
     """
 
-    def __init__(self, options: DiscretizedLogisticMixtureOptions, image: ImageShape) -> None:
+    num_groups = 1  # the components couple the channels
+    is_bound = False
+
+    def __init__(
+        self, options: DiscretizedLogisticMixtureOptions, image: ImageShape, masked_channels: bool = False
+    ) -> None:
         if options.tails == "original" and image.levels != 256:
             raise UserError(
                 f"likelihood.tails=original is defined for 256 levels but the data has {image.levels}: "
