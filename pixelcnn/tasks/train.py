@@ -24,7 +24,7 @@ from pixelcnn.training.logging import make_logger
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import run_record, write_record
-from pixelcnn.training.samples import SampleGrid
+from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
 
@@ -55,7 +55,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         epsilon_inside_root=config.optim.epsilon_inside_root,
     )
     with make_logger(**plain["logger"], run_dir=run_dir, config=plain) as logger:
-        trainer = build_trainer(options, logger, callbacks(config, model, run_dir), run_dir)
+        trainer = build_trainer(options, logger, callbacks(config, model, data, run_dir), run_dir)
         validate_before_stopping(trainer)
         record = run_record(model, trainer.strategy.root_device)
         if trainer.is_global_zero:
@@ -88,10 +88,10 @@ def starting_point(
     if config.init_from is not None:
         checkpoint = read(config.init_from)
         stored = description_of(checkpoint, config.init_from)
-        model = build(revise(stored, config.init_from, config, overrides, data.shape, data.num_classes))
+        model = build(revise(stored, config.init_from, config, overrides, data.shape, data.condition_sizes))
         load_weights(model, checkpoint, config.init_from)
         return model, {}
-    model = build(describe(config, data.shape, data.num_classes))
+    model = build(describe(config, data.shape, data.condition_sizes))
     if not config.initialisation.enabled:
         return model, {}
     batch = data.initialisation_batch(min(config.initialisation.size, data.num_training_images))
@@ -99,7 +99,7 @@ def starting_point(
     return model, {f"init/{name}": value for name, value in asdict(report).items()}
 
 
-def callbacks(config: DictConfig, model: PixelModel, run_dir: Path) -> list[Callback]:
+def callbacks(config: DictConfig, model: PixelModel, data: ImageDataModule, run_dir: Path) -> list[Callback]:
     """What happens beside the training steps."""
     options = config.callbacks
     chosen: list[Callback] = [
@@ -109,7 +109,7 @@ def callbacks(config: DictConfig, model: PixelModel, run_dir: Path) -> list[Call
         GracefulInterruption(),
     ]
     if options.num_samples:
-        condition = model.conditioning.examples(options.num_samples)
+        condition = conditions_of_samples(model, data, options.num_samples)
         samples = SampleGrid(
             run_dir / "samples", options.sample_every_n_epochs, options.num_samples, config.seed, condition
         )
