@@ -1,4 +1,7 @@
-"""``task=evaluate``: bits/dim of every image of a split, each exactly once, and of the split as a whole."""
+"""``task=evaluate``: the score of every image of a split, each exactly once, and of the split as a whole.
+
+The score is bits/dim, or has another name where it is something else (`PixelModel.score_name`).
+"""
 
 import csv
 import json
@@ -19,6 +22,7 @@ from pixelcnn.configuration.description import HELD_OUT, require_agreement, requ
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.tasks.conditions import given_condition
 from pixelcnn.training.progress import progress_bar
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
@@ -26,11 +30,12 @@ CHANNELS = {1: (), 3: ("red", "green", "blue")}
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Write ``metrics.json`` and ``per_image.csv``; returns the split's bits/dim."""
+    """Write ``metrics.json`` and ``per_image.csv``; returns the split's score."""
     # TF32 keeps ten bits of mantissa and would move bits/dim in the third decimal.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
-    options, split = trainer_options(config), config.task.split
+    options, task = trainer_options(config), config.task
+    split = task.split
     require_whole(options)
     model = load(config.checkpoint)
     if split == "val":
@@ -39,16 +44,19 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-    evaluation = Evaluation(model)
+    size = data.shape.height, data.shape.width
+    given = given_condition(model, *size, task.label, task.condition, task.image)
+    evaluation = Evaluation(model, None if given is None else given.condition)
     trainer = build_trainer(options, False, [progress_bar()], run_dir)
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     index, label, nats = evaluation.scores.rows()
     if trainer.is_global_zero:
         bits = nats / (math.log(2) * data.shape.height * data.shape.width)
-        write_per_image(run_dir / "per_image.csv", index, label, bits)
-        metrics = {f"{split}/{name}": value for name, value in summary(bits.mean(axis=1)).items()}
+        write_per_image(run_dir / "per_image.csv", model.score_name, index, label, bits)
+        scores = summary(bits.mean(axis=1), model.score_name)
+        metrics = {f"{split}/{name}": value for name, value in scores.items()}
         (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        print(describe(split, metrics))
+        print(describe(split, model.score_name, metrics))
         return float(bits.mean())
     return None
 
@@ -96,54 +104,60 @@ class Scores(Metric):
 
 
 class Evaluation(LightningModule):
-    """Scores the images of a split under ``model``."""
+    """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own."""
 
-    def __init__(self, model: PixelModel) -> None:
+    def __init__(self, model: PixelModel, condition: Tensor | None) -> None:
         super().__init__()
         self.model = model
+        self.condition = condition
         self.scores = Scores()
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        log_prob = self.model.log_prob_by_channel(batch["images"], self.model.condition_in(batch))
+        images, fixed = batch["images"], self.condition
+        if fixed is None:
+            condition = self.model.condition_in(batch)
+        else:
+            condition = fixed.to(images.device).expand(len(images), *fixed.shape[1:])
+        log_prob = self.model.log_prob_by_channel(images, condition)
         self.scores.update(batch["index"], batch.get("labels"), -log_prob)
 
     validation_step = test_step
 
 
-def summary(bits: np.ndarray) -> dict[str, float]:
-    """Bits/dim of a split from those of its images, float64 (N,), in the order of the split.
+def summary(bits: np.ndarray, name: str) -> dict[str, float]:
+    """The score ``name`` of a split from those of its images, float64 (N,), in the order of the split.
 
-    ``bits_per_dim_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors).
-    ``bits_per_dim_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left
-    out where nothing is dropped or nothing would be left.
+    ``NAME_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors).
+    ``NAME_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left out
+    where nothing is dropped or nothing would be left.
     """
     values = {
-        "bits_per_dim": float(bits.mean()),
-        "bits_per_dim_ci95": float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else math.inf,
+        name: float(bits.mean()),
+        f"{name}_ci95": float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else math.inf,
         "num_images": len(bits),
     }
     kept = len(bits) // ORIGINAL_BATCH * ORIGINAL_BATCH
     if 0 < kept < len(bits):
-        values["bits_per_dim_original_protocol"] = float(bits[:kept].mean())
+        values[f"{name}_original_protocol"] = float(bits[:kept].mean())
     return values
 
 
-def describe(split: str, metrics: dict[str, float]) -> str:
+def describe(split: str, name: str, metrics: dict[str, float]) -> str:
     """One line for the person at the terminal."""
-    value, interval = metrics[f"{split}/bits_per_dim"], metrics[f"{split}/bits_per_dim_ci95"]
-    images = metrics[f"{split}/num_images"]
-    return f"{split}: {value:.4f} bits/dim (95 % interval +-{interval:.4f}) over {images} images"
+    value, interval = metrics[f"{split}/{name}"], metrics[f"{split}/{name}_ci95"]
+    images, unit = metrics[f"{split}/num_images"], "bits/dim" if name == "bits_per_dim" else name
+    return f"{split}: {value:.4f} {unit} (95 % interval +-{interval:.4f}) over {images} images"
 
 
-def write_per_image(path: Path, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:
-    """One line an image: index, label (empty without), bits/dim, and the bits/dim of each channel given those before.
+def write_per_image(path: Path, name: str, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:
+    """One line an image: index, label (empty without), the score ``name``, and that of each channel given those before.
 
     bits: float64 (N, C), bits per pixel of each channel.
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         channels = CHANNELS[bits.shape[1]]
-        table.writerow(["index", "label", "bits_per_dim", *(f"bits_per_dim_{channel}" for channel in channels)])
+        table.writerow(["index", "label", name, *(f"{name}_{channel}" for channel in channels)])
         for i, of_label, by_channel in zip(index, label, bits, strict=True):
             split_up = by_channel.tolist() if channels else []
             table.writerow([i, of_label if of_label >= 0 else "", float(by_channel.mean()), *split_up])
