@@ -4,7 +4,7 @@
     python -m bench.sampling --batch 1 --repeat 3
 
 All times are of this process, on the same threads. The ratio to naive sampling is (pixels x one forward pass) / cached;
-"first call" includes what is set up once for a batch size.
+"first call" includes what is set up once for a batch size. "caches" is the memory of all rows kept.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import torch
 
+from pixelcnn.incremental import IncrementalWalk
 from pixelcnn.model import PixelModel, build
 from pixelcnn.options import (
     DiscretizedLogisticMixtureOptions,
@@ -57,7 +58,7 @@ def main() -> None:
     model = papers_model(arguments.num_filters, arguments.num_resnet_blocks)
     pixels = model.image.height * model.image.width
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print("batch  forward pass  first call    cached  forward passes  against naive")
+    print("batch  forward pass  first call    cached  forward passes  against naive      caches")
     for batch in arguments.batch:
         images = torch.randint(0, 256, (batch, 3, 32, 32)).to(torch.uint8)
         with torch.no_grad():
@@ -65,9 +66,10 @@ def main() -> None:
             forward = seconds(lambda images=images: model.pixel_parameters(images), arguments.repeat)
         first = seconds(lambda batch=batch: model.sample(batch, batch_size=batch), 1)
         cached = seconds(lambda batch=batch: model.sample(batch, batch_size=batch), arguments.repeat)
+        caches = IncrementalWalk(model.network, 3, batch, model.image.width).num_bytes
         print(
             f"{batch:5d} {forward:11.2f} s {first:9.2f} s {cached:7.2f} s {cached / forward:15.1f} "
-            f"{pixels * forward / cached:13.0f}x",
+            f"{pixels * forward / cached:13.0f}x {caches / 1e6:8.0f} MB",
             flush=True,
         )
 

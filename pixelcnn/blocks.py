@@ -1,7 +1,7 @@
 """One module per kind of node: what `pixelcnn.topology` names, as layers with weights.
 
 F is the number of filters, D the number of features of the condition h; every module's forward takes the node's inputs,
-(N, F, H, W) each.
+(N, F, H, W) each. Where a condition enters, h is (N, D) for whole images or a map (N, D, H, W).
 """
 
 import torch
@@ -10,6 +10,16 @@ from torch import Tensor, nn
 
 from pixelcnn.layers import NONLINEARITIES, CausalConv2d, UncroppedConvTranspose2d
 from pixelcnn.topology import POINT, Window
+
+
+def condition_weights(condition_features: int, channels: int) -> nn.Parameter | None:
+    """hw (D, channels) of a new layer, None without a condition."""
+    return nn.Parameter(torch.empty(condition_features, channels).normal_(0, 0.05)) if condition_features else None
+
+
+def project(h: Tensor, hw: Tensor) -> Tensor:
+    """What a condition adds to the input of a gate: (N, D) to (N, channels, 1, 1), a map to (N, channels, H, W)."""
+    return (h @ hw)[:, :, None, None] if h.ndim == 2 else torch.einsum("ndhw,dc->nchw", h, hw)
 
 
 class ShiftedConv(nn.Module):
@@ -37,8 +47,8 @@ class Add(nn.Module):
 class GatedResidualBlock(nn.Module):
     """x + a * sigmoid(b), with a and b the two halves of conv2(dropout(nl(conv1(nl(x)) + aux_dense(nl(aux))))) + h hw.
 
-    Figure 2 of the paper and `gated_resnet` of its code; nl is concat_elu, elu or relu. conv2 starts at a tenth of unit
-    scale, so that a fresh block is nearly the identity.
+    Figure 2 of the paper and `gated_resnet` of its code; nl is concat_elu, elu or relu. In the paper conv2 starts at a
+    tenth of unit scale, so that a fresh block is nearly the identity.
     """
 
     def __init__(
@@ -49,6 +59,7 @@ class GatedResidualBlock(nn.Module):
         nonlinearity: str,
         dropout: float,
         condition_features: int,
+        init_scale: float,
     ) -> None:
         super().__init__()
         self.nonlinearity, expansion = NONLINEARITIES[nonlinearity]
@@ -56,15 +67,11 @@ class GatedResidualBlock(nn.Module):
         self.conv1 = CausalConv2d(expansion * num_filters, num_filters, window)
         if num_aux:
             self.aux_dense = CausalConv2d(expansion * num_aux * num_filters, num_filters, POINT)
-        self.conv2 = CausalConv2d(expansion * num_filters, 2 * num_filters, window, init_scale=0.1)
-        self.hw = (
-            nn.Parameter(torch.empty(condition_features, 2 * num_filters).normal_(0, 0.05))
-            if condition_features
-            else None
-        )
+        self.conv2 = CausalConv2d(expansion * num_filters, 2 * num_filters, window, init_scale=init_scale)
+        self.hw = condition_weights(condition_features, 2 * num_filters)
 
     def forward(self, x: Tensor, *aux: Tensor, h: Tensor | None = None) -> Tensor:
-        """x and each aux (N, F, H, W), h (N, D) or None; returns (N, F, H, W)."""
+        """x and each aux (N, F, H, W), h as the model has it; returns (N, F, H, W)."""
         nl = self.nonlinearity
         c1 = self.conv1(nl(x))
         if aux:
@@ -73,7 +80,7 @@ class GatedResidualBlock(nn.Module):
         c2 = self.conv2(c1)
         if self.hw is not None:
             assert h is not None
-            c2 = c2 + (h @ self.hw)[:, :, None, None]
+            c2 = c2 + project(h, self.hw)
         return x + F.glu(c2, dim=1)
 
 
@@ -95,9 +102,9 @@ class UpsamplingConv(nn.Module):
 class OutputLayer(nn.Module):
     """1x1 layer on elu, always elu whatever the network's nonlinearity."""
 
-    def __init__(self, num_filters: int, num_parameters: int) -> None:
+    def __init__(self, num_filters: int, num_parameters: int, init_scale: float) -> None:
         super().__init__()
-        self.dense = CausalConv2d(num_filters, num_parameters, POINT)
+        self.dense = CausalConv2d(num_filters, num_parameters, POINT, init_scale=init_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, H, W) to (N, P, H, W), in the weights' own precision under autocast too: bf16 would cost nats."""

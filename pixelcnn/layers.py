@@ -4,7 +4,7 @@ W = g * V / max(||V||, 1e-6), the norm taken over everything but the *output* ch
 (Salimans and Kingma 2016). Images are NCHW.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -39,13 +39,18 @@ class WeightNormalized(nn.Module):
         self.b = nn.Parameter(torch.zeros(v_shape[self.out_dim]))
         self.init_scale = init_scale
 
+    def direction(self) -> Tensor:
+        """V, without the entries that the layer does not use."""
+        return self.v
+
     def weight(self) -> Tensor:
         """W in the shape of V."""
         others = [d for d in range(4) if d != self.out_dim]
-        norm = torch.linalg.vector_norm(self.v, dim=others, keepdim=True).clamp_min(1e-6)
+        v = self.direction()
+        norm = torch.linalg.vector_norm(v, dim=others, keepdim=True).clamp_min(1e-6)
         shape = [1, 1, 1, 1]
         shape[self.out_dim] = -1
-        return self.v * (self.g.view(shape) / norm)
+        return v * (self.g.view(shape) / norm)
 
 
 class CausalConv2d(WeightNormalized):
@@ -65,6 +70,35 @@ class CausalConv2d(WeightNormalized):
         if window.rows > 1 or window.columns > 1:
             x = F.pad(x, (window.left, window.right, window.above, 0))
         return F.conv2d(x, self.weight(), self.b, stride=self.stride)
+
+
+class MaskedConv2d(CausalConv2d):
+    """Causal convolution that in its own row stops at its own pixel, and there sees the groups of channels before.
+
+    ``in_groups`` and ``out_groups`` name the group of every channel; output group g sees input groups up to g at its
+    own pixel, or below g if ``strict`` (masks B and A of van den Oord et al. 2016a).
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        in_groups: Sequence[int],
+        out_groups: Sequence[int],
+        window: Window,
+        strict: bool = False,
+        init_scale: float = 1.0,
+    ) -> None:
+        super().__init__(len(in_groups), len(out_groups), window, init_scale=init_scale)
+        mask = torch.ones(self.v.shape)
+        own_row = mask[:, :, window.above]
+        own_row[:, :, window.left + 1 :] = 0
+        source, target = torch.tensor(in_groups), torch.tensor(out_groups)[:, None]
+        own_row[:, :, window.left] = (source < target if strict else source <= target).to(mask.dtype)
+        self.register_buffer("mask", mask, persistent=False)
+
+    def direction(self) -> Tensor:
+        return self.v * self.mask
 
 
 class UncroppedConvTranspose2d(WeightNormalized):

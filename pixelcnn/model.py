@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from pixelcnn.conditioning import build_conditioning
 from pixelcnn.errors import UserError
-from pixelcnn.incremental import pixel_parameters_in_order
+from pixelcnn.incremental import pixel_parameters_incrementally
 from pixelcnn.likelihood import build_likelihood
+from pixelcnn.networks import build_network
 from pixelcnn.options import ModelDescription
-from pixelcnn.parallel import Network
-from pixelcnn.sampling import Temperature, draw, uniforms_of
-from pixelcnn.topology import pixelcnn_pp
+from pixelcnn.sampling import Sampler, Temperature, uniforms_of
 
 EXACT = Temperature()
 
@@ -34,19 +33,15 @@ class PixelModel(nn.Module):
         self.image = description.image
         self.likelihood = build_likelihood(description.likelihood, description.image, description.model.masked_channels)
         self.conditioning = build_conditioning(description.conditioning, description.image, self.likelihood.scale)
-        options = description.model
-        topology = pixelcnn_pp(options.num_resnet_blocks, options.num_stages)
-        self.stride = topology.stride
-        self._check_size(self.image.height, self.image.width)
-        self.network = Network(
-            topology,
+        self.network = build_network(
+            description.model,
             self.image.channels,
             self.likelihood.num_parameters,
-            options.num_filters,
-            options.nonlinearity,
-            options.dropout,
+            self.likelihood.num_groups,
             self.conditioning.features,
         )
+        self.stride = self.network.topology.stride
+        self._check_size(self.image.height, self.image.width)
 
     def log_prob(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """log p(image | condition) in nats, (N,); images uint8 (N, C, H, W)."""
@@ -82,12 +77,7 @@ class PixelModel(nn.Module):
         """
         self._check(images)
         x, h = self.likelihood.scale(images.to(self._weight.dtype)), self._encoded(condition, images)
-        if not incremental:
-            return self.network(x, h)
-        parameters = x.new_empty(len(x), self.likelihood.num_parameters, *x.shape[2:])
-        for i, j, at_pixel in pixel_parameters_in_order(self.network, x, h):
-            parameters[:, :, i, j] = at_pixel
-        return parameters
+        return pixel_parameters_incrementally(self.network, x, h) if incremental else self.network(x, h)
 
     def sample(
         self,
@@ -101,7 +91,7 @@ class PixelModel(nn.Module):
         """Draw n images, uint8 (n, C, H, W), from the distribution that `log_prob` scores (at temperature 1).
 
         Image k is drawn by the random numbers of (seed, k) alone, ``batch_size`` images at a time. ``on_pixel`` is
-        called after each pixel of a batch, to show how far it is.
+        called for each pixel of a batch, a row at a time, to show how far it is.
         """
         size = (n, self.image.channels, self.image.height, self.image.width)
         nothing = torch.zeros(size, dtype=torch.uint8, device=self._weight.device)
@@ -149,11 +139,16 @@ class PixelModel(nn.Module):
         with torch.no_grad():
             h = self._encoded(condition, images)
         shape = (self.likelihood.num_uniforms, *images.shape[2:])
+        sampler = None
         for first in range(0, len(images), batch_size):
             part = images[first : first + batch_size]
+            if sampler is None or sampler.n != len(part):
+                sampler = Sampler(
+                    self.network, self.likelihood, len(part), self.image.channels, images.shape[3], temperature
+                )
             uniforms = uniforms_of(seed, first, len(part), shape).to(images.device)
             h_of_part = None if h is None else h[first : first + batch_size]
-            draw(self.network, self.likelihood, part, known, h_of_part, uniforms, temperature, on_pixel)
+            sampler.draw(part, known, h_of_part, uniforms, on_pixel)
         return images
 
     def condition_in(self, batch: Mapping[str, Tensor]) -> Tensor | None:

@@ -9,16 +9,23 @@ from pixelcnn.topology import (
     POINT,
     Downsample,
     GatedBlock,
+    HorizontalBlock,
     ImageConv,
+    MaskedImageConv,
+    MaskedResidualBlock,
     Node,
     Topology,
     Upsample,
+    VerticalConv,
     Window,
 )
 
 
 def receptive_fields(topology: Topology, height: int, width: int) -> dict[str, np.ndarray]:
-    """For every node a boolean array (H_l, W_l, height, width): does its pixel (i, j) depend on the image's (y, x)?"""
+    """For every node a boolean array (H_l, W_l, height, width): does its pixel (i, j) depend on the image's (y, x)?
+
+    Where channels come in several groups, on any channel of it: the last group sees its own pixel.
+    """
     pixels = height * width
     fields = {IMAGE: np.eye(pixels, dtype=bool).reshape(height, width, height, width)}
     for node in topology.nodes:
@@ -30,19 +37,35 @@ def receptive_fields(topology: Topology, height: int, width: int) -> dict[str, n
             for other in aux:
                 inside |= other
             field = main | _seen_through(node.window, inside, shape)
+        elif isinstance(node, HorizontalBlock):
+            own, above = (fields[name] for name in node.inputs)
+            field = own | above
+            _gather(field, own, _masked_reads(node.window, shape))
+        elif isinstance(node, MaskedImageConv | MaskedResidualBlock):
+            own_pixel = isinstance(node, MaskedResidualBlock) or topology.num_groups > 1
+            _gather(field, fields[node.inputs[0]], _masked_reads(node.window, shape, own_pixel))
         else:
             for name in node.inputs:
-                for (i, j), (y, x) in _reads(node, shape, fields[name].shape[:2]):
-                    field[i, j] |= fields[name][y, x]
+                _gather(field, fields[name], _reads(node, shape, fields[name].shape[:2]))
         fields[node.name] = field
     return fields
 
 
+def _gather(field: np.ndarray, source: np.ndarray, reads: Iterator[tuple[tuple, tuple]]) -> None:
+    for (i, j), (y, x) in reads:
+        field[i, j] |= source[y, x]
+
+
 def _seen_through(window: Window, field: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     seen = np.zeros_like(field)
-    for (i, j), (y, x) in _window_reads(window, shape, shape):
-        seen[i, j] |= field[y, x]
+    _gather(seen, field, _window_reads(window, shape, shape))
     return seen
+
+
+def _masked_reads(window: Window, shape: tuple[int, ...], own_pixel: bool = True) -> Iterator[tuple[tuple, tuple]]:
+    for (i, j), (y, x) in _window_reads(window, shape, shape):
+        if y < i or x < j or (own_pixel and x == j):
+            yield (i, j), (y, x)
 
 
 def _reads(node: Node, shape: tuple[int, ...], source: tuple[int, ...]) -> Iterator[tuple[tuple, tuple]]:
@@ -50,6 +73,8 @@ def _reads(node: Node, shape: tuple[int, ...], source: tuple[int, ...]) -> Itera
     match node:
         case ImageConv():
             return _window_reads(node.window, shape, source, shift=node.shift)
+        case VerticalConv():
+            return _window_reads(node.window, shape, source)
         case Downsample():
             return _window_reads(node.window, shape, source, stride=2)
         case Upsample():

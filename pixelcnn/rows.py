@@ -1,128 +1,187 @@
 """The rows that incremental evaluation keeps, and convolutions on them as matrix products.
 
-Shapes: N images; rows are channels-last (N, W, C), a pixel is (N, C). Views of every pixel and window are made once,
-because at a pixel the arithmetic costs little more than finding its operands.
+Shapes: N images; rows are channels-last (N, W, C), a pixel is (N, C). Of every value as many rows are kept as a window
+reads, never a whole image. Views of every pixel and window are made once, because at a pixel the arithmetic costs
+little more than finding its operands.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelcnn.layers import CausalConv2d
+from pixelcnn.layers import concat_elu
 
-MARGIN = 1  # columns of zeros at both sides of a stored row, as many as a window reaches
 
-# On values already in place: the nonlinearities of `pixelcnn.layers`, concat_elu after [x, -x] has been written.
-IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {"concat_elu": F.elu_, "elu": F.elu_, "relu": F.relu_}
+@dataclass(frozen=True)
+class Reach:
+    """How much of a value its readers need: so many rows, the current one included, and columns beyond its sides."""
+
+    depth: int = 1
+    margin: int = 0
+
+    def joined(self, other: "Reach") -> "Reach":
+        """What serves both."""
+        return Reach(max(self.depth, other.depth), max(self.margin, other.margin))
 
 
 class Rows:
-    """The previous and the current row of a value, with zero margins: (N, W + 2, C) each."""
+    """The last rows of a value, a ring, with columns of zeros at both sides."""
 
-    def __init__(self, n: int, width: int, channels: int, like: Tensor) -> None:
-        self.width = width
-        self._buffers = [like.new_zeros(n, width + 2 * MARGIN, channels) for _ in range(2)]
-        self._inside = [buffer[:, MARGIN : MARGIN + width] for buffer in self._buffers]
+    def __init__(self, n: int, width: int, channels: int, reach: Reach, like: Tensor) -> None:
+        # A power of two, so that rows of all values are soon in the same places again: see IncrementalWalk.period.
+        depth, margin = 1 << (reach.depth - 1).bit_length(), reach.margin
+        self.width, self.channels, self.depth, self.margin = width, channels, depth, margin
+        self._buffers = like.new_zeros(depth, n, width + 2 * margin, channels)
+        self._inside = [buffer[:, margin : margin + width] for buffer in self._buffers]
         self._pixels = [list(inside.unbind(1)) for inside in self._inside]
-        self.parity = 0  # which buffer is current
-
-    @property
-    def current(self) -> Tensor:
-        """The current row with its margins."""
-        return self._buffers[self.parity]
-
-    @property
-    def previous(self) -> Tensor:
-        """The previous row with its margins."""
-        return self._buffers[1 - self.parity]
+        self.now = 0  # which buffer is the current row
 
     @property
     def row(self) -> Tensor:
         """The current row (N, W, C)."""
-        return self._inside[self.parity]
+        return self._inside[self.now]
 
-    def begin_row(self) -> None:
-        """The current row becomes the previous one; the new current row is to be written."""
-        self.parity = 1 - self.parity
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the rows."""
+        return self._buffers.nbytes
+
+    def clear(self) -> None:
+        """All rows zero, as above an image."""
+        self._buffers.zero_()
+
+    def begin_row(self, i: int) -> None:
+        """The current row is now row i, to be written."""
+        self.now = i % self.depth
 
     def pixel(self, j: int) -> Tensor:
         """Pixel j of the current row, (N, C)."""
-        return self._pixels[self.parity][j]
-
-    def windows_ending_at(self, columns: int, stride: int) -> list[list[Tensor]]:
-        """For each buffer and j the ``columns`` pixels up to pixel stride * j as one vector, (N, columns * C)."""
-        ends = range(MARGIN + 1, MARGIN + 1 + self.width, stride)
-        return [[buffer[:, end - columns : end].flatten(1) for end in ends] for buffer in self._buffers]
-
-
-class Activation(Rows):
-    """Rows of the nonlinearity of a value, applied once, when the value is written."""
-
-    def __init__(self, n: int, width: int, num_filters: int, nonlinearity: str, like: Tensor) -> None:
-        self._apply = IN_PLACE[nonlinearity]
-        self._has_negative = nonlinearity == "concat_elu"
-        super().__init__(n, width, num_filters * (1 + self._has_negative), like)
-        self._halves = [
-            [(pixel[:, :num_filters], pixel[:, num_filters:]) for pixel in pixels] for pixels in self._pixels
-        ]
+        return self._pixels[self.now][j]
 
     def write_row(self, value: Tensor) -> None:
-        """Set the current row from a value (N, W, F)."""
-        self.row.copy_(torch.cat([value, -value], dim=2) if self._has_negative else value)
-        self._apply(self.row)
+        """Set the current row from a value (N, W, C)."""
+        self.row.copy_(value)
 
     def write_pixel(self, j: int, value: Tensor) -> None:
-        """Set pixel j of the current row from a value (N, F)."""
-        positive, negative = self._halves[self.parity][j]
-        positive.copy_(value)
-        if self._has_negative:
-            torch.neg(value, out=negative)
-        self._apply(self._pixels[self.parity][j])
+        """Set pixel j of the current row from a value (N, C)."""
+        self._pixels[self.now][j].copy_(value)
+
+    def columns(self, back: int, first: int, step: int) -> Tensor:
+        """Every ``step``-th column from column ``first`` on of the row ``back`` rows up: (N, W / step, C)."""
+        buffer = self._buffers[(self.now - back) % self.depth]
+        return buffer[:, self.margin + first : self.margin + first + self.width : step]
+
+    def windows_ending_at(self, columns: int, stride: int, right: int) -> list[list[Tensor]]:
+        """For each buffer and j the ``columns`` pixels up to pixel stride * j - right in one, (columns * C, N)."""
+        ends = range(self.margin + 1 - right, self.margin + 1 - right + self.width, stride)
+        return [[buffer[:, end - columns : end].flatten(1).t() for end in ends] for buffer in self._buffers]
+
+
+class ConcatEluRows(Rows):
+    """Rows of concat_elu of a value, applied once, when the value is written."""
+
+    def __init__(self, n: int, width: int, channels: int, reach: Reach, like: Tensor) -> None:
+        super().__init__(n, width, 2 * channels, reach, like)
+        self._signs = like.new_tensor([[1.0], [-1.0]])
+        self._halves = [[pixel.unflatten(1, (2, channels)) for pixel in pixels] for pixels in self._pixels]
+
+    def write_row(self, value: Tensor) -> None:
+        torch.mul(value[:, :, None], self._signs, out=self.row.unflatten(2, (2, value.shape[2])))
+        F.elu_(self.row)
+
+    def write_pixel(self, j: int, value: Tensor) -> None:
+        torch.mul(value[:, None], self._signs, out=self._halves[self.now][j])
+        F.elu_(self._pixels[self.now][j])
+
+
+class EluRows(Rows):
+    """Rows of elu of a value."""
+
+    def write_row(self, value: Tensor) -> None:
+        super().write_row(value)
+        F.elu_(self.row)
+
+    def write_pixel(self, j: int, value: Tensor) -> None:
+        super().write_pixel(j, value)
+        F.elu_(self._pixels[self.now][j])
+
+
+class ReluRows(Rows):
+    """Rows of relu of a value."""
+
+    def write_row(self, value: Tensor) -> None:
+        torch.clamp_min(value, 0, out=self.row)
+
+    def write_pixel(self, j: int, value: Tensor) -> None:
+        torch.clamp_min(value, 0, out=self._pixels[self.now][j])
+
+    def write_group(self, j: int, value: Tensor, channels: slice) -> None:
+        """Set some channels of pixel j of the current row from a value (N, channels)."""
+        torch.clamp_min(value, 0, out=self._pixels[self.now][j][:, channels])
+
+
+Nonlinearity = Callable[[Tensor], Tensor]
+ACTIVATED: dict[Nonlinearity, type[Rows]] = {concat_elu: ConcatEluRows, F.elu: EluRows, F.relu: ReluRows}
 
 
 class RowConv:
-    """A causal convolution on `Rows`, split into what comes from the rows above and what from the current row.
+    """A causal convolution on `Rows`: ``base`` (N, W / stride, out) is what complete rows give of the current row.
 
-    ``base`` (N, W / stride, out) holds what is known of every output pixel when its row begins.
+    The kernel's last row lies ``down`` rows above the output's, its last column ``right`` columns left of it. If the
+    row that it reads last is complete when a row begins (``whole``), that is the convolution; otherwise what the
+    source's current row adds up to the pixel comes by `pixel`.
     """
 
-    def __init__(self, conv: CausalConv2d, source: Rows, bias: Tensor | None = None) -> None:
-        weight = conv.weight().permute(2, 3, 1, 0)  # rows, columns, in, out
-        self.window, self.stride, self.source = conv.window, conv.stride, source
-        self.above = weight[:-1].flatten(0, 2)
-        # Stored by output: products with few rows read it a fifth faster so.
-        self.here = weight[-1].flatten(0, 1).t().contiguous().t()
-        n, width = len(source.current), source.width // conv.stride
-        self.bias = conv.b if bias is None else bias
-        self.base = source.current.new_empty(n, width, len(conv.b))
-        self._base_pixels = list(self.base.unbind(1))
-        self._windows_here: list[list[Tensor]] = []
-        if conv.window.right == 0:
-            self._windows_here = source.windows_ending_at(conv.window.columns, conv.stride)
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        left: int,
+        source: Rows,
+        whole: bool,
+        stride: int = 1,
+        down: int = 0,
+        right: int = 0,
+        out_groups: Sequence[slice] = (slice(None),),
+    ) -> None:
+        kernel = weight.permute(2, 3, 1, 0)  # rows, columns, in, out
+        rows, columns = kernel.shape[:2]
+        in_rows = rows if whole else rows - 1
+        self.source, self.stride, self.bias = source, stride, bias
+        self._first = [(down + rows - 1 - r, c - left - right) for r in range(in_rows) for c in range(columns)]
+        self._above = kernel[:in_rows].flatten(0, 2).contiguous()
+        n, width = len(source.row), source.width // stride
+        self.base = source.row.new_empty(n, width, kernel.shape[3])
+        self._flat_base = self.base.flatten(0, 1)
+        self._here: list[Tensor] = []
+        if not whole:
+            # By output, times images as columns: the faster of the two orders for few images, and as fast for many.
+            here = kernel[-1, : left + 1].flatten(0, 1).t()
+            self._here = [here[group].contiguous() for group in out_groups]
+            self._base_pixels = [[pixel.t()[group] for pixel in self.base.unbind(1)] for group in out_groups]
+            self._windows = source.windows_ending_at(left + 1, stride, right)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of ``base``."""
+        return self.base.nbytes
 
     def begin_row(self) -> None:
-        """Set ``base`` to what comes from the row above, bias included."""
-        self.base.copy_(self.bias)
-        if self.window.above:
-            self.add_to_base(self._windows(self.source.previous), self.above)
+        """Set ``base``, bias included; the source's row has begun (and is complete, if ``whole``)."""
+        if self._first:
+            seen = [self.source.columns(back, first, self.stride) for back, first in self._first]
+            values = (torch.cat(seen, dim=2) if len(seen) > 1 else seen[0]).flatten(0, 1)
+            torch.addmm(self.bias, values, self._above, out=self._flat_base)
+        else:
+            self.base.copy_(self.bias)
 
     def add_to_base(self, values: Tensor, weight: Tensor) -> None:
         """Add values (N, W, in) times weight (in, out)."""
-        self.base.view(-1, weight.shape[1]).addmm_(values.flatten(0, 1), weight)
+        self._flat_base.addmm_(values.flatten(0, 1), weight)
 
-    def whole_row(self) -> Tensor:
-        """The output's whole row, where the source's current row is complete: (N, W / stride, out)."""
-        self.add_to_base(self._windows(self.source.current), self.here)
-        return self.base
-
-    def pixel(self, j: int) -> Tensor:
-        """Pixel j of the output, (N, out), where the source's current row is known up to pixel stride * j."""
-        return torch.addmm(self._base_pixels[j], self._windows_here[self.source.parity][j], self.here)
-
-    def _windows(self, row: Tensor) -> Tensor:
-        first = MARGIN - self.window.left
-        stop = self.source.width
-        columns = [row[:, c : c + stop : self.stride] for c in range(first, first + self.window.columns)]
-        return torch.cat(columns, dim=2)
+    def pixel(self, j: int, group: int = 0) -> Tensor:
+        """Pixel j of the output, where the source's current row is known up to it: (channels of the group, N)."""
+        return torch.addmm(self._base_pixels[group][j], self._here[group], self._windows[self.source.now][j])

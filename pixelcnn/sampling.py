@@ -7,10 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.capture import Work, cuda_graphs
 from pixelcnn.errors import UserError
-from pixelcnn.incremental import pixel_parameters_in_order
+from pixelcnn.incremental import IncrementalWalk
 from pixelcnn.likelihood import Likelihood
 from pixelcnn.parallel import Network
+
+Capture = Callable[[Work], Work]
 
 
 @dataclass(frozen=True)
@@ -25,34 +28,80 @@ class Temperature:
             raise UserError(f"temperature of {self.mixture} and {self.scale} is out of range: use positive numbers.")
 
 
-@torch.no_grad()
-def draw(
-    network: Network,
-    likelihood: Likelihood,
-    images: Tensor,
-    known: Tensor,
-    h: Tensor | None,
-    uniforms: Tensor,
-    temperature: Temperature,
-    on_pixel: Callable[[], object],
-) -> None:
-    """Fill in the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False.
+class Sampler:
+    """Draws batches of n images of a width, or completes them, by one incremental walk.
 
-    Each is drawn given all pixels before it, known or drawn; known pixels after it play no part. uniforms: float64
-    (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called after each pixel.
+    On a GPU each kind of row is captured once and replayed, for all batches and at one ``temperature``; ``capture``
+    replaces what captures.
     """
-    x = likelihood.scale(images.to(next(network.parameters()).dtype))
-    is_known = known.tolist()
-    for i, j, parameters in pixel_parameters_in_order(network, x, h):
-        if not is_known[i][j]:
-            # In float64, where uniform numbers reach masses below 2^-24.
-            at_pixel = parameters[:, :, None, None].double()
-            levels = likelihood.sample_levels(
-                at_pixel, uniforms[:, :, i, j, None, None], temperature.mixture, temperature.scale
-            )[:, :, 0, 0]
-            images[:, :, i, j] = levels
-            x[:, :, i, j] = likelihood.scale(levels.to(x.dtype))
-        on_pixel()
+
+    def __init__(
+        self,
+        network: Network,
+        likelihood: Likelihood,
+        n: int,
+        channels: int,
+        width: int,
+        temperature: Temperature,
+        capture: Capture | None = None,
+    ) -> None:
+        weight = next(network.parameters())
+        self.n, self.likelihood, self.temperature, self.dtype = n, likelihood, temperature, weight.dtype
+        self.walk = IncrementalWalk(network, channels, n, width)
+        groups = self.walk.num_groups
+        # The current row: its levels, and the uniform numbers that its pixels are drawn by.
+        self.levels = torch.zeros(n, channels, width, dtype=torch.uint8, device=weight.device)
+        self.uniforms = torch.zeros(n, likelihood.num_uniforms, width, dtype=torch.float64, device=weight.device)
+        self._levels_by_group = self.levels.unflatten(1, (groups, -1))
+        self._uniforms_by_group = self.uniforms.unflatten(1, (groups, -1))
+        self._capture = cuda_graphs() if capture is None and weight.is_cuda else capture
+        self._replays: dict[tuple[int, tuple[bool, ...]], Work] = {}
+
+    @torch.inference_mode()
+    def draw(
+        self, images: Tensor, known: Tensor, h: Tensor | None, uniforms: Tensor, on_pixel: Callable[[], object]
+    ) -> None:
+        """Fill in the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False.
+
+        Each is drawn given all pixels before it, known or drawn; known pixels after it play no part. uniforms: float64
+        (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done.
+        """
+        self.walk.begin_images(h)
+        for i, known_columns in enumerate(known.tolist()):
+            self.levels.copy_(images[:, :, i])
+            self.uniforms.copy_(uniforms[:, :, i])
+            self._row(i, tuple(known_columns))
+            images[:, :, i] = self.levels
+            for _ in known_columns:
+                on_pixel()
+
+    def _row(self, i: int, known: tuple[bool, ...]) -> None:
+        if self._capture is None:
+            self.draw_row(i, known)
+            return
+        # Rows do the same work if their values are kept in the same places; row 0 has none above it.
+        kind = (i if i == 0 else 1 + (i - 1) % self.walk.period, known)
+        if kind not in self._replays:
+            self._replays[kind] = self._capture(lambda: self.draw_row(i, known))
+        self._replays[kind]()
+
+    def draw_row(self, i: int, known: tuple[bool, ...]) -> None:
+        """Fill in what is not known of ``levels``, row i of the images, by ``uniforms``."""
+
+        def visit(j: int, group: int, parameters: Tensor) -> Tensor:
+            levels = self._levels_by_group[:, group, :, j]
+            if not known[j]:
+                # In float64, where uniform numbers reach masses below 2^-24.
+                drawn = self.likelihood.sample_levels(
+                    parameters[:, :, None, None].double(),
+                    self._uniforms_by_group[:, group, :, j, None, None],
+                    self.temperature.mixture,
+                    self.temperature.scale,
+                )
+                levels.copy_(drawn[:, :, 0, 0])
+            return self.likelihood.scale(levels.to(self.dtype))
+
+        self.walk.run_row(i, visit)
 
 
 def uniforms_of(seed: int, first: int, n: int, shape: tuple[int, int, int]) -> Tensor:

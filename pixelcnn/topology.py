@@ -7,6 +7,11 @@ nodes is the order in which the original code creates its variables.
 Two streams run through a network. At pixel (i, j) a node of the **u** stream ("up") has seen the rows above i, a node
 of the **ul** stream ("up-left") these and the pixels left of j in row i. A node of level l has 1/2^l of the image's
 height and width.
+
+A pixel's channels come in groups, one after another. Where there are several, each node of the ul stream has its
+features split alike, and group g of them has also seen the channels of the groups before g at its own pixel. Windows
+of *masked* layers stop at the pixel itself in row i and there see only what comes before (van den Oord et al. 2016a,
+section 3.4).
 """
 
 from dataclasses import dataclass
@@ -55,6 +60,13 @@ class ImageConv(Node):
 
 
 @dataclass(frozen=True)
+class MaskedImageConv(Node):
+    """Masked convolution of the image itself, of kind A: of its own pixel it sees the groups before."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
 class Sum(Node):
     """Sum of the inputs."""
 
@@ -85,6 +97,38 @@ class Output(Node):
     """The parameters of every pixel: a 1x1 layer on elu of the input."""
 
 
+@dataclass(frozen=True)
+class VerticalConv(Node):
+    """Convolution in the vertical stack: what its gate and the horizontal stack read, two halves."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class Gate(Node):
+    """tanh of one half of the input times sigmoid of the other."""
+
+
+@dataclass(frozen=True)
+class HorizontalBlock(Node):
+    """Layer of the horizontal stack, residual: a masked convolution of the first input joins the second, the vertical
+    stack's, in a gate."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class MaskedResidualBlock(Node):
+    """Residual block of 1x1, masked and 1x1 convolutions."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class MaskedOutput(Node):
+    """The parameters of every pixel, group by group: two masked 1x1 layers, relu before each."""
+
+
 IMAGE = "image"
 
 
@@ -93,51 +137,9 @@ class Topology:
     """An architecture: nodes in an order in which inputs come before their readers; the last one is the output."""
 
     nodes: tuple[Node, ...]
+    num_groups: int = 1  # of a pixel's channels
 
     @property
     def stride(self) -> int:
         """Image heights and widths must be divisible by this."""
         return 2 ** max(node.level for node in self.nodes)
-
-
-def pixelcnn_pp(num_resnet_blocks: int, num_stages: int) -> Topology:
-    """PixelCNN++ (Salimans et al. 2017, section 2 and figure 2).
-
-    The up pass runs from the image's resolution to the lowest, the down pass back; each block of the down pass takes a
-    short-cut from the mirrored node of the up pass.
-    """
-    nodes: list[Node] = [
-        ImageConv("u_init", (IMAGE,), "u", 0, UP, shift=(1, 0)),
-        ImageConv("ul_init_above", (IMAGE,), "ul", 0, Window(above=0, left=1, right=1), shift=(1, 0)),
-        ImageConv("ul_init_left", (IMAGE,), "ul", 0, Window(above=1, left=0, right=0), shift=(0, 1)),
-        Sum("ul_init", ("ul_init_above", "ul_init_left"), "ul", 0),
-    ]
-    u, ul = "u_init", "ul_init"
-    skips = [(u, ul)]
-
-    def add(node: Node) -> str:
-        nodes.append(node)
-        return node.name
-
-    for stage in range(num_stages):
-        if stage > 0:
-            u = add(Downsample(f"shrink{stage}_u", (u,), "u", stage, UP))
-            ul = add(Downsample(f"shrink{stage}_ul", (ul,), "ul", stage, UP_LEFT))
-            skips.append((u, ul))
-        for k in range(num_resnet_blocks):
-            u = add(GatedBlock(f"up{stage}_u{k}", (u,), "u", stage, UP))
-            ul = add(GatedBlock(f"up{stage}_ul{k}", (ul, u), "ul", stage, UP_LEFT))
-            skips.append((u, ul))
-
-    u, ul = skips.pop()
-    for stage in reversed(range(num_stages)):
-        for k in range(num_resnet_blocks + (stage < num_stages - 1)):
-            u_skip, ul_skip = skips.pop()
-            u = add(GatedBlock(f"down{stage}_u{k}", (u, u_skip), "u", stage, UP))
-            ul = add(GatedBlock(f"down{stage}_ul{k}", (ul, u, ul_skip), "ul", stage, UP_LEFT))
-        if stage > 0:
-            u = add(Upsample(f"grow{stage}_u", (u,), "u", stage - 1, UP))
-            ul = add(Upsample(f"grow{stage}_ul", (ul,), "ul", stage - 1, UP_LEFT))
-    assert not skips
-    nodes.append(Output("output", (ul,), "ul", 0))
-    return Topology(tuple(nodes))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelcnn.incremental import pixel_parameters_in_order
+from pixelcnn.incremental import IncrementalWalk
 from pixelcnn.sampling import uniforms_of
 from tests.conftest import random_images, tiny_model
 
@@ -54,10 +54,19 @@ def test_cached_and_naive_sampling_draw_the_same_images(channels):
 
 def test_it_never_reads_a_pixel_before_it_is_written():
     model = tiny_model(torch.float64)
-    x = torch.full((2, 3, 8, 8), torch.nan, dtype=torch.float64)
-    for i, j, parameters in pixel_parameters_in_order(model.network, x, None):
-        assert parameters.isfinite().all(), (i, j)
-        x[:, :, i, j] = 0.5
+    walk = IncrementalWalk(model.network, 3, 2, 8)
+    for _ in range(2):
+        walk.begin_images(None)
+        for i in range(8):
+            next_row = walk.image.rows.columns(back=walk.image.rows.depth - 1, first=0, step=1)
+            with torch.inference_mode():
+                next_row.fill_(torch.nan)
+
+            def visit(j, group, parameters, i=i):
+                assert parameters.isfinite().all(), (i, j)
+                return torch.full((2, 3), 0.5, dtype=torch.float64)
+
+            walk.run_row(i, visit)
 
 
 def test_dropout_does_not_reach_it():
