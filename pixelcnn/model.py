@@ -32,7 +32,7 @@ class PixelModel(nn.Module):
         self.description = description
         self.image = description.image
         self.likelihood = build_likelihood(description.likelihood, description.image, description.model.masked_channels)
-        self.conditioning = build_conditioning(description.conditioning)
+        self.conditioning = build_conditioning(description.conditioning, description.image, self.likelihood.scale)
         self.network = build_network(
             description.model,
             self.image.channels,
@@ -136,7 +136,8 @@ class PixelModel(nn.Module):
     ) -> Tensor:
         if seed < 0:
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
-        h = self._encoded(condition, images)
+        with torch.no_grad():
+            h = self._encoded(condition, images)
         shape = (self.likelihood.num_uniforms, *images.shape[2:])
         sampler = None
         for first in range(0, len(images), batch_size):

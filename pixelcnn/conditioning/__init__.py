@@ -1,11 +1,20 @@
-"""Conditioning: how a condition becomes the features h that enter every gated block, one kind per file."""
+"""Conditioning: how a condition becomes the features h that enter every gated block, one kind per file.
 
+Every kind but `none` also takes features themselves in place of what they are made of, so that conditions can be
+interpolated.
+"""
+
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from pixelcnn.conditioning.class_label import ClassLabels
+from pixelcnn.conditioning.encoder import Encoder
 from pixelcnn.conditioning.none import Unconditional
+from pixelcnn.conditioning.spatial import Maps
+from pixelcnn.conditioning.vector import Vectors
+from pixelcnn.options import ImageShape
 
 
 class Conditioning(Protocol):
@@ -23,9 +32,18 @@ class Conditioning(Protocol):
         condition."""
 
 
-CONDITIONINGS: dict[str, type] = {"none": Unconditional, "class": ClassLabels}
+CONDITIONINGS: dict[str, Callable[[Any, ImageShape, Callable[[Tensor], Tensor]], Any]] = {
+    "none": Unconditional,
+    "class": ClassLabels,
+    "vector": Vectors,
+    "spatial": Maps,
+    "encoder": Encoder,
+}
 
 
-def build_conditioning(options: Any) -> Conditioning:
-    """The conditioning that ``options`` (a dataclass of `pixelcnn.options`) describe."""
-    return CONDITIONINGS[options.name](options)
+def build_conditioning(options: Any, image: ImageShape, scale: Callable[[Tensor], Tensor]) -> Conditioning:
+    """The conditioning that ``options`` (a dataclass of `pixelcnn.options`) describe, for images of this shape.
+
+    ``scale`` takes levels to the numbers in [-1, 1] that networks see; an encoder is one.
+    """
+    return CONDITIONINGS[options.name](options, image, scale)

@@ -1,5 +1,7 @@
 """Class labels: one-hot vectors, as in the original (section 2 of van den Oord et al. 2016b: h in every block)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,12 +11,15 @@ from pixelcnn.options import ClassOptions
 
 
 class ClassLabels(nn.Module):
-    """The condition is a class, int64 (N,) of 0 .. num_classes-1; h is its one-hot vector."""
+    """The condition is a class, int64 (N,) of 0 .. num_classes-1; h is its one-hot vector.
+
+    Between two classes are the mixtures of their vectors, float (N, num_classes), which are taken as they are.
+    """
 
     sees_the_image = False
     batch_key: str | None = "labels"
 
-    def __init__(self, options: ClassOptions) -> None:
+    def __init__(self, options: ClassOptions, *_: Any) -> None:
         super().__init__()
         assert options.num_classes is not None, "known from the data set by now"
         self.features = options.num_classes
@@ -24,9 +29,11 @@ class ClassLabels(nn.Module):
         return torch.arange(n) % self.features
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
-        """h (N, num_classes) of zeros and ones; UserError for what are not n labels."""
+        """h (N, num_classes), of zeros and ones for labels; UserError for what are not n labels."""
         if condition is None:
             raise UserError("condition is missing: a model with conditioning=class needs a label for each image.")
+        if condition.is_floating_point() and condition.shape == (n, self.features):
+            return condition
         if condition.dtype != torch.int64 or condition.shape != (n,):
             raise UserError(
                 f"condition of {condition.dtype} and shape {tuple(condition.shape)} is not one label for each of {n} "

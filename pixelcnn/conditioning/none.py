@@ -1,5 +1,7 @@
 """No condition: the model of all images."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from pixelcnn.errors import UserError
@@ -13,7 +15,7 @@ class Unconditional(nn.Module):
     sees_the_image = False
     batch_key: str | None = None
 
-    def __init__(self, options: UnconditionalOptions) -> None:
+    def __init__(self, options: UnconditionalOptions, *_: Any) -> None:
         super().__init__()
 
     def examples(self, n: int) -> Tensor | None:

@@ -1,6 +1,6 @@
 """The description of a model, from the configuration or, where there is a checkpoint, in agreement with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.errors import UserError
-from pixelcnn.options import ClassOptions, ImageShape, ModelDescription
+from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, SpatialOptions, VectorOptions
 
 GROUPS = ("model", "likelihood", "conditioning")
 # What decides which images a run holds out, and what a resumed run has to keep in all.
@@ -20,18 +20,38 @@ RESUMED = (
 )
 
 
-def describe(config: DictConfig, image: ImageShape, num_classes: int | None) -> ModelDescription:
-    """The model that ``config`` asks for, on images of the data set's shape and, if it has labels, so many classes."""
+# By kind of condition: its name in a batch, and the option that says how many values it has.
+SIZES = {
+    ClassOptions: ("labels", "num_classes"),
+    VectorOptions: ("embeddings", "num_features"),
+    SpatialOptions: ("maps", "num_features"),
+}
+
+
+def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str, int]) -> ModelDescription:
+    """The model that ``config`` asks for, on images of the data set's shape and with conditions of its sizes.
+
+    ``condition_sizes``: the number of classes of its ``labels``, of features of its ``embeddings`` and ``maps``.
+    """
     model, likelihood, conditioning = (OmegaConf.to_object(config[group]) for group in GROUPS)
-    return ModelDescription(image, model, likelihood, _with_classes(conditioning, num_classes))
+    return ModelDescription(image, model, likelihood, _sized(conditioning, condition_sizes))
 
 
-def _with_classes(conditioning: Any, num_classes: int | None) -> Any:
-    if not isinstance(conditioning, ClassOptions) or conditioning.num_classes is not None:
+def _sized(conditioning: Any, sizes: Mapping[str, int]) -> Any:
+    """``conditioning`` with the size that it leaves open; UserError where that is none, or not the data set's."""
+    if type(conditioning) not in SIZES:
         return conditioning
-    if num_classes is None:
-        raise UserError("conditioning=class needs labels, which the data set does not have: use conditioning=none.")
-    return replace(conditioning, num_classes=num_classes)
+    column, option = SIZES[type(conditioning)]
+    asked, present = getattr(conditioning, option), sizes.get(column)
+    if asked is None and present is None:
+        name = conditioning.name
+        raise UserError(f"conditioning={name} needs {column}, which the data set does not have: use conditioning=none.")
+    if option == "num_features" and None not in (asked, present) and asked != present:
+        raise UserError(
+            f"conditioning.{option}={asked} is not the number of features of the data set's {column}, {present}: "
+            "leave it out."
+        )
+    return conditioning if asked is not None else replace(conditioning, **{option: present})
 
 
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
@@ -83,7 +103,7 @@ def revise(
     config: DictConfig,
     overrides: list[str],
     image: ImageShape,
-    num_classes: int | None,
+    condition_sizes: Mapping[str, int],
 ) -> ModelDescription:
     """The model in the file ``init_from`` with what ``overrides`` set in its groups, such as another dropout.
 
@@ -101,7 +121,7 @@ def revise(
         else:
             name = groups[group].name
             raise UserError(f"{group}.{key} is no option of {group}={name} in init_from={init_from}: leave it out.")
-    groups["conditioning"] = _with_classes(groups["conditioning"], num_classes)
+    groups["conditioning"] = _sized(groups["conditioning"], condition_sizes)
     return ModelDescription(image, **groups)
 
 

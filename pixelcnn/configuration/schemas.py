@@ -23,6 +23,12 @@ class Task:
     module: ClassVar[str]  # in pixelcnn.tasks
 
 
+def _require_one_condition(task: Any, *keys: str) -> None:
+    given = [f"task.{key}={getattr(task, key)}" for key in keys if getattr(task, key) is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} exclude each other: give one condition.")
+
+
 @dataclass
 class TrainTask(Task):
     """``task=train``."""
@@ -41,9 +47,13 @@ class EvaluateTask(Task):
     uses_data: ClassVar[bool] = True
     module: ClassVar[str] = "evaluate"
     split: str
+    label: int | None
+    condition: str | None
+    image: str | None
     name: str = "evaluate"
 
     def __post_init__(self) -> None:
+        _require_one_condition(self, "label", "condition", "image")
         require(self.split in SPLITS, "task.split", self.split, f"choose one of {', '.join(SPLITS)}")
 
 
@@ -69,11 +79,24 @@ class SampleTask(Drawing, Task):
     module: ClassVar[str] = "sample"
     num_samples: int
     label: int | str | None
+    condition: str | None
+    image: str | None
+    interpolate_to: int | str | None
+    interpolate_rows: int
     name: str = "sample"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.num_samples >= 1, "task.num_samples", self.num_samples, "ask for at least one image")
+        require(self.interpolate_rows >= 1, "task.interpolate_rows", self.interpolate_rows, "ask for at least one")
+        _require_one_condition(self, "label", "condition", "image")
+        if self.interpolate_to is not None:
+            if self.label in (None, "all") and self.condition is None and self.image is None:
+                raise UserError(
+                    f"task.interpolate_to={self.interpolate_to} is the other end of a way: "
+                    "give the first one by task.label, task.condition or task.image."
+                )
+            require(self.num_samples >= 2, "task.num_samples", self.num_samples, "an interpolation has two ends")
 
 
 @dataclass
@@ -87,11 +110,13 @@ class CompleteTask(Drawing, Task):
     num_images: int
     image: str | None
     label: int | None
+    condition: str | None
     num_completions: int
     name: str = "complete"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _require_one_condition(self, "label", "condition")
         for key in ("num_images", "num_completions"):
             require(getattr(self, key) >= 1, f"task.{key}", getattr(self, key), "ask for at least one")
 

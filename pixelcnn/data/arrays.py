@@ -115,7 +115,7 @@ def _floats(stored: dict[str, np.ndarray], name: str, images: np.ndarray, where:
             f"store floats of shape ({', '.join(map(str, expected))})."
         )
     with np.errstate(over="ignore"):
-        rows = rows.astype(np.float32)
+        rows = rows.astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
         raise UserError(f"{where} holds `{name}` that are not finite numbers in float32: mend or remove those images.")
     return rows

@@ -50,6 +50,11 @@ class ImageArrays:
         return {name: array for name, array in arrays.items() if array is not None}
 
     @property
+    def num_features(self) -> dict[str, int]:
+        """D of ``embeddings`` and ``maps``, of those that are there."""
+        return {name: self.columns[name].shape[1] for name in ("embeddings", "maps") if name in self.columns}
+
+    @property
     def shape(self) -> ImageShape:
         """Channels, height, width and levels; raises UserError where they are none that a model can have."""
         channels, height, width = self.images.shape[1:]
@@ -110,6 +115,8 @@ class ImageDataModule(LightningDataModule):
                     f"The {split} images are {_described(shape)} but the others are {_described(self.shape)}: "
                     "prepare both splits of the data set alike."
                 )
+            for others in self._loaded.values():
+                _require_same_features(split, loaded, others)
             self._loaded[split] = loaded
         return self._loaded[split]
 
@@ -125,6 +132,16 @@ class ImageDataModule(LightningDataModule):
         assert self._loaded, "call setup first"
         largest = [int(arrays.labels.max()) for arrays in self._loaded.values() if arrays.labels is not None]
         return max(largest) + 1 if len(largest) == len(self._loaded) else None
+
+    @property
+    def condition_sizes(self) -> dict[str, int]:
+        """How many values each kind of condition has that all splits loaded so far have, by its name in a batch.
+
+        For labels the number of classes, for embeddings and maps the number of features. Known after ``setup``.
+        """
+        sizes = {} if self.num_classes is None else {"labels": self.num_classes}
+        first, *others = (arrays.num_features for arrays in self._loaded.values())
+        return sizes | {name: d for name, d in first.items() if all(name in other for other in others)}
 
     @property
     def val_is_test(self) -> bool:
@@ -148,6 +165,10 @@ class ImageDataModule(LightningDataModule):
         require(1 <= size <= len(places), "initialisation.size", size, remedy)
         chosen = np.random.default_rng((self.seed, INITIALISATION)).choice(places, size, replace=False)
         return batch_at(chosen, self.arrays("train").columns)
+
+    def first(self, part: str, n: int) -> Batch:
+        """A batch of the first n images of ``part`` ("train", "val" or "test"), or of all where there are fewer."""
+        return batch_at(self._places(part)[:n], self.arrays(self._split(part)).columns)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""
@@ -226,6 +247,15 @@ class ImageDataModule(LightningDataModule):
         if self.trainer is None:
             return 0
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+
+
+def _require_same_features(split: str, arrays: ImageArrays, others: ImageArrays) -> None:
+    for name, features in arrays.num_features.items():
+        if features != others.num_features.get(name, features):
+            raise UserError(
+                f"The {split} images' `{name}` have {features} features but those of the others "
+                f"{others.num_features[name]}: prepare both splits of the data set alike."
+            )
 
 
 def _described(shape: ImageShape) -> str:

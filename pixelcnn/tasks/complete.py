@@ -12,13 +12,13 @@ from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import require_agreement
-from pixelcnn.data.batches import Batch, batch_at
+from pixelcnn.data.batches import Batch
 from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
-from pixelcnn.tasks.sample import labels_for
+from pixelcnn.tasks.conditions import given_condition, require_condition
 
 UNKNOWN = 0.5  # grey, as a share of the highest level
 
@@ -39,17 +39,18 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
             f"task.mask={task.mask} knows pixels that come after unknown ones in raster order: they are kept, but what "
             "is drawn before them is not conditioned on them."
         )
+    condition = condition_of(batch, model, task)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
-    images, condition = repeated["images"].to(device), model.condition_in(repeated)
+    images = repeated["images"].to(device)
     total = -(-len(images) // task.batch_size) * known.numel()
     with Progress() as progress:
         bar = progress.add_task(f"{len(images)} completions", total=total)
         completed, log_prob = model.complete(
             images,
             known,
-            None if condition is None else condition.to(device),
+            None if condition is None else condition.repeat_interleave(task.num_completions, dim=0).to(device),
             config.seed,
             Temperature(task.mixture_temperature, task.scale_temperature),
             task.batch_size,
@@ -67,26 +68,30 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 
 
 def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Batch:
-    """The images to complete, with what the model is conditioned on: a file's, or the first of the test set."""
+    """The images to complete, with what comes with them: a file's, or the first of the test set."""
     task = config.task
     if task.image is not None:
         if model.image.levels != 256:
             raise UserError(f"task.image={task.image} has 256 levels, the model {model.image.levels}: use data=.")
         require_agreement(model.description, config.checkpoint, config, overrides)
         pixels = read_pixels(Path(task.image), model.image.channels)
-        batch = {"images": torch.tensor(pixels)[None], "index": torch.zeros(1, dtype=torch.int64)}
-    else:
-        data = data_module(config.data)
-        data.prepare_data()
-        data.setup("test")
-        require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-        arrays = data.arrays("test")
-        batch = batch_at(np.arange(min(task.num_images, len(arrays.images))), arrays.columns)
-    if task.label is not None:
-        labels, _ = labels_for(model, task.label, len(batch["images"]))
-        assert labels is not None
-        batch["labels"] = labels
-    return batch
+        return {"images": torch.tensor(pixels)[None], "index": torch.zeros(1, dtype=torch.int64)}
+    data = data_module(config.data)
+    data.prepare_data()
+    data.setup("test")
+    require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
+    return data.first("test", task.num_images)
+
+
+def condition_of(batch: Batch, model: PixelModel, task: DictConfig) -> Tensor | None:
+    """What the images are completed given, first axis N: the condition that is given for all of them, or their own."""
+    images = batch["images"]
+    given = given_condition(model, images.shape[2], images.shape[3], task.label, task.condition)
+    if given is not None:
+        return given.condition.repeat_interleave(len(images), dim=0)
+    if task.image is not None and model.conditioning.batch_key not in (None, *batch):
+        raise require_condition(model, f", which task.image={task.image} comes without")
+    return model.condition_in(batch)
 
 
 def side_by_side(images: Tensor, known: Tensor, completed: Tensor, levels: int) -> Tensor:

@@ -23,6 +23,7 @@ from pixelcnn.configuration.description import HELD_OUT, require_agreement, requ
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.tasks.conditions import given_condition
 from pixelcnn.training.objective import in_words
 from pixelcnn.training.progress import progress_bar
 
@@ -35,7 +36,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     # TF32 keeps ten bits of mantissa and would move bits/dim in the third decimal.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
-    options, split = trainer_options(config), config.task.split
+    options, task = trainer_options(config), config.task
+    split = task.split
     require_whole(options)
     model = load(config.checkpoint)
     if split == "val":
@@ -44,7 +46,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-    evaluation = Evaluation(model)
+    size = data.shape.height, data.shape.width
+    given = given_condition(model, *size, task.label, task.condition, task.image)
+    evaluation = Evaluation(model, None if given is None else given.condition)
     trainer = build_trainer(options, False, [progress_bar()], run_dir)
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     index, label, nats = evaluation.scores.rows()
@@ -102,15 +106,21 @@ class Scores(Metric):
 
 
 class Evaluation(LightningModule):
-    """Scores the images of a split under ``model``."""
+    """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own."""
 
-    def __init__(self, model: PixelModel) -> None:
+    def __init__(self, model: PixelModel, condition: Tensor | None) -> None:
         super().__init__()
         self.model = model
+        self.condition = condition
         self.scores = Scores()
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        log_prob = self.model.log_prob_by_channel(batch["images"], self.model.condition_in(batch))
+        images, fixed = batch["images"], self.condition
+        if fixed is None:
+            condition = self.model.condition_in(batch)
+        else:
+            condition = fixed.to(images.device).expand(len(images), *fixed.shape[1:])
+        log_prob = self.model.log_prob_by_channel(images, condition)
         self.scores.update(batch["index"], batch.get("labels"), -log_prob)
 
     validation_step = test_step

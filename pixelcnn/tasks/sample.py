@@ -10,62 +10,88 @@ from torch import Tensor
 
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
-from pixelcnn.conditioning import ClassLabels
 from pixelcnn.configuration.description import require_agreement
-from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
+from pixelcnn.tasks.conditions import ARRAYS, Given, given_condition, interpolated, named, require_condition
+
+KINDS = ("label", "condition", "image")  # of the keys that name a condition
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``samples.png``, a grid, and ``samples.npz``: ``images`` uint8 (N, H, W, C), ``levels`` and ``labels``."""
+    """Write ``samples.png``, a grid, and ``samples.npz``.
+
+    The arrays: ``images`` uint8 (N, H, W, C), ``levels``, and what they were drawn given: ``labels``, ``embeddings``,
+    ``maps`` or ``codes``. ``task.interpolate_to`` draws the way to a second condition, in ``interpolation.png`` too.
+    """
     task = config.task
     model = load(config.checkpoint)
     require_agreement(model.description, config.checkpoint, config, overrides)
-    labels, columns = labels_for(model, task.label, task.num_samples)
+    if task.interpolate_to is None:
+        n, condition, columns = conditions(model, task)
+        images = sampled(model, n, [condition], config.seed, task)[0]
+        write(model, images, condition, columns, run_dir)
+        return
+    ends, way = way_between(model, task)
+    drawn = sampled(model, task.interpolate_rows, list(way[:, None]), config.seed, task).transpose(0, 1)
+    write(model, drawn.flatten(0, 1), way.repeat(task.interpolate_rows, *[1] * (way.ndim - 1)), len(way), run_dir)
+    left, right = ([] if end.image is None else [end.image.expand_as(drawn[:, 0])[:, None]] for end in ends)
+    rows = torch.cat([*left, drawn, *right], dim=1)
+    pictures.save(pictures.grid(rows.flatten(0, 1), model.image.levels, rows.shape[1]), run_dir / "interpolation.png")
+
+
+def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Tensor | None, int | None]:
+    """How many images to draw, their conditions, and the columns of their picture.
+
+    The condition that is given, for all of ``task.num_samples``; ``task.label=all`` for so many of each class, a row
+    a class; without one the classes in turn. UserError where the model needs a condition, or does not know this one.
+    """
+    n, conditioning = task.num_samples, model.conditioning
+    if task.label == "all" and model.description.conditioning.name == "class":
+        return n * conditioning.features, torch.arange(conditioning.features).repeat_interleave(n), n
+    given = given_condition(model, model.image.height, model.image.width, task.label, task.condition, task.image)
+    if given is not None:
+        return n, given.condition.repeat_interleave(n, dim=0), None
+    condition = conditioning.examples(n)
+    if condition is None and conditioning.batch_key is not None:
+        raise require_condition(model)
+    return n, condition, None
+
+
+def way_between(model: PixelModel, task: DictConfig) -> tuple[tuple[Given, Given], Tensor]:
+    """The two conditions, and the features (num_samples, ...) on the way from the first to the second."""
+    size = model.image.height, model.image.width
+    kind = next(kind for kind in KINDS if task[kind] is not None)
+    first = named(model, *size, kind, task[kind], f"task.{kind}={task[kind]}")
+    last = named(model, *size, kind, task.interpolate_to, f"task.interpolate_to={task.interpolate_to}")
+    return (first, last), interpolated(model, *size, first.condition, last.condition, task.num_samples)
+
+
+def sampled(model: PixelModel, n: int, conditions: list[Tensor | None], seed: int, task: DictConfig) -> Tensor:
+    """For each condition n images, uint8 (conditions, n, C, H, W), with a progress bar and on the CPU.
+
+    A condition is that of each of the n images, or of all of them. The k-th images of all conditions are drawn by the
+    same random numbers.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
-    images = sampled(
-        model,
-        task.num_samples if labels is None else len(labels),
-        None if labels is None else labels.to(device),
-        config.seed,
-        Temperature(task.mixture_temperature, task.scale_temperature),
-        task.batch_size,
-    )
+    temperature = Temperature(task.mixture_temperature, task.scale_temperature)
+    batches = len(conditions) * -(-n // task.batch_size)
+    with Progress() as progress:
+        bar = progress.add_task(f"{len(conditions) * n} images", total=batches * model.image.height * model.image.width)
+        drawn = []
+        for condition in conditions:
+            of_each = None if condition is None else condition.expand(n, *condition.shape[1:]).to(device)
+            images = model.sample(n, of_each, seed, temperature, task.batch_size, lambda: progress.advance(bar))
+            drawn.append(images.cpu())
+    return torch.stack(drawn)
+
+
+def write(model: PixelModel, images: Tensor, condition: Tensor | None, columns: int | None, run_dir: Path) -> None:
+    """``samples.png`` and ``samples.npz``."""
     pictures.save(pictures.grid(images, model.image.levels, columns), run_dir / "samples.png")
     stored = {"images": images.permute(0, 2, 3, 1).numpy(), "levels": np.array(model.image.levels)}
-    if labels is not None:
-        stored["labels"] = labels.numpy()
+    if condition is not None:
+        name = ARRAYS[model.description.conditioning.name][0]
+        stored["label_weights" if name == "labels" and condition.ndim > 1 else name] = condition.numpy()
     np.savez(run_dir / "samples.npz", allow_pickle=False, **stored)
-
-
-def sampled(
-    model: PixelModel, n: int, condition: Tensor | None, seed: int, temperature: Temperature, batch_size: int
-) -> Tensor:
-    """`PixelModel.sample` with a progress bar, on the CPU."""
-    batches = -(-n // batch_size)
-    with Progress() as progress:
-        bar = progress.add_task(f"{n} images", total=batches * model.image.height * model.image.width)
-        return model.sample(n, condition, seed, temperature, batch_size, lambda: progress.advance(bar)).cpu()
-
-
-def labels_for(model: PixelModel, label: int | str | None, n: int) -> tuple[Tensor | None, int | None]:
-    """The labels int64 of what to draw, and the columns of its picture.
-
-    ``label``: one class for all n images; "all" for n images of each class, a row a class; None for the classes in
-    turn. Unconditional models have none. UserError where the model does not know the label.
-    """
-    conditioning = model.conditioning
-    if not isinstance(conditioning, ClassLabels):
-        if label is not None:
-            raise UserError(f"task.label={label} is for class-conditional models, and this one is not: leave it out.")
-        return None, None
-    classes = conditioning.features
-    if label is None:
-        return conditioning.examples(n), None
-    if label == "all":
-        return torch.arange(classes).repeat_interleave(n), n
-    if not isinstance(label, int) or not 0 <= label < classes:
-        raise UserError(f"task.label={label} is not a class of this model: use 0 to {classes - 1}, or all.")
-    return torch.full((n,), label), None

@@ -26,7 +26,7 @@ from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.objective import build_objective, in_words
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import run_record, write_record
-from pixelcnn.training.samples import SampleGrid
+from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
 
@@ -59,7 +59,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     )
     score = f"val/{module.score_name}"
     with make_logger(**plain["logger"], run_dir=run_dir, config=plain, minimised=score) as logger:
-        trainer = build_trainer(options, logger, callbacks(config, model, score, run_dir), run_dir)
+        trainer = build_trainer(options, logger, callbacks(config, model, data, score, run_dir), run_dir)
         validate_before_stopping(trainer)
         record = run_record(model, trainer.strategy.root_device)
         if trainer.is_global_zero:
@@ -94,12 +94,12 @@ def starting_point(
     if config.init_from is not None:
         checkpoint = read(config.init_from)
         stored = description_of(checkpoint, config.init_from)
-        revised = revise(stored, config.init_from, config, overrides, data.shape, data.num_classes)
+        revised = revise(stored, config.init_from, config, overrides, data.shape, data.condition_sizes)
         require_trainable(objective, revised.likelihood, f" of init_from={config.init_from}")
         model = build(revised)
         load_weights(model, checkpoint, config.init_from)
         return model, {}
-    model = build(describe(config, data.shape, data.num_classes))
+    model = build(describe(config, data.shape, data.condition_sizes))
     if not config.initialisation.enabled:
         return model, {}
     batch = data.initialisation_batch(min(config.initialisation.size, data.num_training_images))
@@ -107,7 +107,9 @@ def starting_point(
     return model, {f"init/{name}": value for name, value in asdict(report).items()}
 
 
-def callbacks(config: DictConfig, model: PixelModel, score: str, run_dir: Path) -> list[Callback]:
+def callbacks(
+    config: DictConfig, model: PixelModel, data: ImageDataModule, score: str, run_dir: Path
+) -> list[Callback]:
     """What happens beside the training steps; ``score`` is the name of the value whose lowest is the best."""
     options = config.callbacks
     chosen: list[Callback] = [
@@ -117,7 +119,7 @@ def callbacks(config: DictConfig, model: PixelModel, score: str, run_dir: Path) 
         GracefulInterruption(),
     ]
     if options.num_samples:
-        condition = model.conditioning.examples(options.num_samples)
+        condition = conditions_of_samples(model, data, options.num_samples)
         samples = SampleGrid(
             run_dir / "samples", options.sample_every_n_epochs, options.num_samples, config.seed, condition
         )

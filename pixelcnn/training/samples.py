@@ -2,14 +2,29 @@
 
 from pathlib import Path
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from pixelcnn import pictures
+from pixelcnn.data.base import ImageDataModule
 from pixelcnn.model import PixelModel
 from pixelcnn.training.ema import averaged_weights
+
+
+def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> Tensor | None:
+    """The conditions of a grid of n samples, in turn where they are fewer; None for an unconditional model.
+
+    Made up where the kind of condition can be, and else those of the first validation images.
+    """
+    examples = model.conditioning.examples(n)
+    if examples is not None or model.conditioning.batch_key is None:
+        return examples
+    condition = model.condition_in(data.first("val", n))
+    assert condition is not None
+    return condition[torch.arange(n) % len(condition)]
 
 
 class SampleGrid(Callback):

@@ -13,11 +13,11 @@ NETWORK = PixelCNNPPOptions(num_filters=8, num_resnet_blocks=2, num_stages=3, no
 
 
 def stored(composed) -> ModelDescription:
-    return replace(describe(composed(), SHAPE, None), model=NETWORK)
+    return replace(describe(composed(), SHAPE, {}), model=NETWORK)
 
 
 def test_a_description_holds_what_was_composed(composed):
-    description = describe(composed("model.num_filters=8", "likelihood.num_mixtures=3", "model.dropout=0"), SHAPE, None)
+    description = describe(composed("model.num_filters=8", "likelihood.num_mixtures=3", "model.dropout=0"), SHAPE, {})
     assert description.image == SHAPE
     assert description.model == PixelCNNPPOptions(8, 5, 3, "concat_elu", 0.0)
     assert description.likelihood.num_mixtures == 3 and description.conditioning.name == "none"
@@ -64,24 +64,24 @@ def test_images_of_another_shape_are_refused(composed):
     with pytest.raises(UserError, match=r"1 channels with 17 levels.*checkpoint=a.ckpt.*3 channels with 256"):
         require_agreement(stored(composed), "a.ckpt", composed(), [], grey)
     with pytest.raises(UserError, match=r"init_from=a.ckpt"):
-        revise(stored(composed), "a.ckpt", composed(), [], grey, None)
+        revise(stored(composed), "a.ckpt", composed(), [], grey, {})
 
 
 def test_a_revised_description_takes_over_only_what_was_said(composed):
     overrides = ["model.dropout=0.25", "likelihood.tails=original", "model=pixelcnn_pp", "optim.lr=2"]
-    revised = revise(stored(composed), "a.ckpt", composed(*overrides), overrides, SHAPE, None)
+    revised = revise(stored(composed), "a.ckpt", composed(*overrides), overrides, SHAPE, {})
     assert revised.model == replace(NETWORK, dropout=0.25)
     assert revised.likelihood == replace(stored(composed).likelihood, tails="original")
-    assert revise(stored(composed), "a.ckpt", composed(), [], SHAPE, None) == stored(composed)
+    assert revise(stored(composed), "a.ckpt", composed(), [], SHAPE, {}) == stored(composed)
 
 
 def test_a_revision_is_in_range(composed):
     with pytest.raises(UserError, match=r"model.dropout=2"):
-        revise(stored(composed), "a.ckpt", composed("model.dropout=2"), ["model.dropout=2"], SHAPE, None)
+        revise(stored(composed), "a.ckpt", composed("model.dropout=2"), ["model.dropout=2"], SHAPE, {})
 
 
 def test_the_number_of_classes_is_the_data_sets(composed):
     labelled = composed("conditioning=class")
-    assert describe(labelled, SHAPE, 10).conditioning == ClassOptions(10)
+    assert describe(labelled, SHAPE, {"labels": 10}).conditioning == ClassOptions(10)
     with pytest.raises(UserError, match=r"conditioning=class needs labels"):
-        describe(labelled, SHAPE, None)
+        describe(labelled, SHAPE, {})

@@ -1,0 +1,59 @@
+"""The auto-encoder of section 2.4 of van den Oord et al. 2016b: a code of the image itself, its decoder a PixelCNN."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.errors import UserError
+from pixelcnn.options import EncoderOptions, ImageShape
+
+SMALLEST = 4  # height and width of the map that the code is computed from
+
+
+class Encoder(nn.Module):
+    """The condition is images uint8 (N, C, H, W), or codes float (N, code_size), which are h.
+
+    3x3 convolutions, each but the first halving the resolution and doubling the filters, down to a map of 4x4, then
+    a dense layer. Images of another size than the model's are averaged to that map, so that they have codes as well.
+    """
+
+    sees_the_image = True
+    batch_key: str | None = "images"
+
+    def __init__(self, options: EncoderOptions, image: ImageShape, scale: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.features, self.scale = options.code_size, scale
+        self.channels, self.levels = image.channels, image.levels
+        filters = options.num_filters
+        layers: list[nn.Module] = [nn.Conv2d(image.channels, filters, 3, padding=1), nn.ELU()]
+        side = min(image.height, image.width)
+        while side > SMALLEST:
+            layers += [nn.Conv2d(filters, 2 * filters, 3, stride=2, padding=1), nn.ELU()]
+            filters, side = 2 * filters, -(-side // 2)
+        layers += [nn.AdaptiveAvgPool2d(SMALLEST), nn.Flatten(), nn.Linear(filters * SMALLEST**2, self.features)]
+        self.layers = nn.Sequential(*layers)
+
+    def examples(self, n: int) -> Tensor | None:
+        """None: what a code stands for is not known beforehand."""
+        return None
+
+    def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
+        """The codes (N, code_size); UserError for what are neither n images nor n codes."""
+        if condition is None:
+            raise UserError(
+                "condition is missing: a model with conditioning=encoder needs an image or a code for each image."
+            )
+        if condition.is_floating_point() and condition.shape == (n, self.features):
+            return condition
+        if condition.dtype != torch.uint8 or condition.ndim != 4 or condition.shape[:2] != (n, self.channels):
+            raise UserError(
+                f"condition of {condition.dtype} and shape {tuple(condition.shape)} is neither an image nor a code for "
+                f"each of {n} images: give uint8 (N, {self.channels}, H, W) or floats (N, {self.features})."
+            )
+        if self.levels < 256 and n and int(condition.max()) >= self.levels:
+            raise UserError(
+                f"condition is of images that hold {int(condition.max())}, but this model's levels are "
+                f"0..{self.levels - 1}: rescale them."
+            )
+        return self.layers(self.scale(condition.to(next(self.parameters()).dtype)))

@@ -1,0 +1,179 @@
+"""Conditions that a task is given: a label, a row of a file, or an image to encode."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.data.arrays import DAMAGED
+from pixelcnn.data.images import read_pixels
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+
+# By kind of conditioning: the arrays of a file that hold such conditions, the first that is there is taken.
+ARRAYS = {"class": ("labels",), "vector": ("embeddings",), "spatial": ("maps",), "encoder": ("codes", "images")}
+# What a model of each kind can be told by.
+REMEDIES = {
+    "class": "task.label=LABEL or task.condition=FILE:ROW",
+    "vector": "task.condition=FILE:ROW",
+    "spatial": "task.condition=FILE:ROW",
+    "encoder": "task.image=FILE or task.condition=FILE:ROW",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A condition, its first axis 1: a label, features, or a code with the image that it is of, if it is known."""
+
+    condition: Tensor
+    image: Tensor | None = None  # uint8 (1, C, H, W)
+
+
+def given_condition(
+    model: PixelModel,
+    height: int,
+    width: int,
+    label: int | str | None = None,
+    condition: str | None = None,
+    image: str | None = None,
+) -> Given | None:
+    """What ``task.label``, ``task.condition`` or ``task.image`` name, for images of this size; None if none is set."""
+    for kind, value in (("label", label), ("condition", condition), ("image", image)):
+        if value is not None:
+            return named(model, height, width, kind, value, f"task.{kind}={value}")
+    return None
+
+
+def named(model: PixelModel, height: int, width: int, kind: str, value: int | str, where: str) -> Given:
+    """The condition that ``value`` names, as one of the ``kind`` "label", "condition" (FILE:ROW) or "image" (a file).
+
+    UserError, beginning with ``where``, where there is no such condition or the model takes none of the kind.
+    """
+    if kind == "label":
+        return Given(_label(model, value, where))
+    if kind == "image":
+        return _encoded(model, _image_in(model, str(value), where))
+    conditioning = model.description.conditioning.name
+    if conditioning == "none":
+        raise UserError(f"{where} is for conditional models, and this one has conditioning=none: leave it out.")
+    name, row = row_of(str(value), where, ARRAYS[conditioning])
+    if name == "images":
+        return _encoded(model, _image_of(model, row, where))
+    if name == "labels":
+        if row.dtype.kind not in "iu" or row.ndim:
+            raise UserError(f"{where} is no label but of type {row.dtype} and shape {row.shape}: use another file.")
+        return Given(_label(model, int(row), where))
+    features = model.conditioning.features
+    expected = (features, height, width) if name == "maps" else (features,)
+    if row.dtype.kind != "f" or row.shape != expected:
+        raise UserError(
+            f"{where} is of type {row.dtype} and shape {row.shape}, but a row of `{name}` for this model is floats "
+            f"of shape {expected}: use another file."
+        )
+    with np.errstate(over="ignore"):
+        row = row.astype(np.float32)
+    if not np.isfinite(row).all():
+        raise UserError(f"{where} holds numbers that are not finite in float32: use another row.")
+    return Given(torch.from_numpy(row)[None])
+
+
+def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarray]:
+    """The row that FILE:ROW means, and which of ``names`` it is a row of; an .npy file is taken for the first of them.
+
+    UserError, beginning with ``where``, for anything else.
+    """
+    file, _, number = spec.rpartition(":")
+    if not file or not number.isdecimal():
+        raise UserError(f"{where} is not understood: write FILE:ROW, such as test.npz:0 for the first row.")
+    if not Path(file).is_file():
+        raise UserError(f"{where} names no file: give the path of an .npz or .npy file, and a row of it.")
+    try:
+        stored = np.load(file, allow_pickle=False)
+        if isinstance(stored, np.lib.npyio.NpzFile):
+            with stored:
+                name = next((name for name in names if name in stored), None)
+                array = None if name is None else stored[name]
+        else:
+            name, array = names[0], stored
+    except DAMAGED as error:
+        raise UserError(f"{where} names a file that cannot be read as plain arrays ({error}): make it anew.") from error
+    if name is None or array is None:
+        raise UserError(
+            f"{where} names a file without an array `{'` or `'.join(names)}`, which this model is conditioned on: "
+            "use another file."
+        )
+    count = len(array) if array.ndim else 0
+    if int(number) >= count:
+        rows = f"use 0 to {count - 1}" if count else "use another file"
+        raise UserError(f"{where} names row {number} of {count} rows of `{name}`: {rows}.")
+    return name, array[int(number)]
+
+
+def interpolated(model: PixelModel, height: int, width: int, a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Features (steps, D) or (steps, D, H, W) at equal distances from those of condition ``a`` to ``b``'s."""
+    first, last = (model.conditioning.encode(condition, 1, height, width) for condition in (a, b))
+    assert first is not None and last is not None
+    share = torch.linspace(0, 1, steps).view(-1, *[1] * (first.ndim - 1))
+    return torch.lerp(first.float(), last.float(), share)
+
+
+def require_condition(model: PixelModel, instead: str = "") -> UserError:
+    """The refusal to draw without a condition."""
+    name = model.description.conditioning.name
+    return UserError(f"conditioning={name} needs a condition{instead}: give {REMEDIES[name]}.")
+
+
+def _label(model: PixelModel, label: int | str, where: str) -> Tensor:
+    if model.description.conditioning.name != "class":
+        raise UserError(f"{where} is for class-conditional models, and this one is not: leave it out.")
+    classes = model.conditioning.features
+    if not isinstance(label, int) or not 0 <= label < classes:
+        raise UserError(f"{where} is not a class of this model: use 0 to {classes - 1}.")
+    return torch.tensor([label])
+
+
+@torch.no_grad()
+def _encoded(model: PixelModel, image: Tensor) -> Given:
+    code = model.conditioning.encode(image, 1, *image.shape[2:])
+    assert code is not None
+    return Given(code, image)
+
+
+def _image_in(model: PixelModel, file: str, where: str) -> Tensor:
+    """The image file's pixels, uint8 (1, C, H, W), their 256 levels rounded to the model's."""
+    name, shape = model.description.conditioning.name, model.image
+    if name != "encoder":
+        raise UserError(f"{where} is for models with conditioning=encoder, and this one has {name}: leave it out.")
+    pixels = read_pixels(Path(file), None)
+    if pixels.shape != (shape.channels, shape.height, shape.width):
+        raise UserError(f"{where} is {_described(*pixels.shape)}, but this model's images are {_wanted(model)}.")
+    highest = shape.levels - 1
+    return torch.from_numpy((pixels.astype(np.int64) * highest + 127) // 255)[None].to(torch.uint8)
+
+
+def _image_of(model: PixelModel, row: np.ndarray, where: str) -> Tensor:
+    """A row of `images`, uint8 (H, W, C) or (H, W), as (1, C, H, W)."""
+    shape = model.image
+    pixels = row[..., np.newaxis] if row.ndim == 2 else row
+    if pixels.dtype != np.uint8 or pixels.shape != (shape.height, shape.width, shape.channels):
+        raise UserError(
+            f"{where} is an image of type {row.dtype} and shape {row.shape}, but this model's images are uint8, "
+            f"{_wanted(model)}."
+        )
+    if pixels.max() >= shape.levels:
+        raise UserError(
+            f"{where} is an image that holds {pixels.max()}, but this model's levels are 0..{shape.levels - 1}: "
+            "rescale it."
+        )
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
+
+
+def _wanted(model: PixelModel) -> str:
+    shape = model.image
+    return f"{_described(shape.channels, shape.height, shape.width)}: give one like them"
+
+
+def _described(channels: int, height: int, width: int) -> str:
+    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"
