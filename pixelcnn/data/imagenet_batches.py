@@ -4,7 +4,6 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -60,7 +59,7 @@ def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     for name in ("data", "labels"):
         if name not in stored:
             raise UserError(f"{file} holds no `{name}`: get it anew.")
-    data, labels = np.asarray(plain(stored["data"])), np.asarray(plain(stored["labels"]))
+    data, labels = stored["data"], stored["labels"]
     values = 3 * resolution**2
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != values or not len(data):
         raise UserError(
@@ -79,7 +78,7 @@ def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     return data.reshape(-1, 3, resolution, resolution), labels.astype(np.int64) - 1
 
 
-def _from_npz(file: Path) -> dict[str, Any]:
+def _from_npz(file: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in ("data", "labels") if name in archive}
@@ -87,12 +86,12 @@ def _from_npz(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} cannot be read as an .npz file of plain arrays ({error}): get it anew.") from error
 
 
-def _from_pickle(file: Path) -> dict[str, Any]:
+def _from_pickle(file: Path) -> dict[str, np.ndarray]:
     try:
         with open(file, "rb") as opened:
             stored = read_plain_pickle(opened)
+        if not isinstance(stored, dict):
+            raise UserError(f"{file} holds no dictionary of `data` and `labels`: get it anew.")
+        return {name: np.asarray(plain(stored[name])) for name in ("data", "labels") if name in stored}
     except (*DAMAGED, OSError) as error:
         raise UserError(f"{file} is not read as a pickle of plain arrays ({error}): get it anew.") from error
-    if not isinstance(stored, dict):
-        raise UserError(f"{file} holds no dictionary of `data` and `labels`: get it anew.")
-    return stored

@@ -17,4 +17,4 @@ class MappedArray(np.memmap):
 
 def mapped(file: str | Path) -> MappedArray:
     """The array in ``file``; OSError or ValueError where it is absent or shorter than it says."""
-    return np.load(file, mmap_mode="r", allow_pickle=False).view(MappedArray)
+    return np.lib.format.open_memmap(file, mode="r").view(MappedArray)
