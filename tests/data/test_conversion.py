@@ -138,28 +138,34 @@ def test_what_stops_a_conversion_is_told_and_the_next_goes_on(tmp_path, traces, 
     assert ("of which" in caplog.text) == bool(done)
 
 
-def test_a_killed_conversion_takes_its_processes_along_and_goes_on(tmp_path, traces):
-    good = [Numbered(traces, value) for value in range(5)]
-    waiting = [*good[:3], Waiting(traces, 3), Waiting(traces, 4)]
-    process = multiprocessing.Process(target=convert, args=(tmp_path, waiting))
+def kill_once_done(tmp_path, parts, done):
+    """Convert in a process of its own and kill it once ``done`` is marked and another part is being read."""
+    for mark in tmp_path.glob("*.held"):
+        mark.unlink()
+    process = multiprocessing.Process(target=convert, args=(tmp_path, parts))
     process.start()
-    marks = []
-    while not marks or np.load(marks[0]).tolist() != [1, 1, 1, 0, 0]:
+    marks, held = [], []
+    while not held or not marks or np.load(marks[0]).tolist() != done:
         marks = list((tmp_path / "arrays").glob("train.*.partial/done.npy"))
-        assert process.is_alive()
-    while not (held := list(tmp_path.glob("*.held"))):
+        held = list(tmp_path.glob("*.held"))
         assert process.is_alive()
     with pytest.raises(Timeout):
         FileLock(held[0].with_suffix(".lock")).acquire(timeout=0)
     process.kill()
     process.join()
+
+
+def test_killed_conversions_take_their_processes_along_and_go_on(tmp_path, traces):
+    good = [Numbered(traces, value) for value in range(5)]
+    kill_once_done(tmp_path, [*good[:3], Waiting(traces, 3), Waiting(traces, 4)], [1, 1, 1, 0, 0])
+    kill_once_done(tmp_path, [*good[:4], Waiting(traces, 4)], [1, 1, 1, 1, 0])
     assert not (tmp_path / "arrays" / "train").exists()
-    for mark in tmp_path.glob("*.held"):
-        FileLock(mark.with_suffix(".lock")).acquire(timeout=30)
+    for lock in tmp_path.glob("*.lock"):
+        FileLock(lock).acquire(timeout=30)
     for trace in traces.iterdir():
         trace.unlink()
     check(convert(tmp_path, good), good)
-    assert read_values(traces) == [3, 4]
+    assert read_values(traces) == [4]
 
 
 def test_arrays_begun_from_other_files_are_not_gone_on_with(tmp_path, traces):
