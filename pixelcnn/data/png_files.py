@@ -84,7 +84,7 @@ def png_parts(source: Path, resolution: int) -> list[PNGFolderPart | TarPart]:
         stretches = [tuple(names[start : start + PART]) for start in range(0, len(names), PART)]
         parts = [PNGFolderPart(source, stretch, resolution) for stretch in stretches]
     else:
-        members = sorted(_members(source))
+        members = _members(source)
         modified = source.stat().st_mtime_ns
         starts = range(0, len(members), PART)
         parts = [TarPart(source, modified, tuple(members[start : start + PART]), resolution) for start in starts]
@@ -107,7 +107,7 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _members(source: Path) -> set[tuple[str, int, int]]:
+def _members(source: Path) -> list[tuple[str, int, int]]:
     places = {}
     try:
         with tarfile.open(source, "r:") as archive:
@@ -125,7 +125,7 @@ def _members(source: Path) -> set[tuple[str, int, int]]:
         raise UserError(f"{source} is no uncompressed tar or damaged ({error}): get it anew or unpack it.") from error
     if not whole:
         raise UserError(f"{source} is cut short or damaged after {len(places):,} images: get it anew.")
-    return {(name, first, size) for name, (first, size) in places.items()}
+    return sorted((name, first, size) for name, (first, size) in places.items())
 
 
 def _decoded(contents: Iterator[tuple[Path, bytes]], count: int, resolution: int) -> np.ndarray:

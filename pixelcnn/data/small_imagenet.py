@@ -70,6 +70,7 @@ class SmallImageNet(ImageDataModule):
                 f"data.root={self.root} holds {found[other][0].name} of {VARIANTS[other]}, whose bits/dim do not "
                 f"compare with those of data.variant={self.variant}: set data.variant={other} to use it."
             )
+        log.info("Looking through the %s files in %s.", split, self.root)
         if self.variant == "chrabaszcz" and batches:
             return batch_parts(self.root, split, self.resolution)
         source = png[split]
