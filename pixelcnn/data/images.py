@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -92,8 +93,13 @@ def _sub_folders(folder: Path) -> list[str]:
 
 def read_pixels(file: Path, channels: int | None) -> np.ndarray:
     """The image in ``file``, uint8 (C, H, W); UserError as `read_images`."""
+    return decode(file, file, channels)
+
+
+def decode(source: Path | BinaryIO, file: Path, channels: int | None) -> np.ndarray:
+    """The image in ``source``, uint8 (C, H, W); UserError as `read_images`, naming ``file``."""
     try:
-        with Image.open(file) as image:
+        with Image.open(source) as image:
             frames = getattr(image, "n_frames", 1)
             image.load()
     except DAMAGED as error:

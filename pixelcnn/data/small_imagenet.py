@@ -1,31 +1,107 @@
-"""``data=small_imagenet``: ImageNet downsampled to 32x32 or 64x64 by van den Oord et al. 2016, in PNG folders."""
+"""``data=small_imagenet``: ImageNet downsampled to 32x32 or 64x64, in either of its two variants."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
 from pixelcnn.data.base import ImageArrays, ImageDataModule
-from pixelcnn.data.images import read_images
+from pixelcnn.data.conversion import Part, open_converted
+from pixelcnn.data.imagenet_batches import batch_parts, batch_source
+from pixelcnn.data.png_files import folder_name, png_parts, png_source
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
 
+VARIANTS = {"oord": "van den Oord et al. 2016", "chrabaszcz": "Chrabaszcz et al. 2017"}
+PUBLISHED = {  # images, by variant and split
+    ("oord", "train"): 1_281_149,
+    ("oord", "test"): 49_999,
+    ("chrabaszcz", "train"): 1_281_167,
+    ("chrabaszcz", "test"): 50_000,
+}
+
+log = logging.getLogger(__name__)
+
 
 class SmallImageNet(ImageDataModule):
-    """1,281,149 training and 49,999 validation images, the latter the test set; without labels."""
+    """1.28 million training images and the official validation set, which is the test set.
 
-    def __init__(self, root: str, resolution: int, **loading: int) -> None:
-        """``root`` holds the unpacked folders, train_32x32 and valid_32x32 for ``resolution`` 32, 64 likewise."""
+    Papers report bits/dim of both variants under one name, and they do not compare: van den Oord et al. made theirs
+    without anti-aliasing, Chrabaszcz et al. with, which is easier, and with labels.
+
+    When a split is first loaded its files are converted into memory-mapped arrays, which are all that is needed later.
+    """
+
+    def __init__(self, root: str, variant: str, resolution: int, converted: str | None = None, **loading: int) -> None:
+        """``root`` holds the files of one variant; ``converted`` is where the arrays are kept, None for ``root``.
+
+        "oord": train_32x32 and valid_32x32 for ``resolution`` 32, 64 likewise, each a folder of PNG files or a .tar;
+        "chrabaszcz": train_data_batch_1 to _10 and val_data, each a pickle or .npz.
+        """
         super().__init__(**loading)
+        require(variant in VARIANTS, "data.variant", variant, f"the data set exists as {' and '.join(VARIANTS)}")
         require(resolution in (32, 64), "data.resolution", resolution, "the data set exists in 32 and 64")
         self.root = Path(root)
+        self.variant = variant
         self.resolution = resolution
+        self.converted = self.root if converted is None else Path(converted)
 
     def load(self, split: str) -> ImageArrays:
-        """All images of the official training ("train") or validation set ("test")."""
-        size = f"{self.resolution}x{self.resolution}"
-        folder = self.root / {"train": f"train_{size}", "test": f"valid_{size}"}[split]
-        if not folder.is_dir():
+        """All images of the official training ("train") or validation set ("test"), with labels if "chrabaszcz"."""
+        folder = self.converted / f"small_imagenet_{self.variant}_{self.resolution}x{self.resolution}" / split
+        shape = (3, self.resolution, self.resolution)
+        arrays = open_converted(folder, lambda: self._parts(split), shape, labelled=self.variant == "chrabaszcz")
+        self._tell(split, folder, len(arrays.images))
+        return arrays
+
+    def _parts(self, split: str) -> Sequence[Part]:
+        png = {name: png_source(self.root, name, self.resolution) for name in ("train", "test")}
+        batches = [file for name in ("train", "test") for file in batch_source(self.root, name)]
+        found = {"oord": [file for file in png.values() if file], "chrabaszcz": batches}
+        if all(found.values()):
             raise UserError(
-                f"Small ImageNet is not in {folder}: log in at https://image-net.org (which needs an account), get "
-                f"train_{size}.tar and valid_{size}.tar from its page of downsampled images, and unpack both in "
-                f"data.root={self.root}."
+                f"data.root={self.root} holds both variants, {found['oord'][0].name} of {VARIANTS['oord']} and "
+                f"{batches[0].name} of {VARIANTS['chrabaszcz']}, whose bits/dim do not compare: move one elsewhere."
             )
-        return read_images(folder, channels=3)
+        [other] = set(VARIANTS) - {self.variant}
+        if found[other]:
+            raise UserError(
+                f"data.root={self.root} holds {found[other][0].name} of {VARIANTS[other]}, whose bits/dim do not "
+                f"compare with those of data.variant={self.variant}: set data.variant={other} to use it."
+            )
+        log.info("Looking through the %s files in %s.", split, self.root)
+        if self.variant == "chrabaszcz" and batches:
+            return batch_parts(self.root, split, self.resolution)
+        source = png[split]
+        if source is None:
+            raise self._absent(split)
+        return png_parts(source, self.resolution)
+
+    def _absent(self, split: str) -> UserError:
+        size = f"{self.resolution}x{self.resolution}"
+        if self.variant == "oord":
+            missing = folder_name(split, self.resolution)
+            remedy = (
+                f"{missing} or {missing}.tar: get train_{size}.tar and valid_{size}.tar, which image-net.org no longer "
+                "offers, from https://academictorrents.com, or use data.variant=chrabaszcz"
+            )
+        else:
+            remedy = (
+                f"{'train_data_batch_1' if split == 'train' else 'val_data'}: log in at https://image-net.org (which "
+                f"needs an account), get Imagenet{self.resolution}_train and _val from its page of downsampled images, "
+                "and unzip them there"
+            )
+        return UserError(f"data.root={self.root} has no {remedy}.")
+
+    @rank_zero_only
+    def _tell(self, split: str, folder: Path, count: int) -> None:
+        which = f"Small ImageNet {self.resolution}x{self.resolution} of {VARIANTS[self.variant]}"
+        log.info("%s (data.variant=%s): %s %s images in %s", which, self.variant, f"{count:,}", split, folder)
+        published = PUBLISHED[self.variant, split]
+        if count != published:
+            log.warning(
+                "The published %s set has %s images: bits/dim of these do not compare with others.",
+                split,
+                f"{published:,}",
+            )

@@ -1,0 +1,97 @@
+"""Small ImageNet of Chrabaszcz et al. 2017: ten pickled or .npz training batches and one of validation, with labels."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pixelcnn.data.plain_pickle import DAMAGED, plain, read_plain_pickle
+from pixelcnn.data.processes import in_processes
+from pixelcnn.errors import UserError
+
+NAMES = {"train": [f"train_data_batch_{number}" for number in range(1, 11)], "test": ["val_data"]}
+CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """One batch file; while it is read a process holds all of it, 0.4 GB of 32x32 or 1.6 GB of 64x64 images."""
+
+    file: Path
+    modified: int  # nanoseconds: another batch under the same name is another source
+    count: int
+    resolution: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 (N, 3, H, W), int64 (N,) from 0 on, where the files count from 1; UserError names what is wrong."""
+        return read_batch(self.file, self.resolution)
+
+
+def batch_source(root: Path, split: str) -> list[Path]:
+    """The batch files of ``split`` that are under ``root``, in their order; of two forms of a batch the .npz."""
+    preferred = [root / f"{name}.npz" if (root / f"{name}.npz").is_file() else root / name for name in NAMES[split]]
+    return [file for file in preferred if file.is_file()]
+
+
+def batch_parts(root: Path, split: str, resolution: int) -> list[BatchPart]:
+    """All batches of ``split``; reads each once to count its images. UserError names what is missing or damaged."""
+    files = batch_source(root, split)
+    missing = set(NAMES[split]) - {file.name.removesuffix(".npz") for file in files}
+    if missing:
+        first = min(missing, key=NAMES[split].index)
+        raise UserError(f"data.root={root} has no {first} or {first}.npz: put all batches of the data set there.")
+    counts = dict(in_processes(_count, [(file, resolution) for file in files]))
+    return [BatchPart(file, file.stat().st_mtime_ns, counts[k], resolution) for k, file in enumerate(files)]
+
+
+def _count(task: tuple[Path, int]) -> int:
+    return len(read_batch(*task)[0])
+
+
+def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `BatchPart.read`; ``mean`` and whatever else the file holds is ignored."""
+    stored = _from_npz(file) if file.suffix == ".npz" else _from_pickle(file)
+    for name in ("data", "labels"):
+        if name not in stored:
+            raise UserError(f"{file} holds no `{name}`: get it anew.")
+    data, labels = stored["data"], stored["labels"]
+    values = 3 * resolution**2
+    if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != values or not len(data):
+        raise UserError(
+            f"{file} holds `data` of type {data.dtype} and shape {data.shape}, where data.resolution={resolution} asks "
+            f"for uint8 of shape (N, {values}): set data.resolution or get the file anew."
+        )
+    if (
+        labels.dtype.kind not in "iu"
+        or labels.shape != data.shape[:1]
+        or not 1 <= labels.min() <= labels.max() <= CLASSES
+    ):
+        raise UserError(
+            f"{file} holds `labels` of type {labels.dtype} and shape {labels.shape} for {len(data)} images, where "
+            f"there should be as many whole numbers from 1 to {CLASSES}: get the file anew."
+        )
+    return data.reshape(-1, 3, resolution, resolution), labels.astype(np.int64) - 1
+
+
+def _from_npz(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in ("data", "labels") if name in archive}
+    except (*DAMAGED, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file} cannot be read as an .npz file of plain arrays ({error}): get it anew.") from error
+
+
+def _from_pickle(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with open(file, "rb") as opened:
+            stored = read_plain_pickle(opened)
+        if not isinstance(stored, dict):
+            raise UserError(f"{file} holds no dictionary of `data` and `labels`: get it anew.")
+        return {name: np.asarray(plain(stored[name])) for name in ("data", "labels") if name in stored}
+    except (*DAMAGED, OSError) as error:
+        raise UserError(f"{file} is not read as a pickle of plain arrays ({error}): get it anew.") from error
