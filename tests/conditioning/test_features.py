@@ -51,11 +51,18 @@ def test_a_feature_of_a_map_is_felt_where_it_is():
     images, maps = random_images(model, 1), torch.randn(1, 2, 8, 4)
     changed = maps.clone()
     changed[0, :, 5, 2] += 1
-    with torch.no_grad():
-        before, after = (model.pixel_parameters(images, condition)[0] for condition in (maps, changed))
-    felt = (before != after).any(dim=0)
-    # At its own pixel and, by way of the blocks' windows, below and beside it; at a single resolution never above.
-    assert felt[5, 2] and not felt[:5].any()
+
+    def felt() -> torch.Tensor:
+        with torch.no_grad():
+            before, after = (model.pixel_parameters(images, condition)[0] for condition in (maps, changed))
+        return (before != after).any(dim=0)
+
+    # By way of the blocks' windows below and beside its place too, at a single resolution never above.
+    assert felt()[5, 2] and not felt()[:5].any()
+    *others, last = (name for name, _ in model.named_parameters() if name.endswith(".hw"))
+    for name in others:
+        model.get_parameter(name).data.zero_()
+    assert last.startswith("network.layers.down0_ul") and felt().nonzero().tolist() == [[5, 2]]
 
 
 FLOATS = torch.zeros(2, 3)
