@@ -1,12 +1,16 @@
 """Data-dependent initialisation (Salimans and Kingma 2016): every pre-activation starts with mean 0 and a set scale."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pixelcnn.layers import WeightNormalized
+from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
+
+DRAWS_OF_A_PIXEL = 10  # as in the original
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ def data_dependent_initialisation(
     """Set g and b of every weight-normalised layer so that its output over the batch has mean 0, std ``init_scale``.
 
     images: uint8 (N, C, H, W) of the training set; dropout is off. Layers are initialised in order, each on the output
-    of those already initialised; V and the conditions' weights stay as they are. Moments are the population's.
+    of those already initialised; V and the conditions' weights stay as they are. Moments are the population's. Layers
+    of the likelihood itself are initialised on ten draws of each pixel, with noise from torch's generator.
     """
     deviations: list[tuple[float, float]] = []
 
@@ -39,13 +44,24 @@ def data_dependent_initialisation(
         variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
         deviations.append((mean.abs().max().item(), (variance.sqrt() - layer.init_scale).abs().max().item()))
 
+    through_all_layers = _pass(model, images, condition)
     was_training = model.training
     model.eval()
     for hook in (rescale, measure):
         layers = [module for module in model.modules() if isinstance(module, WeightNormalized)]
         handles = [layer.register_forward_hook(hook) for layer in layers]
-        model.pixel_parameters(images, condition)
+        through_all_layers()
         for handle in handles:
             handle.remove()
     model.train(was_training)
     return InitialisationReport(*(max(column) for column in zip(*deviations, strict=True)))
+
+
+def _pass(model: PixelModel, images: Tensor, condition: Tensor | None) -> Callable[[], object]:
+    """What evaluates every layer of ``model`` on ``images``, with the same noise each time that it is called."""
+    likelihood = model.likelihood
+    if not isinstance(likelihood, Implicit):
+        return lambda: model.pixel_parameters(images, condition)
+    draws = (DRAWS_OF_A_PIXEL, len(images), likelihood.num_uniforms, *images.shape[2:])
+    uniforms = torch.rand(draws, device=images.device)
+    return lambda: likelihood.samples(model.pixel_parameters(images, condition), uniforms)

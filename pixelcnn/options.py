@@ -126,6 +126,7 @@ class DiscretizedLogisticMixtureOptions:
     num_mixtures: int
     tails: str
     name: str = "discretized_logistic_mixture"
+    has_density: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(
@@ -139,6 +140,7 @@ class CategoricalOptions:
     """``likelihood=categorical``, a softmax over the levels of each channel (van den Oord et al. 2016a)."""
 
     name: str = "categorical"
+    has_density: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ class LogisticMixtureOptions:
 
     num_mixtures: int
     name: str = "logistic_mixture"
+    has_density: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(
@@ -161,6 +164,7 @@ class ImplicitOptions:
     num_features: int
     num_noise: int
     name: str = "implicit"
+    has_density: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for key in ("num_features", "num_noise"):

@@ -85,15 +85,18 @@ class ConcatEluRows(Rows):
 
     def __init__(self, n: int, width: int, channels: int, reach: Reach, like: Tensor) -> None:
         super().__init__(n, width, 2 * channels, reach, like)
-        self._signs = like.new_tensor([[1.0], [-1.0]])
-        self._halves = [[pixel.unflatten(1, (2, channels)) for pixel in pixels] for pixels in self._pixels]
+        self._halves = [[(pixel[:, :channels], pixel[:, channels:]) for pixel in pixels] for pixels in self._pixels]
 
     def write_row(self, value: Tensor) -> None:
-        torch.mul(value[:, :, None], self._signs, out=self.row.unflatten(2, (2, value.shape[2])))
+        channels = value.shape[2]
+        self.row[:, :, :channels].copy_(value)
+        torch.neg(value, out=self.row[:, :, channels:])
         F.elu_(self.row)
 
     def write_pixel(self, j: int, value: Tensor) -> None:
-        torch.mul(value[:, None], self._signs, out=self._halves[self.now][j])
+        positive, negative = self._halves[self.now][j]
+        positive.copy_(value)
+        torch.neg(value, out=negative)
         F.elu_(self._pixels[self.now][j])
 
 
@@ -163,6 +166,7 @@ class RowConv:
             self._here = [here[group].contiguous() for group in out_groups]
             self._base_pixels = [[pixel.t()[group] for pixel in self.base.unbind(1)] for group in out_groups]
             self._windows = source.windows_ending_at(left + 1, stride, right)
+            self._results = [self.base.new_empty(len(here), n) for here in self._here]
 
     @property
     def num_bytes(self) -> int:
@@ -183,5 +187,10 @@ class RowConv:
         self._flat_base.addmm_(values.flatten(0, 1), weight)
 
     def pixel(self, j: int, group: int = 0) -> Tensor:
-        """Pixel j of the output, where the source's current row is known up to it: (channels of the group, N)."""
-        return torch.addmm(self._base_pixels[group][j], self._here[group], self._windows[self.source.now][j])
+        """Pixel j of the output, where the source's current row is known up to it: (channels of the group, N).
+
+        It is overwritten at the next pixel.
+        """
+        result = self._results[group]
+        torch.addmm(self._base_pixels[group][j], self._here[group], self._windows[self.source.now][j], out=result)
+        return result

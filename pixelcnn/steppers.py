@@ -237,7 +237,8 @@ class GatedBlockStepper(Stepper):
         for activation, weight in self.aux_of_pixel:
             c1.addmm_(weight, activation.pixel(j).t())
         self.inner.write_pixel(j, c1.t())
-        torch.add(self.main.rows.pixel(j), F.glu(self.conv2.pixel(j), dim=0).t(), out=self.rows.pixel(j))
+        a, b = self.conv2.pixel(j).t().chunk(2, dim=1)
+        torch.addcmul(self.main.rows.pixel(j), a, b.sigmoid_(), out=self.rows.pixel(j))
         self.activate(j)
 
 

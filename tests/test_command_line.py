@@ -106,6 +106,9 @@ REFUSED = [
     ("task=sample init_from=a.ckpt checkpoint=b.ckpt", "init_from=a.ckpt", "task=train"),
     ("init_from=a.ckpt checkpoint=b.ckpt", "init_from=a.ckpt", "checkpoint=b.ckpt"),
     ("task=evaluate checkpoint=a.ckpt task.split=all", "task.split=all", "val, test"),
+    ("objective=energy_distance likelihood=categorical", "objective=energy_distance", "likelihood=categorical"),
+    ("objective=max_likelihood likelihood=implicit", "objective=max_likelihood", "likelihood=implicit"),
+    ("objective=energy_distance objective.num_samples=1", "objective.num_samples=1", "at least two"),
     ("task=sample checkpoint=a.ckpt task.num_samples=0", "task.num_samples=0", "at least one"),
     # the command line's grammar
     ("seed", "seed", "key=value"),

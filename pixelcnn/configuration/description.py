@@ -13,7 +13,11 @@ from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, Spatial
 GROUPS = ("model", "likelihood", "conditioning")
 # What decides which images a run holds out, and what a resumed run has to keep in all.
 HELD_OUT = ("seed", "data._target_", "data.val_size")
-RESUMED = (*HELD_OUT, "data.batch_size", "optim.lr", "optim.betas", "optim.lr_decay", "ema.decay", "ema.warmup")
+RESUMED = (
+    *HELD_OUT,
+    *("data.batch_size", "objective.name", "objective.num_samples"),
+    *("optim.lr", "optim.betas", "optim.lr_decay", "ema.decay", "ema.warmup"),
+)
 
 
 # By kind of condition: its name in a batch, and the option that says how many values it has.
@@ -86,8 +90,9 @@ def require_same_run(stored: dict[str, Any], config: DictConfig, keys: tuple[str
     for key in keys:
         was, asked = OmegaConf.select(before, key), OmegaConf.select(now, key)
         if was is not None and was != asked:
+            option = key.removesuffix(".name")
             raise UserError(
-                f"{key}={asked} disagrees with checkpoint={config.checkpoint}, whose run has {key}={was}: "
+                f"{option}={asked} disagrees with checkpoint={config.checkpoint}, whose run has {option}={was}: "
                 "give that one (or start a new run from its weights, by init_from=)."
             )
 

@@ -8,6 +8,7 @@ Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks names an
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pixelcnn.configuration.objective import require_trainable
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
 
@@ -247,6 +248,7 @@ class Config:
     model: Any
     likelihood: Any
     conditioning: Any
+    objective: Any
     optim: AdamOptions
     ema: EMAOptions
     trainer: Any
@@ -267,3 +269,5 @@ class Config:
                 f"init_from={self.init_from} and checkpoint={self.checkpoint} exclude each other: "
                 "checkpoint resumes a run, init_from starts a new one from its weights; give one of them."
             )
+        if name == "train" and self.checkpoint is None and self.init_from is None:
+            require_trainable(self.objective, self.likelihood)

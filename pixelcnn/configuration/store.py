@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from pixelcnn.configuration.objective import OBJECTIVES
 from pixelcnn.configuration.schemas import LOGGERS, TASKS, Config
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.options import CONDITIONINGS, LIKELIHOODS, MODELS
@@ -14,6 +15,7 @@ GROUPS: dict[str, Mapping[str, type]] = {
     "model": MODELS,
     "likelihood": LIKELIHOODS,
     "conditioning": CONDITIONINGS,
+    "objective": OBJECTIVES,
     "trainer": {"default": TrainerOptions},
     "logger": LOGGERS,
 }

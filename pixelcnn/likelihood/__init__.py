@@ -4,7 +4,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from pixelcnn.likelihood.categorical import Categorical
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
+from pixelcnn.likelihood.implicit import Implicit
+from pixelcnn.likelihood.logistic_mixture import LogisticMixture
 from pixelcnn.options import ImageShape
 
 
@@ -46,7 +49,12 @@ class Likelihood(Protocol):
         """
 
 
-LIKELIHOODS = {"discretized_logistic_mixture": DiscretizedLogisticMixture}
+LIKELIHOODS: dict[str, type] = {
+    "discretized_logistic_mixture": DiscretizedLogisticMixture,
+    "categorical": Categorical,
+    "logistic_mixture": LogisticMixture,
+    "implicit": Implicit,
+}
 
 
 def build_likelihood(options: Any, image: ImageShape, masked_channels: bool) -> Likelihood:

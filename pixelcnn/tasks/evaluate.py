@@ -1,6 +1,7 @@
 """``task=evaluate``: the score of every image of a split, each exactly once, and of the split as a whole.
 
-The score is bits/dim, or has another name where it is something else (`PixelModel.score_name`).
+The score is bits/dim, or what `PixelModel.score_name` says of a model that scores something else; it has that name in
+all files.
 """
 
 import csv
@@ -23,6 +24,7 @@ from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, traine
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.conditions import given_condition
+from pixelcnn.training.objective import in_words
 from pixelcnn.training.progress import progress_bar
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
@@ -52,11 +54,11 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     index, label, nats = evaluation.scores.rows()
     if trainer.is_global_zero:
         bits = nats / (math.log(2) * data.shape.height * data.shape.width)
-        write_per_image(run_dir / "per_image.csv", model.score_name, index, label, bits)
-        scores = summary(bits.mean(axis=1), model.score_name)
-        metrics = {f"{split}/{name}": value for name, value in scores.items()}
+        score = model.score_name
+        write_per_image(run_dir / "per_image.csv", score, index, label, bits)
+        metrics = {f"{split}/{name}": value for name, value in summary(score, bits.mean(axis=1)).items()}
         (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        print(describe(split, model.score_name, metrics))
+        print(describe(split, score, metrics))
         return float(bits.mean())
     return None
 
@@ -124,40 +126,40 @@ class Evaluation(LightningModule):
     validation_step = test_step
 
 
-def summary(bits: np.ndarray, name: str) -> dict[str, float]:
-    """The score ``name`` of a split from those of its images, float64 (N,), in the order of the split.
+def summary(score: str, bits: np.ndarray) -> dict[str, float]:
+    """The score of a split, called ``score``, from those of its images, float64 (N,), in the order of the split.
 
-    ``NAME_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors).
-    ``NAME_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left out
+    ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors).
+    ``SCORE_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left out
     where nothing is dropped or nothing would be left.
     """
     values = {
-        name: float(bits.mean()),
-        f"{name}_ci95": float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else math.inf,
+        score: float(bits.mean()),
+        f"{score}_ci95": float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else math.inf,
         "num_images": len(bits),
     }
     kept = len(bits) // ORIGINAL_BATCH * ORIGINAL_BATCH
     if 0 < kept < len(bits):
-        values[f"{name}_original_protocol"] = float(bits[:kept].mean())
+        values[f"{score}_original_protocol"] = float(bits[:kept].mean())
     return values
 
 
-def describe(split: str, name: str, metrics: dict[str, float]) -> str:
+def describe(split: str, score: str, metrics: dict[str, float]) -> str:
     """One line for the person at the terminal."""
-    value, interval = metrics[f"{split}/{name}"], metrics[f"{split}/{name}_ci95"]
-    images, unit = metrics[f"{split}/num_images"], "bits/dim" if name == "bits_per_dim" else name
-    return f"{split}: {value:.4f} {unit} (95 % interval +-{interval:.4f}) over {images} images"
+    value, interval = metrics[f"{split}/{score}"], metrics[f"{split}/{score}_ci95"]
+    images = metrics[f"{split}/num_images"]
+    return f"{split}: {in_words(score, f'{value:.4f}')} (95 % interval +-{interval:.4f}) over {images} images"
 
 
-def write_per_image(path: Path, name: str, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:
-    """One line an image: index, label (empty without), the score ``name``, and that of each channel given those before.
+def write_per_image(path: Path, score: str, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:
+    """One line an image: index, label (empty without), its score, and the part of each channel given those before.
 
-    bits: float64 (N, C), bits per pixel of each channel.
+    bits: float64 (N, C), bits per pixel of each channel. Where the score is a bound, its parts are one only together.
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         channels = CHANNELS[bits.shape[1]]
-        table.writerow(["index", "label", name, *(f"{name}_{channel}" for channel in channels)])
+        table.writerow(["index", "label", score, *(f"{score}_{channel}" for channel in channels)])
         for i, of_label, by_channel in zip(index, label, bits, strict=True):
             split_up = by_channel.tolist() if channels else []
             table.writerow([i, of_label if of_label >= 0 else "", float(by_channel.mean()), *split_up])

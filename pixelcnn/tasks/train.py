@@ -1,4 +1,4 @@
-"""``task=train``: maximum likelihood training, anew, from a run's checkpoint or from another model's weights."""
+"""``task=train``: training, anew, from a run's checkpoint or from another model's weights."""
 
 import json
 import logging
@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 
 from pixelcnn.checkpoint import description_of, load_weights, read
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import RESUMED, describe, recorded, require_agreement, require_same_run, revise
+from pixelcnn.configuration.objective import require_trainable
 from pixelcnn.configuration.trainer import build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
@@ -22,6 +23,7 @@ from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import GracefulInterruption
 from pixelcnn.training.logging import make_logger
 from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.objective import build_objective, in_words
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import run_record, write_record
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
@@ -32,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
-    """Leave ``checkpoints/``, ``samples/``, ``metrics.json`` and ``run.json``; returns val/bits_per_dim of the EMA."""
+    """Leave ``checkpoints/``, ``samples/``, ``metrics.json`` and ``run.json``; returns val/ of what is minimised."""
     options = trainer_options(config)
     if options.limit_val_batches == 0 or options.fast_dev_run:
         key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
@@ -53,9 +55,11 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         seed=config.seed,
         config=plain,
         epsilon_inside_root=config.optim.epsilon_inside_root,
+        objective=build_objective(**config.objective),
     )
-    with make_logger(**plain["logger"], run_dir=run_dir, config=plain) as logger:
-        trainer = build_trainer(options, logger, callbacks(config, model, data, run_dir), run_dir)
+    score = f"val/{module.score_name}"
+    with make_logger(**plain["logger"], run_dir=run_dir, config=plain, minimised=score) as logger:
+        trainer = build_trainer(options, logger, callbacks(config, model, data, score, run_dir), run_dir)
         validate_before_stopping(trainer)
         record = run_record(model, trainer.strategy.root_device)
         if trainer.is_global_zero:
@@ -65,7 +69,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
             if initialisation:
                 a_logger.log_metrics(initialisation, step=0)
         trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
-        return finish(trainer, initialisation, run_dir)
+        return finish(trainer, module, initialisation, run_dir)
 
 
 def starting_point(
@@ -76,6 +80,7 @@ def starting_point(
     A resumed model's weights come with the optimiser's state, when the trainer restores the checkpoint.
     """
     torch.manual_seed(config.seed)
+    objective = OmegaConf.to_object(config.objective)
     if config.checkpoint is not None:
         checkpoint = read(config.checkpoint)
         stored = description_of(checkpoint, config.checkpoint)
@@ -84,11 +89,14 @@ def starting_point(
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
         require_same_run(checkpoint["pixelcnn"]["config"], config, RESUMED)
+        require_trainable(objective, stored.likelihood, f" of checkpoint={config.checkpoint}")
         return build(replace(stored, image=data.shape)), {}
     if config.init_from is not None:
         checkpoint = read(config.init_from)
         stored = description_of(checkpoint, config.init_from)
-        model = build(revise(stored, config.init_from, config, overrides, data.shape, data.condition_sizes))
+        revised = revise(stored, config.init_from, config, overrides, data.shape, data.condition_sizes)
+        require_trainable(objective, revised.likelihood, f" of init_from={config.init_from}")
+        model = build(revised)
         load_weights(model, checkpoint, config.init_from)
         return model, {}
     model = build(describe(config, data.shape, data.condition_sizes))
@@ -99,12 +107,14 @@ def starting_point(
     return model, {f"init/{name}": value for name, value in asdict(report).items()}
 
 
-def callbacks(config: DictConfig, model: PixelModel, data: ImageDataModule, run_dir: Path) -> list[Callback]:
-    """What happens beside the training steps."""
+def callbacks(
+    config: DictConfig, model: PixelModel, data: ImageDataModule, score: str, run_dir: Path
+) -> list[Callback]:
+    """What happens beside the training steps; ``score`` is the name of the value whose lowest is the best."""
     options = config.callbacks
     chosen: list[Callback] = [
         ExponentialMovingAverage(config.ema.decay, config.ema.warmup),
-        *checkpoint_callbacks(run_dir / "checkpoints"),
+        *checkpoint_callbacks(run_dir / "checkpoints", score),
         Throughput(),
         GracefulInterruption(),
     ]
@@ -118,11 +128,13 @@ def callbacks(config: DictConfig, model: PixelModel, data: ImageDataModule, run_
     return [*chosen, progress_bar()] if shown else chosen
 
 
-def finish(trainer: Trainer, initialisation: dict[str, float], run_dir: Path) -> float:
-    """Write ``metrics.json`` with the last value of everything logged."""
+def finish(trainer: Trainer, module: DensityEstimation, initialisation: dict[str, float], run_dir: Path) -> float:
+    """Write ``metrics.json`` with the last value of everything logged; returns the validation's score."""
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics = {**initialisation, **logged, "step": trainer.global_step, "epoch": trainer.current_epoch}
+    score = metrics[f"val/{module.score_name}"]
     if trainer.is_global_zero:
         (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        log.info("%.4f bits/dim on the validation images after %d steps", metrics["val/bits_per_dim"], metrics["step"])
-    return metrics["val/bits_per_dim"]
+        told = in_words(module.score_name, f"{score:.4f}")
+        log.info("%s on the validation images after %d steps", told, trainer.global_step)
+    return score

@@ -27,10 +27,10 @@ class ValidatedCheckpoint(ModelCheckpoint):
             super().load_state_dict(state_dict)
 
 
-def checkpoint_callbacks(directory: Path) -> list[Callback]:
-    """Callbacks that keep ``directory/last.ckpt``, and ``best.ckpt`` of the lowest val/bits_per_dim."""
+def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
+    """Callbacks that keep ``directory/last.ckpt``, and ``best.ckpt`` of the lowest ``monitor``, a logged value."""
     # The best goes first, so that the last knows of it and a resumed run does not replace it by a worse one.
     return [
-        ValidatedCheckpoint(directory, "best", monitor="val/bits_per_dim"),
-        ValidatedCheckpoint(directory, "last", monitor=None),
+        ValidatedCheckpoint(directory, "best", monitor),
+        ValidatedCheckpoint(directory, "last", None),
     ]

@@ -24,6 +24,7 @@ def make_logger(
     name: str,
     run_dir: Path,
     config: dict[str, Any],
+    minimised: str,
     project: str = "pixelcnn",
     entity: str | None = None,
     group: str | None = None,
@@ -32,7 +33,8 @@ def make_logger(
 
     wandb: online if there is a key (in the environment, netrc or wandb's settings) and its server answers, else
     offline in ``run_dir/wandb``, saying how to upload it; never asks, and follows WANDB_MODE where that is set.
-    ``config`` is recorded with the run; ``group`` gathers the runs of a sweep.
+    ``config`` is recorded with the run, and the lowest of the value logged as ``minimised``; ``group`` gathers the runs
+    of a sweep.
     csv: ``run_dir/csv/version_*/metrics.csv``.
     """
     if name == "none":
@@ -44,7 +46,7 @@ def make_logger(
     else:
         assert name == "wandb", name
         run_dir.mkdir(parents=True, exist_ok=True)
-        run = _start_run(dir=run_dir, config=config, project=project, entity=entity, group=group)
+        run = _start_run(minimised, dir=run_dir, config=config, project=project, entity=entity, group=group)
         exit_code = 1
         try:
             yield WandbLogger(project=project, save_dir=run_dir, experiment=run)
@@ -53,7 +55,7 @@ def make_logger(
             run.finish(exit_code=exit_code)
 
 
-def _start_run(**options: Any) -> wandb.Run:
+def _start_run(minimised: str, **options: Any) -> wandb.Run:
     offline_because = _why_offline()
     run = None
     if offline_because is None:
@@ -72,7 +74,7 @@ def _start_run(**options: Any) -> wandb.Run:
     # The steps of Lightning's logger, and the best value in the dashboard's table instead of the last.
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    run.define_metric("val/bits_per_dim", step_metric="trainer/global_step", step_sync=True, summary="min")
+    run.define_metric(minimised, step_metric="trainer/global_step", step_sync=True, summary="min")
     return run
 
 

@@ -1,6 +1,5 @@
-"""Maximum likelihood training of a pixel model (section 3 of the PixelCNN++ paper)."""
+"""Training of a pixel model (section 3 of the PixelCNN++ paper)."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,18 @@ from torch.optim.lr_scheduler import LambdaLR
 from pixelcnn.checkpoint import entry
 from pixelcnn.model import PixelModel
 from pixelcnn.training.adam import OriginalAdam
-from pixelcnn.training.metrics import BitsPerDim
+from pixelcnn.training.metrics import LossPerDimension
+from pixelcnn.training.objective import MAXIMUM_LIKELIHOOD, Objective
 
 Batch = dict[str, Tensor]
 
 
 class DensityEstimation(LightningModule):
-    """Minimises -log p(images | condition) of ``model`` by Adam.
+    """Minimises ``objective``, by default -log p(images | condition) of ``model``, by Adam.
 
     Step k = 0, 1, ... uses the learning rate ``lr * lr_decay ** (k + 1)``. ``seed`` and a batch's place in the run
-    determine its dropout masks. ``config`` is stored in checkpoints for the record: plain containers and values only.
-    ``epsilon_inside_root`` takes the original's formula of Adam.
+    determine its dropout masks and what the objective draws. ``config`` is stored in checkpoints for the record: plain
+    containers and values only. ``epsilon_inside_root`` takes the original's formula of Adam.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class DensityEstimation(LightningModule):
         seed: int,
         config: dict[str, Any],
         epsilon_inside_root: bool = False,
+        objective: Objective = MAXIMUM_LIKELIHOOD,
     ) -> None:
         super().__init__()
         self.model = model
@@ -44,31 +45,29 @@ class DensityEstimation(LightningModule):
         self.adam = OriginalAdam if epsilon_inside_root else Adam
         self.seed = seed
         self.config = config
-        self.val_bits_per_dim = BitsPerDim()
-
-    def log_prob(self, batch: Batch) -> Tensor:
-        """log p(images | condition) of a data set's batch, float32 (N,) in nats."""
-        return self.model.log_prob(batch["images"], self.model.condition_in(batch))
+        self.objective = objective
+        self.score_name = objective.score_name(model)
+        self.val_score = LossPerDimension(objective.unit)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # A seed per batch makes dropout resumable: no generator's state has to survive in a checkpoint.
+        # A seed per batch makes dropout and other noise resumable: no generator's state has to survive in a checkpoint.
         batches_before = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         place = np.random.SeedSequence((self.seed, batches_before, self.global_rank))
         torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        log_prob = self.log_prob(batch)
-        nats = -log_prob.sum()
-        bits_per_dim = nats.detach() / (math.log(2) * batch["images"].numel())
-        self.log("train/bits_per_dim", bits_per_dim, prog_bar=True, sync_dist=True)
+        loss = self.objective.losses(self.model, batch, noise_seed=None).sum()
+        score = loss.detach() / (self.objective.unit * batch["images"].numel())
+        self.log(f"train/{self.score_name}", score, prog_bar=True, sync_dist=True)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         # The loss is the sum over the global batch, as the original's, whose gradients dwarf Adam's epsilon:
         # undo that gradients are averaged over devices and over accumulated batches.
-        return nats * (self.trainer.world_size * self.trainer.accumulate_grad_batches)
+        return loss * (self.trainer.world_size * self.trainer.accumulate_grad_batches)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.val_bits_per_dim.update(self.log_prob(batch), batch["images"][0].numel())
-        self.log("val/bits_per_dim", self.val_bits_per_dim, prog_bar=True)
+        losses = self.objective.losses(self.model, batch, noise_seed=self.seed)
+        self.val_score.update(losses, batch["images"][0].numel())
+        self.log(f"val/{self.score_name}", self.val_score, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.adam(self.model.parameters(), lr=self.lr, betas=self.betas)

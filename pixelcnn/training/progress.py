@@ -41,14 +41,15 @@ class ProgressLines(ProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if time.monotonic() - self._printed > SECONDS_BETWEEN_LINES:
-            self._print(trainer, ("train/bits_per_dim",))
+            self._print(trainer, ("train/",))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
-            self._print(trainer, ("train/bits_per_dim", "val/bits_per_dim"))
+            self._print(trainer, ("train/", "val/"))
 
-    def _print(self, trainer: Trainer, names: tuple[str, ...]) -> None:
+    def _print(self, trainer: Trainer, splits: tuple[str, ...]) -> None:
         self._printed = time.monotonic()
-        known = [f"{name} {trainer.callback_metrics[name]:.3f}" for name in names if name in trainer.callback_metrics]
+        shown = sorted(trainer.progress_bar_metrics.items())
+        known = [f"{name} {value:.3f}" for name, value in shown if name.startswith(splits)]
         if self._enabled:
             print(f"epoch {trainer.current_epoch}, step {trainer.global_step}:", ", ".join(known), flush=True)

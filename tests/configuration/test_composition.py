@@ -6,7 +6,8 @@ from omegaconf import OmegaConf
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.schemas import AdamOptions, Config, EMAOptions
 from pixelcnn.configuration.store import GROUPS
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, PixelCNNPPOptions
+from pixelcnn.errors import UserError
+from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImplicitOptions, PixelCNNPPOptions
 from run import CONF
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
@@ -22,8 +23,10 @@ def test_every_option_composes_and_passes_the_checks(composed, group, option):
         "import": ["task.source=some.npz"],
         "train": [],
         "complete": ["checkpoint=some.ckpt", "task.mask=top:0.5"],
+        "implicit": ["objective=energy_distance"],
     }
-    check(composed(f"{group}={option}", *(needed.get(option, ["checkpoint=some.ckpt"]) if group == "task" else [])))
+    others = needed.get(option, ["checkpoint=some.ckpt"] if group == "task" else [])
+    check(composed(f"{group}={option}", *others))
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -39,6 +42,7 @@ def test_nothing_chosen_is_the_papers_model_and_optimiser(composed):
     assert config.model == PixelCNNPPOptions(160, 5, 3, "concat_elu", 0.5)
     assert config.likelihood == DiscretizedLogisticMixtureOptions(10, "exact")
     assert config.conditioning.name == "none"
+    assert config.objective.name == "max_likelihood"
     assert config.optim == AdamOptions(1e-3, [0.95, 0.9995], 0.999995, False)
     assert config.ema == EMAOptions(0.9995, False)
     assert config.logger.name == "wandb"
@@ -60,3 +64,27 @@ def test_the_command_line_stands_above_a_preset(composed):
 
 def test_the_data_seed_follows_the_seed(composed):
     assert composed("seed=7").data.seed == 7
+
+
+@pytest.mark.parametrize("others", [[], ["experiment=digits"], ["likelihood=implicit", "data=digits"]])
+def test_the_energy_distance_brings_the_likelihood_that_it_trains(composed, others):
+    config = composed("objective=energy_distance", *others)
+    assert OmegaConf.to_object(config.likelihood) == ImplicitOptions(64, 4)
+    assert config.objective.num_samples == 10
+    check(config)
+
+
+@pytest.mark.parametrize(
+    ("objective", "likelihood", "has"),
+    [
+        ("energy_distance", "categorical", "a density"),
+        ("energy_distance", "discretized_logistic_mixture", "a density"),
+        ("max_likelihood", "implicit", "no density"),
+    ],
+)
+def test_an_objective_refuses_what_it_cannot_train(composed, objective, likelihood, has):
+    config = composed(f"objective={objective}", f"likelihood={likelihood}")
+    with pytest.raises(UserError, match=f"objective={objective} does not train likelihood={likelihood}, .* {has}"):
+        check(config)
+    # What has its likelihood from a file is none of its concern.
+    check(composed(f"objective={objective}", f"likelihood={likelihood}", "task=sample", "checkpoint=some.ckpt"))

@@ -71,12 +71,12 @@ def test_the_held_out_images_can_be_evaluated(arrays, call, trained, tmp_path):
 
 def test_the_summary_of_a_split():
     bits = np.arange(300) / 100
-    values = summary(bits, "bits_per_dim")
+    values = summary("bits_per_dim", bits)
     assert values["bits_per_dim"] == pytest.approx(1.495)
     assert values["bits_per_dim_ci95"] == pytest.approx(1.96 * bits.std(ddof=1) / math.sqrt(300))
     assert values["bits_per_dim_original_protocol"] == pytest.approx(bits[:256].mean())
-    assert "bits_per_dim_original_protocol" not in summary(bits[:256], "bits_per_dim")
-    assert "bits_per_dim_original_protocol" not in summary(bits[:100], "bits_per_dim")
+    assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:256])
+    assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:100])
 
 
 @pytest.mark.parametrize("override", ["seed=5", "data.val_size=6"])

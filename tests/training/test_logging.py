@@ -18,6 +18,8 @@ from pixelcnn.training.logging import _answers, make_logger
 from pixelcnn.training.samples import SampleGrid
 from tests.training.tiny import fit, picture_in
 
+SCORE = "val/bits_per_dim"
+
 
 @pytest.fixture
 def nobody(tmp_path, monkeypatch):
@@ -61,7 +63,7 @@ def config_of(logged):
 
 def test_not_logged_in_is_offline(tmp_path, nobody, capsys):
     run_dir = tmp_path / "run"
-    with make_logger("wandb", run_dir, config={"data": {"batch_size": 8765}}) as logger:
+    with make_logger("wandb", run_dir, config={"data": {"batch_size": 8765}}, minimised=SCORE) as logger:
         samples = SampleGrid(run_dir / "samples", 1, num_samples=2, seed=0)
         trainer = fit(run_dir, samples, logger=logger, log_every_n_steps=1, max_steps=2)
         assert wandb.run is not None
@@ -83,7 +85,7 @@ def test_not_logged_in_is_offline(tmp_path, nobody, capsys):
 def test_key_without_a_server_is_offline(tmp_path, nobody, capsys):
     nobody.setenv("WANDB_API_KEY", "0123456789" * 4)
     nobody.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    with make_logger("wandb", tmp_path / "run", config={}):
+    with make_logger("wandb", tmp_path / "run", config={}, minimised=SCORE):
         pass
     assert "http://127.0.0.1:9 does not answer" in capsys.readouterr().out
     assert offline_log(tmp_path / "run").exists()
@@ -92,19 +94,19 @@ def test_key_without_a_server_is_offline(tmp_path, nobody, capsys):
 def test_malformed_key_is_offline(tmp_path, nobody, capsys):
     nobody.setenv("WANDB_API_KEY", "short")
     nobody.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    with make_logger("wandb", tmp_path / "run", config={}):
+    with make_logger("wandb", tmp_path / "run", config={}, minimised=SCORE):
         pass
     assert offline_log(tmp_path / "run").exists()
 
 
 def test_failing_run_is_finished(tmp_path, nobody):
-    with pytest.raises(ZeroDivisionError), make_logger("wandb", tmp_path / "run", config={}):
+    with pytest.raises(ZeroDivisionError), make_logger("wandb", tmp_path / "run", config={}, minimised=SCORE):
         raise ZeroDivisionError
     assert wandb.run is None
 
 
 def test_csv_holds_the_curves(tmp_path):
-    with make_logger("csv", tmp_path, config={}) as logger:
+    with make_logger("csv", tmp_path, config={}, minimised=SCORE) as logger:
         assert isinstance(logger, CSVLogger)
         trainer = fit(tmp_path, logger=logger, log_every_n_steps=1, max_steps=3)
     with open(tmp_path / "csv" / "version_0" / "metrics.csv") as file:
@@ -115,7 +117,7 @@ def test_csv_holds_the_curves(tmp_path):
 
 
 def test_none_is_no_logger(tmp_path):
-    with make_logger("none", tmp_path, config={}) as logger:
+    with make_logger("none", tmp_path, config={}, minimised=SCORE) as logger:
         assert logger is False
     assert list(tmp_path.iterdir()) == []
 

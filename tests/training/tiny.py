@@ -67,12 +67,14 @@ def fit(
         "use_distributed_sampler": False,
         "default_root_dir": run_dir,
     }
+    module = module or tiny_module()
     average = ema or ExponentialMovingAverage(0.9, warmup=False)
     trainer = Trainer(
-        callbacks=[average, *callbacks, *checkpoint_callbacks(run_dir / "checkpoints")], **(options | trainer_options)
+        callbacks=[average, *callbacks, *checkpoint_callbacks(run_dir / "checkpoints", f"val/{module.score_name}")],
+        **(options | trainer_options),
     )
     validate_before_stopping(trainer)
-    trainer.fit(module or tiny_module(), data or Noise(), ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(module, data or Noise(), ckpt_path=checkpoint, weights_only=True)
     return trainer
 
 
@@ -101,13 +103,14 @@ class StopAt(Callback):
 
 
 class Validations(Callback):
-    """Records the step and val/bits_per_dim of each validation."""
+    """Records the step and the score of each validation."""
 
-    def __init__(self) -> None:
+    def __init__(self, score: str = "val/bits_per_dim") -> None:
+        self.score = score
         self.steps: list[int] = []
         self.values: list[float] = []
 
     def on_validation_end(self, trainer: Trainer, *args: Any) -> None:
         if not trainer.sanity_checking:
             self.steps.append(trainer.global_step)
-            self.values.append(trainer.callback_metrics["val/bits_per_dim"].item())
+            self.values.append(trainer.callback_metrics[self.score].item())

@@ -1,0 +1,91 @@
+"""A softmax over the levels of each channel (van den Oord et al. 2016a, section 2.2).
+
+With a network that masks channels, G's logits are the network's given R, and B's given R and G; the parameters of an
+RGB pixel are [R: L logits | G: L logits | B: L logits]. With one that does not, the ablation of the PixelCNN++ paper
+(section 3.4.1): logits depend linearly on the channels before, scaled to [-1, 1], by coefficients of the network,
+
+    logits_R = r,    logits_G = g + a x_R,    logits_B = b + c x_R + d x_G,
+
+a, c and d with one number for each level; 6 L parameters [R: r | G: g, a | B: b, c, d]. R may thus make any level of G
+likelier, but only by log-odds of two levels that are linear in x_R. With one channel there are L logits.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pixelcnn.errors import UserError
+from pixelcnn.likelihood.levels import scale
+from pixelcnn.options import CategoricalOptions, ImageShape
+
+
+class Categorical:
+    """The likelihood of one pixel's channels given its parameters: exact, any distribution over the levels."""
+
+    is_bound = False
+
+    def __init__(self, options: CategoricalOptions, image: ImageShape, masked_channels: bool = False) -> None:
+        self.channels, self.levels = image.channels, image.levels
+        self.num_groups = image.channels if masked_channels else 1
+
+    @property
+    def num_parameters(self) -> int:
+        """P, per pixel: L for each channel, and L for each pair of channels that share a group."""
+        in_group = self.channels // self.num_groups
+        return self.num_groups * self.levels * in_group * (in_group + 1) // 2
+
+    @property
+    def num_uniforms(self) -> int:
+        """Uniform numbers that drawing one pixel takes: one for each channel."""
+        return self.channels
+
+    def scale(self, levels: Tensor) -> Tensor:
+        """0 .. levels-1, as floats, to [-1, 1]."""
+        return scale(levels, self.levels)
+
+    def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
+        return self.log_prob_by_channel(parameters, images).sum(dim=1)
+
+    def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W)."""
+        x = self.scale(images.to(parameters.dtype))
+        in_group = self.channels // self.num_groups
+        log_probs = []
+        for channel, levels in enumerate(images.long().split(1, dim=1)):
+            group, place = divmod(channel, in_group)
+            own = parameters.chunk(self.num_groups, dim=1)[group]
+            logits = self._logits(own, place, x[:, group * in_group : channel])
+            log_probs.append(F.log_softmax(logits, dim=1).gather(1, levels))
+        return torch.cat(log_probs, dim=1)
+
+    def sample_levels(
+        self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
+    ) -> Tensor:
+        """Draw one group of channels: uint8 (N, C / num_groups, H, W), each the inverse of its distribution function.
+
+        parameters (N, P / num_groups, H, W) and uniforms (N, C / num_groups, H, W) are the group's.
+        ``mixture_temperature`` divides the logits; UserError for another ``scale_temperature`` than 1.
+        """
+        if scale_temperature != 1:
+            raise UserError(
+                f"scale_temperature={scale_temperature} is not for likelihood=categorical, which has no scales: "
+                "use mixture_temperature, which divides its logits."
+            )
+        drawn: list[Tensor] = []
+        for place, u in enumerate(uniforms.split(1, dim=1)):
+            before = self.scale(torch.cat(drawn, dim=1).to(parameters.dtype)) if drawn else parameters[:, :0]
+            logits = self._logits(parameters, place, before)
+            cumulative = F.softmax(logits / mixture_temperature, dim=1).cumsum(dim=1)
+            # Relative to the last one, which rounding leaves a little off 1.
+            drawn.append((cumulative[:, :-1] <= u * cumulative[:, -1:]).sum(dim=1, keepdim=True))
+        return torch.cat(drawn, dim=1).to(torch.uint8)
+
+    def _logits(self, parameters: Tensor, place: int, before: Tensor) -> Tensor:
+        """(N, L, H, W) of a group's channel number ``place``, whose earlier ones are ``before`` (N, place, H, W)."""
+        rows = parameters.unflatten(1, (-1, self.levels))  # [logits, coefficients ...] of one channel after another
+        first = place * (place + 1) // 2
+        logits = rows[:, first]
+        for earlier in range(place):
+            logits = logits + rows[:, first + 1 + earlier] * before[:, earlier, None]
+        return logits

@@ -1,0 +1,131 @@
+"""Mixtures of logistics with linear dependence between R, G and B: parameters and sampling (section 2.2 of the paper).
+
+Given the mixture component, the channels are logistic with means
+
+    mu_R,    mu_G + a x_R,    mu_B + b x_R + c x_G
+
+and common component, so that G depends on R, and B on both. Parameters per pixel are in the original's order:
+[M mixture logits | for each channel: M means, M log-scales, M coefficients], the coefficients (before tanh) a in R's
+place, b in G's, c in B's; with one channel there are none.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pixelcnn.likelihood.levels import nearest_level, scale
+from pixelcnn.options import ImageShape
+
+MIN_LOG_SCALE = -7.0
+
+
+class CoupledLogistics:
+    """What the likelihoods of such a mixture share; they differ in `log_terms`, the score of a value of a channel."""
+
+    num_groups = 1  # the components couple the channels
+
+    def __init__(self, num_mixtures: int, image: ImageShape) -> None:
+        self.num_mixtures = num_mixtures
+        self.channels, self.levels = image.channels, image.levels
+        self.per_channel = 3 if image.channels == 3 else 2
+
+    @property
+    def num_parameters(self) -> int:
+        """P, parameters per pixel: 10 M for three channels, 3 M for one."""
+        return self.num_mixtures * (1 + self.channels * self.per_channel)
+
+    @property
+    def num_uniforms(self) -> int:
+        """Uniform numbers that drawing one pixel takes: one for each component, one for each channel."""
+        return self.num_mixtures + self.channels
+
+    def scale(self, levels: Tensor) -> Tensor:
+        """0 .. levels-1, as floats, to [-1, 1]."""
+        return scale(levels, self.levels)
+
+    def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
+        """Log score of each value under each component, (N, M, C, H, W), given the channels before it.
+
+        centered: the values less the component's means (N, M, C, H, W); log_scales likewise; images uint8 (N, C, H, W).
+        """
+        raise NotImplementedError
+
+    def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
+        log_weights, log_terms = self._components(parameters, images)
+        return torch.logsumexp(log_weights + log_terms.sum(dim=2), dim=1)
+
+    def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W); they sum to `log_prob`."""
+        log_weights, log_terms = self._components(parameters, images)
+        joint = torch.logsumexp(log_weights[:, :, None] + log_terms.cumsum(dim=2), dim=1)
+        return torch.cat([joint[:, :1], joint[:, 1:] - joint[:, :-1]], dim=1)
+
+    def sample(
+        self,
+        parameters: Tensor,
+        u_mixture: Tensor,
+        u_logistic: Tensor,
+        quantize: bool = False,
+        mixture_temperature: float = 1.0,
+        scale_temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw pixels from parameters (N, P, H, W) by uniforms u_mixture (N, M, H, W) and u_logistic (N, C, H, W).
+
+        With ``quantize`` the values are rounded to levels before they condition the next channel, which draws the exact
+        bin masses; returned is uint8 (N, C, H, W). Without, the original's sampler: real values clipped to [-1, 1].
+        The temperatures divide the components' logits and multiply their scales.
+        """
+        _, means, log_scales, coefficients = self._split(parameters)
+        logits = parameters[:, : self.num_mixtures]
+        chosen = (logits / mixture_temperature - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
+        of_chosen = chosen[:, :, None].expand(-1, -1, means.shape[2], -1, -1)
+        means, scales = means.gather(1, of_chosen)[:, 0], log_scales.gather(1, of_chosen)[:, 0].exp()
+        noise = scale_temperature * scales * (torch.log(u_logistic) - torch.log(1 - u_logistic))
+        if coefficients is not None:
+            coefficients = coefficients.gather(1, of_chosen)[:, 0]
+        drawn: list[Tensor] = []
+        for channel in range(self.channels):
+            x = means[:, channel] + noise[:, channel]
+            for earlier, coefficient in enumerate(_couplings(coefficients, channel)):
+                x = x + coefficient * drawn[earlier]
+            drawn.append(self.scale(nearest_level(x, self.levels)) if quantize else x.clamp(-1, 1))
+        x = torch.stack(drawn, dim=1)
+        return nearest_level(x, self.levels).to(torch.uint8) if quantize else x
+
+    def sample_levels(
+        self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
+    ) -> Tensor:
+        """`sample` of uint8 levels (N, C, H, W) from all its uniforms in one tensor (N, num_uniforms, H, W)."""
+        u_mixture, u_logistic = uniforms.split([self.num_mixtures, self.channels], dim=1)
+        return self.sample(parameters, u_mixture, u_logistic, True, mixture_temperature, scale_temperature)
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """log weights (N, M, H, W); means, log-scales and coefficients (N, M, C, H, W)."""
+        m = self.num_mixtures
+        n, _, height, width = parameters.shape
+        log_weights = F.log_softmax(parameters[:, :m], dim=1)
+        rest = parameters[:, m:].view(n, self.channels, self.per_channel, m, height, width).transpose(1, 3)
+        means, log_scales = rest[:, :, 0], rest[:, :, 1].clamp_min(MIN_LOG_SCALE)
+        return log_weights, means, log_scales, torch.tanh(rest[:, :, 2]) if self.per_channel == 3 else None
+
+    def _components(self, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """log weights (N, M, H, W) and, for each component, `log_terms` of the values (N, M, C, H, W)."""
+        log_weights, means, log_scales, coefficients = self._split(parameters)
+        x = self.scale(images[:, None].to(parameters.dtype))
+        shifts = [
+            sum(
+                (k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))),
+                means[:, :, channel],
+            )
+            for channel in range(self.channels)
+        ]
+        return log_weights, self.log_terms(x - torch.stack(shifts, dim=2), log_scales, images)
+
+
+def _couplings(coefficients: Tensor | None, channel: int) -> list[Tensor]:
+    """Coefficients (channel axis second last but one, -3) with which the earlier channels enter ``channel``'s mean."""
+    if coefficients is None:
+        return []
+    a, b, c = coefficients.unbind(dim=-3)
+    return [[], [a], [b, c]][channel]

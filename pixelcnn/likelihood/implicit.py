@@ -1,0 +1,83 @@
+"""A distribution that can be drawn from but has no density: a small network turns noise into pixels.
+
+The output head of the original's ``-ed`` option. From a pixel's features f, which the model's network computes, and
+uniform noise e of [-1, 1]:
+
+    f <- f + dense(e),    f <- dense(concat_elu(f)),    x = tanh(dense(concat_elu(f)))
+
+with the weight-normalised layers of the rest. The channels share the noise, and so depend on each other.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.errors import UserError
+from pixelcnn.layers import CausalConv2d, concat_elu
+from pixelcnn.likelihood.levels import nearest_level, scale
+from pixelcnn.options import ImageShape, ImplicitOptions
+from pixelcnn.topology import POINT
+
+
+class Implicit(nn.Module):
+    """The head, with weights of its own, which objective=energy_distance trains."""
+
+    num_groups = 1  # one draw of noise makes all channels
+    is_bound = False
+
+    def __init__(self, options: ImplicitOptions, image: ImageShape, masked_channels: bool = False) -> None:
+        super().__init__()
+        self.levels, self.num_noise, self.num_features = image.levels, options.num_noise, options.num_features
+        self.noise_dense = CausalConv2d(options.num_noise, options.num_features, POINT)
+        self.dense = CausalConv2d(2 * options.num_features, options.num_features, POINT)
+        self.output = CausalConv2d(2 * options.num_features, image.channels, POINT, init_scale=0.1)
+
+    @property
+    def num_parameters(self) -> int:
+        """P, per pixel: the features."""
+        return self.num_features
+
+    @property
+    def num_uniforms(self) -> int:
+        """Uniform numbers that drawing one pixel takes."""
+        return self.num_noise
+
+    def scale(self, levels: Tensor) -> Tensor:
+        """0 .. levels-1, as floats, to [-1, 1]."""
+        return scale(levels, self.levels)
+
+    def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """UserError: there is none."""
+        raise UserError(
+            "likelihood=implicit has no density: such a model can be sampled, but neither log_prob nor bits/dim exist."
+        )
+
+    def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """UserError: there is none."""
+        return self.log_prob(parameters, images)
+
+    def samples(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
+        """S draws of each pixel, real numbers of [-1, 1], (S, N, C, H, W), differentiable.
+
+        parameters (N, P, H, W); uniforms in (0, 1) (S, N, num_noise, H, W), scaled to the noise.
+        """
+        # In the weights' own precision, like the network's output layer.
+        with torch.autocast(parameters.device.type, enabled=False):
+            noise = (2 * uniforms - 1).to(self.output.v.dtype)
+            f = parameters.to(noise.dtype) + self.noise_dense(noise.flatten(0, 1)).unflatten(0, noise.shape[:2])
+            f = self.dense(concat_elu(f.flatten(0, 1)))
+            return torch.tanh(self.output(concat_elu(f))).unflatten(0, noise.shape[:2])
+
+    def sample_levels(
+        self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
+    ) -> Tensor:
+        """The levels nearest to a draw, uint8 (N, C, H, W); uniforms in (0, 1) (N, num_noise, H, W).
+
+        UserError for temperatures other than 1.
+        """
+        if mixture_temperature != 1 or scale_temperature != 1:
+            raise UserError(
+                f"mixture_temperature={mixture_temperature} and scale_temperature={scale_temperature} are not for "
+                "likelihood=implicit, which has neither components nor scales: leave both at 1."
+            )
+        x = self.samples(parameters, uniforms[None])[0]
+        return nearest_level(x, self.levels).to(torch.uint8)

@@ -1,0 +1,15 @@
+"""Levels 0 .. L-1 as numbers of [-1, 1], which is what networks see and likelihoods compute with."""
+
+from torch import Tensor
+
+
+def scale(levels: Tensor, num_levels: int) -> Tensor:
+    """0 .. num_levels-1, as floats, to [-1, 1], by the original's own formula so that float32 agrees to the bit."""
+    half = (num_levels - 1) / 2
+    return (levels - half) / half
+
+
+def nearest_level(x: Tensor, num_levels: int) -> Tensor:
+    """The level whose number is nearest to x, the first or the last where x is beyond them; floats, like x."""
+    half = (num_levels - 1) / 2
+    return (x * half + half).round().clamp(0, num_levels - 1)

@@ -1,0 +1,100 @@
+"""What training minimises, and what that is called: the one place that names the scores of a run.
+
+A score stands as ``train/NAME`` and ``val/NAME`` in logs and ``metrics.json``; the lowest ``val/NAME`` makes the best
+checkpoint, and is what a sweep looks for. NAME is bits_per_dim only where it is that: exact, and of images that the
+model is not given.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from pixelcnn.energy_distance import energy_distance
+from pixelcnn.likelihood import Implicit
+from pixelcnn.model import PixelModel
+from pixelcnn.sampling import uniforms_of
+
+IN_WORDS = {
+    "bits_per_dim": "{} bits/dim",
+    "bits_upper_bound": "at most {} bits/dim",
+    "bits_given_code": "{} bits per sub-pixel given the code of each image",
+    "bits_bound_given_code": "at most {} bits per sub-pixel given the code of each image",
+    "energy_distance": "an energy distance of {} per sub-pixel",
+}
+
+
+def in_words(score_name: str, value: str) -> str:
+    """``value`` of a score for the person at the terminal, without claiming more than it says."""
+    return IN_WORDS[score_name].format(value)
+
+
+class Objective(Protocol):
+    """What every objective has."""
+
+    unit: float  # a score is the mean loss of an image over its number of sub-pixels and this
+
+    def score_name(self, model: PixelModel) -> str:
+        """What its score is called for ``model``."""
+
+    def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
+        """The loss of each image of a data set's batch, float32 (N,).
+
+        What it draws, if anything, comes from torch's generator, or, with a ``noise_seed``, from that and the image's
+        ``index`` alone, so that scores of two models or two steps can be compared.
+        """
+
+
+class MaximumLikelihood:
+    """-log p(images | condition) in nats; its score is in bits."""
+
+    unit = math.log(2)
+
+    def score_name(self, model: PixelModel) -> str:
+        """bits_per_dim, or another name where the model's score is only a bound or given the image's code."""
+        return model.score_name
+
+    def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
+        """-log p of each image, (N,)."""
+        return -model.log_prob(batch["images"], model.condition_in(batch))
+
+
+class EnergyDistance:
+    """The energy distance of ``num_samples`` draws of each pixel, given the pixels before it, to the pixel.
+
+    Its score has the loss's own unit, grey levels of 256 to the power 1.5.
+    """
+
+    unit = 1.0
+
+    def __init__(self, num_samples: int) -> None:
+        self.num_samples = num_samples
+
+    def score_name(self, model: PixelModel) -> str:
+        """energy_distance."""
+        return "energy_distance"
+
+    def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
+        """`pixelcnn.energy_distance.energy_distance` of each image, (N,)."""
+        images, likelihood = batch["images"], model.likelihood
+        assert isinstance(likelihood, Implicit)
+        shape = (self.num_samples * likelihood.num_noise, *images.shape[2:])
+        if noise_seed is None:
+            uniforms = torch.rand(len(images), *shape, device=images.device)
+        else:
+            of_images = [uniforms_of(noise_seed, int(index), 1, shape) for index in batch["index"]]
+            uniforms = torch.cat(of_images).to(images.device)
+        uniforms = uniforms.unflatten(1, (self.num_samples, likelihood.num_noise)).transpose(0, 1)
+        samples = likelihood.samples(model.pixel_parameters(images, model.condition_in(batch)), uniforms)
+        return energy_distance(likelihood.scale(images.to(samples.dtype)), samples)
+
+
+OBJECTIVES: dict[str, type] = {"max_likelihood": MaximumLikelihood, "energy_distance": EnergyDistance}
+MAXIMUM_LIKELIHOOD = MaximumLikelihood()
+
+
+def build_objective(name: str, **options: Any) -> Objective:
+    """What the group ``objective`` asks for."""
+    return OBJECTIVES[name](**options)

@@ -1,0 +1,30 @@
+"""Data-dependent initialisation reaches every layer, those of the likelihood included."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pixelcnn.initialisation import data_dependent_initialisation
+from pixelcnn.layers import WeightNormalized
+from pixelcnn.model import build
+from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
+from tests.conftest import random_images, tiny_description
+
+
+@pytest.mark.parametrize("likelihood", [CategoricalOptions(), LogisticMixtureOptions(2), ImplicitOptions(8, 4)])
+def test_every_layer_reaches_its_scale(likelihood):
+    model = build(replace(tiny_description(levels=17), likelihood=likelihood))
+    report = data_dependent_initialisation(model, random_images(model, 12))
+    assert report.max_abs_mean < 1e-4 and report.max_abs_std_error < 1e-3
+    layers = [layer for layer in model.modules() if isinstance(layer, WeightNormalized)]
+    assert all((layer.g != 1).all() and (layer.b != 0).all() for layer in layers)
+
+
+def test_the_heads_moments_hold_for_noise_that_it_has_not_seen():
+    model = build(replace(tiny_description(), likelihood=ImplicitOptions(8, 4)))
+    images = random_images(model, 40)
+    data_dependent_initialisation(model, images)
+    with torch.no_grad():
+        x = torch.atanh(model.likelihood.samples(model.pixel_parameters(images), torch.rand(10, 40, 4, 8, 8)))
+    assert x.mean().abs() < 0.01 and x.std().item() == pytest.approx(0.1, rel=0.05)
