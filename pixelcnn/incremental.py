@@ -1,6 +1,6 @@
 """The incremental walk: the same topology and weights, one pixel at a time, each activation computed once.
 
-Every node of the topology gets a stepper (`pixelcnn.steppers`). A node of level l takes part at rows and pixels that
+Every node of the topology gets a stepper (`pixelcnn.stepper`). A node of level l takes part at rows and pixels that
 2^l divides, so that what is due at row i and pixel (i, j) is a list made once.
 """
 
@@ -12,11 +12,12 @@ from torch import Tensor
 
 from pixelcnn.masked_steppers import MASKED_STEPPERS
 from pixelcnn.parallel import Network
+from pixelcnn.residual_steppers import RESIDUAL_STEPPERS, OutputStepper
 from pixelcnn.rows import Reach
-from pixelcnn.steppers import STEPPERS, ImageStepper, OutputStepper, Setting, Stepper
+from pixelcnn.stepper import ImageStepper, Setting, Stepper
 from pixelcnn.topology import IMAGE, Node
 
-ALL_STEPPERS = STEPPERS | MASKED_STEPPERS
+STEPPERS = RESIDUAL_STEPPERS | MASKED_STEPPERS
 Visit = Callable[[int, int, Tensor], Tensor]
 
 
@@ -37,7 +38,7 @@ class IncrementalWalk:
         self.image = ImageStepper(setting, Node(IMAGE, (), "image", 0), image_channels)
         setting.steppers[IMAGE] = self.image
         for node in topology.nodes:
-            setting.steppers[node.name] = ALL_STEPPERS[type(node)](setting, node, network.layers[node.name])
+            setting.steppers[node.name] = STEPPERS[type(node)](setting, node, network.layers[node.name])
         self.steppers: list[Stepper] = list(setting.steppers.values())
         output = self.steppers[-1]
         assert isinstance(output, OutputStepper)
@@ -91,7 +92,7 @@ def _setting(network: Network, n: int, width: int) -> Setting:
     values: dict[str, Reach] = {}
     activations: dict = {}
     for node in network.topology.nodes:
-        kind, layer = ALL_STEPPERS[type(node)], network.layers[node.name]
+        kind, layer = STEPPERS[type(node)], network.layers[node.name]
         for name, reach in kind.reads(node).items():
             values[name] = values.get(name, Reach()).joined(reach)
         for name, (nonlinearity, reach) in kind.reads_activated(node, layer).items():

@@ -14,8 +14,9 @@ from pixelcnn.masked_blocks import (
     ResidualLayer,
     gated,
 )
+from pixelcnn.residual_steppers import OutputStepper
 from pixelcnn.rows import Reach, ReluRows, RowConv, Rows
-from pixelcnn.steppers import ConditionTerm, OutputStepper, Setting, Stepper, reach_of
+from pixelcnn.stepper import ConditionTerm, Setting, Stepper, reach_of
 from pixelcnn.topology import (
     Gate,
     HorizontalBlock,

@@ -112,8 +112,12 @@ class PixelModel(nn.Module):
 
         Returns the completed images and log p in nats, float64 (N,), of the drawn pixels given all before each. Exact
         where the known pixels come first in raster order; otherwise a pixel is not conditioned on known ones after it.
+        UserError for a likelihood without density.
         """
         self._check(images)
+        if not self.description.likelihood.has_density:
+            name = self.description.likelihood.name
+            raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
         completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel)
         scores = []
         with torch.no_grad():

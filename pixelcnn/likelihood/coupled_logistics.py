@@ -76,14 +76,13 @@ class CoupledLogistics:
         bin masses; returned is uint8 (N, C, H, W). Without, the original's sampler: real values clipped to [-1, 1].
         The temperatures divide the components' logits and multiply their scales.
         """
-        _, means, log_scales, coefficients = self._split(parameters)
-        logits = parameters[:, : self.num_mixtures]
+        logits, components = self._grouped(parameters)
         chosen = (logits / mixture_temperature - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
-        of_chosen = chosen[:, :, None].expand(-1, -1, means.shape[2], -1, -1)
-        means, scales = means.gather(1, of_chosen)[:, 0], log_scales.gather(1, of_chosen)[:, 0].exp()
+        of_chosen = chosen[:, None, None].expand(-1, *components.shape[1:3], -1, -1, -1)
+        own = components.gather(3, of_chosen)[:, :, :, 0]
+        means, scales = own[:, :, 0], own[:, :, 1].clamp_min(MIN_LOG_SCALE).exp()
+        coefficients = torch.tanh(own[:, :, 2]) if self.per_channel == 3 else None
         noise = scale_temperature * scales * (torch.log(u_logistic) - torch.log(1 - u_logistic))
-        if coefficients is not None:
-            coefficients = coefficients.gather(1, of_chosen)[:, 0]
         drawn: list[Tensor] = []
         for channel in range(self.channels):
             x = means[:, channel] + noise[:, channel]
@@ -100,14 +99,18 @@ class CoupledLogistics:
         u_mixture, u_logistic = uniforms.split([self.num_mixtures, self.channels], dim=1)
         return self.sample(parameters, u_mixture, u_logistic, True, mixture_temperature, scale_temperature)
 
+    def _grouped(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixture logits (N, M, H, W), and the components' parameters (N, C, mean log-scale coefficient, M, H, W)."""
+        logits, rest = parameters.tensor_split([self.num_mixtures], dim=1)
+        return logits, rest.unflatten(1, (self.channels, self.per_channel, self.num_mixtures))
+
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """log weights (N, M, H, W); means, log-scales and coefficients (N, M, C, H, W)."""
-        m = self.num_mixtures
-        n, _, height, width = parameters.shape
-        log_weights = F.log_softmax(parameters[:, :m], dim=1)
-        rest = parameters[:, m:].view(n, self.channels, self.per_channel, m, height, width).transpose(1, 3)
-        means, log_scales = rest[:, :, 0], rest[:, :, 1].clamp_min(MIN_LOG_SCALE)
-        return log_weights, means, log_scales, torch.tanh(rest[:, :, 2]) if self.per_channel == 3 else None
+        logits, components = self._grouped(parameters)
+        of_kind = components.transpose(1, 3)
+        means, log_scales = of_kind[:, :, 0], of_kind[:, :, 1].clamp_min(MIN_LOG_SCALE)
+        coefficients = torch.tanh(of_kind[:, :, 2]) if self.per_channel == 3 else None
+        return F.log_softmax(logits, dim=1), means, log_scales, coefficients
 
     def _components(self, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """log weights (N, M, H, W) and, for each component, `log_terms` of the values (N, M, C, H, W)."""

@@ -1,0 +1,106 @@
+"""Trains several experiments by one Hydra multirun, and compares their bits/dim against steps: a table and a picture.
+
+    python -m bench.comparison ablation                 every experiment of conf/experiment/ablation
+    python -m bench.comparison networks trainer.max_steps=1000
+    python -m bench.comparison ablation --directory RUNS --only-show
+
+Overrides after the name are given to every run. ``--directory`` keeps the runs, table.md and curves.png (needs
+matplotlib). A bound is marked by <=. ``--only-show`` reads runs that are there.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+HOME = Path(__file__).parent.parent
+SCORES = {"val/bits_per_dim": "", "val/bits_upper_bound": "<="}
+
+Curve = dict[int, float]  # steps to bits per dimension
+
+
+def run_all(folder: str, directory: Path, overrides: list[str]) -> None:
+    """One job after another, each in its own folder of ``directory``."""
+    names = [f"{folder}/{path.stem}" for path in experiments(folder)]
+    subprocess.run(
+        [
+            *(sys.executable, "run.py", "--multirun", f"experiment={','.join(names)}"),
+            f"hydra.sweep.dir={directory.resolve()}",
+            "hydra.sweep.subdir=${hydra:runtime.choices.experiment}",
+            *overrides,
+        ],
+        cwd=HOME,
+        check=True,
+    )
+
+
+def experiments(folder: str) -> list[Path]:
+    """The experiments of a folder, what they are compared with first."""
+    paths = sorted((HOME / "conf" / "experiment" / folder).glob("*.yaml"))
+    return sorted(paths, key=lambda path: path.stem not in ("base", "pixelcnn_pp"))
+
+
+def read_curve(run: Path) -> tuple[str, Curve]:
+    """The mark of a run's score and its values on the held-out images, from the metrics of logger=csv."""
+    latest = max((run / "csv").glob("version_*"), key=lambda folder: int(folder.name.removeprefix("version_")))
+    with (latest / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    score = next(name for name in SCORES if name in rows[0])
+    return SCORES[score], {int(row["step"]) + 1: float(row[score]) for row in rows if row[score]}
+
+
+def table(curves: dict[str, tuple[str, Curve]]) -> str:
+    """Markdown: a row an experiment, a column a number of steps, the last with its difference from the first row."""
+    steps = sorted({step for _, curve in curves.values() for step in curve})
+    reference = next(iter(curves.values()))[1]
+    lines = [
+        "| experiment | " + " | ".join(f"{step} steps" for step in steps) + " | difference |",
+        "|---|" + "---|" * (len(steps) + 1),
+    ]
+    for name, (mark, curve) in curves.items():
+        values = [f"{mark} {curve[step]:.3f}".strip() if step in curve else "" for step in steps]
+        difference = curve[max(curve)] - reference[max(reference)]
+        lines.append(f"| {name} | " + " | ".join(values) + f" | {difference:+.3f} |")
+    return "\n".join(lines)
+
+
+def plot(curves: dict[str, tuple[str, Curve]], picture: Path) -> None:
+    """Bits/dim against steps, a line an experiment."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for place, (name, (mark, curve)) in enumerate(curves.items()):
+        style = ("o-", "s--", "^:")[place // 10]
+        axes.plot(*zip(*sorted(curve.items()), strict=True), style, label=f"{name} {mark}", linewidth=1, markersize=3)
+    axes.set(xlabel="steps", ylabel="bits/dim on held-out images")
+    axes.legend(fontsize=7)
+    axes.grid(alpha=0.3)
+    figure.savefig(picture, dpi=110)
+
+
+def main() -> None:
+    """Run, then print the table and leave it and the picture with the runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="a folder of conf/experiment")
+    parser.add_argument("overrides", nargs="*", help="KEY=VALUE, for every run")
+    parser.add_argument("--directory", type=Path, help="of the runs (default: multirun/NAME)")
+    parser.add_argument("--only-show", action="store_true", help="train nothing")
+    arguments = parser.parse_intermixed_args()
+    directory = arguments.directory or HOME / "multirun" / arguments.folder
+    if not arguments.only_show:
+        run_all(arguments.folder, directory, arguments.overrides)
+    curves = {
+        path.stem: read_curve(run)
+        for path in experiments(arguments.folder)
+        if (run := directory / arguments.folder / path.stem).is_dir()
+    }
+    shown = table(curves)
+    (directory / "table.md").write_text(shown + "\n")
+    plot(curves, directory / "curves.png")
+    print(shown)
+    print(directory / "curves.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Every network with every likelihood and every conditioning: causal, normalised, and sampled as it is scored."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from pixelcnn.checkpoint import export, load
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel, build
+from pixelcnn.options import (
+    CONDITIONINGS,
+    LIKELIHOODS,
+    MODELS,
+    CategoricalOptions,
+    ClassOptions,
+    DiscretizedLogisticMixtureOptions,
+    EncoderOptions,
+    GatedPixelCNNOptions,
+    ImageShape,
+    ImplicitOptions,
+    LogisticMixtureOptions,
+    ModelDescription,
+    PixelCNNOptions,
+    PixelCNNPPOptions,
+    SpatialOptions,
+    UnconditionalOptions,
+    VectorOptions,
+)
+from pixelcnn.sampling import uniforms_of
+from tests.conftest import random_images
+
+OPTIONS = {
+    "pixelcnn_pp": PixelCNNPPOptions(4, 1, 2, "concat_elu", dropout=0.5),
+    "gated_pixelcnn": GatedPixelCNNOptions(6, 2, 3, 3, 6, dropout=0.5),
+    "pixelcnn": PixelCNNOptions(6, 2, 3, 3, 6, dropout=0.5),
+    "discretized_logistic_mixture": DiscretizedLogisticMixtureOptions(2, "exact"),
+    "categorical": CategoricalOptions(),
+    "logistic_mixture": LogisticMixtureOptions(2),
+    "implicit": ImplicitOptions(4, 2),
+    "none": UnconditionalOptions(),
+    "class": ClassOptions(3),
+    "vector": VectorOptions(2),
+    "spatial": SpatialOptions(2),
+    "encoder": EncoderOptions(2, 3),
+}
+CHANNELS = (1, 3)
+EVERYTHING = list(itertools.product(MODELS, LIKELIHOODS, CONDITIONINGS, CHANNELS))
+SCORED = [combination for combination in EVERYTHING if combination[1] != "implicit"]
+EXACT = [combination for combination in SCORED if combination[1] != "logistic_mixture"]
+
+
+def tiny(
+    network: str, likelihood: str, conditioning: str, channels: int, levels: int = 256, side: int = 4
+) -> PixelModel:
+    """A model in float64, every weight random."""
+    torch.manual_seed(0)
+    image = ImageShape(channels, side, side, levels)
+    model = build(ModelDescription(image, OPTIONS[network], OPTIONS[likelihood], OPTIONS[conditioning])).double().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith((".g", ".b")):
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def condition_for(model: PixelModel, n: int) -> Tensor | None:
+    """n conditions of the model's kind that differ; codes for an encoder."""
+    shape = model.image
+    match model.description.conditioning.name:
+        case "none":
+            return None
+        case "class":
+            return torch.arange(n) % 3
+        case "spatial":
+            return torch.randn(n, 2, shape.height, shape.width)
+    return torch.randn(n, 2)
+
+
+@pytest.mark.parametrize("combination", SCORED, ids=str)
+def test_a_site_depends_on_what_comes_before_it_alone(combination):
+    model = tiny(*combination)
+    images, condition = random_images(model, 1), condition_for(model, 1)
+    groups = model.likelihood.num_groups
+    with torch.no_grad():
+        before = model.pixel_parameters(images, condition).unflatten(1, (groups, -1))
+        for i, j, channel in [(0, 0, 0), (1, 2, model.image.channels - 1), (3, 3, 0)]:
+            changed = images.clone()
+            changed[0, channel, i, j] = 255 - changed[0, channel, i, j]
+            after = model.pixel_parameters(changed, condition).unflatten(1, (groups, -1))
+            differs = (after != before).any(2)[0]  # groups, H, W
+            place = i * 4 + j
+            group = channel * groups // model.image.channels
+            assert not differs.flatten(1)[:, :place].any() and not differs[: group + 1, i, j].any()
+            assert place == 15 or differs.any()
+
+
+@pytest.mark.parametrize("combination", EXACT, ids=str)
+def test_probabilities_of_all_images_sum_to_one(combination):
+    channels = combination[3]
+    model = tiny(*combination, levels=2, side=2)
+    n = 2 ** (channels * 4)
+    images = ((torch.arange(n)[:, None] >> torch.arange(channels * 4)) & 1).to(torch.uint8).view(n, channels, 2, 2)
+    condition = condition_for(model, 1)
+    with torch.no_grad():
+        total = sum(
+            model.log_prob(part, None if condition is None else condition.expand(len(part), *condition.shape[1:]))
+            .exp()
+            .sum()
+            for part in images.split(1024)
+        )
+    assert abs(float(total) - 1) < 1e-9
+
+
+@pytest.mark.parametrize("combination", EVERYTHING, ids=str)
+def test_cached_and_naive_sampling_draw_the_same_images(combination):
+    model = tiny(*combination)
+    channels, groups = model.image.channels, model.likelihood.num_groups
+    condition = condition_for(model, 2)
+    cached = model.sample(2, condition, seed=1)
+    uniforms = uniforms_of(1, 0, 2, (model.likelihood.num_uniforms, 4, 4)).unflatten(1, (groups, -1))
+    naive = torch.zeros_like(cached)
+    by_group = naive.unflatten(1, (groups, -1))
+    with torch.no_grad():
+        for i, j, group in itertools.product(range(4), range(4), range(groups)):
+            parameters = model.pixel_parameters(naive, condition).unflatten(1, (groups, -1))
+            site = (slice(None), group, slice(None), slice(i, i + 1), slice(j, j + 1))
+            by_group[site] = model.likelihood.sample_levels(parameters[site], uniforms[site])
+    assert channels == 1 or len(cached.unique()) > 1
+    assert torch.equal(cached, naive)
+
+
+@pytest.mark.parametrize("combination", SCORED, ids=str)
+def test_channels_add_up_and_conditions_matter(combination):
+    model = tiny(*combination)
+    images, condition = random_images(model, 3), condition_for(model, 3)
+    with torch.no_grad():
+        log_prob = model.log_prob(images, condition)
+        assert torch.allclose(model.log_prob_by_channel(images, condition).sum(1), log_prob)
+        assert torch.allclose(
+            torch.cat(
+                [
+                    model.log_prob(images[:1], condition if condition is None else condition[:1]),
+                    model.log_prob(images[1:], condition if condition is None else condition[1:]),
+                ]
+            ),
+            log_prob,
+        )
+        if condition is not None:
+            other = condition.flip(0) if condition.is_floating_point() else (condition + 1) % 3
+            assert (model.log_prob(images, other)[0] - log_prob[0]).abs() > 1e-9
+    assert (model.score_name == "bits_per_dim") == (
+        combination[1] != "logistic_mixture" and combination[2] != "encoder"
+    )
+
+
+@pytest.mark.parametrize("network, conditioning", list(itertools.product(MODELS, CONDITIONINGS)))
+def test_what_has_no_density_says_so(network, conditioning):
+    model = tiny(network, "implicit", conditioning, 3)
+    with pytest.raises(UserError, match="likelihood=implicit"):
+        model.log_prob(random_images(model, 2), condition_for(model, 2))
+    with pytest.raises(UserError, match="likelihood=implicit has no density to score completions"):
+        model.complete(random_images(model, 2), torch.ones(4, 4, dtype=torch.bool), condition_for(model, 2))
+
+
+@pytest.mark.parametrize("combination", [c for c in EVERYTHING if c[3] == 3], ids=str)
+def test_an_exported_model_comes_back(combination, tmp_path):
+    model = tiny(*combination).float()
+    export(model, {}, tmp_path)
+    back = load(tmp_path)
+    condition = condition_for(model, 1)
+    condition = condition.float() if condition is not None and condition.is_floating_point() else condition
+    assert back.description == model.description
+    with torch.no_grad():
+        images = random_images(model, 1)
+        assert torch.equal(back.pixel_parameters(images, condition), model.pixel_parameters(images, condition))
