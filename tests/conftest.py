@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads, and for the processes that tests start
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -29,13 +31,14 @@ def tiny_description(
     dropout: float = 0.5,
     num_mixtures: int = 2,
     tails: str = "exact",
+    conditioning: Any = None,
 ) -> ModelDescription:
     """A PixelCNN++ small enough for a test."""
     return ModelDescription(
         image=ImageShape(channels, height, width, levels),
         model=PixelCNNPPOptions(num_filters, num_resnet_blocks, num_stages, nonlinearity, dropout),
         likelihood=DiscretizedLogisticMixtureOptions(num_mixtures, tails),
-        conditioning=UnconditionalOptions(),
+        conditioning=conditioning or UnconditionalOptions(),
     )
 
 

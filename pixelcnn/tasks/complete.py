@@ -18,7 +18,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
-from pixelcnn.tasks.conditions import given_condition, require_condition
+from pixelcnn.tasks.conditions import given_condition, missing_condition
 
 UNKNOWN = 0.5  # grey, as a share of the highest level
 
@@ -90,7 +90,7 @@ def condition_of(batch: Batch, model: PixelModel, task: DictConfig) -> Tensor | 
     if given is not None:
         return given.condition.repeat_interleave(len(images), dim=0)
     if task.image is not None and model.conditioning.batch_key not in (None, *batch):
-        raise require_condition(model, f", which task.image={task.image} comes without")
+        raise missing_condition(model, f", which task.image={task.image} comes without")
     return model.condition_in(batch)
 
 

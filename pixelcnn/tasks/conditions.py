@@ -119,7 +119,7 @@ def interpolated(model: PixelModel, height: int, width: int, a: Tensor, b: Tenso
     return torch.lerp(first.float(), last.float(), share)
 
 
-def require_condition(model: PixelModel, instead: str = "") -> UserError:
+def missing_condition(model: PixelModel, instead: str = "") -> UserError:
     """The refusal to draw without a condition."""
     name = model.description.conditioning.name
     return UserError(f"conditioning={name} needs a condition{instead}: give {REMEDIES[name]}.")

@@ -13,7 +13,7 @@ from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
-from pixelcnn.tasks.conditions import ARRAYS, Given, given_condition, interpolated, named, require_condition
+from pixelcnn.tasks.conditions import ARRAYS, Given, given_condition, interpolated, named, missing_condition
 
 KINDS = ("label", "condition", "image")  # of the keys that name a condition
 
@@ -54,7 +54,7 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Tensor | None,
         return n, given.condition.repeat_interleave(n, dim=0), None
     condition = conditioning.examples(n)
     if condition is None and conditioning.batch_key is not None:
-        raise require_condition(model)
+        raise missing_condition(model)
     return n, condition, None
 
 

@@ -6,7 +6,14 @@ import pytest
 
 from pixelcnn.configuration.description import describe, require_agreement, revise
 from pixelcnn.errors import UserError
-from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, PixelCNNPPOptions
+from pixelcnn.options import (
+    ClassOptions,
+    ImageShape,
+    ModelDescription,
+    PixelCNNPPOptions,
+    SpatialOptions,
+    VectorOptions,
+)
 
 SHAPE = ImageShape(3, 32, 32)
 NETWORK = PixelCNNPPOptions(num_filters=8, num_resnet_blocks=2, num_stages=3, nonlinearity="elu", dropout=0.0)
@@ -85,3 +92,15 @@ def test_the_number_of_classes_is_the_data_sets(composed):
     assert describe(labelled, SHAPE, {"labels": 10}).conditioning == ClassOptions(10)
     with pytest.raises(UserError, match=r"conditioning=class needs labels"):
         describe(labelled, SHAPE, {})
+
+
+def test_the_number_of_features_is_the_data_sets(composed):
+    sizes = {"labels": 10, "embeddings": 5, "maps": 2}
+    for kind, column, sized in (("vector", "embeddings", VectorOptions(5)), ("spatial", "maps", SpatialOptions(2))):
+        assert describe(composed(f"conditioning={kind}"), SHAPE, sizes).conditioning == sized
+        with pytest.raises(UserError, match=rf"conditioning={kind} needs {column}, which the data set does not have"):
+            describe(composed(f"conditioning={kind}"), SHAPE, {"labels": 10})
+        given = composed(f"conditioning={kind}", "conditioning.num_features=3")
+        with pytest.raises(UserError, match=rf"conditioning.num_features=3 is not .* {column}, {sizes[column]}:"):
+            describe(given, SHAPE, sizes)
+    assert describe(composed("conditioning=encoder"), SHAPE, {}).conditioning.code_size == 10

@@ -153,6 +153,47 @@ def test_splits_that_differ_are_refused(numbered):
         data.setup("fit")
 
 
+def with_features(numbered, **widths):
+    """Its splits ("train", "test") with so many features of ``embeddings`` and ``maps``, None for none."""
+    data = numbered(val_size=0)
+    images = {"train": np.zeros((5, 1, 2, 3), np.uint8), "test": np.ones((4, 1, 2, 3), np.uint8)}
+
+    def load(split):
+        features = {name: of[split] for name, of in widths.items() if of[split]}
+        shapes = {"embeddings": (len(images[split]),), "maps": (len(images[split]), 2, 3)}
+        columns = {name: np.zeros((shapes[name][0], d, *shapes[name][1:]), np.float32) for name, d in features.items()}
+        return ImageArrays(images[split], **columns)
+
+    data.load = load
+    return data
+
+
+def test_sizes_of_conditions_are_those_that_all_splits_have(numbered):
+    data = with_features(numbered, embeddings={"train": 3, "test": 3}, maps={"train": 2, "test": None})
+    data.arrays("train")
+    assert data.condition_sizes == {"embeddings": 3, "maps": 2}
+    data.arrays("test")
+    assert data.condition_sizes == {"embeddings": 3}
+    labelled = numbered()
+    labelled.setup("fit")
+    assert labelled.condition_sizes == {"labels": 4}
+
+
+@pytest.mark.parametrize("name", ["embeddings", "maps"])
+def test_splits_whose_conditions_differ_are_refused(numbered, name):
+    data = with_features(numbered, **{name: {"train": 3, "test": 4}})
+    with pytest.raises(UserError, match=rf"test images' `{name}` have 4 features but those of the others 3: prepare"):
+        data.setup("fit")
+
+
+def test_the_first_images_of_a_part(numbered):
+    data = numbered()
+    validation = indices(data.val_dataloader())
+    batch = data.first("val", 2)
+    assert batch["index"].tolist() == validation[:2].tolist() and set(batch) == {"images", "labels", "index"}
+    assert data.first("test", 100)["index"].tolist() == list(range(9))
+
+
 @pytest.mark.parametrize(
     "columns",
     [

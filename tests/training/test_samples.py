@@ -1,10 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
-from pixelcnn.training.samples import SampleGrid
-from tests.training.tiny import LEVELS, StopAt, checkpoint_of, fit, picture_in, tiny_module
+from pixelcnn.errors import UserError
+from pixelcnn.model import build
+from pixelcnn.options import EncoderOptions, VectorOptions
+from pixelcnn.training.samples import SampleGrid, conditions_of_samples
+from tests.training.tiny import LEVELS, Noise, StopAt, checkpoint_of, fit, picture_in, tiny_module
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,20 @@ def test_condition_of_the_samples(tmp_path):
     fit(tmp_path, samples, module=tiny_module(conditional=True), max_steps=2)
     expected = pictures.grid(load(checkpoint_of(tmp_path)).sample(3, labels), LEVELS)
     assert torch.equal(picture_in(tmp_path / "samples" / "step=000002.png"), expected)
+
+
+def test_conditions_are_made_up_or_those_of_validation_images():
+    data = Noise()
+    labels = conditions_of_samples(tiny_module(conditional=True).model, data, 4)
+    assert labels.tolist() == [0, 1, 2, 0]
+    assert conditions_of_samples(tiny_module().model, data, 4) is None
+    plain = tiny_module().model.description
+    auto_encoder = build(replace(plain, conditioning=EncoderOptions(code_size=2, num_filters=2)))
+    validation = data.first("val", 7)["images"]
+    images = conditions_of_samples(auto_encoder, data, 9)
+    assert torch.equal(images, torch.cat([validation, validation[:2]]))
+    with pytest.raises(UserError, match="conditioning=vector needs embeddings"):
+        conditions_of_samples(build(replace(plain, conditioning=VectorOptions(2))), data, 4)
 
 
 def test_sampling_does_not_change_training(tmp_path):

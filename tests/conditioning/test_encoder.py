@@ -1,0 +1,137 @@
+"""The auto-encoder: an image's code is all that its decoder knows of the image beside the pixels before each."""
+
+import pytest
+import torch
+
+from pixelcnn import UserError
+from pixelcnn.conditioning import build_conditioning
+from pixelcnn.initialisation import data_dependent_initialisation
+from pixelcnn.options import EncoderOptions, ImageShape
+from pixelcnn.sampling import uniforms_of
+from tests.conftest import random_images, tiny_model
+
+CODE = EncoderOptions(code_size=3, num_filters=4)
+SMALL = dict(height=8, width=4, num_filters=3, num_stages=2, conditioning=CODE)
+
+
+@pytest.fixture
+def model():
+    return tiny_model(torch.float64, **SMALL)
+
+
+@torch.no_grad()
+def codes_of(model, images):
+    return model.conditioning.encode(images, len(images), *images.shape[2:])
+
+
+def test_an_image_stands_for_its_code(model):
+    images = random_images(model, 3)
+    codes = codes_of(model, images)
+    assert codes.shape == (3, 3) and len(codes.unique(dim=0)) == 3
+    with torch.no_grad():
+        assert torch.equal(model.log_prob(images, images), model.log_prob(images, codes))
+    assert torch.equal(model.sample(3, images, seed=1), model.sample(3, codes, seed=1))
+
+
+def test_given_the_code_a_pixel_depends_on_those_before_it_alone(model):
+    images = random_images(model, 1)
+    later = images.clone()
+    later[0, :, 4:] = 255 - later[0, :, 4:]
+    with torch.no_grad():
+        first = model.pixel_parameters(images, images)[0, :, :4]
+        assert torch.equal(model.pixel_parameters(later, images)[0, :, :4], first)
+        # The image's own code does see what comes later, which is why its score is named otherwise.
+        assert not torch.equal(model.pixel_parameters(later, later)[0, :, :4], first)
+
+
+def test_what_is_scored_has_a_name_of_its_own(model):
+    images = random_images(model, 2)
+    assert model.score_name == "bits_given_code"
+    with pytest.raises(UserError, match="bits_given_code"):
+        model.bits_per_dim(images, images)
+
+
+def test_drawing_given_codes_is_drawing_naively(model):
+    codes = torch.randn(2, 3)
+    drawn = model.sample(2, codes, seed=5)
+    naive = torch.zeros_like(drawn)
+    uniforms = uniforms_of(5, 0, 2, (model.likelihood.num_uniforms, 8, 4))
+    with torch.no_grad():
+        for i in range(8):
+            for j in range(4):
+                at_pixel = model.pixel_parameters(naive, codes)[:, :, i : i + 1, j : j + 1]
+                levels = model.likelihood.sample_levels(at_pixel, uniforms[:, :, i : i + 1, j : j + 1])
+                naive[:, :, i : i + 1, j : j + 1] = levels
+    assert torch.equal(drawn, naive)
+    known = torch.zeros(8, 4, dtype=torch.bool)
+    known[:3] = True
+    # Random numbers and known pixels are those of the drawn image: so is the rest.
+    completed, _ = model.complete(drawn, known, codes, seed=5)
+    assert torch.equal(completed, drawn)
+
+
+def test_the_encoder_is_trained_with_the_decoder(model):
+    images = random_images(model, 4)
+    model.log_prob(images, images).sum().backward()
+    for name, parameter in model.conditioning.named_parameters():
+        assert (parameter.grad != 0).any(), name
+
+
+def test_data_dependent_initialisation_sees_the_codes(model):
+    images = random_images(model, 16)
+    before = codes_of(model, images)
+    report = data_dependent_initialisation(model, images, images)
+    assert report.max_abs_mean < 1e-9 and report.max_abs_std_error < 1e-6
+    assert torch.equal(codes_of(model, images), before)
+
+
+def test_it_sees_what_networks_see():
+    # A half of grey and white: with scaled levels the first layer's input is known.
+    image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    image[..., 4:] = 16
+    encoder = build_conditioning(CODE, ImageShape(1, 8, 8, 17), lambda levels: (levels - 8) / 8)
+    seen = []
+    encoder.layers[0].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
+    encoder.encode(image, 1, 8, 8)
+    assert seen[0].unique().tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (4, 6), (8, 8), (10, 14), (32, 24)])
+@pytest.mark.parametrize("size", [2, 8, 32])
+def test_images_of_any_size_have_codes(size, height, width):
+    encoder = build_conditioning(CODE, ImageShape(3, size, size), lambda levels: levels / 127.5 - 1)
+    images = torch.randint(0, 256, (2, 3, height, width)).to(torch.uint8)
+    codes = encoder.encode(images, 2, height, width)
+    assert codes.shape == (2, 3) and codes.isfinite().all() and not torch.equal(codes[0], codes[1])
+
+
+def test_each_further_layer_has_twice_the_filters_at_half_the_resolution():
+    encoder = build_conditioning(EncoderOptions(3, 8), ImageShape(3, 32, 32), lambda levels: levels / 127.5 - 1)
+    shapes = []
+    for layer in encoder.layers:
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda layer, inputs, output: shapes.append(tuple(output.shape[1:])))
+    encoder.encode(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), 1, 32, 32)
+    assert shapes == [(8, 32, 32), (16, 16, 16), (32, 8, 8), (64, 4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (None, "needs an image or a code"),
+        (torch.zeros(2, 4), r"shape \(2, 4\) .* floats \(N, 3\)"),
+        (torch.zeros(2, 3, 8, 4), "torch.float32"),
+        (torch.zeros(1, 3, 8, 4, dtype=torch.uint8), r"shape \(1, 3, 8, 4\)"),
+        (torch.zeros(2, 1, 8, 4, dtype=torch.uint8), r"uint8 \(N, 3, H, W\)"),
+    ],
+)
+def test_other_conditions_are_refused(model, condition, words):
+    with pytest.raises(UserError, match=words):
+        model.log_prob(random_images(model, 2), condition)
+
+
+def test_levels_beyond_the_models_are_refused():
+    model = tiny_model(levels=17, **SMALL)
+    images = random_images(model, 1)
+    with pytest.raises(UserError, match=r"hold 17, but this model's levels are 0\.\.16"):
+        model.log_prob(images, torch.full_like(images, 17))

@@ -1,0 +1,310 @@
+"""Conditions named on the command line: by a row of a file or an image to encode, for every task that takes them."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelcnn import UserError, load, pictures
+from pixelcnn.model import build
+from pixelcnn.options import ClassOptions, EncoderOptions, SpatialOptions, UnconditionalOptions, VectorOptions
+from pixelcnn.tasks.conditions import given_condition
+from tests.conftest import random_images, tiny_description
+from tests.tasks.conftest import TINY
+
+KINDS = {
+    "none": UnconditionalOptions(),
+    "class": ClassOptions(3),
+    "vector": VectorOptions(2),
+    "spatial": SpatialOptions(2),
+    "encoder": EncoderOptions(2, 4),
+}
+rng = np.random.default_rng(0)
+COLUMNS = {
+    "images": rng.integers(0, 256, (11, 8, 8, 3), dtype=np.uint8),
+    "labels": np.arange(11) % 3,
+    "embeddings": rng.normal(size=(11, 2)),
+    "maps": rng.normal(size=(11, 2, 8, 8)),
+}
+
+
+def tiny(kind: str, **options):
+    torch.manual_seed(0)
+    return build(tiny_description(conditioning=KINDS[kind], **options)).eval()
+
+
+@pytest.fixture(scope="session")
+def file(tmp_path_factory) -> Path:
+    """A data set with conditions of every kind but codes."""
+    path = tmp_path_factory.mktemp("conditions") / "data.npz"
+    np.savez(path, **COLUMNS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint(file, call, tmp_path_factory):
+    """The checkpoint of a run of one step with this conditioning, on that data set, and the data set's keys."""
+    made = {}
+
+    def checkpoint(kind: str) -> tuple[str, tuple[str, ...]]:
+        keys = ("data=arrays", f"data.train={file}", f"data.test={file}", "data.batch_size=4", "data.val_size=3")
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            size = ("conditioning.code_size=2",) if kind == "encoder" else ()
+            call(*keys, *TINY, f"conditioning={kind}", *size, "trainer.max_steps=1", f"hydra.run.dir={made[kind]}")
+        return f"checkpoint={made[kind]}/checkpoints/last.ckpt", keys
+
+    return checkpoint
+
+
+def given(kind: str, spec: str, **options) -> torch.Tensor:
+    model = tiny(kind, **options)
+    found = given_condition(model, 8, 8, condition=spec)
+    assert found is not None
+    return found.condition
+
+
+def test_a_row_is_of_the_array_that_the_model_is_conditioned_on(file, tmp_path):
+    assert given("class", f"{file}:4").tolist() == [1]
+    assert torch.equal(given("vector", f"{file}:4"), torch.tensor(COLUMNS["embeddings"][4:5], dtype=torch.float32))
+    assert torch.equal(given("spatial", f"{file}:4"), torch.tensor(COLUMNS["maps"][4:5], dtype=torch.float32))
+    image = torch.from_numpy(COLUMNS["images"][4:5]).permute(0, 3, 1, 2).contiguous()
+    with torch.no_grad():
+        assert torch.equal(given("encoder", f"{file}:4"), tiny("encoder").conditioning.encode(image, 1, 8, 8))
+    # Codes stand before images, and a lone array is what the kind takes first.
+    codes = rng.normal(size=(5, 2)).astype(np.float32)
+    np.savez(tmp_path / "codes.npz", codes=codes, **COLUMNS)
+    np.save(tmp_path / "codes.npy", codes)
+    for name in ("codes.npz", "codes.npy"):
+        assert given("encoder", f"{tmp_path}/{name}:3").tolist() == codes[3:4].tolist()
+    assert given("vector", f"{tmp_path}/codes.npy:3").tolist() == codes[3:4].tolist()
+
+
+def test_an_image_file_is_encoded_at_the_models_levels(tmp_path):
+    model = tiny("encoder", channels=1, levels=17)
+    image = random_images(model, 1)
+    # As the project's own pictures show levels.
+    scaled = (image.int() * 255 + 8) // 16
+    Image.fromarray(scaled[0, 0].numpy().astype(np.uint8)).save(tmp_path / "digit.png")
+    found = given_condition(model, 8, 8, image=str(tmp_path / "digit.png"))
+    assert torch.equal(found.image, image)
+    with torch.no_grad():
+        assert torch.equal(found.condition, model.conditioning.encode(image, 1, 8, 8))
+
+
+NOT_FINITE = np.array([[np.nan, 0.0], [1e60, 0.0]])
+
+REFUSED = [
+    ("none", "{data}:0", "is for conditional models, and this one has conditioning=none"),
+    ("vector", "{data}", "is not understood: write FILE:ROW"),
+    ("vector", "{data}:first", "is not understood: write FILE:ROW"),
+    ("vector", "{data}:-1", "is not understood: write FILE:ROW"),
+    ("vector", "3", "is not understood: write FILE:ROW"),
+    ("vector", "{folder}/absent.npz:0", "names no file"),
+    ("vector", "{folder}:0", "names no file"),
+    ("vector", "{folder}/text.npz:0", "cannot be read as plain arrays"),
+    ("vector", "{data}:11", "names row 11 of 11 rows of `embeddings`: use 0 to 10"),
+    ("vector", "{folder}/scalar.npy:0", "names row 0 of 0 rows of `embeddings`: use another file"),
+    ("vector", "{folder}/wide.npz:0", r"is of type float64 and shape \(7,\).*floats of shape \(2,\)"),
+    ("vector", "{folder}/whole.npz:0", r"is of type int64 and shape \(2,\)"),
+    ("vector", "{folder}/not_finite.npy:0", "not finite"),
+    ("vector", "{folder}/not_finite.npy:1", "not finite"),
+    ("spatial", "{folder}/wide.npz:0", r"shape \(2, 4, 4\).*floats of shape \(2, 8, 8\)"),
+    ("class", "{folder}/wide.npz:0", "is not a class of this model: use 0 to 2"),
+    ("class", "{folder}/not_finite.npy:0", "is no label but of type float64"),
+    ("class", "{folder}/images.npz:0", "a file without an array `labels`"),
+    ("encoder", "{folder}/wide.npz:0", "a file without an array `codes` or `images`"),
+    ("encoder", "{folder}/images.npz:0", r"is an image of type uint8 and shape \(4, 8, 3\).*8x8 RGB"),
+    ("encoder", "{folder}/wide.npy:0", r"shape \(7,\).*floats of shape \(2,\)"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """Files that are not what a model takes."""
+    folder = tmp_path_factory.mktemp("refused")
+    (folder / "text.npz").write_text("text\n")
+    np.save(folder / "scalar.npy", np.array(3.0))
+    np.save(folder / "wide.npy", np.ones((2, 7)))
+    np.save(folder / "not_finite.npy", NOT_FINITE)
+    np.savez(folder / "wide.npz", embeddings=np.ones((2, 7)), maps=np.ones((2, 2, 4, 4)), labels=np.array([3, 4]))
+    np.savez(folder / "whole.npz", embeddings=np.ones((2, 2), int))
+    np.savez(folder / "images.npz", images=np.zeros((2, 4, 8, 3), np.uint8))
+    pixels = {"small": (4, 8, 3), "grey": (8, 8)}
+    for name, shape in pixels.items():
+        Image.fromarray(np.zeros(shape, np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("kind", "spec", "words"), REFUSED, ids=[f"{kind} {spec}" for kind, spec, _ in REFUSED])
+def test_rows_that_are_no_condition_are_named(file, folder, kind, spec, words):
+    spec = spec.format(data=file, folder=folder)
+    with pytest.raises(UserError, match=words) as refusal:
+        given(kind, spec)
+    assert str(refusal.value).startswith(f"task.condition={spec} ")
+    assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("class", "grey.png", "is for models with conditioning=encoder, and this one has class"),
+        ("encoder", "small.png", "is 4x8 RGB, but this model's images are 8x8 RGB"),
+        ("encoder", "grey.png", "is 8x8 grey, but this model's images are 8x8 RGB"),
+        ("encoder", "absent.png", "cannot be read as an image"),
+        ("encoder", "text.npz", "cannot be read as an image"),
+    ],
+)
+def test_images_that_cannot_be_encoded_are_named(folder, kind, name, words):
+    with pytest.raises(UserError, match=words) as refusal:
+        given_condition(tiny(kind), 8, 8, image=str(folder / name))
+    assert str(folder / name) in str(refusal.value) and str(refusal.value).endswith(".")
+
+
+def test_a_label_is_for_models_of_classes(file):
+    with pytest.raises(UserError, match=r"task.label=1 is for class-conditional models"):
+        given_condition(tiny("vector"), 8, 8, label=1)
+
+
+@pytest.mark.parametrize("kind", ["class", "vector", "spatial", "encoder"])
+def test_samples_given_a_row(call, checkpoint, file, tmp_path, kind):
+    path, _ = checkpoint(kind)
+    call("task=sample", path, f"task.condition={file}:5", "task.num_samples=2", "seed=3", f"hydra.run.dir={tmp_path}")
+    found = np.load(tmp_path / "samples.npz")
+    model = load(path.removeprefix("checkpoint="))
+    condition = given_condition(model, 8, 8, condition=f"{file}:5").condition
+    drawn = model.sample(2, condition.expand(2, *condition.shape[1:]), seed=3)
+    np.testing.assert_array_equal(found["images"], drawn.permute(0, 2, 3, 1))
+    name = {"class": "labels", "vector": "embeddings", "spatial": "maps", "encoder": "codes"}[kind]
+    np.testing.assert_array_equal(found[name], condition.repeat_interleave(2, dim=0))
+    # What is stored can be given again.
+    again = given_condition(model, 8, 8, condition=f"{tmp_path}/samples.npz:1").condition
+    assert torch.equal(again, condition)
+
+
+@pytest.mark.parametrize("kind", ["vector", "spatial", "encoder"])
+def test_samples_need_a_condition_that_cannot_be_made_up(call, checkpoint, tmp_path, kind):
+    with pytest.raises(SystemExit, match=rf"conditioning={kind} needs a condition: give .*task.condition=FILE:ROW\.$"):
+        call("task=sample", checkpoint(kind)[0], f"hydra.run.dir={tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"),
+    [
+        ("class", ("task.label=0", "2")),
+        ("vector", ("task.condition={file}:0", "{file}:1")),
+        ("spatial", ("task.condition={file}:0", "{file}:1")),
+        ("encoder", ("task.condition={file}:0", "{file}:1")),
+        ("encoder", ("task.image={folder}/black.png", "{folder}/white.png")),
+    ],
+)
+def test_interpolations_change_the_condition_alone(call, checkpoint, file, tmp_path, kind, ends):
+    for name, value in (("black", 0), ("white", 255)):
+        Image.fromarray(np.full((8, 8, 3), value, np.uint8)).save(tmp_path / f"{name}.png")
+    path, _ = checkpoint(kind)
+    first, last = (end.format(file=file, folder=tmp_path) for end in ends)
+    steps = ("task.num_samples=3", "task.interpolate_rows=2", "seed=7")
+    call("task=sample", path, first, f"task.interpolate_to={last}", *steps, f"hydra.run.dir={tmp_path}/run")
+    found = np.load(tmp_path / "run/samples.npz")
+    model = load(path.removeprefix("checkpoint="))
+
+    key, _, value = first.removeprefix("task.").partition("=")
+    a, b = (given_condition(model, 8, 8, **{key: int(end) if key == "label" else end}) for end in (value, last))
+    h = [model.conditioning.encode(end.condition, 1, 8, 8).float() for end in (a, b)]
+    way = torch.cat([h[0], (h[0] + h[1]) / 2, h[1]])
+    drawn = torch.stack([model.sample(2, step.expand(2, *step.shape), seed=7) for step in way], dim=1)
+    np.testing.assert_array_equal(found["images"], drawn.flatten(0, 1).permute(0, 2, 3, 1))
+    name = {"class": "label_weights", "vector": "embeddings", "spatial": "maps", "encoder": "codes"}[kind]
+    np.testing.assert_allclose(found[name], torch.cat([way, way]), rtol=1e-5, atol=1e-6)
+
+    # Where they are known, the images whose codes are the ends stand at both ends of every row.
+    if a.image is not None:
+        drawn = torch.cat([a.image.expand(2, 1, 3, 8, 8), drawn, b.image.expand(2, 1, 3, 8, 8)], dim=1)
+    expected = pictures.grid(drawn.flatten(0, 1), 256, columns=drawn.shape[1]).permute(1, 2, 0)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "run/interpolation.png")), expected)
+
+
+@pytest.mark.parametrize("kind", ["class", "vector", "spatial", "encoder"])
+def test_evaluation_given_a_condition_of_its_own_or_one_for_all(call, checkpoint, file, tmp_path, kind):
+    path, keys = checkpoint(kind)
+    model = load(path.removeprefix("checkpoint="))
+    images = torch.from_numpy(COLUMNS["images"]).permute(0, 3, 1, 2).contiguous()
+    fixed = given_condition(model, 8, 8, condition=f"{file}:5").condition
+    own = {
+        "class": torch.from_numpy(COLUMNS["labels"]),
+        "vector": torch.from_numpy(COLUMNS["embeddings"]).float(),
+        "spatial": torch.from_numpy(COLUMNS["maps"]).float(),
+        "encoder": images,
+    }[kind]
+    name = "bits_given_code" if kind == "encoder" else "bits_per_dim"
+    for overrides, condition in ([], own), ([f"task.condition={file}:5"], fixed.expand(11, *fixed.shape[1:])):
+        call("task=evaluate", path, *keys, *overrides, f"hydra.run.dir={tmp_path}")
+        with torch.no_grad():
+            expected = model.score(images, condition).double().numpy()
+        metrics = json.loads((tmp_path / "metrics.json").read_text())
+        assert metrics[f"test/{name}"] == pytest.approx(expected.mean(), rel=1e-6)
+        assert set(metrics) == {f"test/{name}", f"test/{name}_ci95", "test/num_images"}
+        with (tmp_path / "per_image.csv").open() as csv_file:
+            rows = list(csv.DictReader(csv_file))
+        np.testing.assert_allclose([float(row[name]) for row in rows], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["vector", "spatial", "encoder"])
+def test_completions_given_a_condition_of_their_own_or_one_for_all(call, checkpoint, file, tmp_path, kind):
+    path, keys = checkpoint(kind)
+    model = load(path.removeprefix("checkpoint="))
+    images = torch.from_numpy(COLUMNS["images"][:3]).permute(0, 3, 1, 2).contiguous().repeat_interleave(2, dim=0)
+    fixed = given_condition(model, 8, 8, condition=f"{file}:5").condition
+    column = {"vector": "embeddings", "spatial": "maps"}.get(kind)
+    own = images if column is None else torch.from_numpy(COLUMNS[column][:3]).float().repeat_interleave(2, dim=0)
+    known = torch.zeros(8, 8, dtype=torch.bool)
+    known[:4] = True
+    options = ("task.mask=top:0.5", "task.num_images=3", "task.num_completions=2")
+    for overrides, condition in ([], own), ([f"task.condition={file}:5"], fixed.expand(6, *fixed.shape[1:])):
+        call("task=complete", path, *keys, *options, *overrides, f"hydra.run.dir={tmp_path}")
+        found = np.load(tmp_path / "completions.npz")
+        completed, log_prob = model.complete(images, known, condition)
+        np.testing.assert_array_equal(found["images"], completed.permute(0, 2, 3, 1))
+        np.testing.assert_allclose(found["log_prob"], log_prob, rtol=1e-5)
+
+
+def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, file, tmp_path):
+    Image.fromarray(COLUMNS["images"][2]).save(tmp_path / "one.png")
+    options = ("task=complete", f"task.image={tmp_path}/one.png", "task.mask=top:0.5", f"hydra.run.dir={tmp_path}/run")
+    call(*options, checkpoint("encoder")[0])
+    assert np.load(tmp_path / "run/completions.npz")["images"].shape == (4, 8, 8, 3)
+    call(*options, checkpoint("vector")[0], f"task.condition={file}:2")
+    with pytest.raises(SystemExit, match=r"which task.image=.*one.png comes without: give task.condition=FILE:ROW"):
+        call(*options, checkpoint("vector")[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("task=sample", "task.label=1", "task.condition=a.npz:0"), "task.label=1 and task.condition=a.npz:0 exclude"),
+        (("task=sample", "task.condition=a.npz:0", "task.image=b.png"), "task.image=b.png exclude each other"),
+        (("task=evaluate", "task.label=1", "task.image=b.png"), "exclude each other"),
+        (("task=complete", "task.mask=top:0.5", "task.label=1", "task.condition=a.npz:0"), "exclude each other"),
+        (("task=sample", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
+        (("task=sample", "task.label=all", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
+        (("task=sample", "task.label=1", "task.interpolate_to=3", "task.num_samples=1"), "task.num_samples=1 is out"),
+        (("task=sample", "task.interpolate_rows=0"), "task.interpolate_rows=0 is out of range"),
+    ],
+)
+def test_conditions_that_contradict_each_other_are_refused_at_once(call, tmp_path, arguments, words):
+    with pytest.raises(SystemExit, match=words):
+        call(*arguments, "checkpoint=absent.ckpt", f"hydra.run.dir={tmp_path}")
+
+
+def test_the_wrong_end_of_an_interpolation_is_named(call, checkpoint, tmp_path):
+    for kind, first, last, words in (
+        ("class", "task.label=1", 5, "task.interpolate_to=5 is not a class of this model: use 0 to 2"),
+        ("none", "task.label=1", 2, "task.label=1 is for class-conditional models"),
+    ):
+        with pytest.raises(SystemExit, match=words):
+            call("task=sample", checkpoint(kind)[0], first, f"task.interpolate_to={last}", f"hydra.run.dir={tmp_path}")
