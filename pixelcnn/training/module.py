@@ -1,19 +1,24 @@
 """Maximum likelihood training of a pixel model (section 3 of the PixelCNN++ paper)."""
 
+import logging
 import math
 from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from pixelcnn.checkpoint import entry
 from pixelcnn.model import PixelModel
 from pixelcnn.training.adam import OriginalAdam
 from pixelcnn.training.metrics import BitsPerDim
+from pixelcnn.training.nonfinite import all_finite, with_bad_gradient_if_not_finite
+
+log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 
@@ -24,6 +29,9 @@ class DensityEstimation(LightningModule):
     Step k = 0, 1, ... uses the learning rate ``lr * lr_decay ** (k + 1)``. ``seed`` and a batch's place in the run
     determine its dropout masks. ``config`` is stored in checkpoints for the record: plain containers and values only.
     ``epsilon_inside_root`` takes the original's formula of Adam.
+
+    A step whose loss or gradient is not finite on any rank is skipped on all: weights, Adam's state, averaged weights
+    and learning rate stay as they are. ``skipped_steps`` counts them over the whole run; ``global_step`` does so too.
     """
 
     def __init__(
@@ -45,6 +53,8 @@ class DensityEstimation(LightningModule):
         self.seed = seed
         self.config = config
         self.val_bits_per_dim = BitsPerDim()
+        self.skipped_steps = 0
+        self.skipped_last_step = False
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log p(images | condition) of a data set's batch, float32 (N,) in nats."""
@@ -64,7 +74,21 @@ class DensityEstimation(LightningModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         # The loss is the sum over the global batch, as the original's, whose gradients dwarf Adam's epsilon:
         # undo that gradients are averaged over devices and over accumulated batches.
-        return nats * (self.trainer.world_size * self.trainer.accumulate_grad_batches)
+        return with_bad_gradient_if_not_finite(nats * (self.trainer.world_size * self.trainer.accumulate_grad_batches))
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self.skipped_last_step = not all_finite([p.grad for p in parameters if p.grad is not None])
+        if self.skipped_last_step:
+            self.skipped_steps += 1
+            optimizer.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient
+            step = self.trainer.global_step
+            rank_zero_only(log.warning)("Step %d is skipped: its loss or gradient is not finite.", step)
+        self.log("train/skipped_steps", float(self.skipped_steps))
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not self.skipped_last_step:
+            super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.val_bits_per_dim.update(self.log_prob(batch), batch["images"][0].numel())
@@ -77,3 +101,7 @@ class DensityEstimation(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["pixelcnn"] = entry(self.model, self.config)
+        checkpoint["skipped_steps"] = self.skipped_steps
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.skipped_steps = checkpoint.get("skipped_steps", 0)  # 0 in those of before it was counted
