@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.devices import check_sweep
+from pixelcnn.configuration.ranks import directory_of_its_own
 from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
 from pixelcnn.configuration.schemas import TASKS
 from pixelcnn.configuration.store import register
@@ -32,7 +33,7 @@ def job(config: DictConfig) -> float | None:
 
 def main() -> None:
     """The command line."""
-    with refusals(job):
+    with refusals(job), directory_of_its_own(sys.argv):
         check_arguments(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
 

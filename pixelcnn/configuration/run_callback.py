@@ -1,6 +1,5 @@
 """What Hydra calls before and after a single run: the check that precedes it, and the line that names what it left."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.ranks import is_first
 from pixelcnn.configuration.refusal import job_refusals
 
 
@@ -28,10 +28,8 @@ class RunCallback(Callback):
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Say where a successful run has left its files; one process of a distributed run says it."""
-        # The names of a process's rank, in the order in which Lightning looks at them.
-        ranks = [os.environ[key] for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if key in os.environ]
         job_return: JobReturn = kwargs["job_return"]
-        if job_return.status is JobStatus.COMPLETED and (not ranks or ranks[0] == "0"):
+        if job_return.status is JobStatus.COMPLETED and is_first():
             print(f"Run directory: {Path(config.hydra.run.dir).resolve()}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
