@@ -20,10 +20,11 @@ from pixelcnn.model import PixelModel, build
 from pixelcnn.training.checkpoints import checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import GracefulInterruption
+from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import make_logger
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.progress import progress_bar
-from pixelcnn.training.record import run_record, write_record
+from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.samples import SampleGrid
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
@@ -55,7 +56,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         epsilon_inside_root=config.optim.epsilon_inside_root,
     )
     with make_logger(**plain["logger"], run_dir=run_dir, config=plain) as logger:
-        trainer = build_trainer(options, logger, callbacks(config, model, run_dir), run_dir)
+        lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
+        beside = [lifeline, RankRecord(run_dir / "run.json", overrides), *callbacks(config, model, run_dir)]
+        trainer = build_trainer(options, logger, beside, run_dir)
         validate_before_stopping(trainer)
         record = run_record(model, trainer.strategy.root_device)
         if trainer.is_global_zero:
@@ -64,7 +67,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
             a_logger.log_hyperparams({**plain, "run": record})
             if initialisation:
                 a_logger.log_metrics(initialisation, step=0)
-        trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
+        with lifeline.holding():
+            trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, initialisation, run_dir)
 
 
