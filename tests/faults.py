@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import time
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -46,3 +47,12 @@ class Dies(Callback):
     def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         if trainer.global_rank == self.rank and trainer.global_step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DiesAlone(Dies):
+    """The same, while the others are where no error reaches them, as in an operation of NCCL."""
+
+    def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        super().on_before_zero_grad(trainer, pl_module, optimizer)
+        if trainer.global_step == self.step:
+            time.sleep(1000)

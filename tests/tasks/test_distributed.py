@@ -2,13 +2,19 @@
 
 import csv
 import json
+import multiprocessing
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from pixelcnn.training import lifeline
 from tests.tasks.conftest import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +72,7 @@ def test_two_processes_train_as_one(keys, one, tmp_path):
     assert_trained_alike(tmp_path, one)
     assert [path.name for path in tmp_path.glob("*.log")] == ["run.log"]
     assert outcome.stdout.splitlines()[-1] == f"Run directory: {tmp_path}"
+    assert outcome.stderr == "" and "GLOBAL_RANK" not in outcome.stdout  # Lightning's notices
     for rank in json.loads((tmp_path / "run.json").read_text())["ranks"]:
         assert rank["overrides"] == [*keys, *TWO]
     last, last_of_one = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (tmp_path, one))
@@ -83,12 +90,47 @@ def test_processes_started_by_torchrun_share_a_directory(keys, one, tmp_path):
     assert outcome.stdout.splitlines()[-1] == f"Run directory: {run_dir}"
 
 
+def rank_of_two(rank: int, port: int, call, arguments: tuple[str, ...]) -> None:
+    """What a launcher starts; forked, it need not import everything again."""
+    place = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in place.items()})
+    call(*arguments)
+
+
+def exit_codes_of_two(call, *arguments: str) -> list[int | None]:
+    """Of the two processes of a run; None of one that has not ended within a minute."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=rank_of_two, args=(rank, port, call, arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    deadline = time.monotonic() + 60
+    for process in processes:
+        process.join(timeout=max(0.0, deadline - time.monotonic()))
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()
+    return codes
+
+
+@pytest.mark.parametrize("fault", ["Dies", "DiesAlone"])
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_is_killed_ends_the_run(arrays, tmp_path, rank):
-    fault = f"trainer.callbacks=[{{_target_: tests.faults.Dies, rank: {rank}, step: 7}}]"
-    outcome = run_py(*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
-    assert outcome.returncode != 0
+def test_a_rank_that_is_killed_ends_the_run(arrays, call, tmp_path, capfd, monkeypatch, rank, fault):
+    monkeypatch.setattr(lifeline, "SECONDS_TO_RAISE", 1)
+    fault = f"trainer.callbacks=[{{_target_: tests.faults.{fault}, rank: {rank}, step: 7}}]"
+    arguments = (*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
+    codes = exit_codes_of_two(call, *arguments)
+    assert codes[rank] == -signal.SIGKILL and codes[1 - rank] == 1
     checkpoint = tmp_path / "checkpoints/last.ckpt"
     sentence = f"Rank {rank} has died, which ends the run on all ranks: resume it with checkpoint={checkpoint}."
-    assert sentence in outcome.stderr.splitlines()
+    assert capfd.readouterr().err.splitlines().count(sentence) == 1
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 5
+
+
+def test_ranks_that_refuse_alike_say_why(arrays, call, tmp_path, capfd):
+    """The first one to go is no death to the other."""
+    arguments = (*arrays, *TINY, *TWO, "data.batch_size=3", f"hydra.run.dir={tmp_path}")
+    assert exit_codes_of_two(call, *arguments) == [1, 1]
+    said = capfd.readouterr().err
+    assert "data.batch_size=3 is out of range" in said and "has died" not in said
