@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from hydra.types import RunMode
-
 from pixelcnn.configuration.ranks import started_outside
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
@@ -44,19 +42,6 @@ def processes(options: TrainerOptions) -> int:
     if wanted is None or wanted == -1:
         return 1 if options.accelerator == "cpu" else max(1, _gpus(options.accelerator))
     return wanted
-
-
-def check_sweep(options: TrainerOptions, mode: RunMode | None) -> None:
-    """Raise UserError where a sweep's jobs would start processes that run the whole sweep again.
-
-    Lightning's ``ddp`` starts its processes by the command line, which in a sweep is that of all jobs.
-    """
-    several = _wanted(options.devices) not in (None, 1) or options.num_nodes > 1
-    if mode == RunMode.MULTIRUN and several and options.strategy in ("auto", "ddp", "ddp_find_unused_parameters_true"):
-        raise UserError(
-            f"trainer.devices={options.devices} in a sweep (-m) would run the sweep in each process: "
-            "add trainer.strategy=ddp_fork on a CPU, or run the jobs one by one without -m."
-        )
 
 
 def check_gpus(options: TrainerOptions, there: int) -> None:

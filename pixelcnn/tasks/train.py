@@ -17,6 +17,7 @@ from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
+from pixelcnn.objective import objective
 from pixelcnn.training.checkpoints import checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import GracefulInterruption
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
-    """Leave ``checkpoints/``, ``samples/``, ``metrics.json`` and ``run.json``; returns val/bits_per_dim of the EMA."""
+    """Leave ``checkpoints/``, ``samples/``, ``metrics.json`` and ``run.json``; returns the EMA's objective."""
     options = trainer_options(config)
     if options.limit_val_batches == 0 or options.fast_dev_run:
         key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
@@ -129,4 +130,6 @@ def finish(trainer: Trainer, initialisation: dict[str, float], run_dir: Path) ->
     if trainer.is_global_zero:
         (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
         log.info("%.4f bits/dim on the validation images after %d steps", metrics["val/bits_per_dim"], metrics["step"])
-    return metrics["val/bits_per_dim"]
+    found = objective(metrics)
+    assert found is not None  # every run validates
+    return found[1]
