@@ -9,10 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.devices import check_sweep
+from pixelcnn.configuration.ranks import directory_of_its_own
 from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
 from pixelcnn.configuration.schemas import TASKS
 from pixelcnn.configuration.store import register
+from pixelcnn.configuration.sweep import one_group, run_apart, runs_apart
 from pixelcnn.configuration.trainer import trainer_options
 
 CONF = Path(__file__).resolve().parent / "conf"
@@ -22,17 +23,18 @@ register()
 
 def job(config: DictConfig) -> float | None:
     """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
-    with job_refusals():
+    context = HydraConfig.get()
+    with job_refusals(), one_group(context):
         check(config)
-        check_sweep(trainer_options(config), HydraConfig.get().mode)
+        if runs_apart(trainer_options(config), context.mode):
+            return run_apart(Path(__file__).resolve(), context)
         task = import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}")
-        context = HydraConfig.get()
         return task.run(config, Path(context.runtime.output_dir), list(context.overrides.task))
 
 
 def main() -> None:
     """The command line."""
-    with refusals(job):
+    with refusals(job), directory_of_its_own(sys.argv):
         check_arguments(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from hydra.types import RunMode
-
+from pixelcnn.configuration.ranks import started_outside
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 
@@ -27,19 +26,22 @@ def check_devices(options: TrainerOptions) -> None:
             raise UserError(f"trainer.devices={options.devices} does not count CPU processes: give their number.")
     elif accelerator in ("auto", "gpu", "cuda", "mps"):
         check_gpus(options, _gpus(accelerator))
-
-
-def check_sweep(options: TrainerOptions, mode: RunMode | None) -> None:
-    """Raise UserError where a sweep's jobs would start processes that run the whole sweep again.
-
-    Lightning's ``ddp`` starts its processes by the command line, which in a sweep is that of all jobs.
-    """
-    several = _wanted(options.devices) not in (None, 1) or options.num_nodes > 1
-    if mode == RunMode.MULTIRUN and several and options.strategy in ("auto", "ddp", "ddp_find_unused_parameters_true"):
+    started, asked = started_outside(), processes(options) * options.num_nodes
+    if started > 1 and started != asked:
         raise UserError(
-            f"trainer.devices={options.devices} in a sweep (-m) would run the sweep in each process: "
-            "add trainer.strategy=ddp_fork on a CPU, or run the jobs one by one without -m."
+            f"trainer.devices={options.devices} and trainer.num_nodes={options.num_nodes} ask for {asked} processes, "
+            f"but torchrun or srun has started {started}: let devices be those of one machine, num_nodes the machines."
         )
+
+
+def processes(options: TrainerOptions) -> int:
+    """How many processes ``options`` ask for on each machine, one for each device."""
+    wanted = _wanted(options.devices)
+    if isinstance(wanted, list):
+        return len(wanted)
+    if wanted is None or wanted == -1:
+        return 1 if options.accelerator == "cpu" else max(1, _gpus(options.accelerator))
+    return wanted
 
 
 def check_gpus(options: TrainerOptions, there: int) -> None:

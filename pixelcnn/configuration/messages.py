@@ -25,6 +25,8 @@ KINDS: dict[Any, str] = {
     Path: "a path",
     dict: "a group of keys",
 }
+# Hydra's plugins that are optional.
+EXTRA = {"hydra/sweeper": ("optuna",), "hydra/launcher": ("joblib", "submitit_local", "submitit_slurm")}
 ALL_KEYS = "`python run.py --cfg job` prints all keys"
 
 
@@ -80,6 +82,8 @@ def _missing_option(error: MissingConfigException) -> str:
         group, option = available[1], path.removeprefix(f"{available[1]}/")
     if not error.options:
         return f"{group or 'config'}={option} does not exist: there is no conf/{path}.yaml."
+    if option in EXTRA.get(group, ()):
+        return f"{group}={option} is not installed: pip install -r requirements-sweeps.txt."
     close = get_close_matches(option, error.options, 1)
     meant = f"did you mean {close[0]}? The options" if close else "the options"
     return f"{group}={option} does not exist: {meant} are {', '.join(error.options)}."

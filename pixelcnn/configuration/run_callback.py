@@ -1,16 +1,18 @@
-"""What Hydra calls before and after a single run: the check that precedes it, and the line that names what it left."""
+"""What Hydra calls around runs and sweeps: checks before them, and what is left and said in the end."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.ranks import is_first, started_outside
 from pixelcnn.configuration.refusal import job_refusals
+from pixelcnn.configuration.sweep_results import swept_keys, write_results
 
 
 class RunCallback(Callback):
@@ -26,14 +28,29 @@ class RunCallback(Callback):
         with job_refusals():
             check(job_config)
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse a sweep in each of several processes; have a directory for its results."""
+        count = started_outside()
+        if count > 1:
+            raise SystemExit(
+                f"-m under torchrun or srun would run the sweep {count} times: leave them out, "
+                "trainer.devices=N starts N processes for each job."
+            )
+        self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
+        self._sweep[0].mkdir(parents=True, exist_ok=True)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Add a sweep's job to its results, which are there if a later one fails."""
+        if config.hydra.mode == RunMode.MULTIRUN and is_first():
+            write_results(*self._sweep)
+
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Say where a successful run has left its files; one process of a distributed run says it."""
-        # The names of a process's rank, in the order in which Lightning looks at them.
-        ranks = [os.environ[key] for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if key in os.environ]
         job_return: JobReturn = kwargs["job_return"]
-        if job_return.status is JobStatus.COMPLETED and (not ranks or ranks[0] == "0"):
+        if job_return.status is JobStatus.COMPLETED and is_first():
             print(f"Run directory: {Path(config.hydra.run.dir).resolve()}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Say where the directories of a sweep's runs are."""
+        """Say where a sweep's results and the directories of its runs are."""
+        write_results(*self._sweep)
         print(f"Sweep directory: {Path(config.hydra.sweep.dir).resolve()}", flush=True)

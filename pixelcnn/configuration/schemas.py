@@ -204,6 +204,7 @@ class WandbOptions:
 
     project: str
     entity: str | None
+    group: str | None
     name: str = "wandb"
 
 

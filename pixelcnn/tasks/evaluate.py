@@ -23,8 +23,8 @@ from pixelcnn.configuration.description import HELD_OUT, require_agreement, requ
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.scores import in_words
 from pixelcnn.tasks.conditions import given_condition
-from pixelcnn.training.objective import in_words
 from pixelcnn.training.progress import progress_bar
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full

@@ -18,14 +18,16 @@ from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
+from pixelcnn.scores import in_words
 from pixelcnn.training.checkpoints import checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import GracefulInterruption
+from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import make_logger
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.objective import build_objective, in_words
+from pixelcnn.training.objective import build_objective
 from pixelcnn.training.progress import progress_bar
-from pixelcnn.training.record import run_record, write_record
+from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
@@ -59,7 +61,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     )
     score = f"val/{module.score_name}"
     with make_logger(**plain["logger"], run_dir=run_dir, config=plain, minimised=score) as logger:
-        trainer = build_trainer(options, logger, callbacks(config, model, data, score, run_dir), run_dir)
+        lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
+        record_of_ranks = RankRecord(run_dir / "run.json", overrides)
+        beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir)]
+        trainer = build_trainer(options, logger, beside, run_dir)
         validate_before_stopping(trainer)
         record = run_record(model, trainer.strategy.root_device)
         if trainer.is_global_zero:
@@ -68,7 +73,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
             a_logger.log_hyperparams({**plain, "run": record})
             if initialisation:
                 a_logger.log_metrics(initialisation, step=0)
-        trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
+        with lifeline.holding():
+            trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, module, initialisation, run_dir)
 
 

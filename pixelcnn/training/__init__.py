@@ -1,6 +1,15 @@
 """Training a model with Lightning."""
 
+import logging
 import warnings
+
+import pytorch_lightning  # noqa: F401  its import sets the levels of its loggers
+
+# Without its notices of hardware and of other products.
+for name in ("pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 # Lightning 2.6 speaks to itself here, on each step.
 warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", module="pytorch_lightning")
+# The gradient of a 1x1 convolution may have any stride along its axes of length 1: the memory is the same.
+warnings.filterwarnings("ignore", r"Grad strides do not match bucket view strides", module="torch.autograd")

@@ -9,9 +9,11 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
+from pixelcnn.training.module import DensityEstimation
+
 
 class ExponentialMovingAverage(WeightAveraging):
-    """average <- d * average + (1 - d) * weights after every optimiser step, starting at the initialised weights.
+    """average <- d * average + (1 - d) * weights after every step that is taken, starting at the initialised weights.
 
     After t updates d is ``decay``, or with ``warmup`` min(decay, (1 + t) / (10 + t)), which forgets the initial
     weights sooner.
@@ -41,6 +43,13 @@ class ExponentialMovingAverage(WeightAveraging):
         assert self._average_model is not None
         if self._average_model.n_averaged == 0:
             self._average_model.update_parameters(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, DensityEstimation)
+        if not pl_module.skipped_last_step:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning overwrites the raw weights by the average here, and would save them so in a later checkpoint.

@@ -1,19 +1,24 @@
 """Training of a pixel model (section 3 of the PixelCNN++ paper)."""
 
+import logging
 from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from pixelcnn.checkpoint import entry
 from pixelcnn.model import PixelModel
 from pixelcnn.training.adam import OriginalAdam
 from pixelcnn.training.metrics import LossPerDimension
+from pixelcnn.training.nonfinite import all_finite, with_bad_gradient_if_not_finite
 from pixelcnn.training.objective import MAXIMUM_LIKELIHOOD, Objective
+
+log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 
@@ -24,6 +29,9 @@ class DensityEstimation(LightningModule):
     Step k = 0, 1, ... uses the learning rate ``lr * lr_decay ** (k + 1)``. ``seed`` and a batch's place in the run
     determine its dropout masks and what the objective draws. ``config`` is stored in checkpoints for the record: plain
     containers and values only. ``epsilon_inside_root`` takes the original's formula of Adam.
+
+    A step whose loss or gradient is not finite on any rank is skipped on all: weights, Adam's state, averaged weights
+    and learning rate stay as they are. ``skipped_steps`` counts them over the whole run; ``global_step`` does so too.
     """
 
     def __init__(
@@ -48,6 +56,8 @@ class DensityEstimation(LightningModule):
         self.objective = objective
         self.score_name = objective.score_name(model)
         self.val_score = LossPerDimension(objective.unit)
+        self.skipped_steps = 0
+        self.skipped_last_step = False
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # A seed per batch makes dropout and other noise resumable: no generator's state has to survive in a checkpoint.
@@ -62,7 +72,21 @@ class DensityEstimation(LightningModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         # The loss is the sum over the global batch, as the original's, whose gradients dwarf Adam's epsilon:
         # undo that gradients are averaged over devices and over accumulated batches.
-        return loss * (self.trainer.world_size * self.trainer.accumulate_grad_batches)
+        return with_bad_gradient_if_not_finite(loss * (self.trainer.world_size * self.trainer.accumulate_grad_batches))
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self.skipped_last_step = not all_finite([p.grad for p in parameters if p.grad is not None])
+        if self.skipped_last_step:
+            self.skipped_steps += 1
+            optimizer.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient
+            step = self.trainer.global_step
+            rank_zero_only(log.warning)("Step %d is skipped: its loss or gradient is not finite.", step)
+        self.log("train/skipped_steps", float(self.skipped_steps))
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not self.skipped_last_step:
+            super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         losses = self.objective.losses(self.model, batch, noise_seed=self.seed)
@@ -76,3 +100,7 @@ class DensityEstimation(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["pixelcnn"] = entry(self.model, self.config)
+        checkpoint["skipped_steps"] = self.skipped_steps
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.skipped_steps = checkpoint.get("skipped_steps", 0)  # 0 in those of before it was counted

@@ -1,8 +1,6 @@
-"""What training minimises, and what that is called: the one place that names the scores of a run.
+"""What training minimises, and what that is called (`pixelcnn.scores`).
 
-A score stands as ``train/NAME`` and ``val/NAME`` in logs and ``metrics.json``; the lowest ``val/NAME`` makes the best
-checkpoint, and is what a sweep looks for. NAME is bits_per_dim only where it is that: exact, and of images that the
-model is not given.
+The lowest ``val/NAME`` makes the best checkpoint, and is what a sweep looks for.
 """
 
 import math
@@ -16,19 +14,6 @@ from pixelcnn.energy_distance import energy_distance
 from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import uniforms_of
-
-IN_WORDS = {
-    "bits_per_dim": "{} bits/dim",
-    "bits_upper_bound": "at most {} bits/dim",
-    "bits_given_code": "{} bits per sub-pixel given the code of each image",
-    "bits_bound_given_code": "at most {} bits per sub-pixel given the code of each image",
-    "energy_distance": "an energy distance of {} per sub-pixel",
-}
-
-
-def in_words(score_name: str, value: str) -> str:
-    """``value`` of a score for the person at the terminal, without claiming more than it says."""
-    return IN_WORDS[score_name].format(value)
 
 
 class Objective(Protocol):

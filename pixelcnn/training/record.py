@@ -1,5 +1,6 @@
 """What made a run: ``run.json``."""
 
+import hashlib
 import json
 import platform
 import shlex
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 PACKAGES = ("pixelcnn", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "wandb", "numpy")
@@ -24,6 +27,57 @@ def run_record(model: nn.Module, device: torch.device) -> dict[str, Any]:
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "device": _described(device),
     }
+
+
+class RankRecord(Callback):
+    """Adds ``ranks`` to the record at ``path``: for each rank its overrides, the world size and hashes of its weights.
+
+    The hashes are of the weights that training starts from and of those that it ends with; the latter are null until
+    then, and stay so in a run that does not come to its end.
+    """
+
+    def __init__(self, path: Path, overrides: list[str]) -> None:
+        self.path = path
+        self.overrides = overrides
+        self._initial: str | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._initial = weights_hash(pl_module)
+        self._write(trainer, None)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, weights_hash(pl_module))
+
+    def _write(self, trainer: Trainer, final: str | None) -> None:
+        ranks = _of_all_ranks(
+            {
+                "rank": trainer.global_rank,
+                "world_size": trainer.world_size,
+                "overrides": self.overrides,
+                "initial_weights": self._initial,
+                "final_weights": final,
+            }
+        )
+        if trainer.is_global_zero:
+            write_record(self.path, {**json.loads(self.path.read_text()), "ranks": ranks})
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 of all parameters of ``module``, in hexadecimal: of their names, types, shapes and bits."""
+    digest = hashlib.sha256()
+    for name, parameter in module.named_parameters():
+        digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
+        digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _of_all_ranks(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """``value`` of each rank, in their order."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [value]
+    values: list[dict[str, Any]] = [{}] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

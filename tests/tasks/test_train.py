@@ -96,12 +96,6 @@ def test_a_run_has_to_validate(arrays, call, tmp_path, override):
         call(*arrays, *TINY, override, f"hydra.run.dir={tmp_path}")
 
 
-def test_a_sweep_over_processes_is_refused(arrays, call, tmp_path):
-    sweep = ("-m", "optim.lr=0.1,0.2", "trainer.devices=2", "trainer.accelerator=cpu")
-    with pytest.raises(SystemExit, match=r"trainer.devices=2 in a sweep"):
-        call(*sweep, *arrays, *TINY, f"hydra.sweep.dir={tmp_path}")
-
-
 def test_a_damaged_checkpoint_is_refused(arrays, call, trained, tmp_path):
     whole = (trained / "checkpoints/last.ckpt").read_bytes()
     for length in (0, 10, 1000, len(whole) // 2, len(whole) - 10):

@@ -9,8 +9,9 @@ import torch
 from pixelcnn.energy_distance import energy_distance
 from pixelcnn.model import build
 from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
+from pixelcnn.scores import IN_WORDS, in_words
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.objective import IN_WORDS, EnergyDistance, MaximumLikelihood, build_objective, in_words
+from pixelcnn.training.objective import EnergyDistance, MaximumLikelihood, build_objective
 from tests.conftest import random_images, tiny_description
 from tests.training.test_resume import assert_same_checkpoint
 from tests.training.tiny import LEVELS, Noise, Validations, checkpoint_of, fit, read

@@ -1,0 +1,47 @@
+"""Which process of a distributed run this one is, before any framework has been told."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+# Where a process stands among all, in the order in which Lightning looks: torchrun's name, those of one machine's
+# processes and of the machine, and Slurm's.
+ORDER = (("RANK",), ("LOCAL_RANK", "NODE_RANK"), ("SLURM_PROCID",))
+
+
+def is_first(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process speaks and writes for all: rank 0, or the only one."""
+    for names in ORDER:
+        given = [environment[name] for name in names if name in environment]
+        if given:
+            return all(rank == "0" for rank in given)
+    return True
+
+
+def started_outside(environment: Mapping[str, str] = os.environ) -> int:
+    """How many processes torchrun or Slurm's srun have started for this run, this one among them."""
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return int(environment["WORLD_SIZE"])
+    # In a job of these names people start processes by hand, which Lightning takes into account as well.
+    if environment.get("SLURM_JOB_NAME") in ("bash", "interactive"):
+        return 1
+    return int(environment.get("SLURM_NTASKS", "1"))
+
+
+@contextmanager
+def directory_of_its_own(arguments: list[str]) -> Iterator[None]:
+    """Unless this is the first process, have Hydra's files for it go to a directory that is removed in the end.
+
+    ``arguments`` are those of the command line, to which this is added. torchrun and Slurm start all processes alike,
+    and each would make a run directory by its own clock; Lightning has each leave a log of its own.
+    """
+    if is_first():
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="rank_") as directory:
+        # After what was typed, so that it counts, but before flags at the end.
+        typed = [i for i, argument in enumerate(arguments) if "=" in argument and not argument.startswith("-")]
+        end = typed[-1] + 1 if typed else len(arguments)
+        arguments[end:end] = [f"hydra.run.dir={directory}", "hydra.output_subdir=null"]
+        yield

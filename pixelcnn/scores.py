@@ -1,0 +1,28 @@
+"""The names of what models are scored by: one place, light enough for the configuration.
+
+A score stands as ``train/NAME``, ``val/NAME`` or ``test/NAME`` in logs and ``metrics.json``. NAME is bits_per_dim only
+where it is that: exact, and of images that the model is not given.
+"""
+
+from collections.abc import Mapping
+
+IN_WORDS = {
+    "bits_per_dim": "{} bits/dim",
+    "bits_upper_bound": "at most {} bits/dim",
+    "bits_given_code": "{} bits per sub-pixel given the code of each image",
+    "bits_bound_given_code": "at most {} bits per sub-pixel given the code of each image",
+    "energy_distance": "an energy distance of {} per sub-pixel",
+}
+
+
+def in_words(score_name: str, value: str) -> str:
+    """``value`` of a score for the person at the terminal, without claiming more than it says."""
+    return IN_WORDS[score_name].format(value)
+
+
+def score_of_run(metrics: Mapping[str, float]) -> tuple[str, float] | None:
+    """Name and value of the score in a run's ``metrics.json``, which sweeps minimise, on validation or test
+    images; None for tasks that score nothing.
+    """
+    names = [f"{split}/{name}" for split in ("val", "test") for name in IN_WORDS]
+    return next(((name, metrics[name]) for name in names if name in metrics), None)

@@ -1,0 +1,22 @@
+"""Which steps are not taken: those whose loss or gradient is infinite or not a number.
+
+Gradients are averaged over ranks and summed over accumulated batches, so that one bad value is in the gradient that
+every rank ends up with, and all ranks decide alike without asking each other. `with_bad_gradient_if_not_finite` sees
+to it that a bad loss has a bad gradient.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+def with_bad_gradient_if_not_finite(loss: Tensor) -> Tensor:
+    """``loss``, a scalar; one that is not finite becomes NaN, and so do all gradients that it has."""
+    return loss * torch.where(loss.detach().isfinite(), 1.0, math.nan)
+
+
+def all_finite(gradients: Iterable[Tensor]) -> bool:
+    """Whether ``gradients`` are finite numbers whose squares, which Adam averages, have a finite sum."""
+    return bool(torch.nn.utils.get_total_norm(gradients).isfinite())

@@ -1,0 +1,58 @@
+"""What can go wrong in a run, as callbacks that a command line can name in ``trainer.callbacks``."""
+
+import math
+import os
+import signal
+import time
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+
+class InfiniteLoss(Callback):
+    """The loss of one batch is infinite on the last rank; its gradient is as it would be."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx == self.batch and trainer.global_rank == trainer.world_size - 1:
+            log_prob = type(pl_module).log_prob
+            pl_module.log_prob = lambda batch: log_prob(pl_module, batch) - math.inf
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        vars(pl_module).pop("log_prob", None)
+
+
+class NoGradient(Callback):
+    """One element of the gradient of one batch is not a number."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.fit_loop.batch_idx == self.batch:
+            next(pl_module.parameters()).grad.view(-1)[0] = math.nan
+
+
+class Dies(Callback):
+    """Kills a rank without a warning, as the system does when memory runs out, in the step after ``step``."""
+
+    def __init__(self, rank: int, step: int) -> None:
+        self.rank = rank
+        self.step = step
+
+    def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DiesAlone(Dies):
+    """The same, while the others are where no error reaches them, as in an operation of NCCL."""
+
+    def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        super().on_before_zero_grad(trainer, pl_module, optimizer)
+        if trainer.global_step == self.step:
+            time.sleep(1000)

@@ -1,0 +1,136 @@
+"""Two processes that share a batch train as one does, however they were started, and end together."""
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from pixelcnn.training import lifeline
+from tests.tasks.conftest import TINY
+
+ROOT = Path(__file__).parents[2]
+TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
+
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available(), reason="torch was built without torch.distributed"
+)
+
+
+def run_py(*arguments: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*launcher, "run.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+def losses(run_dir: Path) -> list[tuple[int, float]]:
+    with (run_dir / "csv/version_0/metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["train/bits_per_dim"]]
+    return [(int(row["step"]), float(row["train/bits_per_dim"])) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def keys(arrays) -> tuple[str, ...]:
+    """Six steps, of which the third is skipped."""
+    fault = "trainer.callbacks=[{_target_: tests.faults.InfiniteLoss, batch: 2}]"
+    run = ("logger=csv", "model.dropout=0", "trainer.log_every_n_steps=1", "trainer.max_steps=6")
+    return (*arrays, *TINY, *run, fault)
+
+
+@pytest.fixture(scope="module")
+def one(keys, call, tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("one")
+    call(*keys, f"hydra.run.dir={directory}")
+    return directory
+
+
+def assert_trained_alike(two: Path, one: Path) -> None:
+    curve, curve_of_one = losses(two), losses(one)
+    assert [step for step, _ in curve] == list(range(6))
+    assert dict(curve) == pytest.approx(dict(curve_of_one), rel=1e-5, nan_ok=True)
+    metrics, metrics_of_one = (json.loads((run / "metrics.json").read_text()) for run in (two, one))
+    assert metrics["val/bits_per_dim"] == pytest.approx(metrics_of_one["val/bits_per_dim"], rel=1e-5)
+    assert metrics["train/skipped_steps"] == metrics_of_one["train/skipped_steps"] == 1
+    ranks, (alone,) = (json.loads((run / "run.json").read_text())["ranks"] for run in (two, one))
+    assert [rank["rank"] for rank in ranks] == [0, 1] and all(rank["world_size"] == 2 for rank in ranks)
+    assert {rank["initial_weights"] for rank in ranks} == {alone["initial_weights"]}
+    assert len({rank["final_weights"] for rank in ranks}) == 1
+    assert ranks[0]["final_weights"] != alone["initial_weights"]
+
+
+def test_two_processes_train_as_one(keys, one, tmp_path):
+    outcome = run_py(*keys, *TWO, f"hydra.run.dir={tmp_path}")
+    assert outcome.returncode == 0, outcome.stderr
+    assert_trained_alike(tmp_path, one)
+    assert [path.name for path in tmp_path.glob("*.log")] == ["run.log"]
+    assert outcome.stdout.splitlines()[-1] == f"Run directory: {tmp_path}"
+    assert outcome.stderr == "" and "GLOBAL_RANK" not in outcome.stdout  # Lightning's notices
+    for rank in json.loads((tmp_path / "run.json").read_text())["ranks"]:
+        assert rank["overrides"] == [*keys, *TWO]
+    last, last_of_one = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (tmp_path, one))
+    for key in ("current_model_state", "state_dict", "optimizer_states"):
+        torch.testing.assert_close(last[key], last_of_one[key], rtol=1e-3, atol=1e-4)
+
+
+def test_processes_started_by_torchrun_share_a_directory(keys, one, tmp_path):
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    by_the_clock = f"hydra.run.dir={tmp_path}/${{now:%f}}"  # in microseconds
+    outcome = run_py(*keys, *TWO, by_the_clock, launcher=torchrun)
+    assert outcome.returncode == 0, outcome.stderr
+    (run_dir,) = tmp_path.iterdir()
+    assert_trained_alike(run_dir, one)
+    assert outcome.stdout.splitlines()[-1] == f"Run directory: {run_dir}"
+
+
+def rank_of_two(rank: int, port: int, call, arguments: tuple[str, ...]) -> None:
+    """What a launcher starts; forked, it need not import everything again."""
+    place = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in place.items()})
+    call(*arguments)
+
+
+def exit_codes_of_two(call, *arguments: str) -> list[int | None]:
+    """Of the two processes of a run; None of one that has not ended within a minute."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=rank_of_two, args=(rank, port, call, arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    deadline = time.monotonic() + 60
+    for process in processes:
+        process.join(timeout=max(0.0, deadline - time.monotonic()))
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()
+    return codes
+
+
+@pytest.mark.parametrize("fault", ["Dies", "DiesAlone"])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_is_killed_ends_the_run(arrays, call, tmp_path, capfd, monkeypatch, rank, fault):
+    monkeypatch.setattr(lifeline, "SECONDS_TO_RAISE", 1)
+    fault = f"trainer.callbacks=[{{_target_: tests.faults.{fault}, rank: {rank}, step: 7}}]"
+    arguments = (*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
+    codes = exit_codes_of_two(call, *arguments)
+    assert codes[rank] == -signal.SIGKILL and codes[1 - rank] == 1
+    checkpoint = tmp_path / "checkpoints/last.ckpt"
+    sentence = f"Rank {rank} has died, which ends the run on all ranks: resume it with checkpoint={checkpoint}."
+    assert capfd.readouterr().err.splitlines().count(sentence) == 1
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 5
+
+
+def test_ranks_that_refuse_alike_say_why(arrays, call, tmp_path, capfd):
+    """The first one to go is no death to the other."""
+    arguments = (*arrays, *TINY, *TWO, "data.batch_size=3", f"hydra.run.dir={tmp_path}")
+    assert exit_codes_of_two(call, *arguments) == [1, 1]
+    said = capfd.readouterr().err
+    assert "data.batch_size=3 is out of range" in said and "has died" not in said

@@ -1,0 +1,100 @@
+"""A sweep runs every job once, with all of its processes on the same hyper-parameters."""
+
+import csv
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.conftest import TINY
+from tests.tasks.test_distributed import ROOT
+from tests.training.test_logging import nobody, offline_log, records  # noqa: F401
+
+STEPS = ("trainer.max_steps=2", "callbacks.num_samples=0")
+
+
+def needs(plugin: str) -> pytest.MarkDecorator:
+    there = find_spec(f"hydra_plugins.{plugin}") is not None
+    return pytest.mark.skipif(not there, reason=f"{plugin} is not installed: see requirements-sweeps.txt")
+
+
+def table(sweep: Path) -> list[dict[str, str]]:
+    with (sweep / "sweep.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def objective(job: Path) -> float:
+    return json.loads((job / "metrics.json").read_text())["val/bits_per_dim"]
+
+
+def ranks(job: Path) -> list[dict]:
+    return json.loads((job / "run.json").read_text())["ranks"]
+
+
+@needs("hydra_optuna_sweeper")
+def test_optuna_over_two_processes(arrays, call, tmp_path):
+    keys = (*arrays, *TINY, *STEPS, f"hydra.sweep.dir={tmp_path}", "trainer.accelerator=cpu", "model.num_filters=4,6")
+    call("sweep=optuna", *keys, "trainer.devices=2", "hydra.sweeper.n_trials=2")
+    rows = table(tmp_path)
+    assert len(rows) == 2 and (tmp_path / "sweep.png").exists()
+    swept = ("optim.lr", "model.dropout", "model.num_filters")
+    for row in rows:
+        job = tmp_path / row["job"]
+        both = ranks(job)
+        assert [(rank["rank"], rank["world_size"]) for rank in both] == [(0, 2), (1, 2)]
+        assert both[0]["overrides"] == both[1]["overrides"]
+        for key in swept:
+            assert f"{key}={row[key]}" in both[0]["overrides"]
+        assert both[0]["final_weights"] == both[1]["final_weights"] != both[0]["initial_weights"]
+        assert float(row["val/bits_per_dim"]) == objective(job)
+    assert ranks(tmp_path / rows[0]["job"])[0]["final_weights"] != ranks(tmp_path / rows[1]["job"])[0]["final_weights"]
+
+    call("sweep=optuna", *keys, "hydra.sweeper.n_trials=1")  # goes on
+    assert [row["job"] for row in table(tmp_path)[:2]] == [row["job"] for row in rows]
+    with sqlite3.connect(tmp_path / "study.db") as study:
+        told = {value for (value,) in study.execute("select value from trial_values")}
+    assert told == {objective(tmp_path / row["job"]) for row in table(tmp_path)} and len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("launcher", "options"),
+    [
+        pytest.param("joblib", ["optim.lr=0.1,0.01", "hydra.launcher.n_jobs=2"], marks=needs("hydra_joblib_launcher")),
+        pytest.param("submitit_local", ["optim.lr=choice(0.1)"], marks=needs("hydra_submitit_launcher")),
+    ],
+)
+def test_launchers(arrays, call, tmp_path, monkeypatch, launcher, options):
+    monkeypatch.chdir(ROOT)
+    keys = (*arrays, *TINY, *STEPS, f"hydra.sweep.dir={tmp_path}", "trainer.accelerator=cpu")
+    call("-m", *keys, f"hydra/launcher={launcher}", *options)
+    found = [(row["job"], row["optim.lr"]) for row in table(tmp_path)]
+    assert found == [("0", "0.1"), ("1", "0.01")][: len(found)] and len(found) == 1 + (launcher == "joblib")
+    for row in table(tmp_path):
+        assert float(row["val/bits_per_dim"]) == objective(tmp_path / row["job"])
+        assert f"optim.lr={row['optim.lr']}" in ranks(tmp_path / row["job"])[0]["overrides"]
+
+
+def test_wandb_groups_the_jobs_of_a_sweep(arrays, call, tmp_path, nobody):  # noqa: F811
+    nobody.delenv("WANDB_RUN_GROUP", raising=False)
+    sweep = tmp_path / "my_sweep"
+    call("-m", *arrays, *TINY, *STEPS, "logger=wandb", "optim.lr=0.1,0.01", f"hydra.sweep.dir={sweep}")
+    assert "WANDB_RUN_GROUP" not in os.environ
+    for job in ("0", "1"):
+        groups = [record.run.run_group for record in records(offline_log(sweep / job)) if record.HasField("run")]
+        assert groups[0] == "my_sweep"
+
+
+def test_a_missing_plugin_is_named(tmp_path):
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins/__init__.py").touch()  # hides all that are installed
+    outcome = subprocess.run(
+        [sys.executable, "run.py", "sweep=optuna"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert outcome.stderr == "hydra/sweeper=optuna is not installed: pip install -r requirements-sweeps.txt.\n"
+    assert outcome.returncode == 1 and outcome.stdout == ""
