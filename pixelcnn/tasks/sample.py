@@ -13,7 +13,7 @@ from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
-from pixelcnn.tasks.conditions import ARRAYS, Given, given_condition, interpolated, named, missing_condition
+from pixelcnn.tasks.conditions import ARRAYS, Given, given_condition, interpolated, missing_condition, named
 
 KINDS = ("label", "condition", "image")  # of the keys that name a condition
 
