@@ -17,13 +17,14 @@ class InfiniteLoss(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx == self.batch and trainer.global_rank == trainer.world_size - 1:
-            log_prob = type(pl_module).log_prob
-            pl_module.log_prob = lambda batch: log_prob(pl_module, batch) - math.inf
+            model = pl_module.model
+            log_prob = type(model).log_prob
+            model.log_prob = lambda images, condition=None: log_prob(model, images, condition) - math.inf
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        vars(pl_module).pop("log_prob", None)
+        vars(pl_module.model).pop("log_prob", None)
 
 
 class NoGradient(Callback):
