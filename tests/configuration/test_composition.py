@@ -29,6 +29,28 @@ def test_every_option_composes_and_passes_the_checks(composed, group, option):
     check(composed(f"{group}={option}", *others))
 
 
+@pytest.mark.parametrize("experiment", sorted(CONF.glob("experiment/*/*.yaml")), ids=lambda path: path.stem)
+def test_every_comparison_composes_on_the_same_budget(composed, experiment):
+    config = composed(f"experiment={experiment.relative_to(CONF / 'experiment').with_suffix('')}")
+    check(config)
+    budget = composed("experiment=minutes")
+    assert (config.trainer, config.data) == (budget.trainer, budget.data)
+    assert config.logger.name == "csv" and config.model.num_filters == 24
+
+
+def test_each_ablation_differs_from_the_base_in_one_thing(composed):
+    def flat(value, key=""):
+        if not isinstance(value, dict):
+            return {key: value}
+        return {path: leaf for name, inner in value.items() for path, leaf in flat(inner, f"{key}.{name}").items()}
+
+    base = flat(OmegaConf.to_container(composed("experiment=ablation/base")))
+    for path in CONF.glob("experiment/ablation/*.yaml"):
+        other = flat(OmegaConf.to_container(composed(f"experiment=ablation/{path.stem}")))
+        changed = {key for key in base.keys() & other.keys() if base[key] != other[key]}
+        assert len(changed) == (path.stem != "base"), (path.stem, changed)
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_option_with_a_schema_is_typed_by_it(composed, group):
     assert {path.stem for path in (CONF / group).glob("*.yaml")} == set(GROUPS[group])
