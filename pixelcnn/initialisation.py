@@ -13,6 +13,9 @@ from pixelcnn.model import PixelModel
 DRAWS_OF_A_PIXEL = 10  # as in the original
 
 
+CONSTANT = 1e-10  # variance up to which an output counts as constant
+
+
 @dataclass(frozen=True)
 class InitialisationReport:
     """Largest deviations over all layers and channels on the initialising batch, after initialisation."""
@@ -35,14 +38,16 @@ def data_dependent_initialisation(
 
     def rescale(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> Tensor:
         variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
-        scale = layer.init_scale / torch.sqrt(variance + 1e-10)
+        # A constant output, as of a 1x1 image's u stream, has no scale to set; the original's formula explodes.
+        scale = torch.where(variance > CONSTANT, layer.init_scale / torch.sqrt(variance + 1e-10), 1.0)
         layer.g.mul_(scale)
         layer.b.sub_(mean).mul_(scale)
         return layer.forward(*inputs)
 
     def measure(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> None:
         variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
-        deviations.append((mean.abs().max().item(), (variance.sqrt() - layer.init_scale).abs().max().item()))
+        error = torch.where(variance > CONSTANT, (variance.sqrt() - layer.init_scale).abs(), 0.0)
+        deviations.append((mean.abs().max().item(), error.max().item()))
 
     through_all_layers = _pass(model, images, condition)
     was_training = model.training

@@ -10,23 +10,24 @@ from torch import Tensor
 
 from pixelcnn.errors import UserError
 
-FORMS = "top:SHARE, left:SHARE, box:TOP,LEFT,BOTTOM,RIGHT or hole: likewise, or an image file that is white where known"
+FORMS = "top:SHARE, left:SHARE, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, or an image file that is white where known"
 
 
 def known_pixels(mask: str, height: int, width: int) -> Tensor:
     """The mask that ``mask`` describes, True where a pixel is known.
 
-    ``top:0.5`` and ``left:0.5`` know that share of the rows or columns, ``box:t,l,b,r`` the rows and columns between
-    these shares of the size, ``hole:t,l,b,r`` everything else; any other text names an image file of the same size,
-    known where it is brighter than half. UserError for anything else.
+    ``top:0.5`` and ``left:0.5`` know that share of the rows or columns, ``box:t:l:b:r`` the rows and columns between
+    these shares of the size, ``hole:t:l:b:r`` everything else (commas do too; a command line wants them quoted). Any
+    other text names an image file of the same size, known where it is brighter than half. UserError for anything else.
     """
     known = torch.zeros(height, width, dtype=torch.bool)
     kind, _, numbers = mask.partition(":")
     if kind not in ("top", "left", "box", "hole"):
         return _from_image(mask, height, width)
-    shares = [float(number) for number in numbers.split(",") if re.fullmatch(r"\d*\.?\d+", number.strip())]
+    parts = re.split("[:,]", numbers)
+    shares = [float(number) for number in parts if re.fullmatch(r"\d*\.?\d+", number.strip())]
     expected = 1 if kind in ("top", "left") else 4
-    if len(shares) != expected or len(numbers.split(",")) != expected or max(shares) > 1:
+    if len(shares) != expected or len(parts) != expected or max(shares) > 1:
         raise UserError(f"task.mask={mask} is not understood: use {FORMS}.")
     if kind == "top":
         known[: round(shares[0] * height)] = True

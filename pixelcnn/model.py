@@ -93,6 +93,8 @@ class PixelModel(nn.Module):
         Image k is drawn by the random numbers of (seed, k) alone, ``batch_size`` images at a time. ``on_pixel`` is
         called for each pixel of a batch, a row at a time, to show how far it is.
         """
+        if n < 0:
+            raise UserError(f"n={n} is out of range: use 0 or more images.")
         size = (n, self.image.channels, self.image.height, self.image.width)
         nothing = torch.zeros(size, dtype=torch.uint8, device=self._weight.device)
         known = torch.zeros(size[2:], dtype=torch.bool)
@@ -115,11 +117,16 @@ class PixelModel(nn.Module):
         UserError for a likelihood without density.
         """
         self._check(images)
+        if known.dtype != torch.bool or known.shape != images.shape[2:]:
+            raise UserError(
+                f"known of {known.dtype} and shape {tuple(known.shape)} is not one mask for images of "
+                f"{images.shape[2]}x{images.shape[3]}: give torch.bool (H, W)."
+            )
         if not self.description.likelihood.has_density:
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
         completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel)
-        scores = []
+        scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
         with torch.no_grad():
             for first in range(0, len(images), batch_size):
                 part = slice(first, first + batch_size)
@@ -140,6 +147,8 @@ class PixelModel(nn.Module):
     ) -> Tensor:
         if seed < 0:
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
+        if batch_size < 1:
+            raise UserError(f"batch_size={batch_size} is out of range: use a positive number of images.")
         with torch.no_grad():
             h = self._encoded(condition, images)
         shape = (self.likelihood.num_uniforms, *images.shape[2:])

@@ -1,5 +1,6 @@
 """Drawing images pixel by pixel in raster order: whole ones, or what is missing of given ones."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Temperature:
     scale: float = 1.0  # multiplies the components' scales
 
     def __post_init__(self) -> None:
-        if self.mixture <= 0 or self.scale <= 0:
+        if not (0 < self.mixture < math.inf and 0 < self.scale < math.inf):
             raise UserError(f"temperature of {self.mixture} and {self.scale} is out of range: use positive numbers.")
 
 

@@ -9,7 +9,7 @@ from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.layers import WeightNormalized
 from pixelcnn.model import build
 from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
-from tests.conftest import random_images, tiny_description
+from tests.conftest import random_images, tiny_description, tiny_model
 
 
 @pytest.mark.parametrize("likelihood", [CategoricalOptions(), LogisticMixtureOptions(2), ImplicitOptions(8, 4)])
@@ -28,3 +28,11 @@ def test_the_heads_moments_hold_for_noise_that_it_has_not_seen():
     with torch.no_grad():
         x = torch.atanh(model.likelihood.samples(model.pixel_parameters(images), torch.rand(10, 40, 4, 8, 8)))
     assert x.mean().abs() < 0.01 and x.std().item() == pytest.approx(0.1, rel=0.05)
+
+
+def test_outputs_that_do_not_vary_stay_small():
+    model = tiny_model(height=4, width=4, num_filters=6)  # the lowest resolution is 1x1: its u stream sees nothing
+    images = random_images(model, 40)
+    data_dependent_initialisation(model, images)
+    with torch.no_grad():
+        assert model.bits_per_dim(images).max() < 20

@@ -14,7 +14,7 @@ def test_descriptions():
     assert torch.equal(known_pixels("top:0.5", 8, 4), rows < 4)
     assert torch.equal(known_pixels("left:.25", 8, 4), columns < 1)
     inside = (rows >= 2) & (rows < 6) & (columns >= 1) & (columns < 4)
-    assert torch.equal(known_pixels("box:0.25,0.25,0.75,1", 8, 4), inside)
+    assert torch.equal(known_pixels("box:0.25:0.25:0.75:1", 8, 4), inside)
     assert torch.equal(known_pixels("hole:0.25, 0.25, 0.75, 1.0", 8, 4), ~inside)
 
 

@@ -58,3 +58,28 @@ def test_every_pixel_is_counted(model):
     calls = []
     model.sample(3, batch_size=2, on_pixel=lambda: calls.append(None))
     assert len(calls) == 2 * 8 * 4
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda model, images, known: model.sample(-1), "n=-1"),
+        (lambda model, images, known: model.sample(2, batch_size=0), "batch_size=0"),
+        (lambda model, images, known: model.complete(images, known, batch_size=-1), "batch_size=-1"),
+        (lambda model, images, known: model.complete(images, known[:3]), r"known of torch.bool and shape \(3, 4\)"),
+        (lambda model, images, known: model.complete(images, known.expand(2, 8, 4)), "known of .* for images of 8x4"),
+        (lambda model, images, known: model.complete(images, known.to(torch.uint8)), "known of torch.uint8"),
+        (lambda model, images, known: Temperature(float("nan")), "temperature"),
+        (lambda model, images, known: Temperature(scale=float("inf")), "temperature"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(model, call, told):
+    with pytest.raises(UserError, match=told):
+        call(model, random_images(model, 2), torch.zeros(8, 4, dtype=torch.bool))
+
+
+def test_no_image_is_an_answer(model):
+    images, known = random_images(model, 0), torch.zeros(8, 4, dtype=torch.bool)
+    assert model.sample(0).shape == images.shape
+    completed, log_prob = model.complete(images, known)
+    assert completed.shape == images.shape and log_prob.shape == (0,)
