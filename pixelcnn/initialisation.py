@@ -46,8 +46,7 @@ def data_dependent_initialisation(
 
     def measure(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> None:
         variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
-        error = torch.where(variance > CONSTANT, (variance.sqrt() - layer.init_scale).abs(), 0.0)
-        deviations.append((mean.abs().max().item(), error.max().item()))
+        deviations.append((mean.abs().max().item(), (variance.sqrt() - layer.init_scale).abs().max().item()))
 
     through_all_layers = _pass(model, images, condition)
     was_training = model.training
