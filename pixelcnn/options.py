@@ -49,7 +49,7 @@ class PixelCNNPPOptions:
     num_stages: int  # resolutions, each half the size of the one before
     nonlinearity: str
     dropout: float
-    # The last three with the values of the paper, which models have that do not say.
+    # The paper's values where a stored model does not say.
     short_cuts: bool = True  # from the up pass to the down pass
     block_init_scale: float = 0.1  # what data-dependent initialisation scales a block's second convolution to
     output_init_scale: float = 1.0
@@ -191,11 +191,8 @@ class ClassOptions:
 
 
 @dataclass(frozen=True)
-class VectorOptions:
-    """``conditioning=vector``: an embedding of each image, given with the data, enters every gated block."""
-
+class _GivenFeaturesOptions:
     num_features: int | None  # None until the data set has said
-    name: str = "vector"
 
     def __post_init__(self) -> None:
         count = self.num_features
@@ -203,15 +200,17 @@ class VectorOptions:
 
 
 @dataclass(frozen=True)
-class SpatialOptions:
+class VectorOptions(_GivenFeaturesOptions):
+    """``conditioning=vector``: an embedding of each image, given with the data, enters every gated block."""
+
+    name: str = "vector"
+
+
+@dataclass(frozen=True)
+class SpatialOptions(_GivenFeaturesOptions):
     """``conditioning=spatial``: a map of features for each pixel, given with the data (section 2.3 of 2016b)."""
 
-    num_features: int | None  # None until the data set has said
     name: str = "spatial"
-
-    def __post_init__(self) -> None:
-        count = self.num_features
-        require(count is None or count >= 1, "conditioning.num_features", count, "use a positive number, or null")
 
 
 @dataclass(frozen=True)

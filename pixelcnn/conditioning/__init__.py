@@ -11,9 +11,8 @@ from torch import Tensor
 
 from pixelcnn.conditioning.class_label import ClassLabels
 from pixelcnn.conditioning.encoder import Encoder
+from pixelcnn.conditioning.given import Maps, Vectors
 from pixelcnn.conditioning.none import Unconditional
-from pixelcnn.conditioning.spatial import Maps
-from pixelcnn.conditioning.vector import Vectors
 from pixelcnn.options import ImageShape
 
 
