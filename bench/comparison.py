@@ -9,15 +9,16 @@ matplotlib). A bound is marked by <=. ``--only-show`` reads runs that are there.
 """
 
 import argparse
-import csv
 import subprocess
 import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from bench.curve import logged
+from pixelcnn.scores import IN_WORDS
+
 HOME = Path(__file__).parent.parent
-SCORES = {"val/bits_per_dim": "", "val/bits_upper_bound": "<="}
 
 Curve = dict[int, float]  # steps to bits per dimension
 
@@ -45,11 +46,10 @@ def experiments(folder: str) -> list[Path]:
 
 def read_curve(run: Path) -> tuple[str, Curve]:
     """The mark of a run's score and its values on the held-out images, from the metrics of logger=csv."""
-    latest = max((run / "csv").glob("version_*"), key=lambda folder: int(folder.name.removeprefix("version_")))
-    with (latest / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    score = next(name for name in SCORES if name in rows[0])
-    return SCORES[score], {int(row["step"]) + 1: float(row[score]) for row in rows if row[score]}
+    rows = logged(run)
+    name = next(name for name in IN_WORDS if f"val/{name}" in rows[0])
+    mark = "<=" if IN_WORDS[name].startswith("at most") else ""
+    return mark, {int(row["step"]) + 1: float(row[f"val/{name}"]) for row in rows if row[f"val/{name}"]}
 
 
 def table(curves: dict[str, tuple[str, Curve]]) -> str:

@@ -1,6 +1,6 @@
 """The curve of a run that was logged with logger=csv, as a picture (needs matplotlib).
 
-python bench/curve.py RUN PICTURE.png
+python -m bench.curve RUN PICTURE.png
 """
 
 import csv
@@ -10,11 +10,16 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 
-def main(run: Path, picture: Path) -> None:
-    """Plot bits/dim against steps, of training batches and of the validation images; a resumed run's last part."""
+def logged(run: Path) -> list[dict[str, str]]:
+    """The lines that logger=csv has left, of a resumed run its last part."""
     latest = max((run / "csv").glob("version_*"), key=lambda folder: int(folder.name.removeprefix("version_")))
     with (latest / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
+        return list(csv.DictReader(file))
+
+
+def main(run: Path, picture: Path) -> None:
+    """Plot bits/dim against steps, of training batches and of the validation images."""
+    rows = logged(run)
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     for name, style in (("train/bits_per_dim", "-"), ("val/bits_per_dim", "o-")):
         points = [(int(row["step"]) + 1, float(row[name])) for row in rows if row[name]]
