@@ -4,10 +4,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads, and for the processes that tests start
 
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
+from torch import nn
 
 from pixelcnn.model import PixelModel, build
 from pixelcnn.options import (
@@ -17,6 +18,8 @@ from pixelcnn.options import (
     PixelCNNPPOptions,
     UnconditionalOptions,
 )
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def tiny_description(
@@ -45,12 +48,16 @@ def tiny_description(
 def tiny_model(dtype: torch.dtype = torch.float32, seed: int = 0, **options) -> PixelModel:
     """`tiny_description` built, in evaluation mode, every weight random (gains and biases too)."""
     torch.manual_seed(seed)
-    model = build(tiny_description(**options))
+    return randomised(build(tiny_description(**options))).to(dtype).eval()
+
+
+def randomised(module: Module) -> Module:
+    """``module`` with gains and biases away from 1 and 0, which hide what they multiply and add."""
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in module.named_parameters():
             if name.endswith((".g", ".b")):
                 parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.to(dtype).eval()
+    return module
 
 
 def random_images(model: PixelModel, n: int, seed: int = 0) -> torch.Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from pixelcnn.networks import build_network
 from pixelcnn.options import GatedPixelCNNOptions, PixelCNNOptions, PixelCNNPPOptions
 from pixelcnn.parallel import Network
+from tests.conftest import randomised
 
 TINY_NETWORKS: dict[str, Any] = {
     "pixelcnn_pp": PixelCNNPPOptions(3, 1, 2, "concat_elu", dropout=0.5),
@@ -23,12 +24,7 @@ CONDITIONS = ("none", "vector", "map")
 def tiny_network(name: str, num_groups: int, condition_features: int = 0, seed: int = 0) -> Network:
     """A network of 3 channels and 6 parameters in float64, every weight random."""
     torch.manual_seed(seed)
-    network = build_network(TINY_NETWORKS[name], 3, 6, num_groups, condition_features).double().eval()
-    with torch.no_grad():
-        for key, parameter in network.named_parameters():
-            if key.endswith((".g", ".b")):
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return network
+    return randomised(build_network(TINY_NETWORKS[name], 3, 6, num_groups, condition_features)).double().eval()
 
 
 def tiny_condition(kind: str, n: int, height: int, width: int) -> Tensor | None:

@@ -29,7 +29,7 @@ from pixelcnn.options import (
     VectorOptions,
 )
 from pixelcnn.sampling import uniforms_of
-from tests.conftest import random_images
+from tests.conftest import random_images, randomised
 
 OPTIONS = {
     "pixelcnn_pp": PixelCNNPPOptions(4, 1, 2, "concat_elu", dropout=0.5),
@@ -57,12 +57,11 @@ def tiny(
     """A model in float64, every weight random."""
     torch.manual_seed(0)
     image = ImageShape(channels, side, side, levels)
-    model = build(ModelDescription(image, OPTIONS[network], OPTIONS[likelihood], OPTIONS[conditioning])).double().eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith((".g", ".b")):
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return model
+    return (
+        randomised(build(ModelDescription(image, OPTIONS[network], OPTIONS[likelihood], OPTIONS[conditioning])))
+        .double()
+        .eval()
+    )
 
 
 def condition_for(model: PixelModel, n: int) -> Tensor | None:
