@@ -11,8 +11,6 @@ from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
 
 DRAWS_OF_A_PIXEL = 10  # as in the original
-
-
 CONSTANT = 1e-10  # variance up to which an output counts as constant
 
 
