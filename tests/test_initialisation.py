@@ -36,3 +36,18 @@ def test_outputs_that_do_not_vary_stay_small():
     data_dependent_initialisation(model, images)
     with torch.no_grad():
         assert model.bits_per_dim(images).max() < 20
+
+
+def test_the_scales_of_blocks_and_output_are_the_options():
+    description = tiny_description(num_stages=1)
+    description = replace(description, model=replace(description.model, block_init_scale=0.7, output_init_scale=0.3))
+    model = build(description)
+    images = random_images(model, 40)
+    found = []
+    data_dependent_initialisation(model, images)
+    for node in ("up0_u0", "down0_ul0"):
+        model.network.layers[node].conv2.register_forward_hook(lambda layer, inputs, output: found.append(output))
+    with torch.no_grad():
+        found.append(model.eval().pixel_parameters(images))
+    for output, scale in zip(found, (0.7, 0.7, 0.3), strict=True):
+        assert torch.allclose(output.std(dim=(0, 2, 3), correction=0), torch.tensor(scale), atol=1e-3)

@@ -7,6 +7,7 @@ import torch
 from pixelcnn.errors import UserError
 from pixelcnn.incremental import IncrementalWalk, pixel_parameters_incrementally
 from pixelcnn.networks import build_network
+from pixelcnn.parallel import condition_at
 from pixelcnn.receptive_field import receptive_fields
 from tests.networks import CONDITIONS, SITES, TINY_NETWORKS, tiny_condition, tiny_network
 
@@ -62,6 +63,12 @@ def test_each_site_sees_exactly_what_comes_before_it_and_is_in_reach(name, num_g
             found = sees[group, :, :, seen]
             assert not (found & ~allowed).any(), "a site sees what comes after it"
             assert torch.equal(found, allowed), "a site misses what the topology reaches"
+
+
+def test_a_map_is_averaged_over_what_a_pixel_of_a_level_stands_for():
+    h = torch.arange(16.0).view(1, 1, 4, 4)
+    assert torch.equal(condition_at(h, 1), torch.tensor([[[[2.5, 4.5], [10.5, 12.5]]]]))
+    assert torch.equal(condition_at(h, 0), h)
 
 
 def test_only_pixelcnn_has_a_blind_spot():

@@ -39,6 +39,13 @@ def test_short_cuts_mirror_the_up_pass():
     assert all(node.inputs[1] == node.name.replace("_ul", "_u") for node in down)
 
 
+def test_without_short_cuts_nothing_of_the_up_pass_but_its_end_is_read_again():
+    nodes = pixelcnn_pp(num_resnet_blocks=2, num_stages=2, short_cuts=False).nodes
+    down = [node for node in nodes if node.name.startswith("down")]
+    across = {name for node in down for name in node.inputs if not name.startswith(("down", "grow"))}
+    assert across == {"up1_u1", "up1_ul1"}
+
+
 @pytest.mark.parametrize("height, width", [(6, 8), (8, 10)])
 def test_sizes_that_the_strides_do_not_divide_are_refused(height, width):
     with pytest.raises(UserError, match=rf"model.num_stages=3 needs images .* by 4, these are {height}x{width}"):
