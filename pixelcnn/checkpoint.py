@@ -27,6 +27,7 @@ from pixelcnn.options import ModelDescription
 FORMAT = 1
 PREFIX = "model."
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
+END_OF_YAML = "..."
 
 
 def load(path: str | Path) -> PixelModel:
@@ -61,17 +62,21 @@ def export(model: PixelModel, config: dict[str, Any], folder: Path) -> None:
     """Write ``model.safetensors`` and ``config.yaml`` into ``folder``, for `load`."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config), sort_keys=False))
+    (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config), sort_keys=False, explicit_end=True))
 
 
 def _read_folder(folder: Path) -> dict[str, Any]:
     try:
         weights = load_file(folder / WEIGHTS)
-        stored = yaml.safe_load((folder / CONFIG).read_text())
+        text = (folder / CONFIG).read_text()
+        stored = yaml.safe_load(text)
     except FileNotFoundError as error:
         raise UserError(f"checkpoint={folder} lacks {WEIGHTS} or {CONFIG}: name a folder that was exported.") from error
     except (SafetensorError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"checkpoint={folder} holds a damaged {WEIGHTS} or {CONFIG}: export it again.") from error
+    # A file that was cut between two lines is well-formed, and may still describe a model.
+    if not text.rstrip().endswith("\n" + END_OF_YAML):
+        raise UserError(f"checkpoint={folder} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
     if not isinstance(stored, dict) or "description" not in stored:
         raise UserError(f"checkpoint={folder} has a {CONFIG} that was not exported by this project: use another one.")
     _require_format(stored, folder)

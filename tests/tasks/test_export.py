@@ -28,6 +28,14 @@ def test_it_serves_as_a_checkpoint_but_not_to_resume(exported, arrays, call, tmp
         call(*arrays, f"checkpoint={exported}", f"hydra.run.dir={tmp_path}/train")
 
 
+def test_a_description_that_was_cut_between_lines_is_refused(exported):
+    lines = (exported / "config.yaml").read_text().splitlines(keepends=True)
+    for end in range(len(lines)):
+        (exported / "config.yaml").write_text("".join(lines[:end]))
+        with pytest.raises(UserError, match=str(exported)):
+            load(exported)
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.yaml"])
 def test_a_damaged_export_is_refused(exported, name):
     whole = (exported / name).read_bytes()
