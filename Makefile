@@ -12,7 +12,7 @@ quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes 
 install: $(VENV)/.installed ## make .venv and install requirements.txt
 
 test: $(VENV)/.installed-dev ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 format: $(VENV)/.installed-dev ## rewrite the code in the house style
 	$(BIN)/ruff format .
