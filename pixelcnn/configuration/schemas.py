@@ -5,10 +5,12 @@ Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks names an
 (``pixelcnn.configuration.checks``) the ranges in ``__post_init__``.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pixelcnn.configuration.objective import require_trainable
+from pixelcnn.configuration.resumption import LAST
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
 
@@ -156,7 +158,7 @@ class AdamOptions:
     epsilon_inside_root: bool
 
     def __post_init__(self) -> None:
-        require(self.lr > 0, "optim.lr", self.lr, "use a positive learning rate")
+        require(0 < self.lr < math.inf, "optim.lr", self.lr, "use a positive learning rate")
         in_range = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         require(in_range, "optim.betas", list(self.betas), "give two numbers from 0 to below 1")
         require(0 < self.lr_decay <= 1, "optim.lr_decay", self.lr_decay, "use a factor per step, at most 1")
@@ -191,11 +193,16 @@ class CallbackOptions:
     sample_every_n_epochs: int
     num_samples: int
     progress_bar: bool
+    checkpoint_every_n_steps: int
+    checkpoint_every_n_minutes: float
+    max_skipped_steps: int
 
     def __post_init__(self) -> None:
-        for key in ("sample_every_n_epochs", "num_samples"):
+        for key in ("sample_every_n_epochs", "num_samples", "checkpoint_every_n_steps", "checkpoint_every_n_minutes"):
             value = getattr(self, key)
             require(value >= 0, f"callbacks.{key}", value, "use a positive number, or 0 for none")
+        most, remedy = self.max_skipped_steps, "use a number of the last 100 steps, or 0 for no limit"
+        require(0 <= most <= 100, "callbacks.max_skipped_steps", most, remedy)
 
 
 @dataclass
@@ -265,10 +272,15 @@ class Config:
             )
         if self.init_from is not None and name != "train":
             raise UserError(f"init_from={self.init_from} is for task=train only: give task={name} a checkpoint=FILE.")
-        if self.init_from is not None and self.checkpoint is not None:
+        if self.checkpoint == LAST and name != "train":
+            raise UserError(
+                f"checkpoint=last is for task=train, which looks for it in its own run directory: give task={name} "
+                "a file, such as checkpoint=RUN/checkpoints/last.ckpt."
+            )
+        if self.init_from is not None and self.checkpoint not in (None, LAST):
             raise UserError(
                 f"init_from={self.init_from} and checkpoint={self.checkpoint} exclude each other: "
                 "checkpoint resumes a run, init_from starts a new one from its weights; give one of them."
             )
-        if name == "train" and self.checkpoint is None and self.init_from is None:
+        if name == "train" and self.checkpoint in (None, LAST) and self.init_from is None:
             require_trainable(self.objective, self.likelihood)

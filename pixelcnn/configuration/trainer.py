@@ -10,6 +10,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.options import require
 
 if TYPE_CHECKING:
+    from lightning_fabric.plugins import CheckpointIO
     from pytorch_lightning import Callback, Trainer
     from pytorch_lightning.loggers import Logger
 
@@ -108,22 +109,29 @@ def trainer_options(config: DictConfig) -> TrainerOptions:
 
 
 def build_trainer(
-    options: TrainerOptions, logger: "Logger | bool", callbacks: "list[Callback]", run_dir: Path
+    options: TrainerOptions,
+    logger: "Logger | bool",
+    callbacks: "list[Callback]",
+    run_dir: Path,
+    checkpoint_io: "CheckpointIO | None" = None,
 ) -> "Trainer":
-    """Lightning's Trainer as ``options`` ask for it, with the run's own logger and callbacks.
+    """Lightning's Trainer as ``options`` ask for it, with the run's own logger, callbacks and way to write checkpoints.
 
     ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` stand above ours.
     Raises UserError where Lightning refuses an argument.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
+    from lightning_fabric.plugins import CheckpointIO
     from pytorch_lightning import Trainer
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     try:
         arguments["callbacks"] = [*callbacks, *instantiate(options.callbacks or [])]
-        arguments["plugins"] = list(instantiate(options.plugins or []))
+        plugins = list(instantiate(options.plugins or []))
+        theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        arguments["plugins"] = plugins if checkpoint_io is None or theirs else [*plugins, checkpoint_io]
         arguments["logger"] = False if options.logger is False else logger
         arguments["default_root_dir"] = options.default_root_dir or run_dir
         return Trainer(**arguments)
