@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+LAUNCHER = "PIXELCNN_LAUNCHER"  # environment variable, a process id
 MESSAGE = struct.Struct("!i")  # the rank that is lost, or GOODBYE
 GOODBYE = -1
 KEY_BYTES = 16
@@ -56,9 +57,13 @@ class Lifeline(Callback):
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Around ``trainer.fit``: with a rank lost, exit instead of raising what a collective operation says to it."""
+        """Around ``trainer.fit``: with a rank lost, exit instead of raising what a collective operation says to it.
+
+        Those that rank 0 has launched end after it, be the ranks connected yet or not.
+        """
         try:
-            yield
+            with _with_its_launcher():
+                yield
         except RuntimeError as error:
             if self._peers and self._is_lost.wait(timeout=2):
                 raise SystemExit(1) from error
@@ -138,6 +143,28 @@ class Lifeline(Callback):
             else "it had not saved a checkpoint yet, start it again"
         )
         return f"Rank {rank} has died, which ends the run on all ranks: {remedy}."
+
+
+@contextmanager
+def _with_its_launcher() -> Iterator[None]:
+    """Tell the processes that this one launches who it is; in one of those, end soon after the launcher."""
+    launcher = os.environ.get(LAUNCHER)
+    if launcher is not None:
+        threading.Thread(target=_watch_launcher, args=(int(launcher),), name="launcher", daemon=True).start()
+        yield
+        return
+    os.environ[LAUNCHER] = str(os.getpid())
+    try:
+        yield
+    finally:
+        del os.environ[LAUNCHER]
+
+
+def _watch_launcher(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(1)
+    time.sleep(SECONDS_TO_RAISE)  # when it has ended as it should, this one is about to
+    os._exit(1)
 
 
 def _accept(server: socket.socket, key: bytes, count: int) -> dict[socket.socket, int]:

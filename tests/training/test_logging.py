@@ -14,9 +14,9 @@ import wandb
 from pytorch_lightning.loggers import CSVLogger
 from wandb.proto.wandb_internal_pb2 import Record
 
-from pixelcnn.training.logging import _answers, make_logger
+from pixelcnn.training.logging import WandbRunId, _answers, make_logger
 from pixelcnn.training.samples import SampleGrid
-from tests.training.tiny import fit, picture_in
+from tests.training.tiny import checkpoint_of, fit, picture_in, read
 
 SCORE = "val/bits_per_dim"
 
@@ -141,3 +141,25 @@ def test_a_server_answers(status, expected):
 def test_a_silent_server_does_not_answer():
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert _answers(f"http://127.0.0.1:{server.getsockname()[1]}", seconds=0.3) is False
+
+
+def test_a_resumed_run_is_the_same_one(tmp_path, nobody):
+    """Recorded in its checkpoints, it goes on with its id; offline that is the name of its directories too."""
+    ids = []
+    checkpoint, run_id = None, None
+    for stop in (2, 5):
+        with make_logger("wandb", tmp_path, {}, SCORE, run_id=run_id) as logger:
+            fit(tmp_path, WandbRunId(), checkpoint=checkpoint, logger=logger, log_every_n_steps=1, max_steps=stop)
+        checkpoint = checkpoint_of(tmp_path)
+        run_id = read(tmp_path)["wandb_run_id"]
+        ids.append(run_id)
+    logs = sorted((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert [log.stem for log in logs] == [f"run-{run_id}"] * 2 and ids == [run_id] * 2
+    steps = [[int(step) for record in records(log) for step in steps_in(record)] for log in logs]
+    assert steps == [[0, 1], [2, 3, 4]]
+
+
+def steps_in(record):
+    """The steps of training that a record of a history has."""
+    values = {item.key or ".".join(item.nested_key): item.value_json for item in record.history.item}
+    return [values["trainer/global_step"]] if "lr" in values else []
