@@ -12,10 +12,12 @@ from pytorch_lightning import Callback, Trainer
 from pixelcnn.checkpoint import description_of, load_weights, read
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import RESUMED, describe, recorded, require_agreement, require_same_run, revise
+from pixelcnn.configuration.network import execution_of
 from pixelcnn.configuration.objective import require_trainable
 from pixelcnn.configuration.trainer import build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
+from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.scores import in_words
@@ -48,6 +50,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.prepare_data()
     data.setup("fit")
     model, initialisation = starting_point(config, overrides, data)
+    execute(model, execution_of(config))
     plain = recorded(config, model.description)
     module = DensityEstimation(
         model,
