@@ -85,7 +85,8 @@ class RankedImages(Occasional):
 
     def show(self, trainer: Trainer, module: DensityEstimation) -> None:
         last = self.validations.last
-        assert last is not None, "training ends with a validation"
+        if last is None or last.step != trainer.global_step:  # stopped without one
+            return
         for dashboard in dashboards(trainer):
             dashboard.show_validation(last, module.score_name, module.model.image.levels, module.images_seen)
 
@@ -101,5 +102,7 @@ class KeptCheckpoints(Callback):
         for dashboard in dashboards(trainer):
             for name in ("best", "last"):
                 path = self.directory / f"{name}.ckpt"
+                if not path.exists():  # stopped before the first validation
+                    continue
                 step = torch.load(path, weights_only=True, mmap=True)["global_step"]  # reads no weights
                 dashboard.keep_checkpoint(path, step)

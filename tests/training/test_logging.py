@@ -79,6 +79,16 @@ def test_a_file_system_without_hard_links(tmp_path, nobody):
         assert Path(entry.local_path).read_bytes() == (tmp_path / "checkpoints" / entry.path).read_bytes()
 
 
+def test_a_run_without_a_validation(tmp_path, nobody):
+    validations = ValidationImages(2)
+    callbacks = (validations, RankedImages(validations, 1), KeptCheckpoints(tmp_path / "checkpoints"))
+    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
+        fit(tmp_path, *callbacks, logger=logger, max_steps=2, limit_val_batches=0)
+    wandb.teardown()
+    logged = OfflineRun(tmp_path)
+    assert logged.column("val/images") == [] and logged.artifacts("model") == []
+
+
 def test_a_disabled_run_goes_on_without(tmp_path, nobody):
     nobody.setenv("WANDB_MODE", "disabled")
     validations = ValidationImages(2)
