@@ -6,6 +6,7 @@ Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks names an
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from pixelcnn.configuration.objective import require_trainable
@@ -190,10 +191,11 @@ class CallbackOptions:
 
     sample_every_n_epochs: int
     num_samples: int
+    num_ranked_images: int
     progress_bar: bool
 
     def __post_init__(self) -> None:
-        for key in ("sample_every_n_epochs", "num_samples"):
+        for key in ("sample_every_n_epochs", "num_samples", "num_ranked_images"):
             value = getattr(self, key)
             require(value >= 0, f"callbacks.{key}", value, "use a positive number, or 0 for none")
 
@@ -205,7 +207,24 @@ class WandbOptions:
     project: str
     entity: str | None
     group: str | None
+    checkpoints: str
     name: str = "wandb"
+
+    def __post_init__(self) -> None:
+        require(self.checkpoints in ("end", "never"), "logger.checkpoints", self.checkpoints, "use end or never")
+
+
+@dataclass
+class TensorBoardOptions:
+    """``logger=tensorboard``."""
+
+    name: str = "tensorboard"
+
+    def __post_init__(self) -> None:
+        if find_spec("tensorboard") is None:
+            raise UserError(
+                "logger=tensorboard is not installed: pip install -r requirements-tensorboard.txt, or use logger=csv."
+            )
 
 
 @dataclass
@@ -230,7 +249,12 @@ TASKS: dict[str, type[Task]] = {
     "import": ImportTask,
     "export": ExportTask,
 }
-LOGGERS = {"wandb": WandbOptions, "csv": CSVOptions, "none": NoLoggerOptions}
+LOGGERS = {
+    "wandb": WandbOptions,
+    "tensorboard": TensorBoardOptions,
+    "csv": CSVOptions,
+    "none": NoLoggerOptions,
+}
 
 
 @dataclass
