@@ -170,6 +170,10 @@ class ImageDataModule(LightningDataModule):
         """A batch of the first n images of ``part`` ("train", "val" or "test"), or of all where there are fewer."""
         return batch_at(self._places(part)[:n], self.arrays(self._split(part)).columns)
 
+    def at(self, part: str, index: np.ndarray) -> Batch:
+        """The images of ``part`` whose ``index`` in a batch is ``index``, int64 (N,)."""
+        return batch_at(index, self.arrays(self._split(part)).columns)
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""
         rank, world_size = self._device()

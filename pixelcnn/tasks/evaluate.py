@@ -7,6 +7,7 @@ all files.
 import csv
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +20,26 @@ from torchmetrics.utilities import dim_zero_cat
 
 from pixelcnn.checkpoint import load, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import HELD_OUT, require_agreement, require_same_run
+from pixelcnn.configuration.description import HELD_OUT, recorded, require_agreement, require_same_run
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
+from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
+from pixelcnn.report.page import write as write_page
+from pixelcnn.report.scored_images import Example, ScoredImages
 from pixelcnn.scores import in_words
 from pixelcnn.tasks.conditions import given_condition
 from pixelcnn.training.progress import progress_bar
+from pixelcnn.training.record import run_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
+RANKED = 16  # best and worst images in the report
 CHANNELS = {1: (), 3: ("red", "green", "blue")}
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Write ``metrics.json`` and ``per_image.csv``; returns the split's score."""
+    """Write ``metrics.json``, ``per_image.csv`` and ``report.html``; returns the split's score."""
     # TF32 keeps ten bits of mantissa and would move bits/dim in the third decimal.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
@@ -50,7 +57,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     given = given_condition(model, *size, task.label, task.condition, task.image)
     evaluation = Evaluation(model, None if given is None else given.condition)
     trainer = build_trainer(options, False, [progress_bar()], run_dir)
+    since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
+    seconds = time.monotonic() - since
     index, label, nats = evaluation.scores.rows()
     if trainer.is_global_zero:
         bits = nats / (math.log(2) * data.shape.height * data.shape.width)
@@ -58,6 +67,23 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
         write_per_image(run_dir / "per_image.csv", score, index, label, bits)
         metrics = {f"{split}/{name}": value for name, value in summary(score, bits.mean(axis=1)).items()}
         (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        evaluated = EvaluatedSplit(
+            run_dir,
+            config.checkpoint,
+            split,
+            score,
+            metrics,
+            ranked(data, split, index, label, bits.mean(axis=1)),
+            label if (label >= 0).all() else None,
+            dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
+            seconds,
+            trainer.world_size,
+            run_record(model, trainer.strategy.root_device),
+            overrides,
+            recorded(config, model.description),
+        )
+        write_page(evaluation_page(evaluated), run_dir / "report.html")
+        print(f"Report: {run_dir / 'report.html'}")
         print(describe(split, score, metrics))
         return float(bits.mean())
     return None
@@ -149,6 +175,18 @@ def describe(split: str, score: str, metrics: dict[str, float]) -> str:
     value, interval = metrics[f"{split}/{score}"], metrics[f"{split}/{score}_ci95"]
     images = metrics[f"{split}/num_images"]
     return f"{split}: {in_words(score, f'{value:.4f}')} (95 % interval +-{interval:.4f}) over {images} images"
+
+
+def ranked(data: ImageDataModule, split: str, index: np.ndarray, label: np.ndarray, scores: np.ndarray) -> ScoredImages:
+    """The scores of all images and, with their pixels, the images of the lowest and of the highest."""
+
+    def examples(places: np.ndarray) -> list[Example]:
+        pixels = data.at(split, index[places])["images"].numpy()
+        labels = [of_label if of_label >= 0 else None for of_label in label[places].tolist()]
+        return [Example(*row) for row in zip(index[places].tolist(), labels, scores[places], pixels, strict=True)]
+
+    order = scores.argsort(kind="stable")
+    return ScoredImages(scores, examples(order[:RANKED]), examples(order[::-1][:RANKED]), data.shape.levels)
 
 
 def write_per_image(path: Path, score: str, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:
