@@ -190,10 +190,11 @@ class CallbackOptions:
 
     sample_every_n_epochs: int
     num_samples: int
+    num_ranked_images: int
     progress_bar: bool
 
     def __post_init__(self) -> None:
-        for key in ("sample_every_n_epochs", "num_samples"):
+        for key in ("sample_every_n_epochs", "num_samples", "num_ranked_images"):
             value = getattr(self, key)
             require(value >= 0, f"callbacks.{key}", value, "use a positive number, or 0 for none")
 

@@ -15,8 +15,6 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning import LightningModule
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from pixelcnn.checkpoint import load, read
 from pixelcnn.configuration.data import data_module
@@ -30,6 +28,7 @@ from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, ScoredImages
 from pixelcnn.scores import in_words
 from pixelcnn.tasks.conditions import given_condition
+from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import run_record
 
@@ -104,33 +103,6 @@ def require_whole(options: TrainerOptions) -> None:
             raise UserError(f"trainer.{key}={value} would not score all images of the split: leave it out.")
 
 
-class Scores(Metric):
-    """-log p of every image by channel, gathered from all devices; sums are left to the reader, in float64."""
-
-    full_state_update = False
-    collected: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("collected", [], dist_reduce_fx="cat")
-
-    def update(self, index: Tensor, label: Tensor | None, nats: Tensor) -> None:
-        """index int64 (N,), label int64 (N,) or None, nats (N, C)."""
-        no_label = torch.full_like(index, -1)
-        columns = [index, no_label if label is None else label, *nats.double().unbind(1)]
-        self.collected.append(torch.stack([column.double() for column in columns], dim=1))
-
-    def compute(self) -> Tensor:
-        """float64 (N, 2 + C): index, label or -1, nats of each channel."""
-        return dim_zero_cat(self.collected)
-
-    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """index int64 (N,), label int64 (N,), nats float64 (N, C), in the order of the split; on every device."""
-        table = self.compute().cpu().numpy()
-        table = table[np.argsort(table[:, 0])]
-        return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:]
-
-
 class Evaluation(LightningModule):
     """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own."""
 
@@ -138,7 +110,7 @@ class Evaluation(LightningModule):
         super().__init__()
         self.model = model
         self.condition = condition
-        self.scores = Scores()
+        self.scores = ImageScores()
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         images, fixed = batch["images"], self.condition

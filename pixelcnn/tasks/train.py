@@ -31,6 +31,7 @@ from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
+from pixelcnn.training.validation_images import ValidationImages
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,7 @@ def callbacks(
         ExponentialMovingAverage(config.ema.decay, config.ema.warmup),
         *checkpoint_callbacks(run_dir / "checkpoints", score),
         Throughput(),
+        ValidationImages(options.num_ranked_images),
         GracefulInterruption(),
     ]
     if options.num_samples:

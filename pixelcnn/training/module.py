@@ -88,10 +88,12 @@ class DensityEstimation(LightningModule):
         if not self.skipped_last_step:
             super().lr_scheduler_step(scheduler, metric)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        losses = self.objective.losses(self.model, batch, noise_seed=self.seed)
-        self.val_score.update(losses, batch["images"][0].numel())
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The losses of the batch's images by channel, (N, C), for callbacks."""
+        losses = self.objective.losses_by_channel(self.model, batch, noise_seed=self.seed)
+        self.val_score.update(losses.double().sum(dim=1), batch["images"][0].numel())
         self.log(f"val/{self.score_name}", self.val_score, prog_bar=True)
+        return losses
 
     def configure_optimizers(self) -> Any:
         optimizer = self.adam(self.model.parameters(), lr=self.lr, betas=self.betas)

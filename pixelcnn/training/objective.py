@@ -31,6 +31,9 @@ class Objective(Protocol):
         ``index`` alone, so that scores of two models or two steps can be compared.
         """
 
+    def losses_by_channel(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
+        """`losses` by the chain rule over the channels, (N, C), from one pass; (N, 1) where they have no such parts."""
+
 
 class MaximumLikelihood:
     """-log p(images | condition) in nats; its score is in bits."""
@@ -44,6 +47,10 @@ class MaximumLikelihood:
     def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
         """-log p of each image, (N,)."""
         return -model.log_prob(batch["images"], model.condition_in(batch))
+
+    def losses_by_channel(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
+        """-log p of R, of G given R and of B given both, of each image, (N, C)."""
+        return -model.log_prob_by_channel(batch["images"], model.condition_in(batch))
 
 
 class EnergyDistance:
@@ -74,6 +81,10 @@ class EnergyDistance:
         uniforms = uniforms.unflatten(1, (self.num_samples, likelihood.num_noise)).transpose(0, 1)
         samples = likelihood.samples(model.pixel_parameters(images, model.condition_in(batch)), uniforms)
         return energy_distance(likelihood.scale(images.to(samples.dtype)), samples)
+
+    def losses_by_channel(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
+        """`losses`, (N, 1): the distance of two pixels is not a sum over their channels."""
+        return self.losses(model, batch, noise_seed)[:, None]
 
 
 OBJECTIVES: dict[str, type] = {"max_likelihood": MaximumLikelihood, "energy_distance": EnergyDistance}
