@@ -84,7 +84,7 @@ def _facts(evaluated: EvaluatedSplit) -> list[tuple[str, str]]:
         ("Highest", f"{scores.max():.4f}"),
         ("Standard deviation", f"{scores.std():.4f}"),
         ("Wall time", duration(evaluated.seconds)),
-        ("Images a second", f"{len(scores) / evaluated.seconds:,.1f}"),
+        ("Images/s", f"{len(scores) / evaluated.seconds:,.1f}"),
         ("Parameters", count(evaluated.record["num_parameters"])),
     ]
     original = f"{evaluated.split}/{evaluated.score_name}_original_protocol"

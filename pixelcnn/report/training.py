@@ -104,7 +104,7 @@ def _facts(run: TrainingRun) -> list[tuple[str, str]]:
         ("Epochs", count(run.epochs)),
         ("Images seen", count(run.images)),
         ("Wall time", duration(run.seconds)),
-        *([("Images a second, all in all", f"{run.images / run.seconds:,.1f}")] if run.seconds and run.images else []),
+        *([("Images/s overall", f"{run.images / run.seconds:,.1f}")] if run.seconds and run.images else []),
         ("Skipped steps", count(run.skipped_steps)),
         ("Parameters", count(run.record["num_parameters"])),
         ("Devices", count(run.world_size)),
