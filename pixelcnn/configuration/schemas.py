@@ -6,6 +6,7 @@ Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks names an
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from pixelcnn.configuration.objective import require_trainable
@@ -206,7 +207,24 @@ class WandbOptions:
     project: str
     entity: str | None
     group: str | None
+    checkpoints: str
     name: str = "wandb"
+
+    def __post_init__(self) -> None:
+        require(self.checkpoints in ("end", "never"), "logger.checkpoints", self.checkpoints, "use end or never")
+
+
+@dataclass
+class TensorBoardOptions:
+    """``logger=tensorboard``."""
+
+    name: str = "tensorboard"
+
+    def __post_init__(self) -> None:
+        if find_spec("tensorboard") is None:
+            raise UserError(
+                "logger=tensorboard is not installed: pip install -r requirements-tensorboard.txt, or use logger=csv."
+            )
 
 
 @dataclass
@@ -231,7 +249,12 @@ TASKS: dict[str, type[Task]] = {
     "import": ImportTask,
     "export": ExportTask,
 }
-LOGGERS = {"wandb": WandbOptions, "csv": CSVOptions, "none": NoLoggerOptions}
+LOGGERS = {
+    "wandb": WandbOptions,
+    "tensorboard": TensorBoardOptions,
+    "csv": CSVOptions,
+    "none": NoLoggerOptions,
+}
 
 
 @dataclass

@@ -26,7 +26,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, ScoredImages
-from pixelcnn.scores import in_words
+from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.tasks.conditions import given_condition
 from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import progress_bar
@@ -34,7 +34,6 @@ from pixelcnn.training.record import run_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
 RANKED = 16  # best and worst images in the report
-CHANNELS = {1: (), 3: ("red", "green", "blue")}
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
@@ -168,8 +167,8 @@ def write_per_image(path: Path, score: str, index: np.ndarray, label: np.ndarray
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)
-        channels = CHANNELS[bits.shape[1]]
-        table.writerow(["index", "label", score, *(f"{score}_{channel}" for channel in channels)])
-        for i, of_label, by_channel in zip(index, label, bits, strict=True):
-            split_up = by_channel.tolist() if channels else []
-            table.writerow([i, of_label if of_label >= 0 else "", float(by_channel.mean()), *split_up])
+        parts = by_channel(score, bits.shape[1])
+        table.writerow(["index", "label", score, *parts])
+        for i, of_label, of_image in zip(index, label, bits, strict=True):
+            split_up = of_image.tolist() if parts else []
+            table.writerow([i, of_label if of_label >= 0 else "", float(of_image.mean()), *split_up])

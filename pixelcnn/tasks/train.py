@@ -20,6 +20,7 @@ from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.scores import in_words
 from pixelcnn.training.checkpoints import checkpoint_callbacks
+from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption
@@ -66,7 +67,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         objective=build_objective(**config.objective),
     )
     score = f"val/{module.score_name}"
-    with make_logger(**plain["logger"], run_dir=run_dir, config=plain, minimised=score) as logger:
+    with make_logger(**plain["logger"], run_dir=run_dir, config=plain, minimised=module.score_names) as logger:
         lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
         record_of_ranks = RankRecord(run_dir / "run.json", overrides)
         history = History(score, run_dir)
@@ -126,13 +127,17 @@ def callbacks(
 ) -> list[Callback]:
     """What happens beside the training steps; ``score`` is the name of the value whose lowest is the best."""
     options = config.callbacks
+    ranked = ValidationImages(options.num_ranked_images)
     chosen: list[Callback] = [
         ExponentialMovingAverage(config.ema.decay, config.ema.warmup),
         *checkpoint_callbacks(run_dir / "checkpoints", score),
         Throughput(),
-        ValidationImages(options.num_ranked_images),
+        ranked,
+        KeptCheckpoints(run_dir / "checkpoints"),
         GracefulInterruption(),
     ]
+    if options.num_ranked_images:
+        chosen.append(RankedImages(ranked, options.sample_every_n_epochs))
     if options.num_samples:
         condition = conditions_of_samples(model, data, options.num_samples)
         samples = SampleGrid(

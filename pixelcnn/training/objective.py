@@ -14,6 +14,7 @@ from pixelcnn.energy_distance import energy_distance
 from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import uniforms_of
+from pixelcnn.scores import by_channel
 
 
 class Objective(Protocol):
@@ -23,6 +24,9 @@ class Objective(Protocol):
 
     def score_name(self, model: PixelModel) -> str:
         """What its score is called for ``model``."""
+
+    def channel_scores(self, model: PixelModel) -> list[str]:
+        """What the parts of its score are called, of the columns of `losses_by_channel`; none where it has no parts."""
 
     def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
         """The loss of each image of a data set's batch, float32 (N,).
@@ -43,6 +47,10 @@ class MaximumLikelihood:
     def score_name(self, model: PixelModel) -> str:
         """bits_per_dim, or another name where the model's score is only a bound or given the image's code."""
         return model.score_name
+
+    def channel_scores(self, model: PixelModel) -> list[str]:
+        """SCORE_red, SCORE_green and SCORE_blue for colour images, given the channels before."""
+        return by_channel(model.score_name, model.image.channels)
 
     def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
         """-log p of each image, (N,)."""
@@ -68,6 +76,10 @@ class EnergyDistance:
         """energy_distance."""
         return "energy_distance"
 
+    def channel_scores(self, model: PixelModel) -> list[str]:
+        """None: the distance of two pixels is not a sum over their channels."""
+        return []
+
     def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
         """`pixelcnn.energy_distance.energy_distance` of each image, (N,)."""
         images, likelihood = batch["images"], model.likelihood
@@ -83,7 +95,7 @@ class EnergyDistance:
         return energy_distance(likelihood.scale(images.to(samples.dtype)), samples)
 
     def losses_by_channel(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
-        """`losses`, (N, 1): the distance of two pixels is not a sum over their channels."""
+        """`losses`, (N, 1)."""
         return self.losses(model, batch, noise_seed)[:, None]
 
 

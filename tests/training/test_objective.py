@@ -83,6 +83,19 @@ def test_training_draws_anew_for_each_batch_and_seed():
     torch.testing.assert_close(objective.losses(model, turned, 5).flip(0), objective.losses(model, batch, 5))
 
 
+def test_losses_by_channel_are_the_parts_of_the_losses():
+    colour = build(tiny_description()).eval()
+    for model, objective, names in (
+        (colour, MaximumLikelihood(), ["bits_per_dim_red", "bits_per_dim_green", "bits_per_dim_blue"]),
+        (module_of(CategoricalOptions(), MaximumLikelihood()).model.eval(), MaximumLikelihood(), []),
+        (implicit().model.eval(), EnergyDistance(num_samples=3), []),
+    ):
+        batch = {"images": random_images(model, 3), "index": torch.arange(3)}
+        parts = objective.losses_by_channel(model, batch, 5)
+        assert parts.shape == (3, len(names) or 1) and objective.channel_scores(model) == names
+        torch.testing.assert_close(parts.sum(dim=1), objective.losses(model, batch, 5))
+
+
 def test_objectives_are_built_from_their_options():
     objective = build_objective(name="energy_distance", num_samples=4)
     assert isinstance(objective, EnergyDistance) and objective.num_samples == 4 and objective.unit == 1
