@@ -10,9 +10,11 @@ import numpy as np
 
 from pixelcnn.report import commands, origin
 from pixelcnn.report.page import Outcome, Page, Section, Table
-from pixelcnn.report.scored_images import ScoredImages, sections
+from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration
 from pixelcnn.scores import in_words
+
+SPLITS = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class EvaluatedSplit:
     split: str
     score_name: str
     metrics: Mapping[str, float]  # as in metrics.json
-    images: ScoredImages
+    images: Ranking
     labels: np.ndarray | None  # int64 (N,)
     by_channel: Mapping[str, float]  # the mean part of each channel given those before; empty where there is but one
     seconds: float
@@ -36,7 +38,7 @@ class EvaluatedSplit:
 
 def evaluation_page(evaluated: EvaluatedSplit) -> Page:
     """The report of ``evaluated``."""
-    split, label = evaluated.split, evaluated.score_name.replace("_", " ")
+    label = evaluated.score_name.replace("_", " ")
     again = f"The same evaluation once more, in {evaluated.record['directory']}:"
     return Page(
         title=f"Evaluation of {origin.subject(evaluated.config)}",
@@ -44,7 +46,7 @@ def evaluation_page(evaluated: EvaluatedSplit) -> Page:
         outcome=_outcome(evaluated),
         facts=_facts(evaluated),
         sections=[
-            *sections(evaluated.images, f"{split} images", label),
+            *sections(evaluated.images, f"{SPLITS[evaluated.split]} images", label),
             *_channels(evaluated, label),
             *_classes(evaluated, label),
         ],

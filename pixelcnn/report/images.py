@@ -19,11 +19,9 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def single(pixels: np.ndarray, levels: int, alt: str, caption: str) -> Picture:
-    """An image uint8 (C, H, W) of 0 .. levels-1, which become black to white; small ones are shown enlarged."""
-    highest = levels - 1
-    scaled = ((pixels.astype(np.int64) * 255 + highest // 2) // highest).astype(np.uint8)
-    channels_last = scaled[0] if len(scaled) == 1 else scaled.transpose(1, 2, 0)
+def single(pixels: np.ndarray, alt: str, caption: str) -> Picture:
+    """An image uint8 (C, H, W), 0 .. 255; small ones are shown enlarged."""
+    channels_last = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
     content = io.BytesIO()
     Image.fromarray(channels_last).save(content, format="PNG", optimize=True)
     height, width = channels_last.shape[:2]

@@ -17,20 +17,26 @@ class Example:
     index: int
     label: int | None
     score: float
-    pixels: np.ndarray  # uint8 (C, H, W), 0 .. levels-1
+    pixels: np.ndarray  # uint8 (C, H, W), 0 .. 255
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredImages:
+class Ranking:
     """The images of a split: the scores of all of them, and some with their pixels."""
 
     scores: np.ndarray  # float64 (N,)
     best: list[Example]  # the lowest score first
     worst: list[Example]  # the highest score first
-    levels: int
 
 
-def sections(images: ScoredImages, of: str, label: str, note: str = "") -> list[Section]:
+def examples(index: np.ndarray, labels: np.ndarray | None, scores: np.ndarray, pixels: np.ndarray) -> list[Example]:
+    """Examples of images whose properties are given in arrays, first axis N."""
+    each_label = [None] * len(index) if labels is None else labels.tolist()
+    rows = zip(index.tolist(), each_label, scores.tolist(), pixels, strict=True)
+    return [Example(*row) for row in rows]
+
+
+def sections(images: Ranking, of: str, label: str, note: str = "") -> list[Section]:
     """Histogram, best and worst images; ``of`` says which images they are, ``label`` what the score is."""
     finite = images.scores[np.isfinite(images.scores)]
     if not len(finite):
@@ -42,24 +48,23 @@ def sections(images: ScoredImages, of: str, label: str, note: str = "") -> list[
     plot = histogram(finite.tolist(), f"{label} of an image", float(finite.mean()))
     return [
         Section(f"Scores of the {of}", " ".join(notes), pictures=[plot]),
-        *_examples("Best", "The lowest scores: what the model finds most likely.", images.best, images.levels),
-        *_examples("Worst", "The highest scores: what surprises the model most.", images.worst, images.levels),
+        *_examples("Best", "The lowest scores: what the model finds most likely.", images.best),
+        *_examples("Worst", "The highest scores: what surprises the model most.", images.worst),
     ]
 
 
-def _examples(which: str, note: str, examples: list[Example], levels: int) -> list[Section]:
-    if not examples:
+def _examples(which: str, note: str, shown: list[Example]) -> list[Section]:
+    if not shown:
         return []
-    shown = [
+    pictures = [
         single(
             example.pixels,
-            levels,
             f"Image {example.index}",
             f"{_told(example.score)}\n#{example.index}" + ("" if example.label is None else f", label {example.label}"),
         )
-        for example in examples
+        for example in shown
     ]
-    return [Section(f"{which} images", f"{note} # is the place in the data set.", "pictures", shown)]
+    return [Section(f"{which} images", f"{note} # is the place in the data set.", "pictures", pictures)]
 
 
 def _told(score: float) -> str:

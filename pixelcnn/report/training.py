@@ -10,7 +10,7 @@ from pixelcnn.report import commands, origin
 from pixelcnn.report.images import grids
 from pixelcnn.report.page import Outcome, Page, Section
 from pixelcnn.report.plots import Line, curves
-from pixelcnn.report.scored_images import ScoredImages, sections
+from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, plural
 from pixelcnn.scores import in_words
 
@@ -60,7 +60,7 @@ class TrainingRun:
     best: tuple[int, float] | None  # step and score of the best validation
     last: tuple[int, float] | None
     validated_on: str
-    validation: ScoredImages | None  # of the last one
+    validation: Ranking | None  # of the last one
     samples: list[tuple[int, Path]]  # grids by step
     world_size: int
     record: Mapping[str, Any]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from pixelcnn.checkpoint import load, read
@@ -23,9 +23,10 @@ from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, traine
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.pictures import black_to_white
 from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
 from pixelcnn.report.page import write as write_page
-from pixelcnn.report.scored_images import Example, ScoredImages
+from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.tasks.conditions import given_condition
 from pixelcnn.training.metrics import ImageScores
@@ -41,8 +42,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     # TF32 keeps ten bits of mantissa and would move bits/dim in the third decimal.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
-    options, task = trainer_options(config), config.task
-    split = task.split
+    options, task, split = trainer_options(config), config.task, config.task.split
     require_whole(options)
     model = load(config.checkpoint)
     if split == "val":
@@ -58,33 +58,51 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     seconds = time.monotonic() - since
-    index, label, nats = evaluation.scores.rows()
-    if trainer.is_global_zero:
-        bits = nats / (math.log(2) * data.shape.height * data.shape.width)
-        score = model.score_name
-        write_per_image(run_dir / "per_image.csv", score, index, label, bits)
-        metrics = {f"{split}/{name}": value for name, value in summary(score, bits.mean(axis=1)).items()}
-        (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        evaluated = EvaluatedSplit(
-            run_dir,
-            config.checkpoint,
-            split,
-            score,
-            metrics,
-            ranked(data, split, index, label, bits.mean(axis=1)),
-            label if (label >= 0).all() else None,
-            dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
-            seconds,
-            trainer.world_size,
-            run_record(model, trainer.strategy.root_device),
-            overrides,
-            recorded(config, model.description),
-        )
-        write_page(evaluation_page(evaluated), run_dir / "report.html")
-        print(f"Report: {run_dir / 'report.html'}")
-        print(describe(split, score, metrics))
-        return float(bits.mean())
-    return None
+    rows = evaluation.scores.rows()
+    if not trainer.is_global_zero:
+        return None
+    return write_results(config, overrides, run_dir, model, data, trainer, seconds, *rows)
+
+
+def write_results(
+    config: DictConfig,
+    overrides: list[str],
+    run_dir: Path,
+    model: PixelModel,
+    data: ImageDataModule,
+    trainer: Trainer,
+    seconds: float,
+    index: np.ndarray,
+    label: np.ndarray,
+    nats: np.ndarray,
+) -> float:
+    """Leave and print what ``trainer`` has found; index, label and nats are those of `ImageScores.rows`."""
+    split, score = config.task.split, model.score_name
+    bits = nats / (math.log(2) * data.shape.height * data.shape.width)
+    of_images = bits.mean(axis=1)
+    write_per_image(run_dir / "per_image.csv", score, index, label, bits)
+    metrics = {f"{split}/{name}": value for name, value in summary(score, of_images).items()}
+    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    labels = label if (label >= 0).all() else None
+    evaluated = EvaluatedSplit(
+        run_dir=run_dir,
+        checkpoint=config.checkpoint,
+        split=split,
+        score_name=score,
+        metrics=metrics,
+        images=ranking(data, split, index, labels, of_images),
+        labels=labels,
+        by_channel=dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
+        seconds=seconds,
+        world_size=trainer.world_size,
+        record=run_record(model, trainer.strategy.root_device),
+        overrides=overrides,
+        config=recorded(config, model.description),
+    )
+    write_page(evaluation_page(evaluated), run_dir / "report.html")
+    print(f"Report: {run_dir / 'report.html'}")
+    print(describe(split, score, metrics))
+    return float(of_images.mean())
 
 
 def require_whole(options: TrainerOptions) -> None:
@@ -148,16 +166,17 @@ def describe(split: str, score: str, metrics: dict[str, float]) -> str:
     return f"{split}: {in_words(score, f'{value:.4f}')} (95 % interval +-{interval:.4f}) over {images} images"
 
 
-def ranked(data: ImageDataModule, split: str, index: np.ndarray, label: np.ndarray, scores: np.ndarray) -> ScoredImages:
+def ranking(
+    data: ImageDataModule, split: str, index: np.ndarray, labels: np.ndarray | None, scores: np.ndarray
+) -> Ranking:
     """The scores of all images and, with their pixels, the images of the lowest and of the highest."""
 
-    def examples(places: np.ndarray) -> list[Example]:
-        pixels = data.at(split, index[places])["images"].numpy()
-        labels = [of_label if of_label >= 0 else None for of_label in label[places].tolist()]
-        return [Example(*row) for row in zip(index[places].tolist(), labels, scores[places], pixels, strict=True)]
+    def at(places: np.ndarray) -> list[Example]:
+        pixels = black_to_white(data.at(split, index[places])["images"], data.shape.levels).numpy()
+        return examples(index[places], None if labels is None else labels[places], scores[places], pixels)
 
     order = scores.argsort(kind="stable")
-    return ScoredImages(scores, examples(order[:RANKED]), examples(order[::-1][:RANKED]), data.shape.levels)
+    return Ranking(scores, at(order[:RANKED]), at(order[::-1][:RANKED]))
 
 
 def write_per_image(path: Path, score: str, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Timer
 
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.pictures import black_to_white
 from pixelcnn.report.page import write
-from pixelcnn.report.scored_images import Example, ScoredImages
+from pixelcnn.report.scored_images import Ranking, examples
 from pixelcnn.report.training import Ending, Start, TrainingRun, training_page
 from pixelcnn.report.words import plural
 from pixelcnn.training.history import History
@@ -81,7 +81,7 @@ class RunReport(Callback):
             best=self.history.best,
             last=self.history.last,
             validated_on="test images (data.val_size=0)" if data.val_is_test else "validation images",
-            validation=_scored(images.last, data.shape.levels),
+            validation=_ranking(images.last, data.shape.levels),
             samples=sample_grids(self.history.starts, self.run_dir, trainer.global_step),
             world_size=trainer.world_size,
             record=json.loads((self.run_dir / "run.json").read_text()),
@@ -127,15 +127,14 @@ def _callbacks(trainer: Trainer, kind: type[Kind]) -> list[Kind]:
     return [each for each in trainer.callbacks if isinstance(each, kind)]  # type: ignore[attr-defined]
 
 
-def _scored(validation: Validation | None, levels: int) -> ScoredImages | None:
+def _ranking(validation: Validation | None, levels: int) -> Ranking | None:
     if validation is None:
         return None
-
-    def examples(images: Any, pixels: Any) -> list[Example]:
-        labels = [None] * len(images.index) if images.labels is None else images.labels.tolist()
-        rows = zip(images.index.tolist(), labels, images.scores.tolist(), np.asarray(pixels), strict=True)
-        return [Example(*row) for row in rows]
-
-    best = examples(validation.best, validation.best_images)
-    worst = examples(validation.worst, validation.worst_images)
-    return ScoredImages(validation.all.scores, best, worst, levels)
+    best, worst = (
+        examples(images.index, images.labels, images.scores, black_to_white(pixels, levels).numpy())
+        for images, pixels in (
+            (validation.best, validation.best_images),
+            (validation.worst, validation.worst_images),
+        )
+    )
+    return Ranking(validation.all.scores, best, worst)

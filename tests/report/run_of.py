@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pixelcnn.report.scored_images import Example, ScoredImages
+from pixelcnn.report.scored_images import Example, Ranking
 from pixelcnn.report.training import Ending, Start, TrainingRun
 
 RECORD = {
@@ -41,11 +41,11 @@ def png(folder: Path, step: int, side: int = 20) -> tuple[int, Path]:
     return step, file
 
 
-def scored_images(n: int = 50, channels: int = 3) -> ScoredImages:
+def scored_images(n: int = 50, channels: int = 3) -> Ranking:
     rng = np.random.default_rng(0)
-    pixels = rng.integers(16, size=(3, channels, 8, 8), dtype=np.uint8)
+    pixels = rng.integers(256, size=(3, channels, 8, 8), dtype=np.uint8)
     examples = [Example(i, i % 2, 1.0 + i, each) for i, each in enumerate(pixels)]
-    return ScoredImages(rng.normal(3, 0.5, n), examples, examples[::-1], levels=16)
+    return Ranking(rng.normal(3, 0.5, n), examples, examples[::-1])
 
 
 def training_run(run_dir: Path, **changes: Any) -> TrainingRun:
