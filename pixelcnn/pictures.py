@@ -11,13 +11,15 @@ from torchvision.utils import make_grid
 SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be seen
 
 
-def enlarged(images: Tensor, levels: int) -> Tensor:
-    """``images``, uint8 (N, C, H, W) of 0 .. levels-1, which become 0 .. 255.
-
-    Small ones are enlarged by a whole factor, pixel by pixel.
-    """
+def black_to_white(images: Tensor, levels: int) -> Tensor:
+    """``images``, uint8 (N, C, H, W) of 0 .. levels-1, which become 0 .. 255."""
     highest = levels - 1
-    scaled = ((images.int() * 255 + highest // 2) // highest).to(torch.uint8)
+    return ((images.int() * 255 + highest // 2) // highest).to(torch.uint8)
+
+
+def enlarged(images: Tensor, levels: int) -> Tensor:
+    """`black_to_white` images; small ones are enlarged by a whole factor, pixel by pixel."""
+    scaled = black_to_white(images, levels)
     factor = max(1, SMALLEST_SIDE // max(images.shape[-2:]))
     return scaled.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
 

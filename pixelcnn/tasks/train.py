@@ -24,6 +24,7 @@ from pixelcnn.scores import in_words
 from pixelcnn.training.checkpoints import checkpoint_callbacks
 from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
 from pixelcnn.training.ema import ExponentialMovingAverage
+from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption
 from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import make_logger
@@ -31,6 +32,7 @@ from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.objective import build_objective
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import RankRecord, run_record, write_record
+from pixelcnn.training.reporting import RunReport
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
@@ -40,7 +42,10 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
-    """Leave ``checkpoints/``, ``samples/``, ``metrics.json`` and ``run.json``; returns val/ of what is minimised."""
+    """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
+
+    Returns val/ of what is minimised.
+    """
     options = trainer_options(config)
     if options.limit_val_batches == 0 or options.fast_dev_run:
         key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
@@ -68,7 +73,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     with make_logger(**plain["logger"], run_dir=run_dir, config=plain, minimised=module.score_names) as logger:
         lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
         record_of_ranks = RankRecord(run_dir / "run.json", overrides)
-        beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir)]
+        history = History(score, run_dir)
+        report = RunReport(run_dir, history, overrides, plain)
+        beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir), history, report]
         trainer = build_trainer(options, logger, beside, run_dir)
         validate_before_stopping(trainer)
         record = run_record(model, trainer.strategy.root_device)

@@ -17,6 +17,11 @@ class GracefulInterruption(Callback):
         self._interrupted = False
         self._previous: Any = None
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed on this rank since training began."""
+        return self._interrupted
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._interrupted = False
         self._previous = signal.signal(signal.SIGINT, self._on_interrupt)
