@@ -96,6 +96,11 @@ REFUSED = [
     ("initialisation.size=0", "initialisation.size=0", "at least one"),
     ("callbacks.num_samples=-1", "callbacks.num_samples=-1", "positive"),
     ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0", "1 or more"),
+    ("optim.lr=inf", "optim.lr=inf", "finite"),
+    ("optim.lr=nan", "optim.lr=nan", "finite"),
+    ("optim.betas=[0.9,nan]", "optim.betas[1]=nan", "finite"),
+    ("model.output_init_scale=inf", "model.output_init_scale=inf", "finite"),
+    ("trainer.limit_val_batches=nan", "trainer.limit_val_batches=nan", "finite"),
     # devices
     ("trainer.devices=4096", "trainer.devices=4096", "this machine has"),
     ("trainer.devices=some", "trainer.devices=some", "a number"),
@@ -246,7 +251,8 @@ def test_help_names_tasks_and_options():
     outcome = python_run("--help")
     assert outcome.returncode == 0
     assert (
-        "task: complete, evaluate, export, import, sample, train" in outcome.stdout and "schema" not in outcome.stdout
+        "task: complete, evaluate, export, import, info, sample, train" in outcome.stdout
+        and "schema" not in outcome.stdout
     )
     assert "digits" in outcome.stdout and "$" not in outcome.stdout.replace('"$(python', "")
 

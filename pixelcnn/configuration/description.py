@@ -52,12 +52,41 @@ def _sized(conditioning: Any, sizes: Mapping[str, int]) -> Any:
     if asked is None and present is None:
         name = conditioning.name
         raise UserError(f"conditioning={name} needs {column}, which the data set does not have: use conditioning=none.")
-    if option == "num_features" and None not in (asked, present) and asked != present:
+    if not _fits(option, asked, present):
+        count = "classes" if option == "num_classes" else "features"
         raise UserError(
-            f"conditioning.{option}={asked} is not the number of features of the data set's {column}, {present}: "
+            f"conditioning.{option}={asked} is not the number of {count} of the data set's {column}, {present}: "
             "leave it out."
         )
     return conditioning if asked is not None else replace(conditioning, **{option: present})
+
+
+def _fits(option: str, size: int | None, present: int | None) -> bool:
+    """Whether a model of ``size`` classes or features takes what a data set has; labels may leave some out."""
+    if size is None or present is None:
+        return True
+    return present <= size if option == "num_classes" else present == size
+
+
+def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str, int]) -> None:
+    """Raise UserError where the data set lacks what the model in the file ``source`` is conditioned on, or has others.
+
+    ``sizes`` is the data set's ``condition_sizes``.
+    """
+    conditioning = stored.conditioning
+    if type(conditioning) not in SIZES:
+        return
+    column, option = SIZES[type(conditioning)]
+    size, present = getattr(conditioning, option), sizes.get(column)
+    if present is None:
+        raise UserError(f"data has no {column}, which {source} is conditioned on: choose a data set with them.")
+    if not _fits(option, size, present):
+        has, knows = (
+            (f"labels up to {present - 1}", f"knows 0 to {size - 1}")
+            if option == "num_classes"
+            else (f"{column} of {present} features", f"takes {size}")
+        )
+        raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one that it was trained on.")
 
 
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from pixelcnn.configuration.messages import sentence
+from pixelcnn.configuration.run_directory import COMPOSED_FILES
 from pixelcnn.errors import UserError
 
 
@@ -54,8 +55,20 @@ def job_refusals() -> Iterator[None]:
     try:
         yield
     except UserError as error:
+        COMPOSED_FILES.restore()
         if tracebacks_wanted() or HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
+        raise SystemExit(str(error)) from error
+
+
+@contextmanager
+def callback_refusals() -> Iterator[None]:
+    """Around a callback of Hydra's, which would take an error for a warning and go on: exits with the sentence."""
+    try:
+        yield
+    except UserError as error:
+        if tracebacks_wanted():
+            traceback.print_exception(error)
         raise SystemExit(str(error)) from error
 
 

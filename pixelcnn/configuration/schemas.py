@@ -148,6 +148,22 @@ class ExportTask(Task):
 
 
 @dataclass
+class InfoTask(Task):
+    """``task=info``."""
+
+    needs_checkpoint: ClassVar[bool] = False
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "info"
+    image_size: int
+    seconds: float
+    name: str = "info"
+
+    def __post_init__(self) -> None:
+        require(self.image_size >= 1, "task.image_size", self.image_size, "use a positive number of pixels")
+        require(self.seconds >= 0, "task.seconds", self.seconds, "use a positive number, or 0 for no measuring")
+
+
+@dataclass
 class AdamOptions:
     """``optim=adam``, section 3 of the paper."""
 
@@ -248,6 +264,7 @@ TASKS: dict[str, type[Task]] = {
     "complete": CompleteTask,
     "import": ImportTask,
     "export": ExportTask,
+    "info": InfoTask,
 }
 LOGGERS = {
     "wandb": WandbOptions,
@@ -282,6 +299,9 @@ class Config:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "use a number from 0 to 4294967295")
+        for key in ("checkpoint", "init_from"):
+            if getattr(self, key) == "":
+                raise UserError(f"{key} is empty: give {key}=FILE, or null for none.")
         name = self.task.name
         if self.task.needs_checkpoint and self.checkpoint is None:
             raise UserError(

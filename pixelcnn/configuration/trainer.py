@@ -1,5 +1,7 @@
 """Every argument of Lightning's Trainer as a typed field, so that ``trainer.*`` is checked before anything starts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +120,6 @@ def build_trainer(
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from pytorch_lightning import Trainer
-    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     try:
@@ -126,6 +127,22 @@ def build_trainer(
         arguments["plugins"] = list(instantiate(options.plugins or []))
         arguments["logger"] = False if options.logger is False else logger
         arguments["default_root_dir"] = options.default_root_dir or run_dir
-        return Trainer(**arguments)
-    except (MisconfigurationException, InstantiationException, ImportError, TypeError, ValueError) as error:
-        raise UserError(f"trainer.* is refused by Lightning: {' '.join(str(error).split())}") from error
+        with lightnings_refusals():
+            return Trainer(**arguments)
+    except (InstantiationException, ImportError, TypeError, ValueError) as error:
+        raise UserError(_refused(error)) from error
+
+
+@contextmanager
+def lightnings_refusals() -> Iterator[None]:
+    """Around what Lightning does with ``trainer.*``: its refusals, some of which it has only in a run, are ours."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(_refused(error)) from error
+
+
+def _refused(error: Exception) -> str:
+    return f"trainer.* is refused by Lightning: {' '.join(str(error).split())}"

@@ -84,6 +84,7 @@ class ImageDataModule(LightningDataModule):
             ("seed", seed, 0),
         ):
             require(isinstance(value, int) and value >= least, key, value, f"use a whole number, {least} or more")
+        require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
         self.batch_size = batch_size
         self.val_size = val_size
         self.num_workers = num_workers
@@ -93,6 +94,10 @@ class ImageDataModule(LightningDataModule):
     def load(self, split: str) -> ImageArrays:
         """Return all images of ``split``, "train" or "test"; called once for each that is needed."""
         raise NotImplementedError
+
+    def where(self) -> str:
+        """Where the images are, without reading them; raises UserError, saying how to get them, where they are not."""
+        return f"made by {type(self).__module__}.{type(self).__qualname__}"
 
     def setup(self, stage: str) -> None:
         """Load what ``stage`` ("fit", "validate" or "test") needs; called again it does nothing."""

@@ -11,10 +11,18 @@ from pytorch_lightning import Callback, Trainer
 
 from pixelcnn.checkpoint import description_of, load_weights, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import RESUMED, describe, recorded, require_agreement, require_same_run, revise
+from pixelcnn.configuration.description import (
+    RESUMED,
+    describe,
+    recorded,
+    require_agreement,
+    require_conditions,
+    require_same_run,
+    revise,
+)
 from pixelcnn.configuration.network import execution_of
 from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.configuration.trainer import build_trainer, trainer_options
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.execution import execute
@@ -85,7 +93,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
             a_logger.log_hyperparams({**plain, "run": record})
             if initialisation:
                 a_logger.log_metrics(initialisation, step=0)
-        with lifeline.holding():
+        with lifeline.holding(), lightnings_refusals():
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, module, initialisation, run_dir)
 
@@ -103,6 +111,7 @@ def starting_point(
         checkpoint = read(config.checkpoint)
         stored = description_of(checkpoint, config.checkpoint)
         require_agreement(stored, config.checkpoint, config, overrides, data.shape)
+        require_conditions(stored, f"checkpoint={config.checkpoint}", data.condition_sizes)
         if "optimizer_states" not in checkpoint:
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")

@@ -89,15 +89,22 @@ def _why_offline() -> str | None:
         return "WANDB_MODE asks for it"
     if settings.mode == "disabled":
         return None
+    stranger = why_not_logged_in()
+    if stranger is not None:
+        return stranger
+    if not _answers(settings.base_url, SECONDS_TO_REACH_WANDB):
+        return f"{settings.base_url} does not answer"
+    return None
+
+
+def why_not_logged_in() -> str | None:
+    """What is wrong with the key to Weights & Biases on this machine; None where there is one. Without the network."""
+    settings = wandb.setup().settings
     try:
         key = settings.api_key or settings.identity_token_file or read_netrc_auth(host=settings.base_url)
     except wandb.Error as error:
         return str(error)
-    if not key:
-        return "you are not logged in (wandb login)"
-    if not _answers(settings.base_url, SECONDS_TO_REACH_WANDB):
-        return f"{settings.base_url} does not answer"
-    return None
+    return None if key else "you are not logged in (wandb login)"
 
 
 def _answers(url: str, seconds: float) -> bool:
