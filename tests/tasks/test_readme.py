@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 import run
@@ -20,12 +18,12 @@ from pixelcnn.configuration import devices
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.messages import keys_of
 from pixelcnn.configuration.schemas import TASKS
-from pixelcnn.configuration.store import register
 from pixelcnn.model import build
 from pixelcnn.options import ClassOptions, EncoderOptions
 from run import CONF
 from tests.conftest import tiny_description
 from tests.original.test_golden import GOLDEN
+from tests.tasks.composing import composed, without_hydra
 from tests.tasks.wrong_files import save
 
 ROOT = CONF.parent
@@ -63,6 +61,11 @@ def commands(text: str) -> list[str]:
 
 ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (README, HELP, QUICKSTART)))))
 OURS = [command for command in ALL if "run.py" in command and "[" not in command]  # that one tells the form
+# Sweeps take longest; of two that begin alike the longer one tells more.
+SWEEPS = [command for command in OURS if " -m " in command or " sweep=" in command]
+OURS = [
+    command for command in OURS if not any(other.startswith(f"{command} ") for other in SWEEPS if command in SWEEPS)
+]
 OTHERS = [command for command in ALL if "run.py" not in command]
 
 
@@ -126,23 +129,9 @@ def typed(command: str, material: dict[str, str]) -> list[str]:
     return shlex.split(given)
 
 
-def composed(arguments: list[str]) -> DictConfig:
-    """What Hydra makes of ``arguments``, with its own node; of several values of a sweep the first."""
-    register()
-    parsed = OverridesParser.create().parse_overrides(arguments)
-    single = [
-        argument for argument, override in zip(arguments, parsed, strict=True) if not override.is_sweep_override()
-    ]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", single, return_hydra_config=True)
-
-
 def checked(config: DictConfig) -> DictConfig:
-    """``config`` without Hydra's node, after ``run.py``'s checks."""
-    job = config.copy()
-    OmegaConf.set_readonly(job, False)
-    with open_dict(job):
-        del job["hydra"]
+    """``config`` as a job gets it, after ``run.py``'s checks."""
+    job = without_hydra(config)
     check(job)
     return job
 
