@@ -174,7 +174,8 @@ class AdamOptions:
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "optim.lr", self.lr, "use a positive learning rate")
-        in_range = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        # OmegaConf lets a list stand where a number should.
+        in_range = len(self.betas) == 2 and all(isinstance(beta, float) and 0 <= beta < 1 for beta in self.betas)
         require(in_range, "optim.betas", list(self.betas), "give two numbers from 0 to below 1")
         require(0 < self.lr_decay <= 1, "optim.lr_decay", self.lr_decay, "use a factor per step, at most 1")
 

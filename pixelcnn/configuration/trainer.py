@@ -74,6 +74,8 @@ class TrainerOptions:
         """Only what Lightning lets pass; ``build_trainer`` reports what it refuses."""
         at_least = {
             "log_every_n_steps": 0,
+            "min_epochs": 0,
+            "min_steps": 0,
             "check_val_every_n_epoch": 1,
             "num_sanity_val_steps": -1,
             "accumulate_grad_batches": 1,
@@ -82,6 +84,10 @@ class TrainerOptions:
         for key, least in at_least.items():
             value = getattr(self, key)
             require(value is None or value >= least, f"trainer.{key}", value, f"use {least} or more")
+        require(self.val_check_interval != 0, "trainer.val_check_interval", 0, "use a positive number, or null")
+        for place, callback in enumerate(self.callbacks or []):
+            if "_target_" not in callback:
+                raise UserError(f"trainer.callbacks[{place}] names no class: write {{_target_: package.module.Class}}.")
         require(
             str(self.precision) in PRECISIONS,
             "trainer.precision",
@@ -107,6 +113,24 @@ def trainer_options(config: DictConfig) -> TrainerOptions:
     options = OmegaConf.to_object(config.trainer)
     assert isinstance(options, TrainerOptions)
     return options
+
+
+def require_validation(options: TrainerOptions, batches: int) -> None:
+    """Raise UserError where a run would never validate; ``batches`` are those of an epoch of training."""
+    if options.limit_val_batches == 0 or options.fast_dev_run:
+        key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
+        raise UserError(
+            f"trainer.{key}={getattr(options, key)} skips validation, which every run ends with: "
+            "use trainer.max_steps=1 and trainer.limit_val_batches=1 for a quick one."
+        )
+    limit, interval = options.limit_train_batches, options.val_check_interval
+    trained = batches if limit is None else limit if isinstance(limit, int) else int(limit * batches)
+    within_epoch = options.check_val_every_n_epoch is not None and isinstance(interval, int)
+    if within_epoch and 0 < min(trained, batches) < int(interval or 0):
+        raise UserError(
+            f"trainer.val_check_interval={interval} is more than the {min(trained, batches)} batches of an epoch: use "
+            "at most as many, or trainer.check_val_every_n_epoch=null to count batches across epochs."
+        )
 
 
 def build_trainer(

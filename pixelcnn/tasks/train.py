@@ -22,7 +22,7 @@ from pixelcnn.configuration.description import (
 )
 from pixelcnn.configuration.network import execution_of
 from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, trainer_options
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.execution import execute
@@ -55,15 +55,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     Returns val/ of what is minimised.
     """
     options = trainer_options(config)
-    if options.limit_val_batches == 0 or options.fast_dev_run:
-        key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
-        raise UserError(
-            f"trainer.{key}={getattr(options, key)} skips validation, which every run ends with: "
-            "use trainer.max_steps=1 and trainer.limit_val_batches=1 for a quick one."
-        )
     data = data_module(config.data)
     data.prepare_data()
     data.setup("fit")
+    require_validation(options, data.batches_per_epoch)
     model, initialisation = starting_point(config, overrides, data)
     execute(model, execution_of(config))
     plain = recorded(config, model.description)

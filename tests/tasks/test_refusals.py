@@ -3,20 +3,18 @@
 Keys and values that are wrong by themselves are in ``tests.test_command_line``.
 """
 
-import os
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
 import run
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.schemas import TASKS
-from pixelcnn.configuration.store import register
 from pixelcnn.errors import UserError
+from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
 from tests.tasks.wrong_files import PICKLED, make_wrong_files
 
@@ -81,6 +79,7 @@ REFUSED = {
     "loose beside classes": (f"{IMAGES}mixed", "mixed/train/0.png", "sub-folders, or none"),
     # data sets that do not fit
     "fewer images than a batch": (TRAIN + "data.batch_size=21", "data.batch_size=21", "use at most"),
+    "validation after the epoch": (TRAIN + "trainer.val_check_interval=6", "val_check_interval=6", "at most as many"),
     "all images held out": (TRAIN + "data.val_size=24", "data.val_size=24", "hold out fewer"),
     "huge seed": (TRAIN + "data.seed=99999999999", "data.seed=99999999999", "up to 4294967295"),
     "small images": (f"{ARRAYS}odd.npz model.num_stages=3", "model.num_stages=3", "7x9"),
@@ -174,9 +173,7 @@ def test_wrong_files_are_refused_in_one_sentence(folder, tmp_path, name):
 
 def hand_over(arguments: list[str], run_dir: Path) -> None:
     """What ``run.py`` does with ``arguments`` once Hydra is set up, which takes the longest."""
-    register()
-    with initialize_config_dir(str(run.CONF), version_base="1.3"):
-        config = compose("config", arguments)
+    config = without_hydra(composed(arguments))
     check(config)
     import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}").run(config, run_dir, arguments)
 
@@ -220,21 +217,17 @@ def finished(call, folder, tmp_path_factory) -> Path:
     return directory
 
 
-def python_run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def test_a_process_says_one_line_and_fails(folder, tmp_path):
+    row, named, remedy = REFUSED["truncated .npz"]
     script = Path(run.__file__)
-    command = [sys.executable, script.name, *arguments]
-    return subprocess.run(command, cwd=script.parent, env={**os.environ, **environment}, capture_output=True, text=True)
+    command = [sys.executable, script.name, *typed(row, folder, f"hydra.run.dir={tmp_path}")]
+    outcome = subprocess.run(command, cwd=script.parent, capture_output=True, text=True)
+    assert outcome.returncode == 1 and outcome.stderr.count("\n") == 1
+    assert named in outcome.stderr and remedy in outcome.stderr
 
 
-@pytest.mark.parametrize("name", ["truncated .npz", "pipe for an image", "text for a checkpoint"])
-def test_a_process_says_one_line_and_fails(folder, tmp_path, name):
-    row, named, remedy = REFUSED[name]
-    outcome = python_run(*typed(row, folder, f"hydra.run.dir={tmp_path}"))
-    assert outcome.returncode == 1
-    assert outcome.stderr.count("\n") == 1 and named in outcome.stderr and remedy in outcome.stderr
-
-
-def test_tracebacks_are_shown_on_request(folder, tmp_path):
+def test_tracebacks_are_shown_on_request(call, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     row, named, _ = REFUSED["truncated .npz"]
-    outcome = python_run(*typed(row, folder, f"hydra.run.dir={tmp_path}"), HYDRA_FULL_ERROR="1")
-    assert outcome.returncode == 1 and "Traceback" in outcome.stderr and named in outcome.stderr
+    with pytest.raises(UserError, match=named):  # Python prints it with its traceback
+        call(*typed(row, folder, f"hydra.run.dir={tmp_path}"))

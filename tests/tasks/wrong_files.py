@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from pixelcnn.checkpoint import PREFIX, entry, export
-from pixelcnn.model import build
+from pixelcnn.model import PixelModel, build
 from pixelcnn.options import ClassOptions, VectorOptions
 from tests.conftest import tiny_description
 
@@ -128,8 +128,7 @@ def _make_checkpoints(folder: Path) -> None:
     kinds = {"none": None, "class": ClassOptions(3), "vector": VectorOptions(4)}
     for name, conditioning in kinds.items():
         model = build(tiny_description(conditioning=conditioning))
-        weights = {PREFIX + key: value for key, value in model.state_dict().items()}
-        torch.save({"state_dict": weights, "pixelcnn": entry(model, {})}, folder / f"{name}.ckpt")
+        save(model, folder / f"{name}.ckpt")
         if conditioning is None:
             export(model, {}, folder / "exported")
     whole = (folder / "none.ckpt").read_bytes()
@@ -143,6 +142,12 @@ def _make_checkpoints(folder: Path) -> None:
     (folder / "cut").mkdir()
     (folder / "cut" / "config.yaml").write_bytes((folder / "exported" / "config.yaml").read_bytes())
     (folder / "cut" / "model.safetensors").write_bytes((folder / "exported" / "model.safetensors").read_bytes()[:99])
+
+
+def save(model: PixelModel, file: Path) -> None:
+    """A checkpoint of the weights alone."""
+    weights = {PREFIX + key: value for key, value in model.state_dict().items()}
+    torch.save({"state_dict": weights, "pixelcnn": entry(model, {})}, file)
 
 
 def _bytes_of(image: Image.Image, file: Path) -> bytes:
