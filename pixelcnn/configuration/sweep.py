@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,11 +72,18 @@ def run_apart(script: Path, context: HydraConf) -> float | None:
     # By this name Lightning starts processes itself, though Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive"}
     process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment)
+    told = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
+    before = [signal.signal(number, lambda number, frame: process.send_signal(number)) for number in told]
     try:
         status = process.wait()
     except KeyboardInterrupt as interruption:
         process.wait()  # it is interrupted as well, and saves what it has
         raise SystemExit(f"Interrupted: the sweep ends with the run in {run_dir}.") from interruption
+    finally:
+        for number, handler in zip(told, before, strict=True):
+            signal.signal(number, handler)
+    if status - 128 in told:
+        raise SystemExit(status)  # told to leave, it has saved and said how to go on
     if status != 0:
         raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
     metrics = run_dir / "metrics.json"

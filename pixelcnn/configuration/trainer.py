@@ -12,6 +12,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.options import require
 
 if TYPE_CHECKING:
+    from lightning_fabric.plugins import CheckpointIO
     from pytorch_lightning import Callback, Trainer
     from pytorch_lightning.loggers import Logger
 
@@ -134,21 +135,28 @@ def require_validation(options: TrainerOptions, batches: int) -> None:
 
 
 def build_trainer(
-    options: TrainerOptions, logger: "Logger | bool", callbacks: "list[Callback]", run_dir: Path
+    options: TrainerOptions,
+    logger: "Logger | bool",
+    callbacks: "list[Callback]",
+    run_dir: Path,
+    checkpoint_io: "CheckpointIO | None" = None,
 ) -> "Trainer":
-    """Lightning's Trainer as ``options`` ask for it, with the run's own logger and callbacks.
+    """Lightning's Trainer as ``options`` ask for it, with the run's own logger, callbacks and way to write checkpoints.
 
     ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` stand above ours.
     Raises UserError where Lightning refuses an argument.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
+    from lightning_fabric.plugins import CheckpointIO
     from pytorch_lightning import Trainer
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     try:
         arguments["callbacks"] = [*callbacks, *instantiate(options.callbacks or [])]
-        arguments["plugins"] = list(instantiate(options.plugins or []))
+        plugins = list(instantiate(options.plugins or []))
+        theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        arguments["plugins"] = plugins if checkpoint_io is None or theirs else [*plugins, checkpoint_io]
         arguments["logger"] = False if options.logger is False else logger
         arguments["default_root_dir"] = options.default_root_dir or run_dir
         with lightnings_refusals():
