@@ -40,6 +40,7 @@ from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
 from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import WandbRunId, make_logger, wandb_run_id
+from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.objective import build_objective
 from pixelcnn.training.progress import progress_bar
@@ -69,6 +70,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.setup("fit")
     require_validation(options, data.batches_per_epoch)
     model, initialisation = starting_point(config, overrides, data)
+    keep_freed_memory()
     execute(model, execution_of(config))
     plain = recorded(config, model.description)
     module = DensityEstimation(
