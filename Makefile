@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 .PHONY: quickstart install test format lint types
 
 quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
-	$(BIN)/python run.py experiment=digits
+	@run=outputs/quickstart/$$(date +%Y-%m-%d_%H-%M-%S) && \
+	$(BIN)/python run.py experiment=digits hydra.run.dir=$$run && \
+	sed "s|PYTHON|$(BIN)/python|g; s|HERE|$(CURDIR)|g; s|RUN|$$run|g" docs/quickstart.txt
 
 install: $(VENV)/.installed ## make .venv and install requirements.txt
 

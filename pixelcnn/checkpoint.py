@@ -10,7 +10,9 @@ then in ``current_model_state``). An exported model is a folder of ``model.safet
 """
 
 import pickle
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +48,62 @@ def read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if path.is_dir():
         return _read_folder(path)
+    _require_whole(path)
+    return _opened(path, mmap=False)
+
+
+def glance(path: Path) -> dict[str, Any]:
+    """The entries of a checkpoint whose tensors stay on the disk until they are used; damage to them goes unseen.
+
+    UserError as in `load`.
+    """
+    return _opened(path, mmap=True)
+
+
+# What damage leads to, on the way through zip, pickle and torch.
+DAMAGE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
+def _require_whole(path: Path) -> None:
+    """UserError unless every byte of the archive at ``path`` is as it was written, which torch does not look at."""
     if not path.is_file():
         raise UserError(f"checkpoint={path} does not exist: name a .ckpt file of a run's checkpoints folder.")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"checkpoint={path} is damaged or not a checkpoint: use another one.") from error
+        with zipfile.ZipFile(path) as archive:
+            # Torch gives its entries no attributes: one that has been made a directory by a flipped bit would be empty.
+            whole = archive.testzip() is None and not any(entry.external_attr for entry in archive.infolist())
+    except DAMAGE as error:
+        raise _damaged(path) from error
+    if not whole:
+        raise _damaged(path)
+
+
+def _opened(path: Path, mmap: bool) -> dict[str, Any]:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except DAMAGE as error:
+        raise _damaged(path) from error
     if not isinstance(checkpoint, dict) or "pixelcnn" not in checkpoint:
         raise UserError(f"checkpoint={path} was not written by this project: use one of its .ckpt files.")
     _require_format(checkpoint["pixelcnn"], path)
     return checkpoint
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"checkpoint={path} is damaged or not a checkpoint: use another one.")
 
 
 def export(model: PixelModel, config: dict[str, Any], folder: Path) -> None:
@@ -71,19 +119,20 @@ def _read_folder(folder: Path) -> dict[str, Any]:
         text = (folder / CONFIG).read_text()
         stored = yaml.safe_load(text)
     except FileNotFoundError as error:
-        raise UserError(f"checkpoint={folder} lacks {WEIGHTS} or {CONFIG}: name a folder that was exported.") from error
+        remedy = "name a folder that was exported, or a file of a run's checkpoints folder"
+        raise UserError(f"checkpoint={folder} lacks {WEIGHTS} or {CONFIG}: {remedy}.") from error
     except (SafetensorError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"checkpoint={folder} holds a damaged {WEIGHTS} or {CONFIG}: export it again.") from error
     # A file that was cut between two lines is well-formed, and may still describe a model.
     if not text.rstrip().endswith("\n" + END_OF_YAML):
         raise UserError(f"checkpoint={folder} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
-    if not isinstance(stored, dict) or "description" not in stored:
-        raise UserError(f"checkpoint={folder} has a {CONFIG} that was not exported by this project: use another one.")
     _require_format(stored, folder)
     return {"state_dict": {PREFIX + name: value for name, value in weights.items()}, "pixelcnn": stored}
 
 
-def _require_format(stored: dict[str, Any], path: str | Path) -> None:
+def _require_format(stored: Any, path: str | Path) -> None:
+    if not isinstance(stored, dict) or not {"format", "description", "config"} <= stored.keys():
+        raise UserError(f"checkpoint={path} describes no model: use one that this project wrote.")
     found = stored["format"]
     if found != FORMAT:
         raise UserError(f"checkpoint={path} has format {found}, not {FORMAT}: use the version that wrote it.")

@@ -5,11 +5,13 @@ Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks names an
 (``pixelcnn.configuration.checks``) the ranges in ``__post_init__``.
 """
 
+import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from pixelcnn.configuration.objective import require_trainable
+from pixelcnn.configuration.resumption import LAST
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
 
@@ -148,6 +150,22 @@ class ExportTask(Task):
 
 
 @dataclass
+class InfoTask(Task):
+    """``task=info``."""
+
+    needs_checkpoint: ClassVar[bool] = False
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "info"
+    image_size: int
+    seconds: float
+    name: str = "info"
+
+    def __post_init__(self) -> None:
+        require(self.image_size >= 1, "task.image_size", self.image_size, "use a positive number of pixels")
+        require(self.seconds >= 0, "task.seconds", self.seconds, "use a positive number, or 0 for no measuring")
+
+
+@dataclass
 class AdamOptions:
     """``optim=adam``, section 3 of the paper."""
 
@@ -157,8 +175,9 @@ class AdamOptions:
     epsilon_inside_root: bool
 
     def __post_init__(self) -> None:
-        require(self.lr > 0, "optim.lr", self.lr, "use a positive learning rate")
-        in_range = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        require(0 < self.lr < math.inf, "optim.lr", self.lr, "use a positive learning rate")
+        # OmegaConf lets a list stand where a number should.
+        in_range = len(self.betas) == 2 and all(isinstance(beta, float) and 0 <= beta < 1 for beta in self.betas)
         require(in_range, "optim.betas", list(self.betas), "give two numbers from 0 to below 1")
         require(0 < self.lr_decay <= 1, "optim.lr_decay", self.lr_decay, "use a factor per step, at most 1")
 
@@ -193,11 +212,17 @@ class CallbackOptions:
     num_samples: int
     num_ranked_images: int
     progress_bar: bool
+    checkpoint_every_n_steps: int
+    checkpoint_every_n_minutes: float
+    max_skipped_steps: int
 
     def __post_init__(self) -> None:
-        for key in ("sample_every_n_epochs", "num_samples", "num_ranked_images"):
+        counts = ("sample_every_n_epochs", "num_samples", "num_ranked_images")
+        for key in (*counts, "checkpoint_every_n_steps", "checkpoint_every_n_minutes"):
             value = getattr(self, key)
             require(value >= 0, f"callbacks.{key}", value, "use a positive number, or 0 for none")
+        most, remedy = self.max_skipped_steps, "use a number of the last 100 steps, or 0 for no limit"
+        require(0 <= most <= 100, "callbacks.max_skipped_steps", most, remedy)
 
 
 @dataclass
@@ -248,6 +273,7 @@ TASKS: dict[str, type[Task]] = {
     "complete": CompleteTask,
     "import": ImportTask,
     "export": ExportTask,
+    "info": InfoTask,
 }
 LOGGERS = {
     "wandb": WandbOptions,
@@ -282,6 +308,9 @@ class Config:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "use a number from 0 to 4294967295")
+        for key in ("checkpoint", "init_from"):
+            if getattr(self, key) == "":
+                raise UserError(f"{key} is empty: give {key}=FILE, or null for none.")
         name = self.task.name
         if self.task.needs_checkpoint and self.checkpoint is None:
             raise UserError(
@@ -289,10 +318,15 @@ class Config:
             )
         if self.init_from is not None and name != "train":
             raise UserError(f"init_from={self.init_from} is for task=train only: give task={name} a checkpoint=FILE.")
-        if self.init_from is not None and self.checkpoint is not None:
+        if self.checkpoint == LAST and name != "train":
+            raise UserError(
+                f"checkpoint=last is for task=train, which looks for it in its own run directory: give task={name} "
+                "a file, such as checkpoint=RUN/checkpoints/last.ckpt."
+            )
+        if self.init_from is not None and self.checkpoint not in (None, LAST):
             raise UserError(
                 f"init_from={self.init_from} and checkpoint={self.checkpoint} exclude each other: "
                 "checkpoint resumes a run, init_from starts a new one from its weights; give one of them."
             )
-        if name == "train" and self.checkpoint is None and self.init_from is None:
+        if name == "train" and self.checkpoint in (None, LAST) and self.init_from is None:
             require_trainable(self.objective, self.likelihood)

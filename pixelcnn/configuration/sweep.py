@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +13,13 @@ from pathlib import Path
 from hydra.conf import HydraConf
 from hydra.core.utils import env_override
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from pixelcnn.configuration.devices import processes
 from pixelcnn.configuration.ranks import started_outside
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
+from pixelcnn.options import require
 from pixelcnn.scores import score_of_run
 
 
@@ -35,6 +39,17 @@ def runs_apart(options: TrainerOptions, mode: RunMode | None) -> bool:
             f"hydra.launcher.tasks_per_node={processes(options)}."
         )
     return processes(options) > 1
+
+
+def require_runnable(config: DictConfig) -> None:
+    """Raise UserError where a sweep's launcher or sweeper could not begin; ``config`` has Hydra's node."""
+    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm" and shutil.which("srun") is None:
+        raise UserError(
+            "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
+            "cluster, or use submitit_local or joblib."
+        )
+    trials = config.hydra.sweeper.get("n_trials")
+    require(trials is None or trials >= 1, "hydra.sweeper.n_trials", trials, "ask for at least one")
 
 
 @contextmanager
@@ -57,11 +72,18 @@ def run_apart(script: Path, context: HydraConf) -> float | None:
     # By this name Lightning starts processes itself, though Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive"}
     process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment)
+    told = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
+    before = [signal.signal(number, lambda number, frame: process.send_signal(number)) for number in told]
     try:
         status = process.wait()
     except KeyboardInterrupt as interruption:
         process.wait()  # it is interrupted as well, and saves what it has
         raise SystemExit(f"Interrupted: the sweep ends with the run in {run_dir}.") from interruption
+    finally:
+        for number, handler in zip(told, before, strict=True):
+            signal.signal(number, handler)
+    if status - 128 in told:
+        raise SystemExit(status)  # told to leave, it has saved and said how to go on
     if status != 0:
         raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
     metrics = run_dir / "metrics.json"

@@ -1,6 +1,7 @@
 """What a data set is: the arrays that a split holds, and the Lightning data module that makes batches of them."""
 
 import logging
+import signal
 import warnings
 from dataclasses import dataclass
 
@@ -84,6 +85,7 @@ class ImageDataModule(LightningDataModule):
             ("seed", seed, 0),
         ):
             require(isinstance(value, int) and value >= least, key, value, f"use a whole number, {least} or more")
+        require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
         self.batch_size = batch_size
         self.val_size = val_size
         self.num_workers = num_workers
@@ -93,6 +95,10 @@ class ImageDataModule(LightningDataModule):
     def load(self, split: str) -> ImageArrays:
         """Return all images of ``split``, "train" or "test"; called once for each that is needed."""
         raise NotImplementedError
+
+    def where(self) -> str:
+        """Where the images are, without reading them; raises UserError, saying how to get them, where they are not."""
+        return f"made by {type(self).__module__}.{type(self).__qualname__}"
 
     def setup(self, stage: str) -> None:
         """Load what ``stage`` ("fit", "validate" or "test") needs; called again it does nothing."""
@@ -217,6 +223,7 @@ class ImageDataModule(LightningDataModule):
             sampler=numbers,
             batch_size=None,
             num_workers=self.num_workers,
+            worker_init_fn=_leave_signals_to_the_run,
             # Without one of its own a loader draws its workers' seed from torch's global generator, once a pass, and
             # the model's dropout would depend on how often a run was interrupted.
             generator=torch.Generator().manual_seed(self.seed),
@@ -251,6 +258,12 @@ class ImageDataModule(LightningDataModule):
         if self.trainer is None:
             return 0
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """A terminal and Slurm send signals to every process of a run, which would fail if its workers died of them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _require_same_features(split: str, arrays: ImageArrays, others: ImageArrays) -> None:

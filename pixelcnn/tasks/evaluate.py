@@ -13,12 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from pixelcnn.checkpoint import load, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import HELD_OUT, recorded, require_agreement, require_same_run
+from pixelcnn.configuration.description import (
+    HELD_OUT,
+    recorded,
+    require_agreement,
+    require_conditions,
+    require_same_run,
+)
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
@@ -53,8 +59,11 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     size = data.shape.height, data.shape.width
     given = given_condition(model, *size, task.label, task.condition, task.image)
+    if given is None:
+        require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
     evaluation = Evaluation(model, None if given is None else given.condition)
-    trainer = build_trainer(options, False, [progress_bar()], run_dir)
+    shown: list[Callback] = [] if options.enable_progress_bar is False else [progress_bar()]
+    trainer = build_trainer(options, False, shown, run_dir)
     since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     seconds = time.monotonic() - since

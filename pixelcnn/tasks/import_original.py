@@ -6,6 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from pixelcnn.configuration.description import GROUPS, chosen, recorded, require_agreement
+from pixelcnn.durable import replacing
 from pixelcnn.model import build
 from pixelcnn.original.architecture import infer_description
 from pixelcnn.original.checkpoint import interpret, without_average
@@ -33,7 +34,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     checkpoint = resumable_checkpoint(module, original.average, original.moments, original.steps)
     path = run_dir / "checkpoints" / "imported.ckpt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(checkpoint, path)
+    with replacing(path) as file:
+        torch.save(checkpoint, file)
     options = description.model
     print(
         f"Imported {source}: {options.num_filters} filters, {options.num_resnet_blocks} blocks a stage, "

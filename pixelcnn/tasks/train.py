@@ -2,36 +2,51 @@
 
 import json
 import logging
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from pixelcnn.checkpoint import description_of, load_weights, read
+from pixelcnn.checkpoint import description_of, glance, load_weights, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import RESUMED, describe, recorded, require_agreement, require_same_run, revise
+from pixelcnn.configuration.description import (
+    RESUMED,
+    describe,
+    recorded,
+    require_agreement,
+    require_conditions,
+    require_same_run,
+    revise,
+)
+from pixelcnn.configuration.network import execution_of
 from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.configuration.trainer import build_trainer, trainer_options
+from pixelcnn.configuration.resumption import LAST, command_to_go_on, directory_of_run
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation, trainer_options
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
+from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.scores import in_words
-from pixelcnn.training.checkpoints import checkpoint_callbacks
+from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks, newest, require_saved
 from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.history import History
-from pixelcnn.training.interruption import GracefulInterruption
+from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
 from pixelcnn.training.lifeline import Lifeline
-from pixelcnn.training.logging import make_logger
+from pixelcnn.training.logging import WandbRunId, make_logger, wandb_run_id
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.objective import build_objective
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import RunReport
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
+from pixelcnn.training.skip_limit import SkipLimit
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
 from pixelcnn.training.validation_images import ValidationImages
@@ -39,22 +54,22 @@ from pixelcnn.training.validation_images import ValidationImages
 log = logging.getLogger(__name__)
 
 
+@handing_on()
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
-    Returns val/ of what is minimised.
+    Returns val/ of what is minimised. A run that a signal has told to leave has ``checkpoints/last.ckpt`` and
+    ``report.html`` alone, and raises `Left`.
     """
+    again = config.checkpoint == LAST
+    config = with_newest_checkpoint(config, run_dir)
     options = trainer_options(config)
-    if options.limit_val_batches == 0 or options.fast_dev_run:
-        key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
-        raise UserError(
-            f"trainer.{key}={getattr(options, key)} skips validation, which every run ends with: "
-            "use trainer.max_steps=1 and trainer.limit_val_batches=1 for a quick one."
-        )
     data = data_module(config.data)
     data.prepare_data()
     data.setup("fit")
+    require_validation(options, data.batches_per_epoch)
     model, initialisation = starting_point(config, overrides, data)
+    execute(model, execution_of(config))
     plain = recorded(config, model.description)
     module = DensityEstimation(
         model,
@@ -67,24 +82,71 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         objective=build_objective(**config.objective),
     )
     score = f"val/{module.score_name}"
-    with make_logger(**plain["logger"], run_dir=run_dir, config=plain, minimised=module.score_names) as logger:
-        lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
+    run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
+    with (
+        make_logger(
+            **plain["logger"], run_dir=run_dir, config=plain, minimised=module.score_names, run_id=run_id
+        ) as logger,
+        sentence_when_full(run_dir),
+    ):
+        last = run_dir / "checkpoints" / "last.ckpt"
+        lifeline = Lifeline(last)
         record_of_ranks = RankRecord(run_dir / "run.json", overrides)
         history = History(score, run_dir)
         report = RunReport(run_dir, history, overrides, plain)
-        beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir), history, report]
-        trainer = build_trainer(options, logger, beside, run_dir)
+        options_beside = config.callbacks
+        interruption = GracefulInterruption(
+            last,
+            options_beside.checkpoint_every_n_steps,
+            options_beside.checkpoint_every_n_minutes,
+            command_to_go_on(overrides, run_dir),
+        )
+        beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir)]
+        beside = [*beside, history, report, interruption]
+        trainer = build_trainer(options, logger, beside, run_dir, DurableCheckpointIO())
         validate_before_stopping(trainer)
-        record = run_record(model, trainer.strategy.root_device)
+        without_signal_handlers(trainer)
+        record = {**run_record(model, trainer.strategy.root_device), WandbRunId.KEY: wandb_run_id(trainer.loggers)}
         if trainer.is_global_zero:
+            remove_partial(last.parent)
             write_record(run_dir / "run.json", record)
         for a_logger in trainer.loggers:
             a_logger.log_hyperparams({**plain, "run": record})
             if initialisation:
                 a_logger.log_metrics(initialisation, step=0)
-        with lifeline.holding():
+        with lifeline.holding(), lightnings_refusals():
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, module, initialisation, run_dir)
+
+
+def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
+    """``config`` with the file that ``checkpoint=last`` stands for: the newest that the run has left.
+
+    Where it has left none yet, a new run begins, so that the same command starts a run and goes on with it.
+    UserError where those that it has left are all damaged.
+    """
+    if config.checkpoint != LAST:
+        return config
+    folder = directory_of_run(run_dir, sys.argv, config) / "checkpoints"
+    path = newest(folder)
+    if path is None and any(folder.glob("*.ckpt")):
+        raise UserError(f"checkpoint=last finds no good one in {folder}: remove those that are there to start anew.")
+    config = config.copy()
+    if path is None:
+        rank_zero_only(log.info)("checkpoint=last: there is none in %s yet, a new run begins.", folder)
+        config.checkpoint = None
+    else:
+        rank_zero_only(log.info)("checkpoint=last: going on from %s.", path)
+        config.checkpoint, config.init_from = str(path), None
+    return config
+
+
+def earlier_run_id(checkpoint: str | None, run_dir: Path) -> str | None:
+    """The id in Weights & Biases of the run to go on with; also of one that was killed before its first checkpoint."""
+    if checkpoint is not None:
+        return glance(Path(checkpoint)).get(WandbRunId.KEY)
+    record = run_dir / "run.json"
+    return json.loads(record.read_text()).get(WandbRunId.KEY) if record.exists() else None
 
 
 def starting_point(
@@ -100,6 +162,7 @@ def starting_point(
         checkpoint = read(config.checkpoint)
         stored = description_of(checkpoint, config.checkpoint)
         require_agreement(stored, config.checkpoint, config, overrides, data.shape)
+        require_conditions(stored, f"checkpoint={config.checkpoint}", data.condition_sizes)
         if "optimizer_states" not in checkpoint:
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
@@ -134,7 +197,8 @@ def callbacks(
         Throughput(),
         ranked,
         KeptCheckpoints(run_dir / "checkpoints"),
-        GracefulInterruption(),
+        SkipLimit(options.max_skipped_steps, run_dir / "checkpoints" / "last.ckpt"),
+        WandbRunId(),
     ]
     if options.num_ranked_images:
         chosen.append(RankedImages(ranked, options.sample_every_n_epochs))
@@ -150,11 +214,12 @@ def callbacks(
 
 def finish(trainer: Trainer, module: DensityEstimation, initialisation: dict[str, float], run_dir: Path) -> float:
     """Write ``metrics.json`` with the last value of everything logged; returns the validation's score."""
+    require_saved(trainer)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics = {**initialisation, **logged, "step": trainer.global_step, "epoch": trainer.current_epoch}
     score = metrics[f"val/{module.score_name}"]
     if trainer.is_global_zero:
-        (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        write_record(run_dir / "metrics.json", metrics)
         told = in_words(module.score_name, f"{score:.4f}")
         log.info("%s on the validation images after %d steps", told, trainer.global_step)
     return score

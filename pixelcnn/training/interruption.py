@@ -1,21 +1,83 @@
-"""Ctrl-C ends a run as its limits do."""
+"""How a run is kept from losing work: saved now and then, on Ctrl-C finished, and on a signal to go left at once.
+
+Lightning's own handling of signals is put out of the way (`without_signal_handlers`): on SIGTERM it ends without a
+checkpoint after a collective operation from within the handler, and under Slurm it saves to, requeues and resumes from
+files of its own. Here all signals do one thing on every cluster: the run leaves a checkpoint and a status, and who
+started it starts it again.
+"""
 
 import logging
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
+
+from pixelcnn.errors import UserError
+from pixelcnn.training.checkpoints import save
+from pixelcnn.training.lifeline import EndOnAllRanks
 
 log = logging.getLogger(__name__)
 
+# Of those who take the machine back: SIGTERM by Slurm and everyone else, the others as chosen by sbatch --signal.
+SIGNALS_TO_LEAVE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Request(IntEnum):
+    """What a batch is followed by; where the ranks are asked for different things, all do the largest."""
+
+    NOTHING = 0
+    SAVE = 1
+    FINISH = 2
+    LEAVE = 3
+
+
+class Left(EndOnAllRanks, SystemExit):
+    """A run that was told to go has gone: with status 128 + the signal's number, as if it had died of it.
+
+    On other ranks than 0 the status is 0, as Lightning kills the process that has launched one that fails. ``handler``
+    is what would have handled the signal, if it is a function.
+    """
+
+    def __init__(self, number: int, first: bool, handler: Any) -> None:
+        super().__init__(128 + number if first else 0)
+        self.number = number
+        self.handler = handler if callable(handler) else None
+
 
 class GracefulInterruption(Callback):
-    """The first Ctrl-C of a run lets it validate, save and finish after the current batch; the second one kills it."""
+    """Saves ``checkpoint`` between validations, and ends a run that is told to end.
 
-    def __init__(self) -> None:
+    It is saved every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0 for never; both after a step of
+    the optimiser, from where a resumed run goes on bit for bit.
+
+    The first Ctrl-C lets a run validate, save and finish after the current step; the second one kills it. Each of
+    ``SIGNALS_TO_LEAVE``, on any rank, has all ranks save after the current step and raise `Left`, without validating
+    or drawing samples, for which there may be no time; in a validation what is saved is the state before it, so that
+    the resumed run validates in full. ``remedy`` says how to go on. Before the first and after the last step these
+    signals do what they did before: there is nothing to save.
+    """
+
+    def __init__(self, checkpoint: Path, every_n_steps: int, every_n_minutes: float, remedy: str) -> None:
+        self.checkpoint = checkpoint
+        self.every_n_steps = every_n_steps
+        self.every_n_minutes = every_n_minutes
+        self.remedy = remedy
         self._interrupted = False
-        self._previous: Any = None
+        self._told_to_leave: int | None = None
+        self._handlers: dict[int, Any] = {}
+        self._saved_at = 0.0
+        self._before_validation: dict[str, Any] = {}
+        self._rewinds = False
+        self._shared_val_batches = 0
 
     @property
     def interrupted(self) -> bool:
@@ -23,28 +85,137 @@ class GracefulInterruption(Callback):
         return self._interrupted
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._interrupted = False
-        self._previous = signal.signal(signal.SIGINT, self._on_interrupt)
+        self._require_same_step(trainer)
+        self._interrupted, self._told_to_leave = False, None
+        self._saved_at = time.monotonic()
+        self._handlers = {signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt)}
+        for number in SIGNALS_TO_LEAVE:
+            self._handlers[number] = signal.signal(number, self._on_signal_to_leave)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # The signal reaches the ranks at different batches, but they have to stop after the same one.
-        if trainer.strategy.reduce_boolean_decision(self._interrupted, all=False):
+        # Gradients that are being accumulated are in no checkpoint.
+        if trainer.fit_loop._should_accumulate():
+            return
+        self._before_validation = trainer.fit_loop.state_dict()
+        request = self._agreed(trainer, self._request(trainer))
+        if request is Request.SAVE:
+            save(trainer, self.checkpoint)
+            self._saved_at = time.monotonic()
+        elif request is Request.FINISH:
             trainer.should_stop = True
+        elif request is Request.LEAVE:
+            self._leave(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.training or trainer.sanity_checking or not self._handlers:
+            return
+        # Where there are fewer images than devices have batches, some have one batch less than others.
+        batches = torch.tensor(sum(trainer.num_val_batches), device=pl_module.device)
+        self._shared_val_batches = int(trainer.strategy.reduce(batches, reduce_op="min"))
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.sanity_checking or not self._handlers or batch_idx >= self._shared_val_batches:
+            return
+        if self._agreed(trainer, self._request(trainer)) is Request.LEAVE:
+            self._rewinds = True
+            self._leave(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self._rewinds:
+            checkpoint["loops"]["fit_loop"] = self._before_validation
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._restore()
+        self._restore(*self._handlers)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._restore()
+        self._restore(*self._handlers)
+
+    def _request(self, trainer: Trainer) -> Request:
+        if self._told_to_leave is not None:
+            return Request.LEAVE
+        if self._interrupted:
+            return Request.FINISH
+        steps, seconds = self.every_n_steps, 60 * self.every_n_minutes
+        due = steps > 0 and trainer.global_step % steps == 0
+        if trainer.is_global_zero and seconds > 0:
+            due = due or time.monotonic() - self._saved_at >= seconds
+        return Request.SAVE if due else Request.NOTHING
+
+    def _agreed(self, trainer: Trainer, request: Request) -> Request:
+        """The largest of all ranks' requests: a signal may reach one alone, and others at another batch."""
+        if trainer.world_size == 1:
+            return request
+        value = torch.tensor(int(request), device=trainer.strategy.root_device)
+        return Request(int(trainer.strategy.reduce(value, reduce_op="max")))
+
+    def _leave(self, trainer: Trainer) -> None:
+        trouble = save(trainer, self.checkpoint)
+        # The signal may have reached another rank alone.
+        number = self._told_to_leave or signal.SIGTERM
+        if trainer.is_global_zero:
+            holds = "holds" if trouble is None else "is older than"
+            what = f"stopped after step {trainer.global_step}, which {self.checkpoint} {holds}"
+            log.warning("%s: %s. To go on:\n    %s", signal.Signals(number).name, what, self.remedy)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.mark_preempting()
+        raise Left(number, trainer.is_global_zero, self._handlers.get(number))
+
+    def _require_same_step(self, trainer: Trainer) -> None:
+        if trainer.world_size == 1:
+            return
+        step = torch.tensor(trainer.global_step, device=trainer.strategy.root_device)
+        first, last = (int(trainer.strategy.reduce(step.clone(), reduce_op=op)) for op in ("min", "max"))
+        if first != last:
+            raise UserError(
+                f"Some ranks go on from step {first} and others from step {last}: checkpoint= has to be the same file "
+                "on all machines, in a directory that they share."
+            )
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupted = True
         log.warning("Interrupted: validating and saving after this batch. Ctrl-C again stops at once.")
-        self._restore()
+        self._restore(signal.SIGINT)
 
-    def _restore(self) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+    def _on_signal_to_leave(self, number: int, frame: FrameType | None) -> None:
+        if self._told_to_leave is None:
+            self._told_to_leave = number
+
+    def _restore(self, *numbers: int) -> None:
+        for number in numbers:
+            if number in self._handlers:
+                signal.signal(number, self._handlers.pop(number))
+
+
+class _NoHandlers(_SignalConnector):
+    def register_signal_handlers(self) -> None:
+        pass
+
+
+@contextmanager
+def handing_on() -> Iterator[None]:
+    """Around a run: once it has left, the signal goes to the function that would have handled it.
+
+    Such is submitit's, which requeues the job.
+    """
+    try:
+        yield
+    except Left as left:
+        if left.handler is not None:
+            left.handler(left.number, None)
+        raise
+
+
+def without_signal_handlers(trainer: Trainer) -> None:
+    """Have ``trainer`` leave all signals to `GracefulInterruption`; to be called before it fits."""
+    trainer._signal_connector = _NoHandlers(trainer)

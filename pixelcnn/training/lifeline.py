@@ -27,6 +27,14 @@ SECONDS_TO_RAISE = 15  # for the main thread to come out of a collective operati
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
+class EndOnAllRanks(BaseException):
+    """A kind of exception that all ranks have agreed to raise after the same batch: none of them has died."""
+
+
+class EndSilently(EndOnAllRanks, SystemExit):
+    """What ends the ranks that have nothing to say about it."""
+
+
 class Lifeline(Callback):
     """Ends every rank within a minute when one of them dies, whatever it dies of and whatever the others are doing.
 
@@ -81,6 +89,13 @@ class Lifeline(Callback):
         threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, EndOnAllRanks):
+            self._close()
+
+    def _close(self) -> None:
         self._closing = True
         self._tell(GOODBYE)
         for connection in self._peers:

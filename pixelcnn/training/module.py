@@ -8,12 +8,12 @@ import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from pixelcnn.checkpoint import entry
 from pixelcnn.model import PixelModel
-from pixelcnn.training.adam import OriginalAdam
+from pixelcnn.training.adam import FusedAdam, OriginalAdam
 from pixelcnn.training.metrics import LossPerDimension
 from pixelcnn.training.nonfinite import gradient_norm, with_bad_gradient_if_not_finite
 from pixelcnn.training.objective import MAXIMUM_LIKELIHOOD, Objective
@@ -54,7 +54,7 @@ class DensityEstimation(LightningModule):
         self.lr = lr
         self.betas = betas
         self.lr_decay = lr_decay
-        self.adam = OriginalAdam if epsilon_inside_root else Adam
+        self.adam = OriginalAdam if epsilon_inside_root else FusedAdam
         self.seed = seed
         self.config = config
         self.objective = objective

@@ -16,6 +16,8 @@ import torch.distributed
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
+from pixelcnn.durable import replacing
+
 PACKAGES = ("pixelcnn", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "wandb", "numpy")
 
 
@@ -86,7 +88,8 @@ def _of_all_ranks(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write ``record`` as JSON."""
-    path.write_text(json.dumps(record, indent=2) + "\n")
+    with replacing(path) as file:
+        file.write((json.dumps(record, indent=2) + "\n").encode())
 
 
 def git_revision(folder: Path) -> str | None:

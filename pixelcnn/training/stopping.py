@@ -39,6 +39,10 @@ class _ValidatedEpochLoop(_TrainingEpochLoop):
             return
         super().advance(data_fetcher)
 
+    def _broadcast_sigterm_tensor(self) -> None:
+        # Signals are `pixelcnn.training.interruption`'s, whose ranks have agreed by now.
+        pass
+
     def _should_check_val_fx(self, data_fetcher: _DataFetcher) -> bool:
         return super()._should_check_val_fx(data_fetcher) or (self.trainer.enable_validation and self._run_ends())
 

@@ -22,6 +22,10 @@ class CtrlC(Callback):
                 os.kill(os.getpid(), signal.SIGINT)
 
 
+def interruption(folder, steps=0, minutes=0.0):
+    return GracefulInterruption(folder / "checkpoints/last.ckpt", steps, minutes, "run.py checkpoint=last")
+
+
 @pytest.fixture
 def handler():
     """Python's own, whatever the tests were started by; Lightning ignores the signal once a run has died of it."""
@@ -32,11 +36,11 @@ def handler():
 
 def test_first_one_finishes_the_run(tmp_path, handler):
     validations = Validations()
-    fit(tmp_path / "stopped", GracefulInterruption(), CtrlC(6), validations, max_epochs=3)
+    fit(tmp_path / "stopped", interruption(tmp_path), CtrlC(6), validations, max_epochs=3)
     assert signal.getsignal(signal.SIGINT) is handler
     assert validations.steps == [4, 6]
 
-    fit(tmp_path / "resumed", GracefulInterruption(), checkpoint=checkpoint_of(tmp_path / "stopped"), max_epochs=3)
+    fit(tmp_path / "resumed", interruption(tmp_path), checkpoint=checkpoint_of(tmp_path / "stopped"), max_epochs=3)
     fit(tmp_path / "uninterrupted", max_epochs=3)
     resumed, uninterrupted = read(tmp_path / "resumed"), read(tmp_path / "uninterrupted")
     torch.testing.assert_close(resumed["state_dict"], uninterrupted["state_dict"], rtol=0, atol=0)
@@ -45,5 +49,5 @@ def test_first_one_finishes_the_run(tmp_path, handler):
 def test_second_one_ends_it_at_once(tmp_path, handler):
     validations = Validations()
     with pytest.raises(SystemExit):
-        fit(tmp_path, GracefulInterruption(), CtrlC(6, times=2), validations, max_epochs=3)
+        fit(tmp_path, interruption(tmp_path), CtrlC(6, times=2), validations, max_epochs=3)
     assert validations.steps == [4]

@@ -12,8 +12,9 @@ from pytorch_lightning import Callback, Trainer
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.model import build
 from pixelcnn.options import ClassOptions
-from pixelcnn.training.checkpoints import checkpoint_callbacks
+from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
+from pixelcnn.training.interruption import without_signal_handlers
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.stopping import validate_before_stopping
 from tests.conftest import tiny_description
@@ -70,10 +71,12 @@ def fit(
     module = module or tiny_module()
     average = ema or ExponentialMovingAverage(0.9, warmup=False)
     trainer = Trainer(
+        plugins=[DurableCheckpointIO()],
         callbacks=[average, *callbacks, *checkpoint_callbacks(run_dir / "checkpoints", f"val/{module.score_name}")],
         **(options | trainer_options),
     )
     validate_before_stopping(trainer)
+    without_signal_handlers(trainer)
     trainer.fit(module, data or Noise(), ckpt_path=checkpoint, weights_only=True)
     return trainer
 

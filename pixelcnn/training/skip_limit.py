@@ -1,0 +1,75 @@
+"""A run in which too many steps are skipped ends, with advice, and no checkpoint has a number that is not finite."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from pixelcnn.errors import UserError
+from pixelcnn.training.lifeline import EndOnAllRanks, EndSilently
+from pixelcnn.training.module import DensityEstimation
+
+WINDOW = 100  # steps
+
+
+class DivergenceError(EndOnAllRanks, UserError):
+    """Raised on rank 0; the others have said nothing and end as well."""
+
+
+class SkipLimit(Callback):
+    """Ends the run where ``most`` of the last 100 steps were skipped; 0 for no limit.
+
+    ``checkpoint`` is named as where the last good weights are. They are still finite, as a skipped step moves nothing;
+    whatever else made them not so is found before it is saved.
+    """
+
+    def __init__(self, most: int, checkpoint: Path) -> None:
+        self.most = most
+        self.checkpoint = checkpoint
+        self.skipped: list[int] = []  # which of the last steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, DensityEstimation)
+        if trainer.fit_loop._should_accumulate():
+            return
+        step = trainer.global_step
+        self.skipped = [skipped for skipped in self.skipped if skipped > step - WINDOW]
+        if pl_module.skipped_last_step:
+            self.skipped.append(step)
+        if self.most and len(self.skipped) >= self.most:
+            count = f"{len(self.skipped)} of the last {min(step, WINDOW)} steps were skipped"
+            self._end(trainer, f"{count}, as their loss or gradient was not finite", pl_module.lr)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        assert isinstance(pl_module, DensityEstimation)
+        parts = ("state_dict", "current_model_state", "optimizer_states")
+        if not all(bool(tensor.isfinite().all()) for part in parts for tensor in _tensors(checkpoint.get(part))):
+            trouble = f"The weights are not finite after step {trainer.global_step}, and not saved"
+            self._end(trainer, trouble, pl_module.lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.skipped = list(state_dict["skipped"])
+
+    def _end(self, trainer: Trainer, trouble: str, lr: float) -> None:
+        if not trainer.is_global_zero:
+            raise EndSilently(0)
+        kept = f", from init_from={self.checkpoint} if that was good," if self.checkpoint.exists() else ""
+        raise DivergenceError(
+            f"{trouble}: start again{kept} with a lower optim.lr than {lr:g}, or bound gradients by "
+            "trainer.gradient_clip_val."
+        )
+
+
+def _tensors(entry: Any) -> Iterator[Tensor]:
+    if isinstance(entry, Tensor):
+        yield entry
+    elif isinstance(entry, dict | list | tuple):
+        for value in entry.values() if isinstance(entry, dict) else entry:
+            yield from _tensors(value)
