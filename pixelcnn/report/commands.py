@@ -2,24 +2,25 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 # What Hydra takes for one word; anything else is quoted for it.
 PLAIN = re.compile(r"[\w/.:@%+-]+", re.ASCII)
 
 
-def again(overrides: list[str]) -> str:
+def again(overrides: Sequence[str]) -> str:
     """The same run once more. ``overrides`` are Hydra's for the task, as typed."""
     return _command(*overrides)
 
 
-def resumed(overrides: list[str], checkpoint: Path) -> str:
-    """The training run with these overrides, gone on with from ``checkpoint``."""
-    kept = [override for override in overrides if _key(override) not in ("checkpoint", "init_from")]
-    return _command(*kept, f"checkpoint={_value(checkpoint)}")
+def resumed(overrides: Sequence[str], run_dir: Path) -> str:
+    """The training run of ``run_dir``, with these overrides, gone on with in its directory."""
+    kept = [override for override in overrides if _key(override) not in ("checkpoint", "init_from", "sweep")]
+    return _command(*kept, f"hydra.run.dir={_value(run_dir)}", "checkpoint=last")
 
 
-def evaluated(overrides: list[str], checkpoint: Path, precision: str | None) -> str:
+def evaluated(overrides: Sequence[str], checkpoint: Path, precision: str | None) -> str:
     """``task=evaluate`` of a checkpoint on the data of a training run.
 
     ``precision`` is the training run's: evaluation takes only full precision and has to be told where an experiment
@@ -41,7 +42,7 @@ def _command(*overrides: str) -> str:
 
 
 def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
+    return re.split("[=@]", override)[0].lstrip("+~")
 
 
 def _value(path: Path) -> str:

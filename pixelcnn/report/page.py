@@ -1,10 +1,11 @@
 """The page itself: what stands on it, and how it becomes a file."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pixelcnn.durable import replacing
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,6 @@ def write(page: Page, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("template.html")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    # Names of files need not be text.
-    beside.write_text(template.render(page=page), encoding="utf-8", errors="backslashreplace")
-    beside.replace(path)
+    with replacing(path) as file:
+        # Names of files need not be text.
+        file.write(template.render(page=page).encode("utf-8", errors="backslashreplace"))

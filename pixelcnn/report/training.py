@@ -170,7 +170,7 @@ def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
         (f"The same run once more, in {run.record['directory']}:", commands.again(run.overrides)),
         (
             "Going on with it; beyond its end with a higher trainer.max_epochs= or trainer.max_steps=:",
-            commands.resumed(run.overrides, checkpoints / "last.ckpt"),
+            commands.resumed(run.overrides, run.run_dir),
         ),
     ]
     if run.config["likelihood"]["name"] != "implicit":

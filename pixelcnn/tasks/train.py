@@ -24,7 +24,7 @@ from pixelcnn.configuration.description import (
 )
 from pixelcnn.configuration.network import execution_of
 from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.configuration.resumption import LAST, command_to_go_on, directory_of_run
+from pixelcnn.configuration.resumption import LAST, directory_of_run
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.durable import remove_partial, sentence_when_full
@@ -32,6 +32,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
+from pixelcnn.report import commands
 from pixelcnn.scores import in_words
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks, newest, require_saved
 from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
@@ -101,7 +102,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
             last,
             options_beside.checkpoint_every_n_steps,
             options_beside.checkpoint_every_n_minutes,
-            command_to_go_on(overrides, run_dir),
+            commands.resumed(overrides, run_dir),
         )
         beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir)]
         beside = [*beside, history, report, interruption]

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from pixelcnn.report.scored_images import Ranking, examples
 from pixelcnn.report.training import Ending, Start, TrainingRun, training_page
 from pixelcnn.report.words import plural
 from pixelcnn.training.history import History
-from pixelcnn.training.interruption import GracefulInterruption
+from pixelcnn.training.interruption import GracefulInterruption, Left
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.validation_images import Validation, ValidationImages
 
@@ -47,7 +48,7 @@ class RunReport(Callback):
         due = time.monotonic() - self._written_at > SECONDS_BETWEEN_REPORTS
         if due and trainer.is_global_zero and not trainer.sanity_checking:
             sentence = "It was still running when this was written: if that is long ago, it was killed."
-            self._write(trainer, pl_module, Ending("Running", "open", sentence))
+            self._try_to_write(trainer, pl_module, Ending("Running", "open", sentence))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
@@ -56,11 +57,13 @@ class RunReport(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and self.history.starts:
-            after = f"after {plural(trainer.global_step, 'step')}"
-            sentence = f"It ended {after} by {type(exception).__name__}: {exception}"
-            failed = isinstance(exception, Exception)  # not a signal's KeyboardInterrupt or SystemExit
-            told = Ending("Failed", "bad", sentence) if failed else Ending("Stopped", "open", sentence)
-            self._write(trainer, pl_module, told)
+            self._try_to_write(trainer, pl_module, breaking_off(trainer, exception))
+
+    def _try_to_write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
+        try:
+            self._write(trainer, module, ended)
+        except OSError as error:  # a full disk ends no run that goes on, and is not what ended one
+            log.warning("%s could not be written: %s.", self.run_dir / "report.html", error.strerror)
 
     def _write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -106,6 +109,17 @@ def ending(trainer: Trainer) -> Ending:
     if any((timer.time_remaining() or 0.0) <= 0 for timer in _callbacks(trainer, Timer)):
         return Ending("Out of time", "open", f"trainer.max_time was over after {after}.")
     return Ending("Stopped early", "open", f"A callback ended it after {after}.")
+
+
+def breaking_off(trainer: Trainer, exception: BaseException) -> Ending:
+    """How a run has ended that ``exception`` has broken off."""
+    after = f"after {plural(trainer.global_step, 'step')}"
+    if isinstance(exception, Left):
+        name = signal.Signals(exception.number).name
+        return Ending("Stopped", "open", f"{name} told it to leave {after}, for it to be gone on with.")
+    sentence = f"It ended {after} by {type(exception).__name__}: {exception}"
+    failed = isinstance(exception, Exception)  # not KeyboardInterrupt or SystemExit
+    return Ending("Failed", "bad", sentence) if failed else Ending("Stopped", "open", sentence)
 
 
 def sample_grids(starts: list[Start], run_dir: Path, step: int) -> list[tuple[int, Path]]:

@@ -29,14 +29,15 @@ def test_any_path_is_quoted(name):
 
 @pytest.mark.parametrize("name", ["it's", "a\\'b", "end\\", '"', "a\\\\'b\\\\", "a b", "a=b,c", "[x]", "<&>", "ü"])
 def test_these_as_well(name):
-    assert str(understood(commands.resumed([], Path(name)))["checkpoint"]) == name
+    assert str(understood(commands.resumed([], Path(name)))["hydra.run.dir"]) == name
 
 
 def test_what_is_kept_of_a_training_run():
     typed = ["experiment=digits", "+data.x='a b'", "optim.lr=1", "trainer.max_steps=3", "checkpoint=old.ckpt", "seed=4"]
-    resumed = understood(commands.resumed(typed, Path("new.ckpt")))
-    assert list(resumed) == ["experiment", "data.x", "optim.lr", "trainer.max_steps", "seed", "checkpoint"]
-    assert resumed["checkpoint"] == "new.ckpt"
+    resumed = understood(commands.resumed([*typed, "init_from=b.ckpt", "+sweep=optuna"], Path("run")))
+    kept = ["experiment", "data.x", "optim.lr", "trainer.max_steps", "seed"]
+    assert list(resumed) == [*kept, "hydra.run.dir", "checkpoint"]
+    assert resumed["checkpoint"] == "last"
     evaluated = understood(commands.evaluated(typed, Path("best.ckpt"), "32-true"))
     assert list(evaluated) == ["task", "experiment", "data.x", "seed", "checkpoint"]
     assert understood(commands.evaluated(typed, Path("best.ckpt"), "bf16-mixed"))["trainer.precision"] == "32-true"

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shlex
+import shutil
 
 import pytest
 import torch
@@ -48,16 +49,18 @@ def test_the_commands_of_a_report_are_right(trained, call, tmp_path):
     page = html.unescape((trained / "report.html").read_text())
     said = re.findall(r"<pre>(python run.py .*?)</pre>", page)
     again, resume, evaluate, sample = (shlex.split(command)[2:] for command in said)
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    call(*(argument.replace(str(trained), str(copy)) for argument in resume), "trainer.max_epochs=4")
+    resumed = html.unescape((copy / "report.html").read_text())
+    assert "resumed at step 15" in resumed and "Samples after 15 steps" in resumed and "All 20 steps" in resumed
     for name, arguments, left in (
         ("again", [*again, "trainer.max_steps=1"], "checkpoints/best.ckpt"),
-        ("resume", [*resume, "trainer.max_epochs=4"], "checkpoints/best.ckpt"),
         ("evaluate", evaluate, "per_image.csv"),
         ("sample", [*sample, "task.num_samples=1"], "samples.png"),
     ):
         call(*arguments, f"hydra.run.dir={tmp_path}/{name}")
         assert (tmp_path / name / left).is_file()
-    resumed = html.unescape((tmp_path / "resume" / "report.html").read_text())
-    assert "resumed at step 15" in resumed and "Samples after 15 steps" in resumed
 
 
 def test_both_checkpoints_hold_the_model_that_validation_scored(trained):

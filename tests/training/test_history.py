@@ -52,7 +52,7 @@ def test_accumulated_batches_are_one_step(tmp_path):
 
 @pytest.mark.parametrize("stop", [3, 4, 6])
 def test_a_resumed_run_knows_its_beginning(tmp_path, whole, stop):
-    before = history_of(tmp_path / "first", Throughput(), StopAt(stop), max_steps=11)
+    history_of(tmp_path / "first", Throughput(), StopAt(stop), max_steps=11)
     checkpoint = checkpoint_of(tmp_path / "first")
     resumed = history_of(tmp_path / "second", Throughput(), checkpoint=checkpoint, max_steps=11)
     curves, expected = exact(resumed)[0], exact(whole)[0]
@@ -66,7 +66,15 @@ def test_a_resumed_run_knows_its_beginning(tmp_path, whole, stop):
         (0, str(tmp_path / "first")),
         (stop, str(tmp_path / "second")),
     ]
-    assert resumed.seconds > before.seconds - 1 > -1
+
+
+def test_wall_time_is_that_of_all_parts(tmp_path):
+    history_of(tmp_path, max_steps=1)
+    checkpoint = read(tmp_path)
+    assert checkpoint["callbacks"]["History"]["seconds"] > 0
+    checkpoint["callbacks"]["History"]["seconds"] = 1000.0
+    torch.save(checkpoint, tmp_path / "long.ckpt")
+    assert history_of(tmp_path, max_steps=2, checkpoint=tmp_path / "long.ckpt").seconds > 1000
 
 
 def test_an_earlier_checkpoint_takes_the_history_back(tmp_path, whole):

@@ -1,6 +1,7 @@
 """Every ending of a run leaves a report that tells it."""
 
 import html
+import os
 import signal
 from pathlib import Path
 
@@ -11,28 +12,33 @@ from pytorch_lightning import Callback
 from pixelcnn.report.training import Start
 from pixelcnn.training import reporting
 from pixelcnn.training.history import History
-from pixelcnn.training.interruption import GracefulInterruption
 from pixelcnn.training.record import run_record, write_record
 from pixelcnn.training.reporting import RunReport, sample_grids
 from pixelcnn.training.samples import SampleGrid
 from pixelcnn.training.validation_images import ValidationImages
 from tests.report.run_of import CONFIG
-from tests.training.test_interruption import CtrlC
-from tests.training.tiny import StopAt, checkpoint_of, fit
+from tests.training.test_interruption import CtrlC, interruption
+from tests.training.tiny import StopAt, checkpoint_of, fit, read
 
 
-def report_of(run_dir: Path, *callbacks: Callback, **options) -> str:
-    """What is on the page after a run with these callbacks."""
+def train(run_dir: Path, *callbacks: Callback, **options) -> None:
     run_dir.mkdir(exist_ok=True)
     write_record(run_dir / "run.json", run_record(torch.nn.Linear(2, 3), torch.device("cpu")))
     history = History("val/bits_per_dim", run_dir)
     report = RunReport(run_dir, history, ["seed=1"], CONFIG)
-    try:
-        fit(run_dir, GracefulInterruption(), *callbacks, ValidationImages(2), history, report, **options)
-    finally:
-        assert [path.name for path in run_dir.glob(".*")] == []
-        page = html.unescape((run_dir / "report.html").read_text())
-    return page
+    fit(run_dir, *callbacks, ValidationImages(2), history, report, interruption(run_dir), **options)
+
+
+def report_in(run_dir: Path) -> str:
+    """What is on the page."""
+    assert [path.name for path in run_dir.glob(".*")] == []
+    return html.unescape((run_dir / "report.html").read_text())
+
+
+def report_of(run_dir: Path, *callbacks: Callback, **options) -> str:
+    """What is on the page after a run with these callbacks."""
+    train(run_dir, *callbacks, **options)
+    return report_in(run_dir)
 
 
 class Breaks(Callback):
@@ -42,6 +48,15 @@ class Breaks(Callback):
     def on_train_batch_end(self, trainer, *args):
         if trainer.global_step == self.step:
             raise RuntimeError("a <wire> is loose")
+
+
+class ToldToLeave(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer, *args):
+        if trainer.global_step == self.step - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.fixture
@@ -73,12 +88,13 @@ def test_how_a_run_ended_is_told(tmp_path, handler, callbacks, options, state, s
     [
         (Breaks(5), RuntimeError, "Failed", "It ended after 5 steps by RuntimeError: a <wire> is loose"),
         (CtrlC(6, times=2), SystemExit, "Stopped", "It ended after 5 steps by KeyboardInterrupt"),
+        (ToldToLeave(6), SystemExit, "Stopped", "SIGTERM told it to leave after 6 steps"),
     ],
 )
 def test_a_run_that_breaks_leaves_what_it_knew(tmp_path, handler, callback, error, state, sentence):
     with pytest.raises(error):
-        report_of(tmp_path, callback, max_epochs=3)
-    page = html.unescape((tmp_path / "report.html").read_text())
+        train(tmp_path, callback, max_epochs=3)
+    page = report_in(tmp_path)
     assert f">{state}</span>" in page and sentence in page
     assert "The best score on the validation images, at step 4." in page and "bits per dim against steps" in page
 
@@ -95,6 +111,15 @@ def test_a_run_that_goes_on_is_reported_now_and_then(tmp_path, monkeypatch):
     report_of(tmp_path, Look(), max_steps=6)
     assert [step for step, _ in seen] == [4, 5]
     assert ">Running</span>" in seen[0][1] and "at step 4." in seen[0][1]
+
+
+def test_a_report_that_cannot_be_written_ends_no_run_that_goes_on(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(reporting, "SECONDS_BETWEEN_REPORTS", 0)
+    (tmp_path / "report.html").mkdir()  # in the way of the file
+    with pytest.raises(IsADirectoryError):
+        train(tmp_path, max_steps=6)
+    assert "report.html could not be written" in caplog.text
+    assert read(tmp_path)["global_step"] == 6
 
 
 def test_a_resumed_run_shows_all_of_it(tmp_path):
