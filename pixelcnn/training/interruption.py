@@ -24,6 +24,7 @@ from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnect
 from pixelcnn.errors import UserError
 from pixelcnn.training.checkpoints import save
 from pixelcnn.training.lifeline import EndOnAllRanks
+from pixelcnn.training.stopping import loops_before_validation
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +76,7 @@ class GracefulInterruption(Callback):
         self._told_to_leave: int | None = None
         self._handlers: dict[int, Any] = {}
         self._saved_at = 0.0
-        self._before_validation: dict[str, Any] = {}
-        self._rewinds = False
+        self._loops: dict[str, Any] | None = None
         self._shared_val_batches = 0
 
     @property
@@ -98,10 +98,9 @@ class GracefulInterruption(Callback):
         # Gradients that are being accumulated are in no checkpoint.
         if trainer.fit_loop._should_accumulate():
             return
-        self._before_validation = trainer.fit_loop.state_dict()
         request = self._agreed(trainer, self._request(trainer))
         if request is Request.SAVE:
-            save(trainer, self.checkpoint)
+            self._save(trainer)
             self._saved_at = time.monotonic()
         elif request is Request.FINISH:
             trainer.should_stop = True
@@ -127,12 +126,11 @@ class GracefulInterruption(Callback):
         if trainer.sanity_checking or not self._handlers or batch_idx >= self._shared_val_batches:
             return
         if self._agreed(trainer, self._request(trainer)) is Request.LEAVE:
-            self._rewinds = True
             self._leave(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self._rewinds:
-            checkpoint["loops"]["fit_loop"] = self._before_validation
+        if self._loops is not None:
+            checkpoint["loops"]["fit_loop"] = self._loops
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._restore(*self._handlers)
@@ -158,8 +156,14 @@ class GracefulInterruption(Callback):
         value = torch.tensor(int(request), device=trainer.strategy.root_device)
         return Request(int(trainer.strategy.reduce(value, reduce_op="max")))
 
-    def _leave(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer) -> str | None:
+        self._loops = loops_before_validation(trainer)
         trouble = save(trainer, self.checkpoint)
+        self._loops = None
+        return trouble
+
+    def _leave(self, trainer: Trainer) -> None:
+        trouble = self._save(trainer)
         # The signal may have reached another rank alone.
         number = self._told_to_leave or signal.SIGTERM
         if trainer.is_global_zero:

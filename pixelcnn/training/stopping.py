@@ -5,6 +5,8 @@ checkpoints that lag behind it or none at all. Validating while the epoch is sti
 also lets a resumed run go on in the middle of it.
 """
 
+from typing import Any
+
 from pytorch_lightning import Trainer
 from pytorch_lightning.loops.fetchers import _DataFetcher
 from pytorch_lightning.loops.fit_loop import _FitLoop
@@ -19,6 +21,25 @@ def validate_before_stopping(trainer: Trainer) -> None:
     trainer.fit_loop.epoch_loop = _ValidatedEpochLoop(trainer, old.min_steps, old.max_steps)
 
 
+def loops_before_validation(trainer: Trainer) -> dict[str, Any]:
+    """The state of the loops for a checkpoint that is saved at a batch's end or in the validation that follows it.
+
+    A run that goes on from it starts with that validation, in full, if one is due; Lightning would leave it out.
+    """
+    epoch_loop = trainer.fit_loop.epoch_loop
+    assert isinstance(epoch_loop, _ValidatedEpochLoop)
+    if epoch_loop.before_validation is not None:
+        return epoch_loop.before_validation
+    assert trainer.fit_loop._data_fetcher is not None
+    epoch_loop.validation_due = epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    state = trainer.fit_loop.state_dict()
+    if epoch_loop.validation_due:
+        for part in ("total", "current"):  # the batch has come to its end, as it has when validation starts
+            state["epoch_loop.batch_progress"][part]["completed"] += 1
+    epoch_loop.validation_due = False
+    return state
+
+
 class _ValidatedFitLoop(_FitLoop):
     def run(self) -> None:
         super().run()
@@ -30,14 +51,38 @@ class _ValidatedFitLoop(_FitLoop):
 
 
 class _ValidatedEpochLoop(_TrainingEpochLoop):
+    validation_due = False  # in the state that is saved
+    before_validation: dict[str, Any] | None = None  # the state at its start, while there is one
+    _validates_first = False
+
+    def on_save_checkpoint(self) -> dict[str, Any]:
+        return {**super().on_save_checkpoint(), "validation_due": self.validation_due}
+
+    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        super().on_load_checkpoint(state_dict)
+        self._validates_first = state_dict.get("validation_due", False)
+
     def advance(self, data_fetcher: _DataFetcher) -> None:
         # The step that loggers show is counted apart from the optimiser's, and falls behind it on resuming.
         self._batches_that_stepped = self.global_step
+        if self._validates_first:
+            self._validates_first = False
+            self.val_loop.restarting = False
+            self._batches_that_stepped -= 1  # as in the validation that follows a step
+            return
         if self.restarted_on_last and self._num_ready_batches_reached():
             # Resumed between two epochs: the old one only has to end, which Lightning knows of those it validates.
             self._skip_next_val = True
             return
         super().advance(data_fetcher)
+
+    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+        if self._should_check_val_fx(data_fetcher) and not self._skip_next_val:
+            self.validation_due = True
+            self.before_validation = self.trainer.fit_loop.state_dict()
+            self.validation_due = False
+        super().on_advance_end(data_fetcher)
+        self.before_validation = None
 
     def _broadcast_sigterm_tensor(self) -> None:
         # Signals are `pixelcnn.training.interruption`'s, whose ranks have agreed by now.

@@ -1,5 +1,12 @@
-import pytest
+import math
+import resource
 
+import pytest
+from pytorch_lightning import Callback
+
+from pixelcnn.errors import UserError
+from pixelcnn.training.checkpoints import newest, require_saved
+from pixelcnn.training.skip_limit import SkipLimit
 from tests.training.tiny import Validations, checkpoint_of, fit, read, tiny_module
 
 
@@ -31,3 +38,96 @@ def test_best_of_a_resumed_run(tmp_path, same_directory):
     assert validations.values[-1] > min(validations.values)  # else this shows nothing
     assert read(directory, "best")["global_step"] == (before if same_directory else validations.steps[-1])
     assert len(list((directory / "checkpoints").iterdir())) == 2
+
+
+class FullDisk(Callback):
+    """From step ``start`` to step ``end`` no file can have more than ``size`` bytes."""
+
+    def __init__(self, start, end=None, size=1000):
+        self.start, self.end, self.size = start, end, size
+
+    def on_train_batch_start(self, trainer, *args):
+        if trainer.global_step == self.start:
+            limit(self.size)
+        elif trainer.global_step == self.end:
+            limit(resource.RLIM_INFINITY)
+
+
+def limit(size):
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size == resource.RLIM_INFINITY else size, hard))
+
+
+@pytest.fixture
+def disk():
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_previous_checkpoints(tmp_path, disk, caplog):
+    trainer = fit(tmp_path, FullDisk(5), max_steps=8)
+    limit(resource.RLIM_INFINITY)
+    assert [read(tmp_path, name)["global_step"] for name in ("best", "last")] == [4, 4]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert "last.ckpt could not be written at step 8 (File too large); the earlier one is as it was" in caplog.text
+    with pytest.raises(UserError, match=r"could not be written at step 8 .* is that of an earlier step"):
+        require_saved(trainer)
+
+
+def test_a_disk_with_room_again_has_all_checkpoints(tmp_path, disk):
+    trainer = fit(tmp_path / "full", FullDisk(5, end=10), max_epochs=4)
+    require_saved(trainer)
+    fit(tmp_path / "roomy", max_epochs=4)
+    for name in ("best", "last"):
+        assert read(tmp_path / "full", name)["global_step"] == read(tmp_path / "roomy", name)["global_step"]
+
+
+def test_the_best_is_what_is_on_the_disk(tmp_path, disk):
+    """A lower score that could not be saved is not what later ones are compared with."""
+    validations = Validations()
+    module = tiny_module(lr=0.1, lr_decay=1.0)
+    scores = fit(tmp_path / "roomy", validations, module=module, max_epochs=6) and validations.values
+    lowest = min(range(6), key=scores.__getitem__)
+    assert 0 < lowest < 5  # else this shows nothing
+    module = tiny_module(lr=0.1, lr_decay=1.0)
+    fit(tmp_path / "full", FullDisk(4 * lowest, end=4 * lowest + 4), module=module, max_epochs=6)
+    others = [i for i in range(6) if i != lowest]
+    assert read(tmp_path / "full", "best")["global_step"] == 4 * min(others, key=scores.__getitem__) + 4
+
+
+def test_without_any_checkpoint_a_full_disk_ends_the_run(tmp_path, disk):
+    with pytest.raises(UserError, match=r"best.ckpt could not be written at step 4 .* there is no earlier one"):
+        fit(tmp_path, FullDisk(0), max_epochs=3)
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_the_newest_good_one_is_found(tmp_path, caplog):
+    folder = tmp_path / "checkpoints"
+    assert newest(folder) is None
+    fit(tmp_path / "more", max_steps=6)
+    fit(tmp_path, max_steps=3)
+    assert newest(folder) == folder / "last.ckpt"
+    (folder / "other.ckpt").write_bytes(checkpoint_of(tmp_path / "more").read_bytes())
+    assert newest(folder) == folder / "other.ckpt"
+    damaged = bytearray((folder / "other.ckpt").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (folder / "other.ckpt").write_bytes(damaged)
+    assert newest(folder) == folder / "last.ckpt"
+    assert "other.ckpt is damaged or not a checkpoint" in caplog.text
+    (folder / "last.ckpt").write_bytes(b"")
+    assert newest(folder) == folder / "best.ckpt"
+    (folder / "best.ckpt").unlink()
+    assert newest(folder) is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_no_checkpoint_has_a_number_that_is_not_finite(tmp_path, bad):
+    class Spoils(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *args):
+            if trainer.global_step == 7:
+                next(pl_module.parameters()).data.view(-1)[0] = bad
+
+    with pytest.raises(UserError, match="not finite after step 8, and not saved: start again, from init_from="):
+        fit(tmp_path, SkipLimit(50, checkpoint_of(tmp_path)), Spoils(), max_epochs=3)
+    assert read(tmp_path)["global_step"] == 4
