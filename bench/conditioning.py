@@ -8,8 +8,8 @@ class), autoencoder.png (test images above samples given their codes) and interp
 """
 
 import argparse
-import shutil
 import platform
+import shutil
 import subprocess
 import sys
 from datetime import date
