@@ -75,9 +75,9 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"{flops / arguments.batch / 1e9:.1f} GFLOP an image; first step {step():.2f} s")
     # The clock of a shared machine changes: the peak is measured before and after.
-    peaks = [matmul_peak(device, dtype)]
+    peaks = [matmul_peak(device, dtype, seconds=0.5)]
     seconds = [step() for _ in range(arguments.steps)]
-    peaks.append(matmul_peak(device, dtype))
+    peaks.append(matmul_peak(device, dtype, seconds=0.5))
     best, rate = min(seconds), flops / min(seconds)
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated()

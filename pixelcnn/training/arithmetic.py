@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from pixelcnn.model import PixelModel
 
 LARGEST_MATRIX = 8192
-SECONDS_PER_PRODUCT = 0.2
 
 
 def training_flops(model: PixelModel) -> int:
@@ -28,14 +27,14 @@ def training_flops(model: PixelModel) -> int:
     return counter.get_total_flops()
 
 
-def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of the fastest of a few products of square matrices, as large as fit into a fifth of a second."""
+def matmul_peak(device: torch.device, dtype: torch.dtype, seconds: float = 0.05) -> float:
+    """FLOP/s of the fastest of a few products of square matrices, tried for about ``seconds``."""
     size, best = 256, 0.0
     while True:
         matrix = torch.randn(size, size, device=device).to(dtype)
-        seconds = min(_seconds(matrix) for _ in range(4))
-        best = max(best, 2 * size**3 / seconds)
-        if size == LARGEST_MATRIX or 8 * seconds > SECONDS_PER_PRODUCT:
+        fastest = min(_seconds(matrix) for _ in range(4))
+        best = max(best, 2 * size**3 / fastest)
+        if size == LARGEST_MATRIX or 8 * fastest > seconds:
             return best
         size *= 2
 
