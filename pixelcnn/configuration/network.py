@@ -1,17 +1,31 @@
 """The keys of the group ``model``: a network's options, which describe it, and how it is computed, which does not."""
 
-from dataclasses import fields, make_dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from omegaconf import DictConfig
 
-from pixelcnn.options import MODELS, Execution
+from pixelcnn.options import MODELS, Execution, GatedPixelCNNOptions, PixelCNNOptions, PixelCNNPPOptions
 
 EXECUTION = tuple(field.name for field in fields(Execution))
-NETWORKS = {
-    name: make_dataclass(options.__name__, [], bases=(Execution, options), frozen=True)
-    for name, options in MODELS.items()
-}
+
+
+@dataclass(frozen=True)
+class PixelCNNPP(Execution, PixelCNNPPOptions):
+    """``model=pixelcnn_pp``."""
+
+
+@dataclass(frozen=True)
+class GatedPixelCNN(Execution, GatedPixelCNNOptions):
+    """``model=gated_pixelcnn``."""
+
+
+@dataclass(frozen=True)
+class PixelCNN(Execution, PixelCNNOptions):
+    """``model=pixelcnn``."""
+
+
+NETWORKS = {"pixelcnn_pp": PixelCNNPP, "gated_pixelcnn": GatedPixelCNN, "pixelcnn": PixelCNN}
 
 
 def network_options(model: Any) -> Any:
