@@ -21,6 +21,7 @@ from tests.training.wandb_log import OfflineRun
 
 # 15 steps in 3 epochs of 20 images; samples and ranked images after the second and in the end.
 RUN = (
+    "seed=1",
     *(key for key in TINY if not key.startswith("logger")),
     "trainer.max_epochs=3",
     "trainer.log_every_n_steps=1",
