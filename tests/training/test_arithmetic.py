@@ -12,7 +12,7 @@ from tests.conftest import tiny_model
 
 
 def test_a_step_counts_three_products_a_convolution_and_two_where_no_gradient_enters():
-    model = tiny_model(num_stages=1)
+    model = tiny_model(num_stages=1, num_filters=6)
     forward = of_image = 0
     for layer in (module for module in model.network.modules() if isinstance(module, CausalConv2d)):
         products = 2 * 8 * 8 * layer.v.numel()
