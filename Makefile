@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 .PHONY: quickstart install test format lint types
 
 quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
-	$(BIN)/python run.py experiment=digits
+	@run=outputs/quickstart/$$(date +%Y-%m-%d_%H-%M-%S) && \
+	$(BIN)/python run.py experiment=digits hydra.run.dir=$$run && \
+	sed "s|PYTHON|$(BIN)/python|g; s|HERE|$(CURDIR)|g; s|RUN|$$run|g" docs/quickstart.txt
 
 install: $(VENV)/.installed ## make .venv and install requirements.txt
 
@@ -31,6 +33,6 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-sweeps.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-sweeps.txt requirements-tensorboard.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.ranks import directory_of_its_own
+from pixelcnn.configuration.ranks import directory_of_its_own, is_first
 from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
+from pixelcnn.configuration.run_directory import require_free
 from pixelcnn.configuration.schemas import TASKS
 from pixelcnn.configuration.store import register
 from pixelcnn.configuration.sweep import one_group, run_apart, runs_apart
@@ -26,6 +28,8 @@ def job(config: DictConfig) -> float | None:
     context = HydraConfig.get()
     with job_refusals(), one_group(context):
         check(config)
+        if context.mode == RunMode.MULTIRUN and is_first():
+            require_free(Path(context.runtime.output_dir), config, "hydra.sweep.dir")
         if runs_apart(trainer_options(config), context.mode):
             return run_apart(Path(__file__).resolve(), context)
         task = import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}")

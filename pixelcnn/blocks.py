@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelcnn.layers import NONLINEARITIES, CausalConv2d, UncroppedConvTranspose2d
+from pixelcnn.layers import CausalConv2d, UncroppedConvTranspose2d
+from pixelcnn.nonlinearities import NONLINEARITIES
 from pixelcnn.topology import POINT, Window
 
 
@@ -76,8 +77,7 @@ class GatedResidualBlock(nn.Module):
         c1 = self.conv1(nl(x))
         if aux:
             c1 = c1 + self.aux_dense(nl(torch.cat(aux, dim=1)))
-        c1 = F.dropout(nl(c1), self.dropout, self.training)
-        c2 = self.conv2(c1)
+        c2 = self.conv2(nl(c1, self.dropout if self.training else 0.0))
         if self.hw is not None:
             assert h is not None
             c2 = c2 + project(h, self.hw)

@@ -119,19 +119,20 @@ def _read_folder(folder: Path) -> dict[str, Any]:
         text = (folder / CONFIG).read_text()
         stored = yaml.safe_load(text)
     except FileNotFoundError as error:
-        raise UserError(f"checkpoint={folder} lacks {WEIGHTS} or {CONFIG}: name a folder that was exported.") from error
+        remedy = "name a folder that was exported, or a file of a run's checkpoints folder"
+        raise UserError(f"checkpoint={folder} lacks {WEIGHTS} or {CONFIG}: {remedy}.") from error
     except (SafetensorError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"checkpoint={folder} holds a damaged {WEIGHTS} or {CONFIG}: export it again.") from error
     # A file that was cut between two lines is well-formed, and may still describe a model.
     if not text.rstrip().endswith("\n" + END_OF_YAML):
         raise UserError(f"checkpoint={folder} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
-    if not isinstance(stored, dict) or "description" not in stored:
-        raise UserError(f"checkpoint={folder} has a {CONFIG} that was not exported by this project: use another one.")
     _require_format(stored, folder)
     return {"state_dict": {PREFIX + name: value for name, value in weights.items()}, "pixelcnn": stored}
 
 
-def _require_format(stored: dict[str, Any], path: str | Path) -> None:
+def _require_format(stored: Any, path: str | Path) -> None:
+    if not isinstance(stored, dict) or not {"format", "description", "config"} <= stored.keys():
+        raise UserError(f"checkpoint={path} describes no model: use one that this project wrote.")
     found = stored["format"]
     if found != FORMAT:
         raise UserError(f"checkpoint={path} has format {found}, not {FORMAT}: use the version that wrote it.")

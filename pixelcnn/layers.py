@@ -1,29 +1,20 @@
-"""Weight-normalised convolutions with causal windows, and the nonlinearities.
+"""Weight-normalised convolutions with causal windows.
 
 W = g * V / max(||V||, 1e-6), the norm taken over everything but the *output* channel in every kind of layer
 (Salimans and Kingma 2016). Images are NCHW.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from pixelcnn.topology import Window
 
-
-def concat_elu(x: Tensor) -> Tensor:
-    """elu of [x, -x] along the channels: (N, F, ...) to (N, 2F, ...)."""
-    return F.elu(torch.cat([x, -x], dim=1))
-
-
-# Each with the factor by which it multiplies the number of channels.
-NONLINEARITIES: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
-    "concat_elu": (concat_elu, 2),
-    "elu": (F.elu, 1),
-    "relu": (F.relu, 1),
-}
+SMALLEST_NORM = 1e-6
 
 
 class WeightNormalized(nn.Module):
@@ -45,12 +36,30 @@ class WeightNormalized(nn.Module):
 
     def weight(self) -> Tensor:
         """W in the shape of V."""
-        others = [d for d in range(4) if d != self.out_dim]
-        v = self.direction()
-        norm = torch.linalg.vector_norm(v, dim=others, keepdim=True).clamp_min(1e-6)
-        shape = [1, 1, 1, 1]
-        shape[self.out_dim] = -1
-        return v * (self.g.view(shape) / norm)
+        return _WeightNorm.apply(self.direction(), self.g, self.out_dim)
+
+
+class _WeightNorm(torch.autograd.Function):
+    """g V / max(||V||, 1e-6), whose gradient autograd would find in twice as many passes over V."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, g: Tensor, out_dim: int) -> Tensor:
+        ctx.others = [d for d in range(v.ndim) if d != out_dim]
+        norm = torch.linalg.vector_norm(v, dim=ctx.others, keepdim=True)
+        g = g.view([-1 if d == out_dim else 1 for d in range(v.ndim)])
+        ctx.save_for_backward(v, g, norm)
+        return v * (g / norm.clamp_min(SMALLEST_NORM))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        v, g, norm = ctx.saved_tensors
+        divisor = norm.clamp_min(SMALLEST_NORM)
+        of_g = (gradient * v).sum(ctx.others, keepdim=True) / divisor
+        # Below the smallest norm the divisor is constant.
+        radial = torch.where(norm < SMALLEST_NORM, 0.0, g * of_g / divisor.square())
+        of_v = (gradient * (g / divisor)).addcmul_(v, radial, value=-1)
+        return of_v, of_g.flatten(), None
 
 
 class CausalConv2d(WeightNormalized):

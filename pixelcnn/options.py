@@ -106,6 +106,15 @@ class PixelCNNOptions:
         _require_masked_network(self, "num_blocks")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a network is computed (`pixelcnn.execution`), which is no part of a model's description."""
+
+    compile: bool
+    channels_last: bool
+    activation_checkpointing: bool
+
+
 def _require_positive(options: Any, *keys: str) -> None:
     for key in keys:
         require(getattr(options, key) > 0, f"model.{key}", getattr(options, key), "use a positive number")

@@ -1,10 +1,12 @@
 """The parallel walk: a topology with weights, evaluated for all pixels at once (training and evaluation)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pixelcnn.topology import IMAGE, Node, Topology
 
@@ -13,8 +15,11 @@ class Network(nn.Module):
     """Maps images to the P parameters of every pixel's distribution.
 
     ``layers[node.name]``, made by ``layer_of``, is the module of each node. Modules with weights ``hw`` take the
-    condition h too.
+    condition h too. With ``activation_checkpointing`` only the nodes' values are kept for the gradient, for which each
+    layer is computed a second time, with the same dropout.
     """
+
+    activation_checkpointing = False
 
     def __init__(self, topology: Topology, layer_of: Callable[[Node], nn.Module]) -> None:
         super().__init__()
@@ -30,12 +35,13 @@ class Network(nn.Module):
         """Every node's value by name; without ``keep`` each is dropped after its last reader has run."""
         values = {IMAGE: with_ones_channel(x)}
         for node in self.topology.nodes:
-            layer = self.layers[node.name]
+            layer: Callable[..., Tensor] = self.layers[node.name]
             inputs = [values[name] for name in node.inputs]
-            if getattr(layer, "hw", None) is None:
-                values[node.name] = layer(*inputs)
-            else:
-                values[node.name] = layer(*inputs, h=condition_at(h, node.level))
+            if getattr(layer, "hw", None) is not None:
+                layer = partial(layer, h=condition_at(h, node.level))
+            if self.activation_checkpointing and torch.is_grad_enabled():
+                layer = partial(checkpoint, layer, use_reentrant=False)
+            values[node.name] = layer(*inputs)
             if not keep:
                 for name in set(node.inputs):
                     if self._last_reader[name] == node.name:

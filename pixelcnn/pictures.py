@@ -11,17 +11,26 @@ from torchvision.utils import make_grid
 SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be seen
 
 
+def black_to_white(images: Tensor, levels: int) -> Tensor:
+    """``images``, uint8 (N, C, H, W) of 0 .. levels-1, which become 0 .. 255."""
+    highest = levels - 1
+    return ((images.int() * 255 + highest // 2) // highest).to(torch.uint8)
+
+
+def enlarged(images: Tensor, levels: int) -> Tensor:
+    """`black_to_white` images; small ones are enlarged by a whole factor, pixel by pixel."""
+    scaled = black_to_white(images, levels)
+    factor = max(1, SMALLEST_SIDE // max(images.shape[-2:]))
+    return scaled.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+
+
 def grid(images: Tensor, levels: int, columns: int | None = None) -> Tensor:
     """One picture of all ``images``, row by row: uint8 (3, height, width).
 
-    images: uint8 (N, C, H, W) of 0 .. levels-1, which become 0 .. 255. ``columns`` defaults to the square root of N,
-    rounded up. Small images are enlarged by a whole factor, pixel by pixel.
+    ``images`` as in `enlarged`. ``columns`` defaults to the square root of N, rounded up.
     """
-    highest = levels - 1
-    scaled = ((images.int() * 255 + highest // 2) // highest).to(torch.uint8)
-    factor = max(1, SMALLEST_SIDE // max(images.shape[-2:]))
-    enlarged = scaled.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
-    return make_grid(enlarged.cpu(), nrow=columns or math.ceil(math.sqrt(len(images))), pad_value=255)
+    shown = enlarged(images, levels).cpu()
+    return make_grid(shown, nrow=columns or math.ceil(math.sqrt(len(images))), pad_value=255)
 
 
 def save(picture: Tensor, path: Path) -> None:

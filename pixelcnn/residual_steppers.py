@@ -8,7 +8,8 @@ from torch import Tensor
 
 from pixelcnn.blocks import GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
 from pixelcnn.layers import CausalConv2d
-from pixelcnn.rows import Nonlinearity, Reach, RowConv, Rows
+from pixelcnn.nonlinearities import Nonlinearity
+from pixelcnn.rows import Reach, RowConv, Rows
 from pixelcnn.stepper import ConditionTerm, Setting, Stepper, reach_of
 from pixelcnn.topology import Downsample, GatedBlock, ImageConv, Node, Output, Sum, Upsample
 

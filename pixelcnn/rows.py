@@ -5,14 +5,14 @@ reads, never a whole image. Views of every pixel and window are made once, becau
 little more than finding its operands.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelcnn.layers import concat_elu
+from pixelcnn.nonlinearities import Nonlinearity, concat_elu, elu, relu
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,7 @@ class ReluRows(Rows):
         torch.clamp_min(value, 0, out=self._pixels[self.now][j][:, channels])
 
 
-Nonlinearity = Callable[[Tensor], Tensor]
-ACTIVATED: dict[Nonlinearity, type[Rows]] = {concat_elu: ConcatEluRows, F.elu: EluRows, F.relu: ReluRows}
+ACTIVATED: dict[Nonlinearity, type[Rows]] = {concat_elu: ConcatEluRows, elu: EluRows, relu: ReluRows}
 
 
 class RowConv:

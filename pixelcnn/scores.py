@@ -14,6 +14,16 @@ IN_WORDS = {
     "energy_distance": "an energy distance of {} per sub-pixel",
 }
 
+CHANNELS = {1: (), 3: ("red", "green", "blue")}
+
+
+def by_channel(score_name: str, channels: int) -> list[str]:
+    """The names of a score's parts, in bits per sub-pixel of one channel each: their mean is the score.
+
+    Each is given the channels before it; grey images have none. Where the score is a bound, they are one only together.
+    """
+    return [f"{score_name}_{channel}" for channel in CHANNELS[channels]]
+
 
 def in_words(score_name: str, value: str) -> str:
     """``value`` of a score for the person at the terminal, without claiming more than it says."""

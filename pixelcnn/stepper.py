@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
+from pixelcnn.nonlinearities import Nonlinearity
 from pixelcnn.parallel import condition_at
-from pixelcnn.rows import ACTIVATED, Nonlinearity, Reach, RowConv, Rows
+from pixelcnn.rows import ACTIVATED, Reach, RowConv, Rows
 from pixelcnn.topology import Node, Window
 
 

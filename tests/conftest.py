@@ -18,6 +18,7 @@ from pixelcnn.options import (
     PixelCNNPPOptions,
     UnconditionalOptions,
 )
+from tests.browser import browser, look  # noqa: F401  fixtures
 
 Module = TypeVar("Module", bound=nn.Module)
 

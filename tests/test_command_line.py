@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -67,6 +68,11 @@ REFUSED = [
     ("model.name=other", "model.name=other", "model=other"),
     ("task.name=other", "task.name=other", "task=other"),
     ("~model", "model", "has no value"),
+    ("data=CIFAR10", "data=CIFAR10", "did you mean cifar10?"),
+    ("experiment=ablation/sofmax", "experiment=ablation/sofmax", "did you mean ablation/softmax?"),
+    ("dta=cifar10", "dta", "did you mean data?"),
+    ("data=[digits,images]", "data=[digits,images]", "data=NAME"),
+    ("+model=pixelcnn", "model", "without a +"),
     ("model@net=pixelcnn_pp", "model@net", "Did you mean to override model?"),
     # types
     ("trainer.max_epochs=abc", "trainer.max_epochs=abc", "a whole number or null"),
@@ -76,6 +82,11 @@ REFUSED = [
     ("trainer.inference_mode=null", "trainer.inference_mode=null", "true or false"),
     ("trainer.callbacks=3", "trainer.callbacks=3", "a list"),
     ("trainer.callbacks=[a]", "trainer.callbacks", "Cannot assign str"),
+    ("trainer.callbacks=[{}]", "trainer.callbacks[0]", "_target_"),
+    ("initialisation=true", "initialisation=True", "a group of keys"),
+    ("hydra.mode=BOTH", "hydra.mode=BOTH", "one of RUN, MULTIRUN"),
+    ("optim.betas=[0.9,[1]]", "optim.betas=[0.9, [1]]", "two numbers"),
+    ("data._target_=5", "data._target_=5", "package.module.Class"),
     ("model.num_filters=many", "model.num_filters=many", "a whole number"),
     ("model.dropout=[1]", "model.dropout=[1]", "a number"),
     ("optim.betas=[a,b]", "optim.betas[0]=a", "a number"),
@@ -95,9 +106,18 @@ REFUSED = [
     ("ema.decay=1", "ema.decay=1", "below 1"),
     ("initialisation.size=0", "initialisation.size=0", "at least one"),
     ("callbacks.num_samples=-1", "callbacks.num_samples=-1", "positive"),
+    ("trainer.val_check_interval=0", "trainer.val_check_interval=0", "positive"),
+    ("trainer.min_steps=-1", "trainer.min_steps=-1", "0 or more"),
     ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0", "1 or more"),
+    ("optim.lr=inf", "optim.lr=inf", "finite"),
+    ("optim.lr=nan", "optim.lr=nan", "finite"),
+    ("optim.betas=[0.9,nan]", "optim.betas[1]=nan", "finite"),
+    ("model.output_init_scale=inf", "model.output_init_scale=inf", "finite"),
+    ("trainer.limit_val_batches=nan", "trainer.limit_val_batches=nan", "finite"),
     # devices
     ("trainer.devices=4096", "trainer.devices=4096", "this machine has"),
+    ("trainer.devices=4096 trainer.accelerator=cpu", "trainer.devices=4096", "use at most"),
+    ("trainer.num_nodes=2 trainer.accelerator=cpu data=digits", "trainer.num_nodes=2", "torchrun or srun"),
     ("trainer.devices=some", "trainer.devices=some", "a number"),
     ("trainer.accelerator=abacus", "trainer.accelerator=abacus", "auto, gpu"),
     # combinations of keys
@@ -115,8 +135,12 @@ REFUSED = [
     ("=3", "=3", "KEY=NAME"),
     ("trainer.max_epochs=[1", "trainer.max_epochs=[1", "key=value"),
     ("optim.lr=1,2", "optim.lr=1,2", "-m"),
+    ("-m optim.lr=range(1,1)", "optim.lr=range(1,1)", "smaller"),
+    ("-m optim.lr=interval(2,1)", "optim.lr=interval(2,1)", "smaller"),
+    ("sweep=optuna hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0", "at least one"),
     ("optim.lr=choice(1,2)", "optim.lr=choice(1,2)", "--multirun"),
     ("data.batch_size=${nothing}", "data.batch_size", "nothing"),
+    ("checkpoint=''", "checkpoint is empty", "checkpoint=FILE"),
     ("hydra.run.name=${nothing}", "hydra.run.name", "hydra"),
     ("--multirum", "--multirum", "did you mean --multirun?"),
     ("--cfg everything", "--cfg", "everything"),
@@ -142,6 +166,34 @@ def test_a_run_directory_that_cannot_be_made_is_named(command_line, tmp_path, ta
     (tmp_path / "run").write_text("a file in the way")
     with pytest.raises(SystemExit, match=r"/run cannot be written \(File exists\): choose another hydra.run.dir"):
         command_line("data=digits")
+
+
+def test_what_memory_and_the_disk_refuse_is_told(command_line, tmp_path, task):
+    task(lambda *_: torch.empty(10**15))
+    with pytest.raises(SystemExit, match=r"^Memory does not suffice .*: use a smaller data.batch_size"):
+        command_line("data=digits")
+    task(lambda config, run_dir, _: (run_dir / "run.log" / "samples.png").write_text(""))
+    with pytest.raises(SystemExit, match=r"samples.png cannot be written \((Not a directory|No such file.*)\): choose"):
+        command_line("data=digits")
+
+
+def test_an_empty_directory_name_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run.py", "data=digits", "hydra.run.dir=", *QUIET])
+    with pytest.raises(SystemExit, match=r"^hydra.run.dir is empty"):
+        run.main()
+
+
+def test_slurm_is_asked_for_where_it_is(command_line, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"^hydra/launcher=submitit_slurm needs Slurm.*submitit_local"):
+        command_line("-m", "hydra/launcher=submitit_slurm")
+
+
+def test_a_damaged_study_is_named(command_line, tmp_path):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "study.db").write_text("no database" * 100)
+    with pytest.raises(SystemExit, match=r"^hydra.sweeper.storage cannot be used .*study.db away"):
+        command_line("sweep=optuna")
 
 
 def test_a_task_gets_the_configuration_its_directory_and_what_was_typed(command_line, capsys, tmp_path, task):
@@ -246,7 +298,8 @@ def test_help_names_tasks_and_options():
     outcome = python_run("--help")
     assert outcome.returncode == 0
     assert (
-        "task: complete, evaluate, export, import, sample, train" in outcome.stdout and "schema" not in outcome.stdout
+        "task: complete, evaluate, export, import, info, sample, train" in outcome.stdout
+        and "schema" not in outcome.stdout
     )
     assert "digits" in outcome.stdout and "$" not in outcome.stdout.replace('"$(python', "")
 

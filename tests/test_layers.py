@@ -22,6 +22,29 @@ def test_the_norm_of_every_output_channel_is_its_gain(layer, out_dim):
     torch.testing.assert_close(directions, torch.ones(5))
 
 
+@pytest.mark.parametrize("layer", [CausalConv2d, UncroppedConvTranspose2d])
+def test_the_gradient_of_a_normalised_weight(layer):
+    conv = layer(3, 5, UP).double()
+
+    def weight(v, g):
+        return torch.func.functional_call(Weight(conv), {"conv.v": v, "conv.g": g}, ())
+
+    assert torch.autograd.gradcheck(
+        weight, (conv.v.detach().requires_grad_(), torch.randn(5).double().requires_grad_())
+    )
+
+
+class Weight(torch.nn.Module):
+    """A layer's weight as a module's value."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self):
+        return self.conv.weight()
+
+
 def test_a_direction_of_zero_stays_finite():
     conv = CausalConv2d(3, 5, UP)
     conv.v.data.zero_()

@@ -1,9 +1,10 @@
 """What Hydra leaves unchecked when it has composed: added and missing keys, ranges, devices, the data set's types."""
 
+import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from pixelcnn.configuration.data import check_data
@@ -28,6 +29,9 @@ def check(config: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserError(f"{missing[0]} has no value: give {missing[0]}=VALUE.")
+    infinite = _not_finite(config, "")
+    if infinite is not None:
+        raise UserError(f"{infinite} is out of range: use a finite number.")
     for group, schemas in GROUPS.items():
         name = config[group].get("name")
         if name is not None and schemas.get(name) is not OmegaConf.get_type(config[group]):
@@ -36,6 +40,20 @@ def check(config: DictConfig) -> None:
     if checked.task.uses_data:
         check_devices(checked.trainer)
         check_data(config.data)
+
+
+def _not_finite(node: Any, key: str) -> str | None:
+    """The first KEY=VALUE that is infinite or not a number; arguments of callbacks and plugins are their own."""
+    if isinstance(node, float):
+        return None if math.isfinite(node) else f"{key}={node}"
+    if not isinstance(node, DictConfig | ListConfig) or key in ("trainer.callbacks", "trainer.plugins"):
+        return None
+    if isinstance(node, DictConfig):
+        items = [(f"{key}." * bool(key) + str(name), value) for name, value in node.items()]
+    else:
+        items = [(f"{key}[{place}]", value) for place, value in enumerate(node)]
+    below = (_not_finite(value, path) for path, value in items)
+    return next((found for found in below if found is not None), None)
 
 
 def _added(node: DictConfig, prefix: str) -> str | None:

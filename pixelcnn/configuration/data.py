@@ -28,8 +28,8 @@ def check_data(options: DictConfig) -> tuple[type["ImageDataModule"], dict[str, 
     """
     given: dict[str, Any] = OmegaConf.to_container(options, resolve=True)  # type: ignore[assignment]
     target = given.pop("_target_", None)
-    if target is None:
-        raise UserError("data names no data set: its option needs a line `_target_: package.module.Class`.")
+    if not isinstance(target, str):
+        raise UserError(f"data._target_={target} names no data set: write package.module.Class.")
     data_set = _imported(target)
     # One level up, so that errors name the keys as the user gave them.
     schema = OmegaConf.create({"data": OmegaConf.structured(schema_of(data_set))})

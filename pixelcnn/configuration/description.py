@@ -7,6 +7,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from pixelcnn.configuration.network import EXECUTION, execution_of, network_options
 from pixelcnn.errors import UserError
 from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, SpatialOptions, VectorOptions
 
@@ -33,8 +34,13 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
 
     ``condition_sizes``: the number of classes of its ``labels``, of features of its ``embeddings`` and ``maps``.
     """
-    model, likelihood, conditioning = (OmegaConf.to_object(config[group]) for group in GROUPS)
+    model, likelihood, conditioning = (_options(config, group) for group in GROUPS)
     return ModelDescription(image, model, likelihood, _sized(conditioning, condition_sizes))
+
+
+def _options(config: DictConfig, group: str) -> Any:
+    options = OmegaConf.to_object(config[group])
+    return network_options(options) if group == "model" else options
 
 
 def _sized(conditioning: Any, sizes: Mapping[str, int]) -> Any:
@@ -46,18 +52,48 @@ def _sized(conditioning: Any, sizes: Mapping[str, int]) -> Any:
     if asked is None and present is None:
         name = conditioning.name
         raise UserError(f"conditioning={name} needs {column}, which the data set does not have: use conditioning=none.")
-    if option == "num_features" and None not in (asked, present) and asked != present:
+    if not _fits(option, asked, present):
+        count = "classes" if option == "num_classes" else "features"
         raise UserError(
-            f"conditioning.{option}={asked} is not the number of features of the data set's {column}, {present}: "
+            f"conditioning.{option}={asked} is not the number of {count} of the data set's {column}, {present}: "
             "leave it out."
         )
     return conditioning if asked is not None else replace(conditioning, **{option: present})
 
 
+def _fits(option: str, size: int | None, present: int | None) -> bool:
+    """Whether a model of ``size`` classes or features takes what a data set has; labels may leave some out."""
+    if size is None or present is None:
+        return True
+    return present <= size if option == "num_classes" else present == size
+
+
+def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str, int]) -> None:
+    """Raise UserError where the data set lacks what the model in the file ``source`` is conditioned on, or has others.
+
+    ``sizes`` is the data set's ``condition_sizes``.
+    """
+    conditioning = stored.conditioning
+    if type(conditioning) not in SIZES:
+        return
+    column, option = SIZES[type(conditioning)]
+    size, present = getattr(conditioning, option), sizes.get(column)
+    if present is None:
+        raise UserError(f"data has no {column}, which {source} is conditioned on: choose a data set with them.")
+    if not _fits(option, size, present):
+        has, knows = (
+            (f"labels up to {present - 1}", f"knows 0 to {size - 1}")
+            if option == "num_classes"
+            else (f"{column} of {present} features", f"takes {size}")
+        )
+        raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one that it was trained on.")
+
+
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
     """``config`` as plain containers, with the model that it came to, be it from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    return {**plain, **{group: asdict(getattr(description, group)) for group in GROUPS}}
+    came_to = {group: asdict(getattr(description, group)) for group in GROUPS}
+    return {**plain, **came_to, "model": {**came_to["model"], **asdict(execution_of(config))}}
 
 
 def require_agreement(
@@ -115,7 +151,7 @@ def revise(
     for group, key in chosen(overrides):
         if key == "name":
             if config[group].name != groups[group].name:
-                groups[group] = OmegaConf.to_object(config[group])
+                groups[group] = _options(config, group)
         elif hasattr(groups[group], key):
             groups[group] = replace(groups[group], **{key: config[group][key]})
         else:
@@ -135,13 +171,14 @@ def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> N
 
 
 def chosen(overrides: list[str]) -> Iterator[tuple[str, str]]:
-    """Group and key of each value that ``overrides`` set in the groups of a model; the key of an option is `name`."""
+    """Group and key of each value that ``overrides`` set of a model; the key of an option is `name`."""
     for override in OverridesParser.create().parse_overrides(overrides):
         group, _, key = override.key_or_group.partition(".")
         value = override.value()
         if group in GROUPS:
             for name in [key] if key else value if isinstance(value, dict) else ["name"]:
-                yield group, name
+                if group != "model" or name not in EXECUTION:
+                    yield group, name
 
 
 def _described(image: ImageShape) -> str:

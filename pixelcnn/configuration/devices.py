@@ -1,11 +1,13 @@
 """Refuses devices that the machine does not have, before anything is loaded for them."""
 
+import os
 from typing import Any
 
 from pixelcnn.configuration.ranks import started_outside
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 
+PROCESSES_TO_TRY = 8  # on however few cores: to see what eight devices would do
 FORMS = 'use a number, -1 or "auto" for all there are, or a list of which ones'
 
 
@@ -24,6 +26,12 @@ def check_devices(options: TrainerOptions) -> None:
     if accelerator == "cpu":
         if isinstance(wanted, list) or wanted == -1:
             raise UserError(f"trainer.devices={options.devices} does not count CPU processes: give their number.")
+        most = max(os.cpu_count() or 1, PROCESSES_TO_TRY)
+        if wanted is not None and wanted > most:
+            raise UserError(
+                f"trainer.devices={options.devices} asks for more CPU processes than this machine has cores, "
+                f"{os.cpu_count()}: use at most {most}."
+            )
     elif accelerator in ("auto", "gpu", "cuda", "mps"):
         check_gpus(options, _gpus(accelerator))
     started, asked = started_outside(), processes(options) * options.num_nodes
@@ -31,6 +39,15 @@ def check_devices(options: TrainerOptions) -> None:
         raise UserError(
             f"trainer.devices={options.devices} and trainer.num_nodes={options.num_nodes} ask for {asked} processes, "
             f"but torchrun or srun has started {started}: let devices be those of one machine, num_nodes the machines."
+        )
+
+
+def require_machines(options: TrainerOptions) -> None:
+    """Raise UserError where several machines are asked for and nothing has started this run on them: it would wait."""
+    if options.num_nodes > 1 and started_outside() == 1 and "MASTER_ADDR" not in os.environ:
+        raise UserError(
+            f"trainer.num_nodes={options.num_nodes} needs the command to be started on each machine: "
+            "start it by torchrun or srun, or leave trainer.num_nodes out."
         )
 
 

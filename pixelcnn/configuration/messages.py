@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import is_dataclass
 from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -24,9 +26,11 @@ KINDS: dict[Any, str] = {
     str: "text",
     Path: "a path",
     dict: "a group of keys",
+    Any: "anything",
 }
 # Hydra's plugins that are optional.
 EXTRA = {"hydra/sweeper": ("optuna",), "hydra/launcher": ("joblib", "submitit_local", "submitit_slurm")}
+CONF = Path(__file__).resolve().parents[2] / "conf"
 ALL_KEYS = "`python run.py --cfg job` prints all keys"
 
 
@@ -36,8 +40,11 @@ def sentence(error: Exception) -> str:
         return _missing_option(error)
     if isinstance(error, OverrideParseException):
         return f"{error.override} is not understood ({_first_line(error)}): write key=value, with quotes where needed."
-    if isinstance(error, OSError):
-        return f"{error.filename} cannot be written ({error.strerror}): choose another hydra.run.dir=DIR."
+    # Logging wraps what it meets when it opens run.log.
+    of_file = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(of_file, OSError):
+        where, fault = of_file.filename or "The run directory", of_file.strerror
+        return f"{where} cannot be written ({fault}): choose another hydra.run.dir=DIR, or hydra.sweep.dir=DIR with -m."
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
     if isinstance(cause, OmegaConfBaseException):
         where = re.match(r"In '(.+?)'", str(error))
@@ -46,8 +53,29 @@ def sentence(error: Exception) -> str:
     if ambiguous:
         key, values = ambiguous.groups()
         return f"{key}={values} has several values: add -m to run each of them, or write {key}=[{values}] for a list."
+    twice = re.match(r"Multiple values for ([\w/]+)\.", str(error))
+    if twice:
+        return f"{twice[1]} has an option already: write {twice[1]}=NAME once, and without a +."
     told = " ".join(str(error).split())
+    if told.startswith("BasicSweeper does not support"):
+        return "interval(A, B) is for searches: add sweep=optuna, or write the values as KEY=A,B."
     return told if told.endswith((".", "?")) else f"{told}."
+
+
+def out_of_memory(error: Exception) -> str:
+    """What to do where a task's model or batch is too large for the machine."""
+    return (
+        f"Memory does not suffice ({_first_line(error)}): use a smaller data.batch_size, task.batch_size, "
+        "task.num_samples or model; task=info tells what a model takes here."
+    )
+
+
+def damaged_storage(error: Exception) -> str:
+    """What to do where the file that a search is kept in cannot be used."""
+    return (
+        f"hydra.sweeper.storage cannot be used ({_first_line(error)}): move its study.db away, "
+        "or begin in another hydra.sweep.dir=DIR."
+    )
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -71,10 +99,16 @@ def expected(hint: Any) -> str:
         return " or ".join(expected(kind) for kind in get_args(hint))
     if get_origin(hint) in (list, tuple):
         return f"a list, each item {expected(get_args(hint)[0])},"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return f"one of {', '.join(hint.__members__)}"
+    if is_dataclass(hint):
+        return KINDS[dict]
     return "null" if hint is NoneType else KINDS.get(get_origin(hint) or hint, str(hint))
 
 
 def _missing_option(error: MissingConfigException) -> str:
+    if error.missing_cfg_file is None:  # no folder of options at all
+        return f"{_first_line(error)}: leave --config-path out."
     path = str(error.missing_cfg_file)
     group, _, option = path.rpartition("/")
     available = re.search(r"Available options in '(.+?)'", str(error))
@@ -84,9 +118,14 @@ def _missing_option(error: MissingConfigException) -> str:
         return f"{group or 'config'}={option} does not exist: there is no conf/{path}.yaml."
     if option in EXTRA.get(group, ()):
         return f"{group}={option} is not installed: pip install -r requirements-sweeps.txt."
-    close = get_close_matches(option, error.options, 1)
+    top, _, _ = path.partition("/")
+    # Those in folders too, such as experiment=ablation/base, of which Hydra tells only the folder asked for.
+    below = [str(file.relative_to(CONF / top).with_suffix("")) for file in sorted((CONF / top).glob("*/*.yaml"))]
+    options = error.options if top == "hydra" else [*error.options, *below]
+    asked = option if top == "hydra" else path.partition("/")[2]
+    close = get_close_matches(asked.lower(), options, 1)
     meant = f"did you mean {close[0]}? The options" if close else "the options"
-    return f"{group}={option} does not exist: {meant} are {', '.join(error.options)}."
+    return f"{group}={option} does not exist: {meant} are {', '.join(options)}."
 
 
 def _invalid(error: OmegaConfBaseException, told: str) -> str:
@@ -105,7 +144,7 @@ def _invalid(error: OmegaConfBaseException, told: str) -> str:
         hint = _hint(error)
         if hint is not None:
             value = "null" if error.value is None else error.value
-            return f"{key}={value} is of the wrong type: it takes {expected(hint)}."
+            return f"{key}={value} is of the wrong type: it takes {expected(hint).rstrip(',')}."
     return f"{key} is refused ({_first_line(error)}): {ALL_KEYS} and their values."
 
 

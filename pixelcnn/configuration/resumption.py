@@ -1,7 +1,5 @@
-"""What it takes to go on with a run: its directory, which every rank has to know, and the command."""
+"""What it takes to go on with a run: its directory, which every rank has to know."""
 
-import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,13 +28,3 @@ def directory_of_run(output_dir: Path, arguments: Sequence[str], config: DictCon
     value = OverridesParser.create().parse_override(typed[-1]).value()
     with_directory = OmegaConf.create({**OmegaConf.to_container(config), "directory": value})  # type: ignore[dict-item]
     return Path(with_directory.directory)
-
-
-def command_to_go_on(overrides: Sequence[str], run_dir: Path) -> str:
-    """The command that resumes the run of ``run_dir``, whose Hydra overrides are given."""
-    kept = [
-        override for override in overrides if re.split("[=@]", override)[0].lstrip("+") not in ("init_from", "sweep")
-    ]
-    kept = [override for override in kept if not override.startswith("checkpoint=")]
-    quoted = f'"{run_dir}"' if re.search(r"[^\w/.:+-]", str(run_dir)) else str(run_dir)
-    return shlex.join(["python", "run.py", *kept, f"{DIRECTORY}={quoted}", f"checkpoint={LAST}"])

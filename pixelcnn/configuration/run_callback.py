@@ -10,9 +10,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.devices import require_machines
 from pixelcnn.configuration.ranks import is_first, started_outside
-from pixelcnn.configuration.refusal import job_refusals
+from pixelcnn.configuration.refusal import callback_refusals
+from pixelcnn.configuration.run_directory import COMPOSED_FILES, require_free, require_free_sweep
+from pixelcnn.configuration.sweep import require_runnable
 from pixelcnn.configuration.sweep_results import swept_keys, write_results
+from pixelcnn.configuration.trainer import trainer_options
+from pixelcnn.errors import UserError
 
 
 class RunCallback(Callback):
@@ -25,8 +30,14 @@ class RunCallback(Callback):
         OmegaConf.set_readonly(job_config, False)
         with open_dict(job_config):
             del job_config["hydra"]
-        with job_refusals():
+        with callback_refusals():
+            if not str(config.hydra.run.dir):
+                raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
             check(job_config)
+            require_machines(trainer_options(job_config))
+            if is_first():  # the others of a distributed run come later, and write no files of Hydra's
+                require_free(Path(config.hydra.run.dir), job_config)
+                COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse a sweep in each of several processes; have a directory for its results."""
@@ -36,8 +47,11 @@ class RunCallback(Callback):
                 f"-m under torchrun or srun would run the sweep {count} times: leave them out, "
                 "trainer.devices=N starts N processes for each job."
             )
-        self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
-        self._sweep[0].mkdir(parents=True, exist_ok=True)
+        with callback_refusals():
+            require_free_sweep(config)
+            require_runnable(config)
+            self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
+            self._sweep[0].mkdir(parents=True, exist_ok=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add a sweep's job to its results, which are there if a later one fails."""

@@ -7,6 +7,7 @@ Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks names an
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from pixelcnn.configuration.objective import require_trainable
@@ -149,6 +150,22 @@ class ExportTask(Task):
 
 
 @dataclass
+class InfoTask(Task):
+    """``task=info``."""
+
+    needs_checkpoint: ClassVar[bool] = False
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "info"
+    image_size: int
+    seconds: float
+    name: str = "info"
+
+    def __post_init__(self) -> None:
+        require(self.image_size >= 1, "task.image_size", self.image_size, "use a positive number of pixels")
+        require(self.seconds >= 0, "task.seconds", self.seconds, "use a positive number, or 0 for no measuring")
+
+
+@dataclass
 class AdamOptions:
     """``optim=adam``, section 3 of the paper."""
 
@@ -159,7 +176,8 @@ class AdamOptions:
 
     def __post_init__(self) -> None:
         require(0 < self.lr < math.inf, "optim.lr", self.lr, "use a positive learning rate")
-        in_range = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        # OmegaConf lets a list stand where a number should.
+        in_range = len(self.betas) == 2 and all(isinstance(beta, float) and 0 <= beta < 1 for beta in self.betas)
         require(in_range, "optim.betas", list(self.betas), "give two numbers from 0 to below 1")
         require(0 < self.lr_decay <= 1, "optim.lr_decay", self.lr_decay, "use a factor per step, at most 1")
 
@@ -192,13 +210,15 @@ class CallbackOptions:
 
     sample_every_n_epochs: int
     num_samples: int
+    num_ranked_images: int
     progress_bar: bool
     checkpoint_every_n_steps: int
     checkpoint_every_n_minutes: float
     max_skipped_steps: int
 
     def __post_init__(self) -> None:
-        for key in ("sample_every_n_epochs", "num_samples", "checkpoint_every_n_steps", "checkpoint_every_n_minutes"):
+        counts = ("sample_every_n_epochs", "num_samples", "num_ranked_images")
+        for key in (*counts, "checkpoint_every_n_steps", "checkpoint_every_n_minutes"):
             value = getattr(self, key)
             require(value >= 0, f"callbacks.{key}", value, "use a positive number, or 0 for none")
         most, remedy = self.max_skipped_steps, "use a number of the last 100 steps, or 0 for no limit"
@@ -212,7 +232,24 @@ class WandbOptions:
     project: str
     entity: str | None
     group: str | None
+    checkpoints: str
     name: str = "wandb"
+
+    def __post_init__(self) -> None:
+        require(self.checkpoints in ("end", "never"), "logger.checkpoints", self.checkpoints, "use end or never")
+
+
+@dataclass
+class TensorBoardOptions:
+    """``logger=tensorboard``."""
+
+    name: str = "tensorboard"
+
+    def __post_init__(self) -> None:
+        if find_spec("tensorboard") is None:
+            raise UserError(
+                "logger=tensorboard is not installed: pip install -r requirements-tensorboard.txt, or use logger=csv."
+            )
 
 
 @dataclass
@@ -236,8 +273,14 @@ TASKS: dict[str, type[Task]] = {
     "complete": CompleteTask,
     "import": ImportTask,
     "export": ExportTask,
+    "info": InfoTask,
 }
-LOGGERS = {"wandb": WandbOptions, "csv": CSVOptions, "none": NoLoggerOptions}
+LOGGERS = {
+    "wandb": WandbOptions,
+    "tensorboard": TensorBoardOptions,
+    "csv": CSVOptions,
+    "none": NoLoggerOptions,
+}
 
 
 @dataclass
@@ -265,6 +308,9 @@ class Config:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "use a number from 0 to 4294967295")
+        for key in ("checkpoint", "init_from"):
+            if getattr(self, key) == "":
+                raise UserError(f"{key} is empty: give {key}=FILE, or null for none.")
         name = self.task.name
         if self.task.needs_checkpoint and self.checkpoint is None:
             raise UserError(

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from pixelcnn.configuration.network import NETWORKS
 from pixelcnn.configuration.objective import OBJECTIVES
 from pixelcnn.configuration.schemas import LOGGERS, TASKS, Config
 from pixelcnn.configuration.trainer import TrainerOptions
-from pixelcnn.options import CONDITIONINGS, LIKELIHOODS, MODELS
+from pixelcnn.options import CONDITIONINGS, LIKELIHOODS
 
 GROUPS: dict[str, Mapping[str, type]] = {
     "task": TASKS,
-    "model": MODELS,
+    "model": NETWORKS,
     "likelihood": LIKELIHOODS,
     "conditioning": CONDITIONINGS,
     "objective": OBJECTIVES,

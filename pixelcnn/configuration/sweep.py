@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from pathlib import Path
 from hydra.conf import HydraConf
 from hydra.core.utils import env_override
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from pixelcnn.configuration.devices import processes
 from pixelcnn.configuration.ranks import started_outside
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
+from pixelcnn.options import require
 from pixelcnn.scores import score_of_run
 
 
@@ -36,6 +39,17 @@ def runs_apart(options: TrainerOptions, mode: RunMode | None) -> bool:
             f"hydra.launcher.tasks_per_node={processes(options)}."
         )
     return processes(options) > 1
+
+
+def require_runnable(config: DictConfig) -> None:
+    """Raise UserError where a sweep's launcher or sweeper could not begin; ``config`` has Hydra's node."""
+    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm" and shutil.which("srun") is None:
+        raise UserError(
+            "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
+            "cluster, or use submitit_local or joblib."
+        )
+    trials = config.hydra.sweeper.get("n_trials")
+    require(trials is None or trials >= 1, "hydra.sweeper.n_trials", trials, "ask for at least one")
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Every argument of Lightning's Trainer as a typed field, so that ``trainer.*`` is checked before anything starts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +75,8 @@ class TrainerOptions:
         """Only what Lightning lets pass; ``build_trainer`` reports what it refuses."""
         at_least = {
             "log_every_n_steps": 0,
+            "min_epochs": 0,
+            "min_steps": 0,
             "check_val_every_n_epoch": 1,
             "num_sanity_val_steps": -1,
             "accumulate_grad_batches": 1,
@@ -81,6 +85,10 @@ class TrainerOptions:
         for key, least in at_least.items():
             value = getattr(self, key)
             require(value is None or value >= least, f"trainer.{key}", value, f"use {least} or more")
+        require(self.val_check_interval != 0, "trainer.val_check_interval", 0, "use a positive number, or null")
+        for place, callback in enumerate(self.callbacks or []):
+            if "_target_" not in callback:
+                raise UserError(f"trainer.callbacks[{place}] names no class: write {{_target_: package.module.Class}}.")
         require(
             str(self.precision) in PRECISIONS,
             "trainer.precision",
@@ -108,6 +116,24 @@ def trainer_options(config: DictConfig) -> TrainerOptions:
     return options
 
 
+def require_validation(options: TrainerOptions, batches: int) -> None:
+    """Raise UserError where a run would never validate; ``batches`` are those of an epoch of training."""
+    if options.limit_val_batches == 0 or options.fast_dev_run:
+        key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
+        raise UserError(
+            f"trainer.{key}={getattr(options, key)} skips validation, which every run ends with: "
+            "use trainer.max_steps=1 and trainer.limit_val_batches=1 for a quick one."
+        )
+    limit, interval = options.limit_train_batches, options.val_check_interval
+    trained = batches if limit is None else limit if isinstance(limit, int) else int(limit * batches)
+    within_epoch = options.check_val_every_n_epoch is not None and isinstance(interval, int)
+    if within_epoch and 0 < min(trained, batches) < int(interval or 0):
+        raise UserError(
+            f"trainer.val_check_interval={interval} is more than the {min(trained, batches)} batches of an epoch: use "
+            "at most as many, or trainer.check_val_every_n_epoch=null to count batches across epochs."
+        )
+
+
 def build_trainer(
     options: TrainerOptions,
     logger: "Logger | bool",
@@ -124,7 +150,6 @@ def build_trainer(
     from hydra.utils import instantiate
     from lightning_fabric.plugins import CheckpointIO
     from pytorch_lightning import Trainer
-    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     try:
@@ -134,6 +159,22 @@ def build_trainer(
         arguments["plugins"] = plugins if checkpoint_io is None or theirs else [*plugins, checkpoint_io]
         arguments["logger"] = False if options.logger is False else logger
         arguments["default_root_dir"] = options.default_root_dir or run_dir
-        return Trainer(**arguments)
-    except (MisconfigurationException, InstantiationException, ImportError, TypeError, ValueError) as error:
-        raise UserError(f"trainer.* is refused by Lightning: {' '.join(str(error).split())}") from error
+        with lightnings_refusals():
+            return Trainer(**arguments)
+    except (InstantiationException, ImportError, TypeError, ValueError) as error:
+        raise UserError(_refused(error)) from error
+
+
+@contextmanager
+def lightnings_refusals() -> Iterator[None]:
+    """Around what Lightning does with ``trainer.*``: its refusals, some of which it has only in a run, are ours."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(_refused(error)) from error
+
+
+def _refused(error: Exception) -> str:
+    return f"trainer.* is refused by Lightning: {' '.join(str(error).split())}"

@@ -10,6 +10,7 @@ from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.errors import UserError
 
 NAMES = ("images", "levels", "labels", "embeddings", "maps")
+MOST_CLASSES = 1_000_000  # a model has weights for each class up to the largest label
 # What numpy and zipfile raise on files that are damaged, encrypted or hold Python objects.
 DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
@@ -27,14 +28,15 @@ class Arrays(ImageDataModule):
         self.files = {"train": train, "test": test}
         self.levels = levels
 
+    def where(self) -> str:
+        """The files."""
+        return " and ".join(str(self._file(split)) for split in ("train", "test"))
+
     def load(self, split: str) -> ImageArrays:
         """Read and check one file; raises UserError naming its key, the file and the array."""
-        file = self.files[split]
-        if file is None:
-            instead = ", or hold out training images with data.val_size" if split == "test" and self.val_is_test else ""
-            raise UserError(f"data.{split} is not set: give data.{split}=FILE.npz{instead}.")
+        file = self._file(split)
         where = f"data.{split}={file}"
-        stored = _stored(Path(file), where)
+        stored = _stored(file, where)
         images = _images(stored, where)
         levels = self.levels if self.levels is not None else stored.get("levels", np.array(256))
         return ImageArrays(
@@ -45,18 +47,29 @@ class Arrays(ImageDataModule):
             maps=_floats(stored, "maps", images, where),
         )
 
+    def _file(self, split: str) -> Path:
+        file = self.files[split]
+        if file is None:
+            instead = ", or hold out training images with data.val_size" if split == "test" and self.val_is_test else ""
+            raise UserError(f"data.{split} is not set: give data.{split}=FILE.npz{instead}.")
+        if not Path(file).is_file():
+            raise UserError(f"data.{split}={file} is not a file: give the path of an .npz file.")
+        return Path(file)
+
 
 def _stored(file: Path, where: str) -> dict[str, np.ndarray]:
-    if not file.is_file():
-        raise UserError(f"{where} is not a file: give the path of an .npz file.")
     try:
         archive = np.load(file, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise UserError(f"{where} is a single array: store it by np.savez(FILE, images=...).")
         with archive:
-            return {name: archive[name] for name in NAMES if name in archive}
+            stored = {name: archive[name] for name in NAMES if name in archive}
     except DAMAGED as error:
         raise UserError(f"{where} cannot be read as an .npz file of plain arrays ({error}): make it anew.") from error
+    for name, array in stored.items():
+        if not isinstance(array, np.ndarray):  # numpy hands on a file that is no array as its bytes
+            raise UserError(f"{where} holds `{name}` that is no array: store it by np.savez(FILE, {name}=...).")
+    return stored
 
 
 def _images(stored: dict[str, np.ndarray], where: str) -> np.ndarray:
@@ -92,10 +105,15 @@ def _labels(stored: dict[str, np.ndarray], images: np.ndarray, where: str) -> np
     if "labels" not in stored:
         return None
     labels = stored["labels"]
-    if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or labels.min() < 0:
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
         raise UserError(
             f"{where} holds `labels` of type {labels.dtype} and shape {labels.shape}: "
             f"store {len(images)} whole numbers, 0 or more, one for each image."
+        )
+    if labels.min() < 0 or labels.max() >= MOST_CLASSES:
+        raise UserError(
+            f"{where} holds `labels` from {labels.min()} to {labels.max()}: number the classes from 0 on, "
+            f"up to {MOST_CLASSES - 1}."
         )
     return labels.astype(np.int64)
 

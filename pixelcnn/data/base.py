@@ -85,6 +85,7 @@ class ImageDataModule(LightningDataModule):
             ("seed", seed, 0),
         ):
             require(isinstance(value, int) and value >= least, key, value, f"use a whole number, {least} or more")
+        require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
         self.batch_size = batch_size
         self.val_size = val_size
         self.num_workers = num_workers
@@ -94,6 +95,10 @@ class ImageDataModule(LightningDataModule):
     def load(self, split: str) -> ImageArrays:
         """Return all images of ``split``, "train" or "test"; called once for each that is needed."""
         raise NotImplementedError
+
+    def where(self) -> str:
+        """Where the images are, without reading them; raises UserError, saying how to get them, where they are not."""
+        return f"made by {type(self).__module__}.{type(self).__qualname__}"
 
     def setup(self, stage: str) -> None:
         """Load what ``stage`` ("fit", "validate" or "test") needs; called again it does nothing."""
@@ -170,6 +175,10 @@ class ImageDataModule(LightningDataModule):
     def first(self, part: str, n: int) -> Batch:
         """A batch of the first n images of ``part`` ("train", "val" or "test"), or of all where there are fewer."""
         return batch_at(self._places(part)[:n], self.arrays(self._split(part)).columns)
+
+    def at(self, part: str, index: np.ndarray) -> Batch:
+        """The images of ``part`` whose ``index`` in a batch is ``index``, int64 (N,)."""
+        return batch_at(index, self.arrays(self._split(part)).columns)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""

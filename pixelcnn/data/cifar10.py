@@ -21,6 +21,14 @@ class CIFAR10(ImageDataModule):
         super().__init__(**loading)
         self.root = Path(root)
 
+    def where(self) -> str:
+        """The folder of its files, whose content is not looked at."""
+        folder = self.root / self.source.base_folder
+        files = [folder / name for name, _ in (*self.source.train_list, *self.source.test_list)]
+        if not all(file.is_file() for file in files):
+            raise self._absent(f"is not in {folder} yet (a run that uses it downloads 170 MB)")
+        return str(folder)
+
     def prepare_data(self) -> None:
         """Download the files unless they are there; raises UserError where that fails."""
         if self._read(train=False) is not None:

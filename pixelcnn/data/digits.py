@@ -9,6 +9,10 @@ from pixelcnn.data.base import ImageArrays, ImageDataModule
 class Digits(ImageDataModule):
     """1,797 digits with their labels; every sixth is a test image (299), the others are training images (1,498)."""
 
+    def where(self) -> str:
+        """In a package that is installed."""
+        return "in scikit-learn"
+
     def load(self, split: str) -> ImageArrays:
         """The images whose place in scikit-learn's set leaves the remainder 5 by 6 ("test"), or the others."""
         digits = load_digits()

@@ -47,13 +47,26 @@ class SmallImageNet(ImageDataModule):
         self.resolution = resolution
         self.converted = self.root if converted is None else Path(converted)
 
+    def where(self) -> str:
+        """The converted arrays' folder, or that of the files that they would be converted from."""
+        if all(self._converted(split).is_dir() for split in ("train", "test")):
+            return str(self._converted("train").parent)
+        for split in ("train", "test"):
+            png = self.variant == "oord" and png_source(self.root, split, self.resolution)
+            if not (png or (self.variant == "chrabaszcz" and batch_source(self.root, split))):
+                raise self._absent(split)
+        return f"{self.root}, not converted yet"
+
     def load(self, split: str) -> ImageArrays:
         """All images of the official training ("train") or validation set ("test"), with labels if "chrabaszcz"."""
-        folder = self.converted / f"small_imagenet_{self.variant}_{self.resolution}x{self.resolution}" / split
+        folder = self._converted(split)
         shape = (3, self.resolution, self.resolution)
         arrays = open_converted(folder, lambda: self._parts(split), shape, labelled=self.variant == "chrabaszcz")
         self._tell(split, folder, len(arrays.images))
         return arrays
+
+    def _converted(self, split: str) -> Path:
+        return self.converted / f"small_imagenet_{self.variant}_{self.resolution}x{self.resolution}" / split
 
     def _parts(self, split: str) -> Sequence[Part]:
         png = {name: png_source(self.root, name, self.resolution) for name in ("train", "test")}

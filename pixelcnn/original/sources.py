@@ -48,7 +48,10 @@ def _from_npz(source: Path) -> dict[str, np.ndarray]:
         if not isinstance(stored, np.lib.npyio.NpzFile):
             raise ValueError("a single array")
         with stored:
-            return {name: stored[name] for name in stored}
+            variables = {name: stored[name] for name in stored}
+        if not all(isinstance(value, np.ndarray) for value in variables.values()):
+            raise ValueError("a file in it is no array")
+        return variables
     except DAMAGED as error:
         raise UserError(
             f"task.source={source} is damaged or neither an .npz file nor a TensorFlow checkpoint: use another one."

@@ -11,7 +11,7 @@ from torch import Tensor
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import require_agreement
+from pixelcnn.configuration.description import require_agreement, require_conditions
 from pixelcnn.data.batches import Batch
 from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
@@ -80,6 +80,8 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
     data.prepare_data()
     data.setup("test")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
+    if task.label is None and task.condition is None:
+        require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
     return data.first("test", task.num_images)
 
 

@@ -99,7 +99,7 @@ def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarr
             name, array = names[0], stored
     except DAMAGED as error:
         raise UserError(f"{where} names a file that cannot be read as plain arrays ({error}): make it anew.") from error
-    if name is None or array is None:
+    if name is None or not isinstance(array, np.ndarray):  # numpy hands on a file that is no array as its bytes
         raise UserError(
             f"{where} names a file without an array `{'` or `'.join(names)}`, which this model is conditioned on: "
             "use another file."

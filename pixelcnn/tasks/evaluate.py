@@ -7,37 +7,48 @@ all files.
 import csv
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from pixelcnn.checkpoint import load, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import HELD_OUT, require_agreement, require_same_run
+from pixelcnn.configuration.description import (
+    HELD_OUT,
+    recorded,
+    require_agreement,
+    require_conditions,
+    require_same_run,
+)
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
+from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
-from pixelcnn.scores import in_words
+from pixelcnn.pictures import black_to_white
+from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
+from pixelcnn.report.page import write as write_page
+from pixelcnn.report.scored_images import Example, Ranking, examples
+from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.tasks.conditions import given_condition
+from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import progress_bar
+from pixelcnn.training.record import run_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
-CHANNELS = {1: (), 3: ("red", "green", "blue")}
+RANKED = 16  # best and worst images in the report
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
-    """Write ``metrics.json`` and ``per_image.csv``; returns the split's score."""
+    """Write ``metrics.json``, ``per_image.csv`` and ``report.html``; returns the split's score."""
     # TF32 keeps ten bits of mantissa and would move bits/dim in the third decimal.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
-    options, task = trainer_options(config), config.task
-    split = task.split
+    options, task, split = trainer_options(config), config.task, config.task.split
     require_whole(options)
     model = load(config.checkpoint)
     if split == "val":
@@ -48,19 +59,59 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     size = data.shape.height, data.shape.width
     given = given_condition(model, *size, task.label, task.condition, task.image)
+    if given is None:
+        require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
     evaluation = Evaluation(model, None if given is None else given.condition)
-    trainer = build_trainer(options, False, [progress_bar()], run_dir)
+    shown: list[Callback] = [] if options.enable_progress_bar is False else [progress_bar()]
+    trainer = build_trainer(options, False, shown, run_dir)
+    since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
-    index, label, nats = evaluation.scores.rows()
-    if trainer.is_global_zero:
-        bits = nats / (math.log(2) * data.shape.height * data.shape.width)
-        score = model.score_name
-        write_per_image(run_dir / "per_image.csv", score, index, label, bits)
-        metrics = {f"{split}/{name}": value for name, value in summary(score, bits.mean(axis=1)).items()}
-        (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        print(describe(split, score, metrics))
-        return float(bits.mean())
-    return None
+    seconds = time.monotonic() - since
+    rows = evaluation.scores.rows()
+    if not trainer.is_global_zero:
+        return None
+    return write_results(config, overrides, run_dir, model, data, trainer, seconds, *rows)
+
+
+def write_results(
+    config: DictConfig,
+    overrides: list[str],
+    run_dir: Path,
+    model: PixelModel,
+    data: ImageDataModule,
+    trainer: Trainer,
+    seconds: float,
+    index: np.ndarray,
+    label: np.ndarray,
+    nats: np.ndarray,
+) -> float:
+    """Leave and print what ``trainer`` has found; index, label and nats are those of `ImageScores.rows`."""
+    split, score = config.task.split, model.score_name
+    bits = nats / (math.log(2) * data.shape.height * data.shape.width)
+    of_images = bits.mean(axis=1)
+    write_per_image(run_dir / "per_image.csv", score, index, label, bits)
+    metrics = {f"{split}/{name}": value for name, value in summary(score, of_images).items()}
+    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    labels = label if (label >= 0).all() else None
+    evaluated = EvaluatedSplit(
+        run_dir=run_dir,
+        checkpoint=config.checkpoint,
+        split=split,
+        score_name=score,
+        metrics=metrics,
+        images=ranking(data, split, index, labels, of_images),
+        labels=labels,
+        by_channel=dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
+        seconds=seconds,
+        world_size=trainer.world_size,
+        record=run_record(model, trainer.strategy.root_device),
+        overrides=overrides,
+        config=recorded(config, model.description),
+    )
+    write_page(evaluation_page(evaluated), run_dir / "report.html")
+    print(f"Report: {run_dir / 'report.html'}")
+    print(describe(split, score, metrics))
+    return float(of_images.mean())
 
 
 def require_whole(options: TrainerOptions) -> None:
@@ -78,33 +129,6 @@ def require_whole(options: TrainerOptions) -> None:
             raise UserError(f"trainer.{key}={value} would not score all images of the split: leave it out.")
 
 
-class Scores(Metric):
-    """-log p of every image by channel, gathered from all devices; sums are left to the reader, in float64."""
-
-    full_state_update = False
-    collected: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("collected", [], dist_reduce_fx="cat")
-
-    def update(self, index: Tensor, label: Tensor | None, nats: Tensor) -> None:
-        """index int64 (N,), label int64 (N,) or None, nats (N, C)."""
-        no_label = torch.full_like(index, -1)
-        columns = [index, no_label if label is None else label, *nats.double().unbind(1)]
-        self.collected.append(torch.stack([column.double() for column in columns], dim=1))
-
-    def compute(self) -> Tensor:
-        """float64 (N, 2 + C): index, label or -1, nats of each channel."""
-        return dim_zero_cat(self.collected)
-
-    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """index int64 (N,), label int64 (N,), nats float64 (N, C), in the order of the split; on every device."""
-        table = self.compute().cpu().numpy()
-        table = table[np.argsort(table[:, 0])]
-        return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:]
-
-
 class Evaluation(LightningModule):
     """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own."""
 
@@ -112,7 +136,7 @@ class Evaluation(LightningModule):
         super().__init__()
         self.model = model
         self.condition = condition
-        self.scores = Scores()
+        self.scores = ImageScores()
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         images, fixed = batch["images"], self.condition
@@ -151,6 +175,19 @@ def describe(split: str, score: str, metrics: dict[str, float]) -> str:
     return f"{split}: {in_words(score, f'{value:.4f}')} (95 % interval +-{interval:.4f}) over {images} images"
 
 
+def ranking(
+    data: ImageDataModule, split: str, index: np.ndarray, labels: np.ndarray | None, scores: np.ndarray
+) -> Ranking:
+    """The scores of all images and, with their pixels, the images of the lowest and of the highest."""
+
+    def at(places: np.ndarray) -> list[Example]:
+        pixels = black_to_white(data.at(split, index[places])["images"], data.shape.levels).numpy()
+        return examples(index[places], None if labels is None else labels[places], scores[places], pixels)
+
+    order = scores.argsort(kind="stable")
+    return Ranking(scores, at(order[:RANKED]), at(order[::-1][:RANKED]))
+
+
 def write_per_image(path: Path, score: str, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:
     """One line an image: index, label (empty without), its score, and the part of each channel given those before.
 
@@ -158,8 +195,8 @@ def write_per_image(path: Path, score: str, index: np.ndarray, label: np.ndarray
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)
-        channels = CHANNELS[bits.shape[1]]
-        table.writerow(["index", "label", score, *(f"{score}_{channel}" for channel in channels)])
-        for i, of_label, by_channel in zip(index, label, bits, strict=True):
-            split_up = by_channel.tolist() if channels else []
-            table.writerow([i, of_label if of_label >= 0 else "", float(by_channel.mean()), *split_up])
+        parts = by_channel(score, bits.shape[1])
+        table.writerow(["index", "label", score, *parts])
+        for i, of_label, of_image in zip(index, label, bits, strict=True):
+            split_up = of_image.tolist() if parts else []
+            table.writerow([i, of_label if of_label >= 0 else "", float(of_image.mean()), *split_up])

@@ -13,52 +13,66 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.checkpoint import description_of, glance, load_weights, read
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import RESUMED, describe, recorded, require_agreement, require_same_run, revise
+from pixelcnn.configuration.description import (
+    RESUMED,
+    describe,
+    recorded,
+    require_agreement,
+    require_conditions,
+    require_same_run,
+    revise,
+)
+from pixelcnn.configuration.network import execution_of
 from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.configuration.resumption import LAST, command_to_go_on, directory_of_run
-from pixelcnn.configuration.trainer import build_trainer, trainer_options
+from pixelcnn.configuration.resumption import LAST, directory_of_run
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
+from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
+from pixelcnn.report import commands
 from pixelcnn.scores import in_words
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks, newest, require_saved
+from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
 from pixelcnn.training.ema import ExponentialMovingAverage
+from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
 from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import WandbRunId, make_logger, wandb_run_id
+from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.objective import build_objective
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import RankRecord, run_record, write_record
+from pixelcnn.training.reporting import RunReport
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.skip_limit import SkipLimit
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.training.throughput import Throughput
+from pixelcnn.training.validation_images import ValidationImages
 
 log = logging.getLogger(__name__)
 
 
 @handing_on()
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
-    """Leave ``checkpoints/``, ``samples/``, ``metrics.json`` and ``run.json``; returns val/ of what is minimised.
+    """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
-    A run that a signal has told to leave has ``checkpoints/last.ckpt`` alone, and raises `Left`.
+    Returns val/ of what is minimised. A run that a signal has told to leave has ``checkpoints/last.ckpt`` and
+    ``report.html`` alone, and raises `Left`.
     """
     again = config.checkpoint == LAST
     config = with_newest_checkpoint(config, run_dir)
     options = trainer_options(config)
-    if options.limit_val_batches == 0 or options.fast_dev_run:
-        key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
-        raise UserError(
-            f"trainer.{key}={getattr(options, key)} skips validation, which every run ends with: "
-            "use trainer.max_steps=1 and trainer.limit_val_batches=1 for a quick one."
-        )
     data = data_module(config.data)
     data.prepare_data()
     data.setup("fit")
+    require_validation(options, data.batches_per_epoch)
     model, initialisation = starting_point(config, overrides, data)
+    keep_freed_memory()
+    execute(model, execution_of(config))
     plain = recorded(config, model.description)
     module = DensityEstimation(
         model,
@@ -73,20 +87,25 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     score = f"val/{module.score_name}"
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
     with (
-        make_logger(**plain["logger"], run_dir=run_dir, config=plain, minimised=score, run_id=run_id) as logger,
+        make_logger(
+            **plain["logger"], run_dir=run_dir, config=plain, minimised=module.score_names, run_id=run_id
+        ) as logger,
         sentence_when_full(run_dir),
     ):
         last = run_dir / "checkpoints" / "last.ckpt"
         lifeline = Lifeline(last)
         record_of_ranks = RankRecord(run_dir / "run.json", overrides)
+        history = History(score, run_dir)
+        report = RunReport(run_dir, history, overrides, plain)
         options_beside = config.callbacks
         interruption = GracefulInterruption(
             last,
             options_beside.checkpoint_every_n_steps,
             options_beside.checkpoint_every_n_minutes,
-            command_to_go_on(overrides, run_dir),
+            commands.resumed(overrides, run_dir),
         )
-        beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir), interruption]
+        beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir)]
+        beside = [*beside, history, report, interruption]
         trainer = build_trainer(options, logger, beside, run_dir, DurableCheckpointIO())
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
@@ -98,7 +117,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
             a_logger.log_hyperparams({**plain, "run": record})
             if initialisation:
                 a_logger.log_metrics(initialisation, step=0)
-        with lifeline.holding():
+        with lifeline.holding(), lightnings_refusals():
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, module, initialisation, run_dir)
 
@@ -146,6 +165,7 @@ def starting_point(
         checkpoint = read(config.checkpoint)
         stored = description_of(checkpoint, config.checkpoint)
         require_agreement(stored, config.checkpoint, config, overrides, data.shape)
+        require_conditions(stored, f"checkpoint={config.checkpoint}", data.condition_sizes)
         if "optimizer_states" not in checkpoint:
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
@@ -173,13 +193,18 @@ def callbacks(
 ) -> list[Callback]:
     """What happens beside the training steps; ``score`` is the name of the value whose lowest is the best."""
     options = config.callbacks
+    ranked = ValidationImages(options.num_ranked_images)
     chosen: list[Callback] = [
         ExponentialMovingAverage(config.ema.decay, config.ema.warmup),
         *checkpoint_callbacks(run_dir / "checkpoints", score),
         Throughput(),
+        ranked,
+        KeptCheckpoints(run_dir / "checkpoints"),
         SkipLimit(options.max_skipped_steps, run_dir / "checkpoints" / "last.ckpt"),
         WandbRunId(),
     ]
+    if options.num_ranked_images:
+        chosen.append(RankedImages(ranked, options.sample_every_n_epochs))
     if options.num_samples:
         condition = conditions_of_samples(model, data, options.num_samples)
         samples = SampleGrid(

@@ -79,6 +79,11 @@ class GracefulInterruption(Callback):
         self._loops: dict[str, Any] | None = None
         self._shared_val_batches = 0
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed on this rank since training began."""
+        return self._interrupted
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._require_same_step(trainer)
         self._interrupted, self._told_to_leave = False, None

@@ -1,11 +1,11 @@
-"""Where a run's curves and samples go: Weights & Biases, CSV files or nowhere."""
+"""Where a run's curves and pictures go: Weights & Biases, TensorBoard, CSV files or nowhere."""
 
 import http.client
 import queue
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,8 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from wandb.sdk.lib.wbauth import read_netrc_auth
 
+from pixelcnn.training.wandb_dashboard import WandbDashboard
+
 SECONDS_TO_REACH_WANDB = 4
 SECONDS_TO_START_ONLINE = 10  # with a server that has answered
 
@@ -25,33 +27,40 @@ def make_logger(
     name: str,
     run_dir: Path,
     config: dict[str, Any],
-    minimised: str,
+    minimised: Sequence[str],
     project: str = "pixelcnn",
     entity: str | None = None,
     group: str | None = None,
+    checkpoints: str = "end",
     run_id: str | None = None,
 ) -> Iterator[Logger | Literal[False]]:
-    """What ``Trainer(logger=...)`` takes, finished on leaving; ``name`` is "wandb", "csv" or "none".
+    """What ``Trainer(logger=...)`` takes, finished on leaving; ``name`` as in ``conf/logger``.
 
     wandb: online if there is a key (in the environment, netrc or wandb's settings) and its server answers, else
     offline in ``run_dir/wandb``, saying how to upload it; never asks, and follows WANDB_MODE where that is set.
-    ``config`` is recorded with the run, and the lowest of the value logged as ``minimised``; ``group`` gathers the runs
-    of a sweep. ``run_id`` is that of a run to go on with.
+    ``config`` is recorded with the run, and the lowest of each value whose name is in ``minimised``; ``group`` gathers
+    the runs of a sweep. ``checkpoints`` is "end", to keep the last and the best with the run, or "never". ``run_id``
+    is that of a run to go on with.
+    tensorboard: ``run_dir/tensorboard/version_*``.
     csv: ``run_dir/csv/version_*/metrics.csv``.
     """
     if name == "none":
         yield False
     elif name == "csv":
         yield CSVLogger(run_dir, name="csv")
+    elif name == "tensorboard":
+        from pixelcnn.training.tensorboard_dashboard import TensorBoardDashboard  # optional, see its schema
+
+        yield TensorBoardDashboard(run_dir, minimised)
     elif rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         yield WandbLogger(project=project, save_dir=run_dir)  # silent, as rank 0 speaks for all
     else:
         assert name == "wandb", name
         run_dir.mkdir(parents=True, exist_ok=True)
-        run = _start_run(minimised, dir=run_dir, config=config, project=project, entity=entity, group=group, id=run_id)
+        run = _start_run(dir=run_dir, config=config, project=project, entity=entity, group=group, id=run_id)
         exit_code = 1
         try:
-            yield WandbLogger(project=project, save_dir=run_dir, experiment=run)
+            yield WandbDashboard(run, minimised, checkpoints == "end", project=project, save_dir=run_dir)
             exit_code = 0
         finally:
             run.finish(exit_code=exit_code)
@@ -71,7 +80,7 @@ class WandbRunId(Callback):
         checkpoint[self.KEY] = wandb_run_id(trainer.loggers)
 
 
-def _start_run(minimised: str, **options: Any) -> wandb.Run:
+def _start_run(**options: Any) -> wandb.Run:
     offline_because = _why_offline()
     run = None
     if offline_because is None:
@@ -87,10 +96,6 @@ def _start_run(minimised: str, **options: Any) -> wandb.Run:
             f"    wandb sync {Path(run.dir).parent}",
             flush=True,
         )
-    # The steps of Lightning's logger, and the best value in the dashboard's table instead of the last.
-    run.define_metric("trainer/global_step")
-    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    run.define_metric(minimised, step_metric="trainer/global_step", step_sync=True, summary="min")
     return run
 
 
@@ -101,15 +106,22 @@ def _why_offline() -> str | None:
         return "WANDB_MODE asks for it"
     if settings.mode == "disabled":
         return None
+    stranger = why_not_logged_in()
+    if stranger is not None:
+        return stranger
+    if not _answers(settings.base_url, SECONDS_TO_REACH_WANDB):
+        return f"{settings.base_url} does not answer"
+    return None
+
+
+def why_not_logged_in() -> str | None:
+    """What is wrong with the key to Weights & Biases on this machine; None where there is one. Without the network."""
+    settings = wandb.setup().settings
     try:
         key = settings.api_key or settings.identity_token_file or read_netrc_auth(host=settings.base_url)
     except wandb.Error as error:
         return str(error)
-    if not key:
-        return "you are not logged in (wandb login)"
-    if not _answers(settings.base_url, SECONDS_TO_REACH_WANDB):
-        return f"{settings.base_url} does not answer"
-    return None
+    return None if key else "you are not logged in (wandb login)"
 
 
 def _answers(url: str, seconds: float) -> bool:

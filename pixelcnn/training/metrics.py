@@ -1,8 +1,10 @@
-"""Losses per sub-pixel over a whole split, whatever its batches and however many devices share it."""
+"""Losses over a whole split, of each image or per sub-pixel of all, whatever its batches and its number of devices."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 
 class LossPerDimension(Metric):
@@ -33,3 +35,30 @@ class LossPerDimension(Metric):
     def compute(self) -> Tensor:
         """A float64 scalar; NaN before the first image."""
         return self.total / self.unit / self.dimensions
+
+
+class ImageScores(Metric):
+    """The loss of every image by channel, gathered from all devices; sums are left to the reader, in float64."""
+
+    full_state_update = False
+    collected: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("collected", [], dist_reduce_fx="cat")
+
+    def update(self, index: Tensor, label: Tensor | None, losses: Tensor) -> None:
+        """index int64 (N,), label int64 (N,) or None, losses (N, C)."""
+        no_label = torch.full_like(index, -1)
+        columns = [index, no_label if label is None else label, *losses.double().unbind(1)]
+        self.collected.append(torch.stack([column.double() for column in columns], dim=1))
+
+    def compute(self) -> Tensor:
+        """float64 (N, 2 + C): index, label or -1, losses of each channel."""
+        return dim_zero_cat(self.collected)
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """index int64 (N,), label int64 (N,), losses float64 (N, C), in the order of the split; on every device."""
+        table = self.compute().cpu().numpy()
+        table = table[np.argsort(table[:, 0])]
+        return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:]

@@ -17,6 +17,9 @@ def with_bad_gradient_if_not_finite(loss: Tensor) -> Tensor:
     return loss * torch.where(loss.detach().isfinite(), 1.0, math.nan)
 
 
-def all_finite(gradients: Iterable[Tensor]) -> bool:
-    """Whether ``gradients`` are finite numbers whose squares, which Adam averages, have a finite sum."""
-    return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
+def gradient_norm(gradients: Iterable[Tensor]) -> Tensor:
+    """The Euclidean norm of all ``gradients`` together, a scalar.
+
+    It is finite where they are finite numbers whose squares, which Adam averages, have a finite sum.
+    """
+    return torch.nn.utils.get_total_norm(gradients)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -21,9 +22,12 @@ PACKAGES = ("pixelcnn", "torch", "torchvision", "pytorch-lightning", "torchmetri
 
 
 def run_record(model: nn.Module, device: torch.device) -> dict[str, Any]:
-    """Command, versions, git revision, number of parameters and device, as plain values."""
+    """Command, where it was given, versions, git revision, number of parameters and device, as plain values."""
     return {
         "command": shlex.join([sys.executable, *sys.argv]),
+        "directory": os.getcwd(),
+        "host": platform.node(),
+        "system": platform.platform(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "git_revision": git_revision(Path(__file__).parent),
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning import Trainer
 from torch import Tensor
 
 from pixelcnn import pictures
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.model import PixelModel
+from pixelcnn.training.dashboard import Occasional, dashboards
 from pixelcnn.training.ema import averaged_weights
+from pixelcnn.training.module import DensityEstimation
 
 
 def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> Tensor | None:
@@ -27,46 +27,30 @@ def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> T
     return condition[torch.arange(n) % len(condition)]
 
 
-class SampleGrid(Callback):
+class SampleGrid(Occasional):
     """Draws ``num_samples`` images with the averaged weights every ``every_n_epochs`` and when training ends.
 
-    They go to ``directory/step=000200.png`` and to the logger. ``every_n_epochs=0`` leaves those at the end alone.
+    They go to ``directory/step=000200.png`` and, as ``samples``, to dashboards. ``every_n_epochs=0`` leaves those at
+    the end alone.
     All grids of a run are drawn from the same ``seed``. ``condition`` is the samples', its first axis ``num_samples``.
     """
 
     def __init__(
         self, directory: Path, every_n_epochs: int, num_samples: int, seed: int, condition: Tensor | None = None
     ) -> None:
+        super().__init__(every_n_epochs)
         self.directory = directory
-        self.every_n_epochs = every_n_epochs
         self.num_samples = num_samples
         self.seed = seed
         self.condition = condition
-        self._drawn_at: int | None = None  # step
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        due = self.every_n_epochs > 0 and (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if due and trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._draw(trainer, pl_module)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._draw(trainer, pl_module)
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # A run without a step to take has no training that ends.
-        self._draw(trainer, pl_module)
-
-    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero or self._drawn_at == trainer.global_step:
-            return
-        self._drawn_at = trainer.global_step
-        model = pl_module.model
-        assert isinstance(model, PixelModel)
-        condition = None if self.condition is None else self.condition.to(pl_module.device)
+    def show(self, trainer: Trainer, module: DensityEstimation) -> None:
+        """Draw, save and log a grid."""
+        model = module.model
+        condition = None if self.condition is None else self.condition.to(module.device)
         with averaged_weights(trainer):
             images = model.sample(self.num_samples, condition, self.seed)
         picture = pictures.grid(images, model.image.levels)
         pictures.save(picture, self.directory / f"step={trainer.global_step:06d}.png")
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image("samples", [picture.permute(1, 2, 0).numpy()], step=trainer.global_step)
+        for dashboard in dashboards(trainer):
+            dashboard.show_picture("samples", picture, trainer.global_step, module.images_seen)

@@ -1,21 +1,34 @@
-"""How many images a second a run trains on."""
+"""How many images a second a run trains on, and what share that is of what the machine could do."""
 
 import time
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+
+from pixelcnn.training.arithmetic import matmul_peak, training_flops
+from pixelcnn.training.module import DensityEstimation
+
+DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class Throughput(Callback):
     """Logs ``train/images_per_second``, over all devices, since the loggers were last written to.
 
-    Time spent on validation, samples and checkpoints does not count.
+    Beside it ``train/tflops``, the 10^12 FLOP/s of the network's convolutions that this comes to, and
+    ``train/share_of_matmul_peak``, what they are of the devices' fastest matrix products in the run's precision,
+    measured when training starts. Time spent on validation, samples and checkpoints does not count.
     """
 
     def __init__(self) -> None:
         self._restart()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, DensityEstimation)
+        self._flops = training_flops(pl_module.model)
+        dtype = DTYPES.get(str(trainer.precision), torch.float32)
+        peak = torch.tensor(matmul_peak(pl_module.device, dtype), device=pl_module.device)
+        self._peak = float(trainer.strategy.reduce(peak, reduce_op="sum"))
         self._restart()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -29,7 +42,10 @@ class Throughput(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._images += len(batch["images"]) * trainer.world_size
-        pl_module.log("train/images_per_second", self._images / (time.monotonic() - self._since))
+        images_per_second = self._images / (time.monotonic() - self._since)
+        pl_module.log("train/images_per_second", images_per_second)
+        pl_module.log("train/tflops", images_per_second * self._flops / 1e12)
+        pl_module.log("train/share_of_matmul_peak", images_per_second * self._flops / self._peak)
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._stale = every > 0 and trainer.global_step % every == 0
 

@@ -4,10 +4,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.network import execution_of, network_options
 from pixelcnn.configuration.schemas import AdamOptions, Config, EMAOptions
 from pixelcnn.configuration.store import GROUPS
 from pixelcnn.errors import UserError
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImplicitOptions, PixelCNNPPOptions
+from pixelcnn.options import DiscretizedLogisticMixtureOptions, Execution, ImplicitOptions, PixelCNNPPOptions
 from run import CONF
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
@@ -61,7 +62,8 @@ def test_every_option_with_a_schema_is_typed_by_it(composed, group):
 def test_nothing_chosen_is_the_papers_model_and_optimiser(composed):
     config: Config = OmegaConf.to_object(composed())  # type: ignore[assignment]
     assert config.task.name == "train"
-    assert config.model == PixelCNNPPOptions(160, 5, 3, "concat_elu", 0.5)
+    assert network_options(config.model) == PixelCNNPPOptions(160, 5, 3, "concat_elu", 0.5)
+    assert execution_of(composed()) == Execution(compile=False, channels_last=False, activation_checkpointing=False)
     assert config.likelihood == DiscretizedLogisticMixtureOptions(10, "exact")
     assert config.conditioning.name == "none"
     assert config.objective.name == "max_likelihood"

@@ -1,5 +1,7 @@
 """Completion by the command line."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,9 +11,12 @@ from tests.tasks.conftest import TINY
 
 @pytest.fixture
 def complete(call, trained, tmp_path):
+    directories = (tmp_path / str(number) for number in count())
+
     def complete(*overrides: str, checkpoint=trained / "checkpoints/best.ckpt"):
-        call("task=complete", f"checkpoint={checkpoint}", *overrides, f"hydra.run.dir={tmp_path}")
-        return np.load(tmp_path / "completions.npz")
+        run_dir = next(directories)
+        call("task=complete", f"checkpoint={checkpoint}", *overrides, f"hydra.run.dir={run_dir}")
+        return np.load(run_dir / "completions.npz")
 
     return complete
 
@@ -27,7 +32,7 @@ def test_known_pixels_come_back(complete, arrays, tmp_path):
     assert (found["images"][0] != found["images"][1]).any()
     assert found["log_prob"].shape == (6,) and (found["log_prob"] < 0).all()
     # A row of masked image, two completions and original, of 64 pixels each with margins of 2.
-    assert Image.open(tmp_path / "completions.png").size == (4 * 66 + 2, 3 * 66 + 2)
+    assert Image.open(tmp_path / "0/completions.png").size == (4 * 66 + 2, 3 * 66 + 2)
 
 
 def test_what_is_not_conditioned_on_is_said(complete, arrays, capsys):

@@ -156,7 +156,7 @@ def test_rows_that_are_no_condition_are_named(file, folder, kind, spec, words):
         ("class", "grey.png", "is for models with conditioning=encoder, and this one has class"),
         ("encoder", "small.png", "is 4x8 RGB, but this model's images are 8x8 RGB"),
         ("encoder", "grey.png", "is 8x8 grey, but this model's images are 8x8 RGB"),
-        ("encoder", "absent.png", "cannot be read as an image"),
+        ("encoder", "absent.png", "does not exist"),
         ("encoder", "text.npz", "cannot be read as an image"),
     ],
 )
@@ -243,13 +243,14 @@ def test_evaluation_given_a_condition_of_its_own_or_one_for_all(call, checkpoint
     }[kind]
     name = "bits_given_code" if kind == "encoder" else "bits_per_dim"
     for overrides, condition in ([], own), ([f"task.condition={file}:5"], fixed.expand(11, *fixed.shape[1:])):
-        call("task=evaluate", path, *keys, *overrides, f"hydra.run.dir={tmp_path}")
+        run_dir = tmp_path / ("for_all" if overrides else "own")
+        call("task=evaluate", path, *keys, *overrides, f"hydra.run.dir={run_dir}")
         with torch.no_grad():
             expected = model.score(images, condition).double().numpy()
-        metrics = json.loads((tmp_path / "metrics.json").read_text())
+        metrics = json.loads((run_dir / "metrics.json").read_text())
         assert metrics[f"test/{name}"] == pytest.approx(expected.mean(), rel=1e-6)
         assert set(metrics) == {f"test/{name}", f"test/{name}_ci95", "test/num_images"}
-        with (tmp_path / "per_image.csv").open() as csv_file:
+        with (run_dir / "per_image.csv").open() as csv_file:
             rows = list(csv.DictReader(csv_file))
         np.testing.assert_allclose([float(row[name]) for row in rows], expected, rtol=1e-6)
 
@@ -266,8 +267,9 @@ def test_completions_given_a_condition_of_their_own_or_one_for_all(call, checkpo
     known[:4] = True
     options = ("task.mask=top:0.5", "task.num_images=3", "task.num_completions=2")
     for overrides, condition in ([], own), ([f"task.condition={file}:5"], fixed.expand(6, *fixed.shape[1:])):
-        call("task=complete", path, *keys, *options, *overrides, f"hydra.run.dir={tmp_path}")
-        found = np.load(tmp_path / "completions.npz")
+        run_dir = tmp_path / ("for_all" if overrides else "own")
+        call("task=complete", path, *keys, *options, *overrides, f"hydra.run.dir={run_dir}")
+        found = np.load(run_dir / "completions.npz")
         completed, log_prob = model.complete(images, known, condition)
         np.testing.assert_array_equal(found["images"], completed.permute(0, 2, 3, 1))
         np.testing.assert_allclose(found["log_prob"], log_prob, rtol=1e-5)
@@ -275,12 +277,12 @@ def test_completions_given_a_condition_of_their_own_or_one_for_all(call, checkpo
 
 def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, file, tmp_path):
     Image.fromarray(COLUMNS["images"][2]).save(tmp_path / "one.png")
-    options = ("task=complete", f"task.image={tmp_path}/one.png", "task.mask=top:0.5", f"hydra.run.dir={tmp_path}/run")
-    call(*options, checkpoint("encoder")[0])
+    options = ("task=complete", f"task.image={tmp_path}/one.png", "task.mask=top:0.5")
+    call(*options, checkpoint("encoder")[0], f"hydra.run.dir={tmp_path}/run")
     assert np.load(tmp_path / "run/completions.npz")["images"].shape == (4, 8, 8, 3)
-    call(*options, checkpoint("vector")[0], f"task.condition={file}:2")
+    call(*options, checkpoint("vector")[0], f"task.condition={file}:2", f"hydra.run.dir={tmp_path}/given")
     with pytest.raises(SystemExit, match=r"which task.image=.*one.png comes without: give task.condition=FILE:ROW"):
-        call(*options, checkpoint("vector")[0])
+        call(*options, checkpoint("vector")[0], f"hydra.run.dir={tmp_path}/refused")
 
 
 @pytest.mark.parametrize(

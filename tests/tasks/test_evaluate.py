@@ -42,6 +42,28 @@ def test_the_batch_size_does_not_matter(arrays, call, trained, tmp_path, batch_s
         assert np.mean(channels) == pytest.approx(float(row["bits_per_dim"]), rel=1e-9)
 
 
+def test_the_report_of_an_evaluation(arrays, call, trained, tmp_path, look, capsys):
+    call(*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/best.ckpt", f"hydra.run.dir={tmp_path}")
+    metrics, rows = outcome(tmp_path)
+    assert capsys.readouterr().out.splitlines()[-1] == f"Run directory: {tmp_path}"
+    seen = look(tmp_path / "report.html")
+    assert all(picture["colours"] > 2 for picture in seen["pictures"])
+    histogram, *images = (picture["alt"] for picture in seen["pictures"])
+    assert histogram == "Histogram of bits per dim of an image of 11 images"
+    order = [row["index"] for row in sorted(rows, key=lambda row: float(row["bits_per_dim"]))]
+    assert images == [f"Image {i}" for i in [*order, *order[::-1]]]
+    score, interval = metrics["test/bits_per_dim"], metrics["test/bits_per_dim_ci95"]
+    told = [
+        f"{score:.4f} ± {interval:.4f} bits/dim",
+        "11 images of the test set",
+        "Best images",
+        "blue",
+        "Label",
+        "run.py",
+    ]
+    assert all(each in seen["text"] for each in told)
+
+
 def test_two_processes_score_what_one_does(arrays, call, trained, tmp_path):
     keys = [*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/best.ckpt", "trainer.accelerator=cpu"]
     call(*keys, f"hydra.run.dir={tmp_path}/one")

@@ -96,5 +96,5 @@ def test_the_count_goes_on_when_a_run_is_resumed(arrays, call, tmp_path):
 
 
 def test_an_infinite_learning_rate_is_refused(arrays, call, tmp_path):
-    with pytest.raises(SystemExit, match=r"optim.lr=inf .*: use a positive learning rate"):
+    with pytest.raises(SystemExit, match=r"optim.lr=inf .*: use a finite number"):
         call(*arrays, "optim.lr=inf", f"hydra.run.dir={tmp_path}/run")

@@ -13,7 +13,8 @@ import pytest
 
 from tests.tasks.conftest import TINY
 from tests.tasks.test_distributed import ROOT
-from tests.training.test_logging import nobody, offline_log, records  # noqa: F401
+from tests.training.test_logging import nobody  # noqa: F401
+from tests.training.wandb_log import OfflineRun
 
 STEPS = ("trainer.max_steps=2", "callbacks.num_samples=0")
 
@@ -83,8 +84,8 @@ def test_wandb_groups_the_jobs_of_a_sweep(arrays, call, tmp_path, nobody):  # no
     call("-m", *arrays, *TINY, *STEPS, "logger=wandb", "optim.lr=0.1,0.01", f"hydra.sweep.dir={sweep}")
     assert "WANDB_RUN_GROUP" not in os.environ
     for job in ("0", "1"):
-        groups = [record.run.run_group for record in records(offline_log(sweep / job)) if record.HasField("run")]
-        assert groups[0] == "my_sweep"
+        records = OfflineRun(sweep / job).records
+        assert next(record.run.run_group for record in records if record.HasField("run")) == "my_sweep"
 
 
 def test_a_missing_plugin_is_named(tmp_path):

@@ -1,6 +1,10 @@
 """What a training run leaves, and how another one goes on from it."""
 
+import html
 import json
+import re
+import shlex
+import shutil
 
 import pytest
 import torch
@@ -23,6 +27,40 @@ def test_a_run_leaves_what_it_promises(trained):
     assert (trained / "samples" / "step=000015.png").is_file() and (trained / ".hydra" / "config.yaml").is_file()
     record = json.loads((trained / "run.json").read_text())
     assert record["num_parameters"] == sum(p.numel() for p in load(trained / "checkpoints/last.ckpt").parameters())
+
+
+def test_the_report_of_a_run(trained, look):
+    metrics = json.loads((trained / "metrics.json").read_text())
+    seen = look(trained / "report.html")
+    alts = [picture["alt"] for picture in seen["pictures"]]
+    assert all(picture["colours"] > 2 and min(picture["shown"]) > 20 for picture in seen["pictures"])
+    assert "bits per dim against steps" in alts and "images a second against steps" in alts
+    assert (
+        "Samples after 15 steps" in alts and alts[-9:].count("Histogram of bits per dim of an image of 4 images") == 1
+    )
+    assert sum(alt.startswith("Image ") for alt in alts) == 2 * 4
+    record = json.loads((trained / "run.json").read_text())
+    told = ["Finished", "All 15 steps", record["command"], record["versions"]["torch"], "model.num_filters=4"]
+    assert all(each in seen["text"] for each in told)
+    assert f"{metrics['val/bits_per_dim']:.4f}" in seen["text"]
+
+
+def test_the_commands_of_a_report_are_right(trained, call, tmp_path):
+    page = html.unescape((trained / "report.html").read_text())
+    said = re.findall(r"<pre>(python run.py .*?)</pre>", page)
+    again, resume, evaluate, sample = (shlex.split(command)[2:] for command in said)
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    call(*(argument.replace(str(trained), str(copy)) for argument in resume), "trainer.max_epochs=4")
+    resumed = html.unescape((copy / "report.html").read_text())
+    assert "resumed at step 15" in resumed and "Samples after 15 steps" in resumed and "All 20 steps" in resumed
+    for name, arguments, left in (
+        ("again", [*again, "trainer.max_steps=1"], "checkpoints/best.ckpt"),
+        ("evaluate", evaluate, "per_image.csv"),
+        ("sample", [*sample, "task.num_samples=1"], "samples.png"),
+    ):
+        call(*arguments, f"hydra.run.dir={tmp_path}/{name}")
+        assert (tmp_path / name / left).is_file()
 
 
 def test_both_checkpoints_hold_the_model_that_validation_scored(trained):

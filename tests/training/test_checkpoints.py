@@ -12,7 +12,7 @@ from tests.training.tiny import Validations, checkpoint_of, fit, read, tiny_modu
 
 def test_best_is_the_lowest_validation(tmp_path):
     validations = Validations()
-    fit(tmp_path, validations, module=tiny_module(lr=0.1, lr_decay=1.0), max_epochs=6)
+    fit(tmp_path, validations, module=tiny_module(lr=0.1, lr_decay=1.0, seed=1), max_epochs=6)
     best = min(zip(validations.values, validations.steps, strict=True))
     assert best[1] not in (validations.steps[0], validations.steps[-1])  # else this shows nothing
     assert read(tmp_path, "best")["global_step"] == best[1]
@@ -86,11 +86,11 @@ def test_a_disk_with_room_again_has_all_checkpoints(tmp_path, disk):
 def test_the_best_is_what_is_on_the_disk(tmp_path, disk):
     """A lower score that could not be saved is not what later ones are compared with."""
     validations = Validations()
-    module = tiny_module(lr=0.1, lr_decay=1.0)
+    module = tiny_module(lr=0.1, lr_decay=1.0, seed=1)
     scores = fit(tmp_path / "roomy", validations, module=module, max_epochs=6) and validations.values
     lowest = min(range(6), key=scores.__getitem__)
     assert 0 < lowest < 5  # else this shows nothing
-    module = tiny_module(lr=0.1, lr_decay=1.0)
+    module = tiny_module(lr=0.1, lr_decay=1.0, seed=1)
     fit(tmp_path / "full", FullDisk(4 * lowest, end=4 * lowest + 4), module=module, max_epochs=6)
     others = [i for i in range(6) if i != lowest]
     assert read(tmp_path / "full", "best")["global_step"] == 4 * min(others, key=scores.__getitem__) + 4

@@ -1,22 +1,25 @@
 """Loggers on a machine that is not logged in to Weights & Biases, or has no network."""
 
 import csv
-import json
+import errno
+import os
 import socket
-import struct
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 import torch
 import wandb
 from pytorch_lightning.loggers import CSVLogger
-from wandb.proto.wandb_internal_pb2 import Record
 
+from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
 from pixelcnn.training.logging import WandbRunId, _answers, make_logger
 from pixelcnn.training.samples import SampleGrid
+from pixelcnn.training.validation_images import ValidationImages
 from tests.training.tiny import checkpoint_of, fit, picture_in, read
+from tests.training.wandb_log import OfflineRun
 
 SCORE = "val/bits_per_dim"
 
@@ -36,77 +39,105 @@ def nobody(tmp_path, monkeypatch):
     wandb.teardown()
 
 
-def offline_log(run_dir):
-    (log,) = (run_dir / "wandb").glob("offline-run-*/run-*.wandb")
-    return log
-
-
-def records(log):
-    """What an offline run wrote: LevelDB's log format, of blocks of 32768 bytes, after a header of 7."""
-    data, position, record = log.read_bytes(), 7, b""
-    while position < len(data):
-        left = 32768 - position % 32768
-        if left < 7:
-            position += left
-            continue
-        _, length, kind = struct.unpack_from("<IHB", data, position)
-        record += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # whole, or its last part
-            yield Record.FromString(record)
-            record = b""
-
-
-def config_of(logged):
-    return {item.key: json.loads(item.value_json) for record in logged for item in record.run.config.update}
-
-
 def test_not_logged_in_is_offline(tmp_path, nobody, capsys):
     run_dir = tmp_path / "run"
-    with make_logger("wandb", run_dir, config={"data": {"batch_size": 8765}}, minimised=SCORE) as logger:
+    with make_logger("wandb", run_dir, config={"data": {"batch_size": 8765}}, minimised=[SCORE]) as logger:
         samples = SampleGrid(run_dir / "samples", 1, num_samples=2, seed=0)
         trainer = fit(run_dir, samples, logger=logger, log_every_n_steps=1, max_steps=2)
         assert wandb.run is not None
     assert wandb.run is None
     said = capsys.readouterr().out
-    assert "not logged in" in said and f"wandb sync {offline_log(run_dir).parent}" in said
     wandb.teardown()  # its service writes the log in the background
-    logged = list(records(offline_log(run_dir)))
-    history = [{item.nested_key[0]: item.value_json for item in record.history.item} for record in logged]
-    assert [float(row["lr"]) for row in history if "lr" in row] == pytest.approx([0.009, 0.0081])
-    (val,) = (float(row["val/bits_per_dim"]) for row in history if "val/bits_per_dim" in row)
-    assert val == trainer.callback_metrics["val/bits_per_dim"].item()
-    assert [record.metric.name for record in logged if record.metric.summary.min] == ["val/bits_per_dim"]
-    assert {"data": {"batch_size": 8765}}.items() <= config_of(logged).items()
-    (picture,) = (run_dir / "wandb").glob("offline-run-*/files/media/images/samples_*.png")
-    assert torch.equal(picture_in(picture), picture_in(run_dir / "samples" / "step=000002.png"))
+    logged = OfflineRun(run_dir)
+    assert f"wandb sync {logged.log.parent}" in said and "not logged in" in said
+    assert logged.column("lr") == pytest.approx([0.009, 0.0081])
+    assert logged.column(SCORE) == [trainer.callback_metrics[SCORE].item()]
+    assert logged.minimised == {SCORE: "trainer/global_step", f"by_images/{SCORE}": "images"}
+    assert {"data": {"batch_size": 8765}}.items() <= logged.config.items()
+    ((_, picture),) = logged.pictures("samples")
+    assert torch.equal(picture, picture_in(run_dir / "samples" / "step=000002.png"))
+
+
+@pytest.mark.parametrize(("checkpoints", "count"), [("end", 2), ("never", 0)])
+def test_checkpoints_are_kept_where_asked_for(tmp_path, nobody, checkpoints, count):
+    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE], checkpoints=checkpoints) as logger:
+        fit(tmp_path, KeptCheckpoints(tmp_path / "checkpoints"), logger=logger, max_steps=1)
+    wandb.teardown()
+    assert len(OfflineRun(tmp_path).artifacts("model")) == count
+
+
+def test_a_file_system_without_hard_links(tmp_path, nobody):
+    def refuse(*paths):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    nobody.setattr(os, "link", refuse)
+    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
+        fit(tmp_path, KeptCheckpoints(tmp_path / "checkpoints"), logger=logger, max_steps=1)
+    wandb.teardown()
+    for artifact in OfflineRun(tmp_path).artifacts("model"):
+        (entry,) = artifact.manifest.contents
+        assert Path(entry.local_path).read_bytes() == (tmp_path / "checkpoints" / entry.path).read_bytes()
+
+
+def test_a_run_without_a_validation(tmp_path, nobody):
+    validations = ValidationImages(2)
+    callbacks = (validations, RankedImages(validations, 1), KeptCheckpoints(tmp_path / "checkpoints"))
+    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
+        fit(tmp_path, *callbacks, logger=logger, max_steps=2, limit_val_batches=0)
+    wandb.teardown()
+    logged = OfflineRun(tmp_path)
+    assert logged.column("val/images") == [] and logged.artifacts("model") == []
+
+
+def test_a_disabled_run_goes_on_without(tmp_path, nobody):
+    nobody.setenv("WANDB_MODE", "disabled")
+    validations = ValidationImages(2)
+    everything = (
+        validations,
+        RankedImages(validations, 1),
+        KeptCheckpoints(tmp_path / "checkpoints"),
+        SampleGrid(tmp_path / "samples", 1, num_samples=2, seed=0),
+    )
+    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
+        trainer = fit(tmp_path, *everything, logger=logger, max_steps=2)
+    assert trainer.global_step == 2 and not (tmp_path / "wandb").exists()
+
+
+def test_where_wandb_stages_is_up_to_its_own_variable(tmp_path, nobody):
+    nobody.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    validations = ValidationImages(2)
+    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
+        fit(tmp_path, validations, RankedImages(validations, 1), logger=logger, max_steps=1)
+    wandb.teardown()
+    for artifact in OfflineRun(tmp_path).artifacts("run_table"):
+        assert all(entry.local_path.startswith(f"{tmp_path}/data/") for entry in artifact.manifest.contents)
 
 
 def test_key_without_a_server_is_offline(tmp_path, nobody, capsys):
     nobody.setenv("WANDB_API_KEY", "0123456789" * 4)
     nobody.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    with make_logger("wandb", tmp_path / "run", config={}, minimised=SCORE):
+    with make_logger("wandb", tmp_path / "run", config={}, minimised=[SCORE]):
         pass
     assert "http://127.0.0.1:9 does not answer" in capsys.readouterr().out
-    assert offline_log(tmp_path / "run").exists()
+    assert OfflineRun(tmp_path / "run").log.exists()
 
 
 def test_malformed_key_is_offline(tmp_path, nobody, capsys):
     nobody.setenv("WANDB_API_KEY", "short")
     nobody.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    with make_logger("wandb", tmp_path / "run", config={}, minimised=SCORE):
+    with make_logger("wandb", tmp_path / "run", config={}, minimised=[SCORE]):
         pass
-    assert offline_log(tmp_path / "run").exists()
+    assert OfflineRun(tmp_path / "run").log.exists()
 
 
 def test_failing_run_is_finished(tmp_path, nobody):
-    with pytest.raises(ZeroDivisionError), make_logger("wandb", tmp_path / "run", config={}, minimised=SCORE):
+    with pytest.raises(ZeroDivisionError), make_logger("wandb", tmp_path / "run", config={}, minimised=[SCORE]):
         raise ZeroDivisionError
     assert wandb.run is None
 
 
 def test_csv_holds_the_curves(tmp_path):
-    with make_logger("csv", tmp_path, config={}, minimised=SCORE) as logger:
+    with make_logger("csv", tmp_path, config={}, minimised=[SCORE]) as logger:
         assert isinstance(logger, CSVLogger)
         trainer = fit(tmp_path, logger=logger, log_every_n_steps=1, max_steps=3)
     with open(tmp_path / "csv" / "version_0" / "metrics.csv") as file:
@@ -117,7 +148,7 @@ def test_csv_holds_the_curves(tmp_path):
 
 
 def test_none_is_no_logger(tmp_path):
-    with make_logger("none", tmp_path, config={}, minimised=SCORE) as logger:
+    with make_logger("none", tmp_path, config={}, minimised=[SCORE]) as logger:
         assert logger is False
     assert list(tmp_path.iterdir()) == []
 
@@ -144,22 +175,14 @@ def test_a_silent_server_does_not_answer():
 
 
 def test_a_resumed_run_is_the_same_one(tmp_path, nobody):
-    """Recorded in its checkpoints, it goes on with its id; offline that is the name of its directories too."""
-    ids = []
-    checkpoint, run_id = None, None
+    """Recorded in its checkpoints, it goes on with its id, which is in the name of what is uploaded too."""
+    checkpoint, run_id, names, steps = None, None, [], []
     for stop in (2, 5):
-        with make_logger("wandb", tmp_path, {}, SCORE, run_id=run_id) as logger:
-            fit(tmp_path, WandbRunId(), checkpoint=checkpoint, logger=logger, log_every_n_steps=1, max_steps=stop)
-        checkpoint = checkpoint_of(tmp_path)
-        run_id = read(tmp_path)["wandb_run_id"]
-        ids.append(run_id)
-    logs = sorted((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
-    assert [log.stem for log in logs] == [f"run-{run_id}"] * 2 and ids == [run_id] * 2
-    steps = [[int(step) for record in records(log) for step in steps_in(record)] for log in logs]
+        run_dir = tmp_path / str(stop)
+        with make_logger("wandb", run_dir, {}, [SCORE], run_id=run_id) as logger:
+            fit(run_dir, WandbRunId(), checkpoint=checkpoint, logger=logger, log_every_n_steps=1, max_steps=stop)
+        checkpoint, run_id = checkpoint_of(run_dir), read(run_dir)["wandb_run_id"]
+        names.append(OfflineRun(run_dir).log.stem)
+        steps.append([row["trainer/global_step"] for row in OfflineRun(run_dir).history if "lr" in row])
+    assert names == [f"run-{run_id}"] * 2
     assert steps == [[0, 1], [2, 3, 4]]
-
-
-def steps_in(record):
-    """The steps of training that a record of a history has."""
-    values = {item.key or ".".join(item.nested_key): item.value_json for item in record.history.item}
-    return [values["trainer/global_step"]] if "lr" in values else []

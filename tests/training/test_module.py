@@ -6,7 +6,7 @@ from pytorch_lightning import Callback
 
 from pixelcnn.model import build
 from pixelcnn.options import ModelDescription
-from tests.training.tiny import Noise, fit, read, tiny_module
+from tests.training.tiny import Noise, checkpoint_of, fit, read, tiny_module
 
 
 class Steps(Callback):
@@ -65,6 +65,26 @@ def test_accumulated_batches_are_one_larger_batch(tmp_path):
     )
     for whole, parts in zip(adam_moments(tmp_path / "whole"), adam_moments(tmp_path / "parts"), strict=True):
         torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3)
+
+
+def test_gradient_norm_is_that_before_clipping(tmp_path):
+    module = tiny_module(dropout=0.0)
+    model, steps = copy.deepcopy(module.model), Steps()
+    trainer = fit(tmp_path, steps, module=module, max_steps=1, gradient_clip_val=1e-3)
+    gradients = torch.autograd.grad(-model.log_prob(steps.batches[0]).sum(), list(model.parameters()))
+    expected = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+    assert trainer.callback_metrics["train/gradient_norm"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_images_are_counted_over_interruptions_and_accumulated_batches(tmp_path):
+    def images(name, **options):
+        trainer = fit(tmp_path / name, data=Noise(batch_size=4), accumulate_grad_batches=2, **options)
+        assert trainer.lightning_module.images_seen == trainer.callback_metrics["images"].item()
+        return trainer.callback_metrics["images"].item()
+
+    assert images("first", max_steps=3) == 24
+    assert images("second", max_steps=7, checkpoint=checkpoint_of(tmp_path / "first")) == 56
+    assert images("third", max_steps=7, checkpoint=checkpoint_of(tmp_path / "second")) == 56
 
 
 def test_train_bits_per_dim_is_that_of_the_last_batch(tmp_path):

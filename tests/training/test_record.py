@@ -1,4 +1,6 @@
 import json
+import os
+import platform
 import subprocess
 import sys
 
@@ -14,6 +16,7 @@ def test_record_of_a_run(tmp_path, monkeypatch):
     write_record(tmp_path / "run.json", record)
     assert json.loads((tmp_path / "run.json").read_text()) == record
     assert record["command"] == f"{sys.executable} run.py 'data.root=my images'"
+    assert record["directory"] == os.getcwd() and record["host"] == platform.node()
     assert record["num_parameters"] == 8
     assert torch.__version__.startswith(record["versions"]["torch"])
     assert record["device"].startswith("cpu")

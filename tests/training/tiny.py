@@ -91,8 +91,8 @@ def read(run_dir: Path, name: str = "last") -> dict[str, Any]:
 
 
 def picture_in(path: Path) -> torch.Tensor:
-    """A PNG, uint8 (3, height, width)."""
-    return torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
+    """A PNG, of one channel or three, uint8 (3, height, width)."""
+    return torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
 
 
 class StopAt(Callback):

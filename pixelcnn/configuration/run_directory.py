@@ -1,0 +1,70 @@
+"""A run directory holds one run: another one is refused before it overwrites anything, unless it goes on with it."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from pixelcnn.errors import UserError
+
+# What tasks leave. Hydra's own files do not make a run: one that was refused has left them too, and is started again.
+RESULTS = (
+    "checkpoints",
+    "run.json",
+    "metrics.json",
+    "per_image.csv",
+    "samples.npz",
+    "completions.npz",
+    "model.safetensors",
+    "info.json",
+)
+
+
+def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> None:
+    """Raise UserError where ``run_dir`` holds a run that the run of ``config`` does not go on with.
+
+    Training goes on with the run whose directory its ``checkpoint`` is in, or by ``checkpoint=last`` with the
+    directory's own. ``key`` is what has chosen the directory.
+    """
+    held = next((name for name in RESULTS if (run_dir / name).exists()), None)
+    training, checkpoint = config.task.name == "train", config.checkpoint
+    goes_on = checkpoint == "last" or (checkpoint and run_dir.resolve() in Path(checkpoint).resolve().parents)
+    if held is None or (training and goes_on):
+        return
+    last = run_dir / "checkpoints" / "last.ckpt"
+    remedy = f", or go on with that run by checkpoint={last}" if training and last.is_file() else ""
+    raise UserError(
+        f"{key}={run_dir} holds a run already, its {held} for one, and nothing is overwritten: "
+        f"choose another directory{remedy}."
+    )
+
+
+def require_free_sweep(config: DictConfig) -> None:
+    """Raise UserError where a sweep's first job would get the directory of an earlier one.
+
+    ``config`` is a whole composed configuration, with Hydra's node.
+    """
+    first = config.copy()
+    OmegaConf.set_readonly(first, False)
+    OmegaConf.set_readonly(first.hydra, False)
+    with open_dict(first):
+        first.hydra.job.num, first.hydra.job.id = 0, "0"
+    require_free(Path(first.hydra.sweep.dir) / str(first.hydra.sweep.subdir), first, "hydra.sweep.dir")
+
+
+class ComposedFiles:
+    """Hydra's record of a run's configuration, kept while a run that goes on with it may yet be refused."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Path, bytes] = {}
+
+    def keep(self, folder: Path) -> None:
+        """Remember the files of ``folder``, before Hydra overwrites them."""
+        self._kept = {file: file.read_bytes() for file in folder.glob("*.yaml")}
+
+    def restore(self) -> None:
+        """Put them back."""
+        for file, content in self._kept.items():
+            file.write_bytes(content)
+
+
+COMPOSED_FILES = ComposedFiles()  # of this process's one run

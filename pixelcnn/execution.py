@@ -1,0 +1,38 @@
+"""How a network is computed: compiled, with its activations in another order in memory, or with fewer of them kept.
+
+None of it changes what is computed, beyond the rounding of floats, or what a checkpoint holds.
+"""
+
+import os
+import shutil
+
+import torch
+
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+from pixelcnn.options import Execution
+
+COMPILERS = ("g++", "clang++")
+# A layer's code is compiled once for each kind and number of its inputs, their sizes, training and evaluation.
+RECOMPILATIONS = 64
+
+
+def execute(model: PixelModel, execution: Execution) -> None:
+    """Have ``model``'s network computed as ``execution`` says, from the next forward pass on.
+
+    After data-dependent initialisation, which looks inside layers. UserError where a compiler is missing.
+    """
+    network = model.network
+    if execution.channels_last:
+        network.to(memory_format=torch.channels_last)
+    network.activation_checkpointing = execution.activation_checkpointing
+    if execution.compile:
+        compilers = (os.environ["CXX"],) if "CXX" in os.environ else COMPILERS
+        if not any(map(shutil.which, compilers)):
+            raise UserError(
+                f"model.compile=true needs a C++ compiler, but {' or '.join(compilers)} is not installed: "
+                "install one or leave model.compile out."
+            )
+        torch._dynamo.config.recompile_limit = RECOMPILATIONS
+        for layer in network.layers.values():
+            layer.compile()

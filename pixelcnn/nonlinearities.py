@@ -1,0 +1,97 @@
+"""The nonlinearities of the residual blocks, each with the dropout that follows it.
+
+Between the convolutions of a block lies nothing but memory traffic, so that it counts how often the activations pass
+through memory and which of them are kept for the gradient.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+Nonlinearity = Callable[..., Tensor]
+
+
+def concat_elu(x: Tensor, dropout: float = 0.0) -> Tensor:
+    """elu of [x, -x] along the channels, then dropout of that probability: (N, F, ...) to (N, 2F, ...).
+
+    The gradient is found from the result, which the convolution that reads it keeps anyway.
+    """
+    if torch.compiler.is_compiling():  # which fuses the formula by itself
+        return F.dropout(F.elu(torch.cat([x, -x], dim=1)), dropout)
+    return _ConcatElu.apply(x, dropout)
+
+
+def elu(x: Tensor, dropout: float = 0.0) -> Tensor:
+    """elu, then dropout of that probability, in the shape of x."""
+    return F.dropout(F.elu(x), dropout)
+
+
+def relu(x: Tensor, dropout: float = 0.0) -> Tensor:
+    """max(x, 0), then dropout of that probability, in the shape of x."""
+    return F.dropout(F.relu(x), dropout)
+
+
+# Each with the factor by which it multiplies the number of channels.
+NONLINEARITIES: dict[str, tuple[Nonlinearity, int]] = {
+    "concat_elu": (concat_elu, 2),
+    "elu": (elu, 1),
+    "relu": (relu, 1),
+}
+
+
+class _ConcatElu(torch.autograd.Function):
+    """Dropout's factor 1 / (1 - p) goes into elu's own, and its zeros into the result."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dropout: float) -> Tensor:
+        channels, ctx.scale = x.shape[1], 1 / (1 - dropout)
+        y = _empty(x, 2 * channels)
+        upright, negated = y.split(channels, dim=1)
+        # exp(x) - 1 >= x: it stands for both, where the other is positive.
+        below = x.abs().neg_().expm1_()
+        torch.maximum(x, below, out=upright)
+        torch.maximum(torch.neg(x, out=negated), below, out=negated)
+        keep = kept(y, dropout) if dropout else None
+        if keep is not None:
+            y.mul_(keep.to(y.dtype).mul_(ctx.scale))
+        ctx.save_for_backward(y, keep)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        y, keep = ctx.saved_tensors
+        if keep is not None:
+            gradient = keep.to(gradient.dtype).mul_(gradient)
+        by_half = torch.ops.aten.elu_backward(gradient, 1, ctx.scale, 1, True, y)
+        upright, negated = by_half.split(y.shape[1] // 2, dim=1)
+        return upright - negated, None
+
+
+def _empty(x: Tensor, channels: int) -> Tensor:
+    """An image batch like x of other ``channels``, in the same order in memory."""
+    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    shape = (x.shape[0], channels, *x.shape[2:])
+    order = torch.channels_last if last else torch.contiguous_format
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
+
+
+def kept(x: Tensor, dropout: float) -> Tensor:
+    """Which elements dropout keeps, bool in the shape and order of x, from torch's generator.
+
+    On a CPU, whose generator takes as long for a number of one bit as for one of 64, it cuts such numbers into pieces
+    of 16 bits, or of 8 where these express the probability; it is rounded to what they express, by 1e-5 at most.
+    """
+    keep = torch.empty_like(x, dtype=torch.bool)
+    if x.device.type != "cpu":
+        return keep.bernoulli_(1 - dropout)
+    dtype = torch.int8 if (256 * dropout).is_integer() else torch.int16
+    bits = torch.iinfo(dtype).bits
+    words = torch.empty(math.ceil(x.numel() * bits / 64), dtype=torch.int64).random_(-(2**63), None)
+    pieces = words.view(dtype)[: x.numel()].as_strided(x.shape, x.stride())
+    return torch.ge(pieces, round(dropout * 2**bits) - 2 ** (bits - 1), out=keep)

@@ -1,0 +1,117 @@
+"""The report of an evaluation."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelcnn.report import commands, origin
+from pixelcnn.report.page import Outcome, Page, Section, Table
+from pixelcnn.report.scored_images import Ranking, sections
+from pixelcnn.report.words import count, duration
+from pixelcnn.scores import in_words
+
+SPLITS = {"val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedSplit:
+    """What is known of an evaluation."""
+
+    run_dir: Path
+    checkpoint: str
+    split: str
+    score_name: str
+    metrics: Mapping[str, float]  # as in metrics.json
+    images: Ranking
+    labels: np.ndarray | None  # int64 (N,)
+    by_channel: Mapping[str, float]  # the mean part of each channel given those before; empty where there is but one
+    seconds: float
+    world_size: int
+    record: Mapping[str, Any]
+    overrides: list[str]
+    config: Mapping[str, Any]  # plain
+
+
+def evaluation_page(evaluated: EvaluatedSplit) -> Page:
+    """The report of ``evaluated``."""
+    label = evaluated.score_name.replace("_", " ")
+    again = f"The same evaluation once more, in {evaluated.record['directory']}:"
+    return Page(
+        title=f"Evaluation of {origin.subject(evaluated.config)}",
+        directory=str(evaluated.run_dir),
+        outcome=_outcome(evaluated),
+        facts=_facts(evaluated),
+        sections=[
+            *sections(evaluated.images, f"{SPLITS[evaluated.split]} images", label),
+            *_channels(evaluated, label),
+            *_classes(evaluated, label),
+        ],
+        commands=[
+            ("What made this evaluation:", evaluated.record["command"]),
+            (again, commands.again(evaluated.overrides)),
+        ],
+        overrides=evaluated.overrides,
+        configuration=origin.as_yaml(evaluated.config),
+        environment=origin.environment(evaluated.record, evaluated.run_dir, evaluated.world_size),
+        written=origin.now(),
+    )
+
+
+def _outcome(evaluated: EvaluatedSplit) -> Outcome:
+    score, interval = _value(evaluated), _value(evaluated, "_ci95")
+    value = f"{score:.4f} ± {interval:.4f}" if math.isfinite(interval) else f"{score:.4f}"
+    number = count(len(evaluated.images.scores))
+    told = (
+        f"The mean over all {number} images of the {evaluated.split} set, ± its 95 % confidence interval over images."
+    )
+    finite = math.isfinite(score)
+    return Outcome(
+        "Evaluated" if finite else "Not finite",
+        "good" if finite else "bad",
+        in_words(evaluated.score_name, value),
+        f"{told} Checkpoint: {evaluated.checkpoint}",
+    )
+
+
+def _facts(evaluated: EvaluatedSplit) -> list[tuple[str, str]]:
+    scores = evaluated.images.scores
+    facts = [
+        ("Images", count(len(scores))),
+        ("Lowest", f"{scores.min():.4f}"),
+        ("Median", f"{np.median(scores):.4f}"),
+        ("Highest", f"{scores.max():.4f}"),
+        ("Standard deviation", f"{scores.std():.4f}"),
+        ("Wall time", duration(evaluated.seconds)),
+        ("Images/s", f"{len(scores) / evaluated.seconds:,.1f}"),
+        ("Parameters", count(evaluated.record["num_parameters"])),
+    ]
+    original = f"{evaluated.split}/{evaluated.score_name}_original_protocol"
+    if original in evaluated.metrics:
+        facts.append(("Original's protocol", f"{evaluated.metrics[original]:.4f}"))
+    return facts
+
+
+def _value(evaluated: EvaluatedSplit, suffix: str = "") -> float:
+    return evaluated.metrics[f"{evaluated.split}/{evaluated.score_name}{suffix}"]
+
+
+def _channels(evaluated: EvaluatedSplit, label: str) -> list[Section]:
+    if not evaluated.by_channel:
+        return []
+    table = Table(["Channel", label], [[name, f"{value:.4f}"] for name, value in evaluated.by_channel.items()])
+    return [Section("By channel", "Each given the channels before it; the score is their mean.", table=table)]
+
+
+def _classes(evaluated: EvaluatedSplit, label: str) -> list[Section]:
+    if evaluated.labels is None:
+        return []
+    rows = []
+    for each in np.unique(evaluated.labels):
+        scores = evaluated.images.scores[evaluated.labels == each]
+        interval = f"± {1.96 * scores.std(ddof=1) / math.sqrt(len(scores)):.4f}" if len(scores) > 1 else ""
+        rows.append([str(each), count(len(scores)), f"{scores.mean():.4f}", interval])
+    return [Section("By label", table=Table(["Label", "Images", label, "95 % interval"], rows))]

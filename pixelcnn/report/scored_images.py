@@ -1,0 +1,71 @@
+"""What is shown of the scores of single images: their histogram, the best and the worst of them."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixelcnn.report.images import single
+from pixelcnn.report.page import Section
+from pixelcnn.report.plots import histogram
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """An image and its score."""
+
+    index: int
+    label: int | None
+    score: float
+    pixels: np.ndarray  # uint8 (C, H, W), 0 .. 255
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The images of a split: the scores of all of them, and some with their pixels."""
+
+    scores: np.ndarray  # float64 (N,)
+    best: list[Example]  # the lowest score first
+    worst: list[Example]  # the highest score first
+
+
+def examples(index: np.ndarray, labels: np.ndarray | None, scores: np.ndarray, pixels: np.ndarray) -> list[Example]:
+    """Examples of images whose properties are given in arrays, first axis N."""
+    each_label = [None] * len(index) if labels is None else labels.tolist()
+    rows = zip(index.tolist(), each_label, scores.tolist(), pixels, strict=True)
+    return [Example(*row) for row in rows]
+
+
+def sections(images: Ranking, of: str, label: str, note: str = "") -> list[Section]:
+    """Histogram, best and worst images; ``of`` says which images they are, ``label`` what the score is."""
+    finite = images.scores[np.isfinite(images.scores)]
+    if not len(finite):
+        return []
+    left_out = len(images.scores) - len(finite)
+    notes = [note] if note else []
+    if left_out:
+        notes.append(f"{left_out} of {len(images.scores)} scores are not finite numbers and left out.")
+    plot = histogram(finite.tolist(), f"{label} of an image", float(finite.mean()))
+    return [
+        Section(f"Scores of the {of}", " ".join(notes), pictures=[plot]),
+        *_examples("Best", "The lowest scores: what the model finds most likely.", images.best),
+        *_examples("Worst", "The highest scores: what surprises the model most.", images.worst),
+    ]
+
+
+def _examples(which: str, note: str, shown: list[Example]) -> list[Section]:
+    if not shown:
+        return []
+    pictures = [
+        single(
+            example.pixels,
+            f"Image {example.index}",
+            f"{_told(example.score)}\n#{example.index}" + ("" if example.label is None else f", label {example.label}"),
+        )
+        for example in shown
+    ]
+    return [Section(f"{which} images", f"{note} # is the place in the data set.", "pictures", pictures)]
+
+
+def _told(score: float) -> str:
+    return f"{score:.3f}" if math.isfinite(score) else str(score)

@@ -1,0 +1,180 @@
+"""The report of a training run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pixelcnn.report import commands, origin
+from pixelcnn.report.images import grids
+from pixelcnn.report.page import Outcome, Page, Section
+from pixelcnn.report.plots import Line, curves
+from pixelcnn.report.scored_images import Ranking, sections
+from pixelcnn.report.words import count, duration, plural
+from pixelcnn.scores import in_words
+
+# What is drawn beside the score, where it is logged.
+PANELS = {
+    "train/images_per_second": "images a second",
+    "lr": "learning rate",
+    "train/gradient_norm": "norm of the gradient",
+}
+NOT_DRAWN = ("train/skipped_steps",)
+# What such a model has to be told before it draws; samples of class-conditional models take the classes in turn.
+CONDITION_NEEDED = ("vector", "spatial", "encoder")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: in a word or two, whether that is "good", "open" or "bad", and in a sentence."""
+
+    state: str
+    mood: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run was begun, or gone on with."""
+
+    step: int
+    time: str
+    directory: str
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRun:
+    """What is known of a training run, those parts included that it was resumed from."""
+
+    run_dir: Path
+    score_name: str
+    ending: Ending
+    step: int
+    epochs: int  # finished
+    images: int  # trained on, over all devices and epochs
+    seconds: float
+    skipped_steps: int
+    starts: list[Start]
+    points: Mapping[str, list[tuple[float, float]]]  # by name, steps and values of what was logged
+    best: tuple[int, float] | None  # step and score of the best validation
+    last: tuple[int, float] | None
+    validated_on: str
+    validation: Ranking | None  # of the last one
+    samples: list[tuple[int, Path]]  # grids by step
+    world_size: int
+    record: Mapping[str, Any]
+    overrides: list[str]
+    config: Mapping[str, Any]  # plain
+
+
+def training_page(run: TrainingRun) -> Page:
+    """The report of ``run``, finished or not."""
+    checkpoints = run.run_dir / "checkpoints"
+    return Page(
+        title=f"Training of {origin.subject(run.config)}",
+        directory=str(run.run_dir),
+        outcome=_outcome(run),
+        facts=_facts(run),
+        sections=[*_curves(run), *_samples(run), *_validation(run)],
+        commands=_commands(run, checkpoints),
+        overrides=run.overrides,
+        configuration=origin.as_yaml(run.config),
+        environment=[*_starts(run), *origin.environment(run.record, run.run_dir, run.world_size)],
+        written=origin.now(),
+    )
+
+
+def _outcome(run: TrainingRun) -> Outcome:
+    if run.best is None:
+        return Outcome(run.ending.state, run.ending.mood, "No validation yet", run.ending.sentence)
+    step, score = run.best
+    told = f"The best score on the {run.validated_on}, at step {count(step)}."
+    if run.last is not None and run.last != run.best:
+        told += f" At the last validation, step {count(run.last[0])}: {run.last[1]:.4f}."
+    if run.skipped_steps:
+        told += f" {plural(run.skipped_steps, 'step')} skipped: loss or gradient was not finite."
+    headline = in_words(run.score_name, f"{score:.4f}")
+    return Outcome(run.ending.state, run.ending.mood, headline, f"{told} {run.ending.sentence}")
+
+
+def _facts(run: TrainingRun) -> list[tuple[str, str]]:
+    return [
+        ("Steps", count(run.step)),
+        ("Epochs", count(run.epochs)),
+        ("Images seen", count(run.images)),
+        ("Wall time", duration(run.seconds)),
+        *([("Images/s overall", f"{run.images / run.seconds:,.1f}")] if run.seconds and run.images else []),
+        ("Skipped steps", count(run.skipped_steps)),
+        ("Parameters", count(run.record["num_parameters"])),
+        ("Devices", count(run.world_size)),
+    ]
+
+
+def _curves(run: TrainingRun) -> list[Section]:
+    label = run.score_name.replace("_", " ")
+    lines = [
+        Line(name, run.points[f"{split}/{run.score_name}"], noisy=split == "train")
+        for split, name in (("train", "training"), ("val", "validation"))
+        if run.points.get(f"{split}/{run.score_name}")
+    ]
+    if not lines:
+        return []
+    note = ""
+    if len(lines) == 2:
+        note = "Validation uses the averaged weights and no dropout, so that it can be below training."
+    found = [Section(f"{label[0].upper()}{label[1:]}", note, pictures=[curves(lines, label, wide=True, mark=run.best)])]
+    parts = {name: points for name, points in run.points.items() if name.startswith(f"val/{run.score_name}_")}
+    panels = []
+    if parts:
+        by_part = [Line(name.removeprefix(f"val/{run.score_name}_"), points) for name, points in parts.items()]
+        panels.append(curves(by_part, f"validation {label}, its parts"))
+    drawn = {f"{split}/{run.score_name}" for split in ("train", "val")} | set(parts) | set(NOT_DRAWN)
+    others = {name: name.removeprefix("train/").replace("_", " ") for name in run.points if name not in drawn}
+    for name, title in (PANELS | {name: title for name, title in others.items() if name not in PANELS}).items():
+        if run.points.get(name):
+            panels.append(curves([Line(name, run.points[name], noisy=name != "lr")], title))
+    return [*found, Section("Course of the run", layout="plots", pictures=panels)] if panels else found
+
+
+def _samples(run: TrainingRun) -> list[Section]:
+    pictures = grids(run.samples)
+    if not pictures:
+        return []
+    note = "Drawn with the averaged weights, all from the same seed."
+    if len(pictures) < len(run.samples):
+        note += f" {len(pictures)} of {len(run.samples)} grids; the others are in samples/."
+    return [Section("Samples over time", note, "pictures", pictures)]
+
+
+def _validation(run: TrainingRun) -> list[Section]:
+    if run.validation is None or run.last is None:
+        return []
+    note = f"Of the last validation, at step {count(run.last[0])}."
+    return sections(run.validation, run.validated_on, run.score_name.replace("_", " "), note)
+
+
+def _starts(run: TrainingRun) -> list[tuple[str, str]]:
+    resumed = [
+        (f"resumed at step {count(start.step)}", f"{start.time}, from {before.directory}")
+        for before, start in pairwise(run.starts)
+    ]
+    return [*(("started", start.time) for start in run.starts[:1]), *resumed]
+
+
+def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
+    conditioning = run.config["conditioning"]["name"]
+    best = checkpoints / "best.ckpt"
+    listed = [
+        ("What made this run:", run.record["command"]),
+        (f"The same run once more, in {run.record['directory']}:", commands.again(run.overrides)),
+        (
+            "Going on with it; beyond its end with a higher trainer.max_epochs= or trainer.max_steps=:",
+            commands.resumed(run.overrides, run.run_dir),
+        ),
+    ]
+    if run.config["likelihood"]["name"] != "implicit":
+        precision = run.config["trainer"]["precision"]
+        listed.append(("Its score on the test set:", commands.evaluated(run.overrides, best, precision)))
+    listed.append(("New images:", commands.sampled(best, conditioning in CONDITION_NEEDED)))
+    return listed

@@ -1,0 +1,52 @@
+"""How much arithmetic a training step is, and how fast the machine could do it at best."""
+
+import copy
+import time
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from pixelcnn.model import PixelModel
+
+LARGEST_MATRIX = 8192
+
+
+def training_flops(model: PixelModel) -> int:
+    """FLOPs of one image's forward and backward pass through the network: two a multiply-add of its convolutions.
+
+    For images of the description's size. What activation checkpointing computes twice counts once.
+    """
+    network = copy.deepcopy(model.network).cpu().eval()
+    network.activation_checkpointing = False
+    image, features = model.image, model.conditioning.features
+    x = torch.zeros(1, image.channels, image.height, image.width)
+    h = torch.zeros(1, features) if features else None
+    with FlopCounterMode(display=False) as counter:
+        network(x, h).sum().backward()
+    return counter.get_total_flops()
+
+
+def matmul_peak(device: torch.device, dtype: torch.dtype, seconds: float = 0.05) -> float:
+    """FLOP/s of the fastest of a few products of square matrices, tried for about ``seconds``."""
+    size, best = 256, 0.0
+    while True:
+        matrix = torch.randn(size, size, device=device).to(dtype)
+        fastest = min(_seconds(matrix) for _ in range(4))
+        best = max(best, 2 * size**3 / fastest)
+        if size == LARGEST_MATRIX or 8 * fastest > seconds:
+            return best
+        size *= 2
+
+
+def _seconds(matrix: Tensor) -> float:
+    _wait(matrix.device)
+    start = time.perf_counter()
+    matrix @ matrix
+    _wait(matrix.device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,108 @@
+"""What loggers that can show pictures have in common, and when a run has something for them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+
+from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.validation_images import Validation, ValidationImages
+
+
+class Dashboard(ABC):
+    """A logger that shows pictures beside curves. All of it is called on rank 0.
+
+    ``step`` counts the optimiser's steps, ``images`` the training images that the run has seen.
+    """
+
+    @abstractmethod
+    def show_picture(self, name: str, picture: Tensor, step: int, images: int) -> None:
+        """Add ``picture``, uint8 (3, height, width), to those called ``name``."""
+
+    @abstractmethod
+    def show_validation(self, validation: Validation, score_name: str, levels: int, images: int) -> None:
+        """Add the best and worst validation images, of 0 .. ``levels`` - 1, with their index, label and score."""
+
+    @abstractmethod
+    def keep_checkpoint(self, path: Path, step: int) -> None:
+        """Keep the run's checkpoint at ``path``, of ``step``, if this logger keeps any."""
+
+
+def dashboards(trainer: Trainer) -> Iterator[Dashboard]:
+    """Those among the trainer's loggers; none on other ranks than 0."""
+    if trainer.is_global_zero:
+        yield from (logger for logger in trainer.loggers if isinstance(logger, Dashboard))
+
+
+def against_images(metrics: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+    """What of ``metrics`` is shown against ``metrics["images"]`` too: those in ``names``, as ``by_images/NAME``."""
+    return {f"by_images/{name}": metrics[name] for name in names if name in metrics} if "images" in metrics else {}
+
+
+class Occasional(Callback):
+    """Calls ``show`` every ``every_n_epochs`` validations of a whole epoch and when training ends, once at any step.
+
+    ``every_n_epochs=0`` leaves the end alone.
+    """
+
+    def __init__(self, every_n_epochs: int) -> None:
+        self.every_n_epochs = every_n_epochs
+        self._shown_at: int | None = None  # step
+
+    def show(self, trainer: Trainer, module: DensityEstimation) -> None:
+        """Called on rank 0."""
+        raise NotImplementedError
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        due = self.every_n_epochs > 0 and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if due and trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._show(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._show(trainer, pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # A run without a step to take has no training that ends.
+        self._show(trainer, pl_module)
+
+    def _show(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, DensityEstimation)
+        if trainer.is_global_zero and self._shown_at != trainer.global_step:
+            self._shown_at = trainer.global_step
+            self.show(trainer, pl_module)
+
+
+class RankedImages(Occasional):
+    """Shows the best and the worst images of the last validation, which ``validations`` holds, on dashboards."""
+
+    def __init__(self, validations: ValidationImages, every_n_epochs: int) -> None:
+        super().__init__(every_n_epochs)
+        self.validations = validations
+
+    def show(self, trainer: Trainer, module: DensityEstimation) -> None:
+        last = self.validations.last
+        if last is None or last.step != trainer.global_step:  # stopped without one
+            return
+        for dashboard in dashboards(trainer):
+            dashboard.show_validation(last, module.score_name, module.model.image.levels, module.images_seen)
+
+
+class KeptCheckpoints(Callback):
+    """Hands ``best.ckpt`` and ``last.ckpt`` of ``directory`` to dashboards when training has ended."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # The last one in the end, as W&B calls the latest version so.
+        for dashboard in dashboards(trainer):
+            for name in ("best", "last"):
+                path = self.directory / f"{name}.ckpt"
+                if not path.exists():  # stopped before the first validation
+                    continue
+                step = torch.load(path, weights_only=True, mmap=True)["global_step"]  # reads no weights
+                dashboard.keep_checkpoint(path, step)

@@ -1,0 +1,19 @@
+"""What a training step frees is kept for the next one."""
+
+import ctypes
+import platform
+
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+
+
+def keep_freed_memory() -> None:
+    """Have the C library give no memory back to the system while this process lives.
+
+    By default it fetches every activation anew, page by page, which costs a training step on a CPU a tenth of its time.
+    Does nothing where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)

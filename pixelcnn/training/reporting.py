@@ -1,0 +1,154 @@
+"""``report.html`` of a training run, however it ends."""
+
+import json
+import logging
+import re
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Timer
+
+from pixelcnn.data.base import ImageDataModule
+from pixelcnn.pictures import black_to_white
+from pixelcnn.report.page import write
+from pixelcnn.report.scored_images import Ranking, examples
+from pixelcnn.report.training import Ending, Start, TrainingRun, training_page
+from pixelcnn.report.words import plural
+from pixelcnn.training.history import History
+from pixelcnn.training.interruption import GracefulInterruption, Left
+from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.validation_images import Validation, ValidationImages
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_REPORTS = 300  # of a run that goes on; one takes about a second
+Kind = TypeVar("Kind", bound=Callback)
+OF_A_GRID = re.compile(r"step=(\d+)\.png")
+
+
+class RunReport(Callback):
+    """Writes ``run_dir/report.html`` when training ends or fails, and now and then at a validation's end before that.
+
+    A run that is killed therefore leaves one as well. ``run_dir`` holds ``run.json`` and, where they are drawn,
+    ``samples/``. It has to stand behind ``history``, `ValidationImages` and the callback that draws samples.
+    """
+
+    def __init__(self, run_dir: Path, history: History, overrides: list[str], config: Mapping[str, Any]) -> None:
+        self.run_dir = run_dir
+        self.history = history
+        self.overrides = overrides
+        self.config = config
+        self._written_at = time.monotonic()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        due = time.monotonic() - self._written_at > SECONDS_BETWEEN_REPORTS
+        if due and trainer.is_global_zero and not trainer.sanity_checking:
+            sentence = "It was still running when this was written: if that is long ago, it was killed."
+            self._try_to_write(trainer, pl_module, Ending("Running", "open", sentence))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._write(trainer, pl_module, ending(trainer))
+            log.info("Report: %s", self.run_dir / "report.html")
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if trainer.is_global_zero and self.history.starts:
+            self._try_to_write(trainer, pl_module, breaking_off(trainer, exception))
+
+    def _try_to_write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
+        try:
+            self._write(trainer, module, ended)
+        except OSError as error:  # a full disk ends no run that goes on, and is not what ended one
+            log.warning("%s could not be written: %s.", self.run_dir / "report.html", error.strerror)
+
+    def _write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(module, DensityEstimation) and isinstance(data, ImageDataModule)
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        [images] = _callbacks(trainer, ValidationImages)
+        run = TrainingRun(
+            run_dir=self.run_dir,
+            score_name=module.score_name,
+            ending=ended,
+            step=trainer.global_step,
+            epochs=int(batches // trainer.num_training_batches),
+            images=batches * data.batch_size,
+            seconds=self.history.seconds,
+            skipped_steps=module.skipped_steps,
+            starts=self.history.starts,
+            points={name: curve.points for name, curve in self.history.curves.items()},
+            best=self.history.best,
+            last=self.history.last,
+            validated_on="test images (data.val_size=0)" if data.val_is_test else "validation images",
+            validation=_ranking(images.last, data.shape.levels),
+            samples=sample_grids(self.history.starts, self.run_dir, trainer.global_step),
+            world_size=trainer.world_size,
+            record=json.loads((self.run_dir / "run.json").read_text()),
+            overrides=self.overrides,
+            config=self.config,
+        )
+        write(training_page(run), self.run_dir / "report.html")
+        self._written_at = time.monotonic()
+
+
+def ending(trainer: Trainer) -> Ending:
+    """How a run that was not broken off has ended."""
+    loop = trainer.fit_loop
+    after = plural(trainer.global_step, "step")
+    batches = loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+    whole = trainer.max_epochs not in (None, -1) and batches >= trainer.max_epochs * trainer.num_training_batches
+    if whole or 0 <= trainer.max_steps <= trainer.global_step:
+        limit = "trainer.max_epochs" if whole else "trainer.max_steps"
+        return Ending("Finished", "good", f"All {after} that {limit} asks for are done.")
+    if any(each.interrupted for each in _callbacks(trainer, GracefulInterruption)):
+        return Ending("Interrupted", "open", f"Ctrl-C ended it after {after}.")
+    if any((timer.time_remaining() or 0.0) <= 0 for timer in _callbacks(trainer, Timer)):
+        return Ending("Out of time", "open", f"trainer.max_time was over after {after}.")
+    return Ending("Stopped early", "open", f"A callback ended it after {after}.")
+
+
+def breaking_off(trainer: Trainer, exception: BaseException) -> Ending:
+    """How a run has ended that ``exception`` has broken off."""
+    after = f"after {plural(trainer.global_step, 'step')}"
+    if isinstance(exception, Left):
+        name = signal.Signals(exception.number).name
+        return Ending("Stopped", "open", f"{name} told it to leave {after}, for it to be gone on with.")
+    sentence = f"It ended {after} by {type(exception).__name__}: {exception}"
+    failed = isinstance(exception, Exception)  # not KeyboardInterrupt or SystemExit
+    return Ending("Failed", "bad", sentence) if failed else Ending("Stopped", "open", sentence)
+
+
+def sample_grids(starts: list[Start], run_dir: Path, step: int) -> list[tuple[int, Path]]:
+    """The grids of samples of a run up to ``step``, by the step they were drawn at: those of earlier parts that are
+    still there, and those in ``run_dir``.
+    """
+    found: dict[int, Path] = {}
+    begun = starts or [Start(0, "", str(run_dir))]
+    ends = [start.step for start in begun[1:]] + [step]
+    for start, end in zip(begun, ends, strict=True):
+        for file in (Path(start.directory) / "samples").glob("step=*.png"):
+            match = OF_A_GRID.fullmatch(file.name)
+            if match is not None and start.step <= int(match[1]) <= end:
+                found[int(match[1])] = file
+    return sorted(found.items())
+
+
+def _callbacks(trainer: Trainer, kind: type[Kind]) -> list[Kind]:
+    return [each for each in trainer.callbacks if isinstance(each, kind)]  # type: ignore[attr-defined]
+
+
+def _ranking(validation: Validation | None, levels: int) -> Ranking | None:
+    if validation is None:
+        return None
+    best, worst = (
+        examples(images.index, images.labels, images.scores, black_to_white(pixels, levels).numpy())
+        for images, pixels in (
+            (validation.best, validation.best_images),
+            (validation.worst, validation.worst_images),
+        )
+    )
+    return Ranking(validation.all.scores, best, worst)

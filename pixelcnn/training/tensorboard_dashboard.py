@@ -1,0 +1,62 @@
+"""Pictures, tables and hyper-parameters in TensorBoard, for those without an account of Weights & Biases."""
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.utilities.logger import _convert_params, _flatten_dict, _sanitize_params
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+from torch.utils.tensorboard.summary import hparams
+
+from pixelcnn import pictures
+from pixelcnn.training.dashboard import Dashboard, against_images
+from pixelcnn.training.validation_images import Validation
+
+
+class TensorBoardDashboard(TensorBoardLogger, Dashboard):
+    """Lightning's logger into ``run_dir/tensorboard/version_*``, a new one when a run is resumed.
+
+    The x-axis is the step; ``minimised`` are logged once more as ``by_images/NAME``, with the images seen in its place.
+    """
+
+    def __init__(self, run_dir: Path, minimised: Sequence[str]) -> None:
+        super().__init__(run_dir, name="tensorboard", default_hp_metric=False)
+        self._minimised = minimised
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """As Lightning's."""
+        super().log_metrics(metrics, step)
+        for name, value in against_images(metrics, self._minimised).items():
+            self.experiment.add_scalar(name, value, int(metrics["images"]))
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """``params``, nested, in ``hparams.yaml`` and, flat, in the table of runs beside what is minimised."""
+        super().log_hyperparams(params)
+        flat = _sanitize_params(_flatten_dict(_convert_params(params)))
+        for summary in hparams(flat, dict.fromkeys(self._minimised, 0.0)):  # only their names: values are the curves'
+            self.experiment.file_writer.add_summary(summary)
+
+    def show_picture(self, name: str, picture: Tensor, step: int, images: int) -> None:
+        """A PNG of just these pixels."""
+        self.experiment.add_image(name, picture, step)
+
+    def show_validation(self, validation: Validation, score_name: str, levels: int, images: int) -> None:
+        """The pictures ``val/best`` and ``val/worst``, row by row, and the table ``val/images`` as text."""
+        lines = [f"| rank | index | label | {score_name} |", "|---|---|---|---|"]
+        for rank, few, pixels in (
+            ("best", validation.best, validation.best_images),
+            ("worst", validation.worst, validation.worst_images),
+        ):
+            labels = [""] * len(few.index) if few.labels is None else few.labels.tolist()
+            rows = zip(few.index.tolist(), labels, few.scores.tolist(), strict=True)
+            lines += [f"| {rank} {k} | {i} | {label} | {score} |" for k, (i, label, score) in enumerate(rows, start=1)]
+            self.experiment.add_image(f"val/{rank}", pictures.grid(pixels, levels), validation.step)
+        self.experiment.add_text("val/images", "\n".join(lines), validation.step)
+
+    def keep_checkpoint(self, path: Path, step: int) -> None:
+        """Nothing: TensorBoard has no files."""

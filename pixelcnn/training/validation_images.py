@@ -1,0 +1,86 @@
+"""What a validation says of single images: the score of each, and the pixels of the best and of the worst."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from pixelcnn.data.base import ImageDataModule
+from pixelcnn.training.metrics import ImageScores
+from pixelcnn.training.module import DensityEstimation
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """Some images of a split and their scores, ``score_name`` of the module that scored them."""
+
+    index: np.ndarray  # int64 (N,): their places in the arrays of the split
+    labels: np.ndarray | None  # int64 (N,)
+    scores: np.ndarray  # float64 (N,), per dimension, in the unit of the score
+
+    def at(self, places: np.ndarray) -> "ScoredImages":
+        """Those at ``places``, int64 (M,), of these."""
+        labels = None if self.labels is None else self.labels[places]
+        return ScoredImages(self.index[places], labels, self.scores[places])
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """One validation's images, each once, in the order of their split, and those of the lowest and highest scores."""
+
+    step: int
+    all: ScoredImages
+    best: ScoredImages  # the lowest score first
+    worst: ScoredImages  # the highest score first; some are among the best where there are few images
+    best_images: Tensor  # uint8 (k, C, H, W), 0 .. levels-1
+    worst_images: Tensor
+
+
+class ValidationImages(Callback):
+    """Collects the score of every validation image over all ranks, and the ``k`` best and ``k`` worst images.
+
+    ``last`` is the last validation, from the hook on_validation_end on. It is on rank 0 alone: None on other ranks, and
+    before the first one. A score that is not a number counts as the worst.
+    """
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.last: Validation | None = None
+        self._scores = ImageScores()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._scores.reset()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._scores.update(batch["index"], batch.get("labels"), outputs)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        index, labels, losses = self._scores.rows()  # on every rank, as all of them gather
+        if not trainer.is_global_zero:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(pl_module, DensityEstimation) and isinstance(data, ImageDataModule)
+        scores = losses.sum(axis=1) / (pl_module.objective.unit * data.shape.dimensions)
+        every = ScoredImages(index, None if (labels < 0).all() else labels, scores)
+        order = scores.argsort(kind="stable")
+        best, worst = every.at(order[: self.k]), every.at(order[::-1][: self.k])
+        self.last = Validation(
+            trainer.global_step,
+            every,
+            best,
+            worst,
+            data.at("val", best.index)["images"],
+            data.at("val", worst.index)["images"],
+        )

@@ -1,0 +1,42 @@
+"""Composing many configurations in a test: what groups are chosen is composed once, values are set upon it."""
+
+from functools import cache
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from pixelcnn.configuration.store import register
+from run import CONF
+
+
+def composed(arguments: list[str]) -> DictConfig:
+    """What Hydra makes of ``arguments``, with its own node; unknown keys and wrong types raise OmegaConf's errors.
+
+    Of a sweep's arguments those are left out that have several values.
+    """
+    parsed = zip(arguments, OverridesParser.create().parse_overrides(arguments), strict=True)
+    single = [(argument, override) for argument, override in parsed if not override.is_sweep_override()]
+    groups = tuple(argument for argument, override in single if (CONF / override.key_or_group).is_dir())
+    plugins = tuple(argument for argument, _ in single if argument.startswith("hydra/"))
+    config = _of_groups(groups + plugins).copy()
+    OmegaConf.set_readonly(config.hydra, False)
+    for argument, override in single:
+        if argument not in groups + plugins:
+            OmegaConf.update(config, override.key_or_group, override.value())
+    return config
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """``config`` as a job gets it."""
+    job = config.copy()
+    with open_dict(job):
+        del job["hydra"]
+    return job
+
+
+@cache
+def _of_groups(arguments: tuple[str, ...]) -> DictConfig:
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(arguments), return_hydra_config=True)

@@ -1,0 +1,218 @@
+"""What the README, ``--help`` and the quickstart tell people to type works, and what they name exists."""
+
+import re
+import shlex
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import chain, zip_longest
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+import run
+from pixelcnn.configuration import devices
+from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.messages import keys_of
+from pixelcnn.configuration.schemas import TASKS
+from pixelcnn.model import build
+from pixelcnn.options import ClassOptions, EncoderOptions
+from run import CONF
+from tests.conftest import tiny_description
+from tests.original.test_golden import GOLDEN
+from tests.tasks.composing import composed, without_hydra
+from tests.tasks.wrong_files import save
+
+ROOT = CONF.parent
+README = (ROOT / "README.md").read_text()
+HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"]
+QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
+STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
+USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
+# Above the command's own values, so that it is done in a second by one process.
+TINY = {
+    "train": [
+        *("model.num_filters=4", "model.num_resnet_blocks=1", "model.num_stages=2", "model.num_layers=1"),
+        *("model.num_blocks=1", "model.num_output_features=8", "initialisation.size=8", "callbacks.num_samples=0"),
+        *("data.batch_size=8", "data.val_size=4", "trainer.max_steps=1", "trainer.val_check_interval=null"),
+        *("trainer.devices=1", "trainer.num_nodes=1", "trainer.accelerator=cpu", "logger=none"),
+        *("hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1", "hydra.launcher.n_jobs=1"),
+    ],
+    "evaluate": ["trainer.devices=1", "trainer.accelerator=cpu"],
+    "sample": ["task.num_samples=2"],
+    "complete": ["task.num_images=1", "task.num_completions=1"],
+    "import": ["task.image_size=8"],
+    "export": [],
+    "info": ["task.image_size=8", "task.seconds=0", "model.num_filters=4", "model.num_resnet_blocks=1"],
+}
+
+
+def commands(text: str) -> list[str]:
+    """Every command of ``text``, its continued lines joined, without its comment; `…` stands for further arguments."""
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S) or [text]
+    lines = chain.from_iterable(re.sub(r"\\\n\s*", "", block).splitlines() for block in blocks)
+    found = [re.split(r"\s+#\s|\s{2,}", line.strip())[0] for line in lines if line.strip().startswith(STARTS)]
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    return [*found, *re.findall(r"`((?:python|make|pip) [^`]*)`", prose)]
+
+
+ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (README, HELP, QUICKSTART)))))
+OURS = [command for command in ALL if "run.py" in command and "[" not in command]  # that one tells the form
+# Sweeps take longest; of two that begin alike the longer one tells more.
+SWEEPS = [command for command in OURS if " -m " in command or " sweep=" in command]
+OURS = [
+    command for command in OURS if not any(other.startswith(f"{command} ") for other in SWEEPS if command in SWEEPS)
+]
+OTHERS = [command for command in ALL if "run.py" not in command]
+
+
+def test_commands_are_found():
+    assert {"make quickstart", "python -m bench.conditioning"} <= set(OTHERS)
+    assert "python run.py experiment=cifar10 trainer.devices=8" in OURS and len(OURS) > 40
+    assert all(any(command.startswith(start) for command in ALL) for start in STARTS)
+
+
+@pytest.mark.parametrize("command", OTHERS)
+def test_what_is_beside_run_py_exists(command):
+    program, *arguments = command.split()
+    if program == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
+        assert set(arguments) <= set(targets)
+    elif program == "pip":
+        assert (ROOT / arguments[-1]).is_file()
+    else:  # of minutes
+        assert arguments[0] == "-m" and find_spec(arguments[1]) is not None
+
+
+@pytest.fixture(scope="module")
+def material(call, tmp_path_factory) -> dict[str, str]:
+    """Files for those that the documentation names."""
+    folder = tmp_path_factory.mktemp("material")
+    images = np.random.default_rng(0).integers(0, 17, (24, 8, 8)).astype(np.uint8)
+    for split in ("train", "test"):
+        np.savez(folder / f"{split}.npz", images=images, levels=np.array(17), labels=np.arange(24) % 10)
+        (folder / split).mkdir()
+        for i, pixels in enumerate(images):
+            Image.fromarray(pixels).save(folder / split / f"{i}.png")
+    runs = {kind: folder / kind for kind in ("none", "class", "encoder")}
+    tiny = [key for key in TINY["train"] if not key.startswith(("hydra", "model.num_layers", "model.num_blocks"))]
+    tiny.remove("model.num_output_features=8")
+    files = (f"data.train={folder}/train.npz", f"data.test={folder}/test.npz")
+    call("data=arrays", *files, *tiny, f"hydra.run.dir={runs['none']}")
+    for kind, options in (("class", ClassOptions(10)), ("encoder", EncoderOptions(code_size=3, num_filters=4))):
+        model = build(tiny_description(channels=1, levels=17, num_stages=2, conditioning=options))
+        (runs[kind] / "checkpoints").mkdir(parents=True)
+        save(model, runs[kind] / "checkpoints" / "best.ckpt")
+    return {
+        "RUN_OF_CLASSES": str(runs["class"]),
+        "RUN": str(runs["none"]),
+        "outputs/conditioning/class": str(runs["class"]),
+        "outputs/conditioning/encoder": str(runs["encoder"]),
+        "outputs/conditioning/test.npz": str(folder / "test.npz"),
+        "DIR": str(folder),
+        **{name: str(folder / "train.npz") for name in ("A.npz", "train.npz")},
+        **{name: str(folder / "test.npz") for name in ("B.npz", "test.npz")},
+        "params_cifar.ckpt": f"{GOLDEN}/uncond_small.npz",
+    }
+
+
+def typed(command: str, material: dict[str, str]) -> list[str]:
+    """What ``run.py`` is given in ``command``, with real files for those that it names."""
+    given = command.partition("run.py")[2].replace("data=…", "").replace("…", "")
+    if "task.label=all" in given:
+        given = given.replace("RUN", "RUN_OF_CLASSES")
+    for name, path in material.items():
+        given = re.sub(rf"(?<![\w/.]){re.escape(name)}(?![\w.])", path, given)
+    return shlex.split(given)
+
+
+def checked(config: DictConfig) -> DictConfig:
+    """``config`` as a job gets it, after ``run.py``'s checks."""
+    job = without_hydra(config)
+    check(job)
+    return job
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypatch):
+    arguments = typed(command, material)
+    if {"--help", "--cfg"} & set(arguments):
+        monkeypatch.setattr("sys.argv", ["run.py", *arguments])
+        with suppress(SystemExit):  # of status 0
+            run.main()
+        return
+    sweeps = "-m" in arguments or "sweep=optuna" in arguments
+    values = [argument for argument in arguments if argument != "-m"]
+    if "data=stripes" in values:
+        values += stripes(tmp_path, monkeypatch)
+        call(*values, *(key for key in TINY["train"] if key.startswith(USED)), f"hydra.run.dir={tmp_path}/run")
+        return
+    as_it_stands = composed(values)
+    with monkeypatch.context() as patch:
+        patch.setattr(devices, "_gpus", lambda accelerator: 8)
+        checked(as_it_stands)
+    if "submitit" in command:
+        pytest.skip("needs Slurm: only composed and checked")
+    given = tiny(values, as_it_stands, material)
+    if sweeps:
+        call("-m", *given, f"hydra.sweep.dir={tmp_path}/sweep")
+        assert (tmp_path / "sweep" / "sweep.csv").read_text().count("bits_per_dim") == 1
+    elif "task=info" in given:  # asks Hydra for more
+        call(*given, f"hydra.run.dir={tmp_path}/run")
+    else:
+        config = checked(composed(given))
+        import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}").run(config, tmp_path, given)
+        assert list(tmp_path.iterdir())
+
+
+def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> list[str]:
+    """``values`` with those of TINY above them that ``config`` has, and data that needs no download."""
+    task = config.task.name
+    if TASKS[task].uses_data and config.data._target_.rpartition(".")[2] not in ("Images", "Arrays", "Digits"):
+        own = ("data=arrays", f"data.train={material['train.npz']}", f"data.test={material['test.npz']}")
+        values = [*(value for value in values if not value.startswith(("data=", "data."))), *own]
+    known = set(keys_of(config))
+    above = [value for value in TINY[task] if value.partition("=")[0] in known or value.startswith("logger=")]
+    return list({value.partition("=")[0]: value for value in (*values, *above)}.values())
+
+
+def stripes(folder: Path, monkeypatch) -> list[str]:
+    """The README's own data set, put where it says; returns where Hydra finds it."""
+    python, yaml = re.findall(r"^```(?:python|yaml)\n(.*?)^```", README.partition("`my_data.py`:")[2], re.M | re.S)[:2]
+    (folder / "my_data.py").write_text(python)
+    (folder / "data").mkdir()
+    (folder / "data" / "stripes.yaml").write_text(yaml)
+    monkeypatch.syspath_prepend(str(folder))
+    return [f"hydra.searchpath=[file://{folder}]"]
+
+
+def test_the_python_of_the_readme_runs(material):
+    (code,) = re.findall(r"^```python\n(import torch.*?)^```", README, re.M | re.S)
+    names: dict = {}
+    exec(code.replace("RUN", material["RUN"]), names)
+    assert names["images"].shape == (16, 1, 8, 8)
+
+
+def test_every_key_and_option_that_is_named_exists():
+    """In running text too, such as `data.val_size=0`."""
+    text = " ".join([*re.findall(r"`([^`\n]+)`", README), *ALL])
+    options: dict[str, set[str]] = {}
+    for path in CONF.glob("*/**/*.yaml"):
+        group, _, option = str(path.relative_to(CONF).with_suffix("")).partition("/")
+        options.setdefault(group, set()).add(option)
+    # The first options of all groups together, then the second ones, and so on, for their keys alone.
+    apart = {"experiment", "sweep", "hydra"}
+    rounds = zip_longest(*(sorted(f"{group}={name}" for name in options[group]) for group in options.keys() - apart))
+    chosen = [[option for option in choice if option] for choice in rounds]
+    plugins = (["sweep=optuna", "hydra/launcher=submitit_slurm"], ["hydra/launcher=joblib"])
+    known = set(options) | set(chain.from_iterable(keys_of(composed(choice)) for choice in (*chosen, *plugins)))
+    named = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_]+)*)=([\w/]*)", text)
+    assert len(named) > 100
+    examples = {("install", "bash"), ("data.noise", "5"), ("group", "option"), ("key", "value")}
+    for key, value in set(named) - examples:
+        assert key in known, key
+        if key in options and re.match("[a-z]", value):
+            assert value in options[key] | {"stripes", "my_option"}, f"{key}={value}"

@@ -1,0 +1,233 @@
+"""Wrong files, data sets, checkpoints and directories: each is refused in one sentence that names it and what to do.
+
+Keys and values that are wrong by themselves are in ``tests.test_command_line``.
+"""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import run
+from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.schemas import TASKS
+from pixelcnn.errors import UserError
+from tests.tasks.composing import composed, without_hydra
+from tests.tasks.conftest import TINY
+from tests.tasks.wrong_files import PICKLED, make_wrong_files
+
+FOLDER = "/FOLDER/"  # in the rows below, the one with the wrong files
+ARRAYS = "data=arrays data.test=/FOLDER/test.npz data.val_size=4 data.batch_size=4 data.train=/FOLDER/"
+IMAGES = "data=images data.val_size=2 data.batch_size=2 data.root=/FOLDER/"
+TRAIN = f"{ARRAYS}train.npz "
+MODEL = "checkpoint=/FOLDER/none.ckpt "
+EVALUATE = f"task=evaluate {TRAIN}{MODEL}"
+SAMPLE = f"task=sample task.num_samples=1 {MODEL}"
+OF_CLASS = "task=sample task.num_samples=2 checkpoint=/FOLDER/class.ckpt "
+OF_VECTOR = "task=sample task.num_samples=2 checkpoint=/FOLDER/vector.ckpt "
+COMPLETE = f"task=complete {TRAIN}{MODEL}task.num_images=1 task.num_completions=1 "
+IMPORT = "task=import task.source=/FOLDER/"
+
+REFUSED = {
+    # .npz files
+    "absent file": (f"{ARRAYS}absent.npz", "absent.npz", "give the path"),
+    "folder for a file": (f"{ARRAYS}grey", "/grey ", "give the path"),
+    "file for a folder": (f"{ARRAYS}file/a.npz", "file/a.npz", "give the path"),
+    "dangling link": (f"{ARRAYS}dangling.npz", "dangling.npz", "give the path"),
+    "pipe": (f"{ARRAYS}pipe.npz", "pipe.npz", "give the path"),
+    "no file": (TRAIN + "data.train=null", "data.train", "data.train=FILE.npz"),
+    "empty .npz": (f"{ARRAYS}empty.npz", "empty.npz", "make it anew"),
+    "truncated .npz": (f"{ARRAYS}truncated.npz", "truncated.npz", "make it anew"),
+    "text for .npz": (f"{ARRAYS}text.npz", "text.npz", "make it anew"),
+    "pickle for .npz": (f"{ARRAYS}pickle.npz", "pickle.npz", "make it anew"),
+    "objects": (f"{ARRAYS}objects.npz", "objects.npz", "plain arrays"),
+    "texts": (f"{ARRAYS}texts.npz", "texts.npz", "no array"),
+    "single array": (f"{ARRAYS}single.npy", "single.npy", "np.savez"),
+    "no images": (f"{ARRAYS}no_images.npz", "no_images.npz", "np.savez"),
+    "float images": (f"{ARRAYS}floats.npz", "floats.npz", "uint8"),
+    "int16 images": (f"{ARRAYS}16_bit.npz", "16_bit.npz", "uint8"),
+    "flat images": (f"{ARRAYS}flat.npz", "flat.npz", "(N, height, width"),
+    "two channels": (f"{ARRAYS}two_channels.npz", "two_channels.npz", "1 or 3 channels"),
+    "zero images": (f"{ARRAYS}none.npz", "none.npz", "(N, height, width"),
+    "above the levels": (f"{ARRAYS}above_levels.npz", "above_levels.npz", "data.levels"),
+    "above data.levels": (TRAIN + "data.levels=17", "train.npz", "data.levels"),
+    "levels of a fraction": (f"{ARRAYS}levels.npz", "levels.npz", "2 to 256"),
+    "labels below 0": (f"{ARRAYS}negative_labels.npz", "negative_labels.npz", "from 0 on"),
+    "huge labels": (f"{ARRAYS}huge_labels.npz", "huge_labels.npz", "from 0 on"),
+    "float labels": (f"{ARRAYS}float_labels.npz", "float_labels.npz", "whole numbers"),
+    "too few labels": (f"{ARRAYS}few_labels.npz", "few_labels.npz", "one for each image"),
+    "NaN embeddings": (f"{ARRAYS}nan.npz", "nan.npz", "mend or remove"),
+    "integer embeddings": (f"{ARRAYS}integers.npz", "integers.npz", "store floats"),
+    "maps of another size": (f"{ARRAYS}small_maps.npz", "small_maps.npz", "8, 8"),
+    # folders of images
+    "absent folder": (f"{IMAGES}absent", "/absent ", "put its images in"),
+    "file for the folder": (f"{IMAGES}file", "/file ", "put its images in"),
+    "no train": (f"{IMAGES}no_train", "no_train", "put its images in"),
+    "folder without images": (f"{IMAGES}no_images", "no_images/train", "put files there"),
+    "truncated image": (f"{IMAGES}truncated", "truncated/train/5.png", "replace or remove"),
+    "empty image": (f"{IMAGES}empty", "empty/train/5.png", "replace or remove"),
+    "text for an image": (f"{IMAGES}text", "text/train/5.png", "replace or remove"),
+    "pipe for an image": (f"{IMAGES}pipe", "pipe/train/6.png", "remove it"),
+    "odd size": (f"{IMAGES}odd_size", "odd_size/train/5.png", "make all images alike"),
+    "16-bit image": (f"{IMAGES}16_bit", "16_bit/train/5.png", "save it as 8-bit"),
+    "CMYK image": (f"{IMAGES}cmyk", "cmyk/train/5.jpg", "data.channels"),
+    "RGBA image": (f"{IMAGES}rgba", "rgba/train/5.png", "data.channels"),
+    "animated image": (f"{IMAGES}animated", "animated/train/5.webp", "replace or remove"),
+    "grey among RGB": (f"{IMAGES}grey", "grey/train/5.png", "data.channels=1 or 3"),
+    "loose beside classes": (f"{IMAGES}mixed", "mixed/train/0.png", "sub-folders, or none"),
+    # data sets that do not fit
+    "fewer images than a batch": (TRAIN + "data.batch_size=21", "data.batch_size=21", "use at most"),
+    "validation after the epoch": (TRAIN + "trainer.val_check_interval=6", "val_check_interval=6", "at most as many"),
+    "all images held out": (TRAIN + "data.val_size=24", "data.val_size=24", "hold out fewer"),
+    "huge seed": (TRAIN + "data.seed=99999999999", "data.seed=99999999999", "up to 4294967295"),
+    "small images": (f"{ARRAYS}odd.npz model.num_stages=3", "model.num_stages=3", "7x9"),
+    "grey test images": (TRAIN + "data.val_size=0 data.test=/FOLDER/grey.npz", "test images", "alike"),
+    "small test images": (EVALUATE + "data.test=/FOLDER/odd.npz", "7x9", "divisible"),
+    "grey images to evaluate": (EVALUATE + "data.test=/FOLDER/grey.npz", "none.ckpt", "choose a data set"),
+    "no labels": (f"{ARRAYS}unlabelled.npz conditioning=class", "needs labels", "use conditioning=none"),
+    "too few classes": (TRAIN + "conditioning=class conditioning.num_classes=2", "num_classes=2", "leave it out"),
+    "other features": (TRAIN + "conditioning=vector conditioning.num_features=5", "num_features=5", "leave it out"),
+    "no maps": (TRAIN + "conditioning=spatial", "conditioning=spatial", "use conditioning=none"),
+    "labels out of range": (
+        f"task=evaluate {TRAIN}data.test=/FOLDER/other_labels.npz checkpoint=/FOLDER/class.ckpt",
+        "labels up to 9", "choose a data set",
+    ),
+    "fewer features": (
+        f"task=evaluate {TRAIN}data.test=/FOLDER/three_features.npz checkpoint=/FOLDER/vector.ckpt",
+        "embeddings of 3", "choose a data set",
+    ),
+    "no embeddings": (
+        f"task=complete {TRAIN}data.test=/FOLDER/16x16.npz task.mask=top:0.5 checkpoint=/FOLDER/vector.ckpt",
+        "data has no embeddings", "choose a data set",
+    ),
+    "no ImageNet": ("data=small_imagenet data.root=/FOLDER/no_images", "no_images", "academictorrents"),
+    # checkpoints
+    "absent checkpoint": ("task=sample checkpoint=/FOLDER/absent.ckpt", "absent.ckpt", "name a .ckpt"),
+    "empty checkpoint": ("task=sample checkpoint=/FOLDER/empty.ckpt", "empty.ckpt", "use another"),
+    "text for a checkpoint": ("task=sample checkpoint=/FOLDER/text.ckpt", "text.ckpt", "use another"),
+    "truncated checkpoint": ("task=sample checkpoint=/FOLDER/truncated.ckpt", "truncated.ckpt", "use another"),
+    "checkpoint that runs code": ("task=sample checkpoint=/FOLDER/pickle.ckpt", "pickle.ckpt", "use another"),
+    "pipe for a checkpoint": ("task=sample checkpoint=/FOLDER/pipe.npz", "pipe.npz", "name a .ckpt"),
+    "another program's checkpoint": ("task=sample checkpoint=/FOLDER/other.ckpt", "other.ckpt", "use one of its"),
+    "checkpoint of nothing": ("task=sample checkpoint=/FOLDER/no_description.ckpt", "no_description.ckpt", "use one"),
+    "future checkpoint": ("task=sample checkpoint=/FOLDER/future.ckpt", "future.ckpt", "version that wrote it"),
+    "folder without a model": ("task=sample checkpoint=/FOLDER/no_images", "no_images", "that was exported"),
+    "cut export": ("task=sample checkpoint=/FOLDER/cut", "/cut ", "export it again"),
+    "damaged checkpoint to resume": (TRAIN + "checkpoint=/FOLDER/text.ckpt", "text.ckpt", "use another"),
+    "damaged checkpoint to start from": (TRAIN + "init_from=/FOLDER/text.ckpt", "text.ckpt", "use another"),
+    "no state to resume": (TRAIN + "checkpoint=/FOLDER/exported", "exported", "init_from="),
+    "another architecture": (TRAIN + "init_from=/FOLDER/none.ckpt model.num_filters=6", "none.ckpt", "use the options"),
+    "another network": (EVALUATE + "model=gated_pixelcnn", "model=gated_pixelcnn", "leave it out"),
+    "another width": (SAMPLE + "model.num_filters=6", "model.num_filters=6", "leave it out"),
+    # tasks
+    "label without classes": (SAMPLE + "task.label=1", "task.label=1", "leave it out"),
+    "label out of range": (OF_CLASS + "task.label=3", "task.label=3", "use 0 to 2"),
+    "no condition": (OF_VECTOR, "conditioning=vector", "give task.condition=FILE:ROW"),
+    "row out of range": (OF_VECTOR + "task.condition=/FOLDER/train.npz:24", "train.npz:24", "use 0 to 23"),
+    "no row": (OF_VECTOR + "task.condition=/FOLDER/train.npz", "train.npz", "FILE:ROW"),
+    "row of NaN": (OF_VECTOR + "task.condition=/FOLDER/nan.npz:3", "nan.npz:3", "another row"),
+    "row of a damaged file": (OF_VECTOR + "task.condition=/FOLDER/text.npz:0", "text.npz:0", "make it anew"),
+    "interpolation to nowhere": (OF_CLASS + "task.label=0 task.interpolate_to=9", "interpolate_to=9", "use 0 to 2"),
+    "mask of another size": (COMPLETE + "task.mask=/FOLDER/large_mask.png", "large_mask.png", "of that size"),
+    "text for a mask": (COMPLETE + "task.mask=/FOLDER/text.png", "text.png", "top:SHARE"),
+    "misspelt mask": (COMPLETE + "task.mask=tpo:0.5", "tpo:0.5", "top:SHARE"),
+    "text for an image to complete": (
+        COMPLETE + "task.mask=top:0.5 task.image=/FOLDER/text.png", "text.png", "replace or remove",
+    ),
+    "temperature of infinity": (SAMPLE + "task.mixture_temperature=inf", "mixture_temperature=inf", "finite"),
+    "part of the test set": (EVALUATE + "trainer.limit_test_batches=1", "limit_test_batches=1", "leave it out"),
+    "absent source": (f"{IMPORT}absent", "absent", "name an .npz"),
+    "damaged source": (f"{IMPORT}truncated.npz", "truncated.npz", "use another one"),
+    "source that runs code": (f"{IMPORT}objects.npz", "objects.npz", "use another one"),
+    "source of something else": (f"{IMPORT}no_images.npz", "no_images.npz", "original"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("wrong")
+    make_wrong_files(made)
+    return made
+
+
+def typed(row: str, folder: Path, *more: str) -> list[str]:
+    """The arguments of ``row``, the last one of a key counting."""
+    arguments = {argument.partition("=")[0]: argument for argument in row.replace(FOLDER, f"{folder}/").split()}
+    tiny = [] if "task=" in row or "init_from" in row or "checkpoint" in row else TINY
+    return [*(key for key in tiny if key.partition("=")[0] not in arguments), *arguments.values(), *more]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_wrong_files_are_refused_in_one_sentence(folder, tmp_path, name):
+    row, named, remedy = REFUSED[name]
+    arguments = typed(row, folder)
+    with pytest.raises(UserError) as refusal:
+        hand_over(arguments, tmp_path)
+    sentence = str(refusal.value)
+    assert named in sentence and remedy in sentence
+    assert "\n" not in sentence and sentence[-1] in ".?)"
+    assert not (folder / PICKLED).exists()
+
+
+def hand_over(arguments: list[str], run_dir: Path) -> None:
+    """What ``run.py`` does with ``arguments`` once Hydra is set up, which takes the longest."""
+    config = without_hydra(composed(arguments))
+    check(config)
+    import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}").run(config, run_dir, arguments)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (TRAIN, "go on with that run by checkpoint="),
+        (f"{TRAIN}checkpoint=/FOLDER/none.ckpt", "holds a run already"),
+        (EVALUATE, "holds a run already"),
+        (SAMPLE, "choose another directory."),
+        (f"task=export {MODEL}", "choose another directory."),
+        (f"{TRAIN}checkpoint=/RUN/checkpoints/last.ckpt optim.lr=3", "disagrees with checkpoint="),
+        (f"{TRAIN}checkpoint=/RUN/checkpoints/last.ckpt seed=-1", "seed=-1 is out of range"),
+    ],
+)
+def test_a_refused_run_changes_nothing_in_the_directory_of_another(call, folder, finished, row, told):
+    before = contents(finished)
+    with pytest.raises(SystemExit, match=told):
+        call(*typed(row.replace("/RUN", str(finished)), folder, f"hydra.run.dir={finished}"))
+    assert {path: before[path] for path in before if "run.log" not in path}.items() <= contents(finished).items()
+
+
+def test_a_run_is_gone_on_with_in_its_directory_and_a_sweep_is_not_made_over(call, folder, tmp_path):
+    keys = typed(TRAIN, folder, "trainer.max_steps=1", "callbacks.num_samples=0")
+    call("-m", *keys, f"hydra.sweep.dir={tmp_path}")
+    with pytest.raises(SystemExit, match=f"^hydra.sweep.dir={tmp_path}/0 holds a run already"):
+        call("-m", *keys, f"hydra.sweep.dir={tmp_path}")
+    call(*keys, "trainer.max_steps=2", f"checkpoint={tmp_path}/0/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}/0")
+
+
+@pytest.fixture(scope="module")
+def finished(call, folder, tmp_path_factory) -> Path:
+    """The directory of a run of one step."""
+    directory = tmp_path_factory.mktemp("finished")
+    call(*typed(TRAIN, folder, "trainer.max_steps=1", "callbacks.num_samples=0", f"hydra.run.dir={directory}"))
+    return directory
+
+
+def test_a_process_says_one_line_and_fails(folder, tmp_path):
+    row, named, remedy = REFUSED["truncated .npz"]
+    script = Path(run.__file__)
+    command = [sys.executable, script.name, *typed(row, folder, f"hydra.run.dir={tmp_path}")]
+    outcome = subprocess.run(command, cwd=script.parent, capture_output=True, text=True)
+    assert outcome.returncode == 1 and outcome.stderr.count("\n") == 1
+    assert named in outcome.stderr and remedy in outcome.stderr
+
+
+def test_tracebacks_are_shown_on_request(call, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    row, named, _ = REFUSED["truncated .npz"]
+    with pytest.raises(UserError, match=named):  # Python prints it with its traceback
+        call(*typed(row, folder, f"hydra.run.dir={tmp_path}"))

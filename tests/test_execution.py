@@ -1,0 +1,105 @@
+"""Ways to compute a network change its numbers by no more than stated here, and nothing that is stored."""
+
+import copy
+
+import pytest
+import torch
+
+from pixelcnn import execution
+from pixelcnn.errors import UserError
+from pixelcnn.execution import execute
+from pixelcnn.options import Execution
+from tests.conftest import random_images, tiny_model
+
+PLAIN = Execution(compile=False, channels_last=False, activation_checkpointing=False)
+# Of the loss and of the gradient's norm, relative.
+MOVES = {
+    "channels_last": 1e-5,
+    "activation_checkpointing": 0.0,  # dropout included
+    "compile": 1e-5,
+}
+
+
+def loss_and_gradients(model, images):
+    torch.manual_seed(3)
+    loss = -model.log_prob(images).sum()
+    loss.backward()
+    return loss.detach(), {name: p.grad for name, p in model.named_parameters()}
+
+
+def distance(a, b):
+    """Between two sets of gradients, relative to the first."""
+    square = sum((a[name] - b[name]).square().sum() for name in a)
+    return (square / sum(value.square().sum() for value in a.values())).sqrt().item()
+
+
+@pytest.mark.parametrize(
+    ("way", "precision"),
+    [
+        ("channels_last", torch.float32),
+        ("channels_last", torch.bfloat16),
+        ("activation_checkpointing", torch.float32),
+        ("activation_checkpointing", torch.bfloat16),
+        ("compile", torch.float32),
+    ],
+)
+def test_how_far_a_way_moves_loss_and_gradient(way, precision):
+    # Dropout masks are drawn in the order of memory, and by a compiler in its own way.
+    dropout = 0.5 if way == "activation_checkpointing" else 0.0
+    # Compiling takes seconds a kind of layer.
+    stages = 1 if way == "compile" else 3
+    model = tiny_model(num_filters=8, num_stages=stages, dropout=dropout).train()
+    other = copy.deepcopy(model)
+    execute(other, Execution(**{**vars(PLAIN), way: True}))
+    images = random_images(model, 4)
+    with torch.autocast("cpu", dtype=precision, enabled=precision != torch.float32):
+        (loss, gradients), (moved, other_gradients) = (loss_and_gradients(m, images) for m in (model, other))
+    bound = MOVES[way] if precision == torch.float32 or MOVES[way] == 0 else 0.02
+    assert abs(moved / loss - 1) <= bound
+    assert distance(gradients, other_gradients) <= 10 * bound
+    assert model.state_dict().keys() == other.state_dict().keys() and model.description == other.description
+
+
+def test_bfloat16_moves_the_loss_by_less_than_a_hundredth():
+    model = tiny_model(num_filters=16, dropout=0.0).train()
+    images = random_images(model, 8)
+    loss, gradients = loss_and_gradients(model, images)
+    model.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        moved, other_gradients = loss_and_gradients(model, images)
+    assert moved.dtype == torch.float32
+    assert 0 < abs(moved / loss - 1) < 0.01
+    assert distance(gradients, other_gradients) < 0.1
+
+
+def test_channels_last_reaches_every_activation():
+    model = tiny_model(num_filters=8)
+    execute(model, Execution(**{**vars(PLAIN), "channels_last": True}))
+    values = model.network.values(torch.randn(2, 3, 8, 8), keep=True)
+    for node in model.network.topology.nodes:
+        assert values[node.name].stride(1) == 1, node.name
+
+
+def test_checkpointing_keeps_a_fraction_of_the_activations():
+    kept = []
+    for checkpointing in (False, True):
+        model = tiny_model(num_filters=16, height=16, width=16).train()
+        execute(model, Execution(**{**vars(PLAIN), "activation_checkpointing": checkpointing}))
+        storages: dict[int, int] = {}
+
+        def keep(value, storages=storages):
+            storages[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+            return value
+
+        parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+            model.network(torch.randn(8, 3, 16, 16)).sum()
+        kept.append(sum(size for pointer, size in storages.items() if pointer not in parameters))
+    assert kept[1] < kept[0] / 4
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match=r"model.compile=true needs a C\+\+ compiler, but no-such-compiler"):
+        execute(tiny_model(), Execution(**{**vars(PLAIN), "compile": True}))
+    assert execution.COMPILERS[0] == "g++"
