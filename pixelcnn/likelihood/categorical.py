@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelcnn.errors import UserError
+from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import scale
 from pixelcnn.options import CategoricalOptions, ImageShape
 
@@ -76,7 +77,7 @@ class Categorical:
         for place, u in enumerate(uniforms.split(1, dim=1)):
             before = self.scale(torch.cat(drawn, dim=1).to(parameters.dtype)) if drawn else parameters[:, :0]
             logits = self._logits(parameters, place, before)
-            cumulative = F.softmax(logits / mixture_temperature, dim=1).cumsum(dim=1)
+            cumulative = cumulative_sum(F.softmax(logits / mixture_temperature, dim=1), dim=1)
             # Relative to the last one, which rounding leaves a little off 1.
             drawn.append((cumulative[:, :-1] <= u * cumulative[:, -1:]).sum(dim=1, keepdim=True))
         return torch.cat(drawn, dim=1).to(torch.uint8)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import nearest_level, scale
 from pixelcnn.options import ImageShape
 
@@ -58,7 +59,7 @@ class CoupledLogistics:
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W); they sum to `log_prob`."""
         log_weights, log_terms = self._components(parameters, images)
-        joint = torch.logsumexp(log_weights[:, :, None] + log_terms.cumsum(dim=2), dim=1)
+        joint = torch.logsumexp(log_weights[:, :, None] + cumulative_sum(log_terms, dim=2), dim=1)
         return torch.cat([joint[:, :1], joint[:, 1:] - joint[:, :-1]], dim=1)
 
     def sample(
