@@ -1,6 +1,6 @@
 """Kills a run at random moments, resumes it each time by the same command, and compares what it ends with.
 
-    python -m bench.drill                # 20 kills of a small model on the digits, some ten minutes on two CPU cores
+    python -m bench.drill                # 20 kills of a small model on the digits
     python -m bench.drill --kills 50 --seed 1 data.batch_size=32     # further keys go to both runs
 
 Weights, averaged weights, Adam's moments, validation and samples have to be those of a run that nothing happened to,
