@@ -13,9 +13,9 @@ from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.ranks import directory_of_its_own, is_first
 from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
 from pixelcnn.configuration.run_directory import require_free
-from pixelcnn.configuration.schemas import TASKS
 from pixelcnn.configuration.store import register
 from pixelcnn.configuration.sweep import one_group, run_apart, runs_apart
+from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.configuration.trainer import trainer_options
 
 CONF = Path(__file__).resolve().parent / "conf"

@@ -45,7 +45,7 @@ NONLINEARITIES: dict[str, tuple[Nonlinearity, int]] = {
 
 
 class _ConcatElu(torch.autograd.Function):
-    """Dropout's factor 1 / (1 - p) goes into elu's own, and its zeros into the result."""
+    """Keeps its result, with dropout's zeros and factor 1 / (1 - p) in it, and which elements dropout has kept."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dropout: float) -> Tensor:

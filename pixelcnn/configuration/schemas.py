@@ -1,168 +1,19 @@
 """Types and ranges of what the project itself defines; the values stand in ``conf/``, each with its comment.
 
-The options of models, likelihoods and conditioning, which checkpoints store, are in ``pixelcnn.options``; those of
-Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks names and types while it composes, ``checked``
-(``pixelcnn.configuration.checks``) the ranges in ``__post_init__``.
+The options of models, likelihoods and conditioning, which checkpoints store, are in ``pixelcnn.options``; those of the
+tasks in ``pixelcnn.configuration.tasks``, of Lightning's Trainer in ``pixelcnn.configuration.trainer``. Hydra checks
+names and types while it composes, ``check`` (``pixelcnn.configuration.checks``) the ranges in ``__post_init__``.
 """
 
 import math
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any
 
 from pixelcnn.configuration.objective import require_trainable
 from pixelcnn.configuration.resumption import LAST
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
-
-SPLITS = ("val", "test")
-
-
-class Task:
-    """What is known of a task beside its options."""
-
-    needs_checkpoint: ClassVar[bool]
-    uses_data: ClassVar[bool]
-    module: ClassVar[str]  # in pixelcnn.tasks
-
-
-def _require_one_condition(task: Any, *keys: str) -> None:
-    given = [f"task.{key}={getattr(task, key)}" for key in keys if getattr(task, key) is not None]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join(given)} exclude each other: give one condition.")
-
-
-@dataclass
-class TrainTask(Task):
-    """``task=train``."""
-
-    needs_checkpoint: ClassVar[bool] = False
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "train"
-    name: str = "train"
-
-
-@dataclass
-class EvaluateTask(Task):
-    """``task=evaluate``."""
-
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "evaluate"
-    split: str
-    label: int | None
-    condition: str | None
-    image: str | None
-    name: str = "evaluate"
-
-    def __post_init__(self) -> None:
-        _require_one_condition(self, "label", "condition", "image")
-        require(self.split in SPLITS, "task.split", self.split, f"choose one of {', '.join(SPLITS)}")
-
-
-@dataclass
-class Drawing:
-    """How images are drawn."""
-
-    batch_size: int
-    mixture_temperature: float
-    scale_temperature: float
-
-    def __post_init__(self) -> None:
-        for key in ("batch_size", "mixture_temperature", "scale_temperature"):
-            require(getattr(self, key) > 0, f"task.{key}", getattr(self, key), "use a positive number")
-
-
-@dataclass
-class SampleTask(Drawing, Task):
-    """``task=sample``."""
-
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = False
-    module: ClassVar[str] = "sample"
-    num_samples: int
-    label: int | str | None
-    condition: str | None
-    image: str | None
-    interpolate_to: int | str | None
-    interpolate_rows: int
-    name: str = "sample"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.num_samples >= 1, "task.num_samples", self.num_samples, "ask for at least one image")
-        require(self.interpolate_rows >= 1, "task.interpolate_rows", self.interpolate_rows, "ask for at least one")
-        _require_one_condition(self, "label", "condition", "image")
-        if self.interpolate_to is not None:
-            if self.label in (None, "all") and self.condition is None and self.image is None:
-                raise UserError(
-                    f"task.interpolate_to={self.interpolate_to} is the other end of a way: "
-                    "give the first one by task.label, task.condition or task.image."
-                )
-            require(self.num_samples >= 2, "task.num_samples", self.num_samples, "an interpolation has two ends")
-
-
-@dataclass
-class CompleteTask(Drawing, Task):
-    """``task=complete``."""
-
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "complete"
-    mask: str
-    num_images: int
-    image: str | None
-    label: int | None
-    condition: str | None
-    num_completions: int
-    name: str = "complete"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require_one_condition(self, "label", "condition")
-        for key in ("num_images", "num_completions"):
-            require(getattr(self, key) >= 1, f"task.{key}", getattr(self, key), "ask for at least one")
-
-
-@dataclass
-class ImportTask(Task):
-    """``task=import``."""
-
-    needs_checkpoint: ClassVar[bool] = False
-    uses_data: ClassVar[bool] = False
-    module: ClassVar[str] = "import_original"
-    source: str
-    image_size: int
-    name: str = "import"
-
-    def __post_init__(self) -> None:
-        require(self.image_size >= 1, "task.image_size", self.image_size, "use a positive number of pixels")
-
-
-@dataclass
-class ExportTask(Task):
-    """``task=export``."""
-
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = False
-    module: ClassVar[str] = "export"
-    name: str = "export"
-
-
-@dataclass
-class InfoTask(Task):
-    """``task=info``."""
-
-    needs_checkpoint: ClassVar[bool] = False
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "info"
-    image_size: int
-    seconds: float
-    name: str = "info"
-
-    def __post_init__(self) -> None:
-        require(self.image_size >= 1, "task.image_size", self.image_size, "use a positive number of pixels")
-        require(self.seconds >= 0, "task.seconds", self.seconds, "use a positive number, or 0 for no measuring")
 
 
 @dataclass
@@ -266,15 +117,6 @@ class NoLoggerOptions:
     name: str = "none"
 
 
-TASKS: dict[str, type[Task]] = {
-    "train": TrainTask,
-    "evaluate": EvaluateTask,
-    "sample": SampleTask,
-    "complete": CompleteTask,
-    "import": ImportTask,
-    "export": ExportTask,
-    "info": InfoTask,
-}
 LOGGERS = {
     "wandb": WandbOptions,
     "tensorboard": TensorBoardOptions,

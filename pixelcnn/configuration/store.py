@@ -7,7 +7,8 @@ from omegaconf import OmegaConf
 
 from pixelcnn.configuration.network import NETWORKS
 from pixelcnn.configuration.objective import OBJECTIVES
-from pixelcnn.configuration.schemas import LOGGERS, TASKS, Config
+from pixelcnn.configuration.schemas import LOGGERS, Config
+from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.options import CONDITIONINGS, LIKELIHOODS
 

@@ -61,7 +61,10 @@ def data_sets(config: DictConfig) -> dict[str, str]:
 
 
 def needs(config: DictConfig) -> dict[str, Any]:
-    """Print and return what the configured model takes: parameters, bytes, seconds a step and days."""
+    """Print and return what the configured model takes: parameters, bytes, seconds a step and days.
+
+    In float32, neither compiled nor with activation checkpointing.
+    """
     options, batch_size = trainer_options(config), config.data.batch_size
     devices = processes(options) * options.num_nodes
     a_device = -(-batch_size // devices)

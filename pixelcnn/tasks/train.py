@@ -5,6 +5,7 @@ import logging
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -92,31 +93,14 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         ) as logger,
         sentence_when_full(run_dir),
     ):
-        last = run_dir / "checkpoints" / "last.ckpt"
-        lifeline = Lifeline(last)
-        record_of_ranks = RankRecord(run_dir / "run.json", overrides)
-        history = History(score, run_dir)
-        report = RunReport(run_dir, history, overrides, plain)
-        options_beside = config.callbacks
-        interruption = GracefulInterruption(
-            last,
-            options_beside.checkpoint_every_n_steps,
-            options_beside.checkpoint_every_n_minutes,
-            commands.resumed(overrides, run_dir),
-        )
-        beside = [lifeline, record_of_ranks, *callbacks(config, model, data, score, run_dir)]
-        beside = [*beside, history, report, interruption]
+        lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
+        recorders = recorders_of_run(score, plain, overrides, run_dir)
+        beside = [lifeline, *callbacks(config, model, data, score, run_dir), *recorders]
+        beside.append(interruption(config, overrides, run_dir))
         trainer = build_trainer(options, logger, beside, run_dir, DurableCheckpointIO())
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
-        record = {**run_record(model, trainer.strategy.root_device), WandbRunId.KEY: wandb_run_id(trainer.loggers)}
-        if trainer.is_global_zero:
-            remove_partial(last.parent)
-            write_record(run_dir / "run.json", record)
-        for a_logger in trainer.loggers:
-            a_logger.log_hyperparams({**plain, "run": record})
-            if initialisation:
-                a_logger.log_metrics(initialisation, step=0)
+        record_start(trainer, model, plain, initialisation, run_dir)
         with lifeline.holding(), lightnings_refusals():
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, module, initialisation, run_dir)
@@ -213,6 +197,37 @@ def callbacks(
         chosen.append(samples)
     shown = options.progress_bar and config.trainer.enable_progress_bar is not False
     return [*chosen, progress_bar()] if shown else chosen
+
+
+def recorders_of_run(score: str, plain: dict[str, Any], overrides: list[str], run_dir: Path) -> list[Callback]:
+    """What writes down how the run went, from what the callbacks before them have logged."""
+    history = History(score, run_dir)
+    return [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
+
+
+def interruption(config: DictConfig, overrides: list[str], run_dir: Path) -> Callback:
+    """What saves between validations and ends the run when it is told to."""
+    options = config.callbacks
+    return GracefulInterruption(
+        run_dir / "checkpoints" / "last.ckpt",
+        options.checkpoint_every_n_steps,
+        options.checkpoint_every_n_minutes,
+        commands.resumed(overrides, run_dir),
+    )
+
+
+def record_start(
+    trainer: Trainer, model: PixelModel, plain: dict[str, Any], initialisation: dict[str, float], run_dir: Path
+) -> None:
+    """Write ``run.json``, remove what a killed run has left half-written, and tell the loggers what is run."""
+    record = {**run_record(model, trainer.strategy.root_device), WandbRunId.KEY: wandb_run_id(trainer.loggers)}
+    if trainer.is_global_zero:
+        remove_partial(run_dir / "checkpoints")
+        write_record(run_dir / "run.json", record)
+    for logger in trainer.loggers:
+        logger.log_hyperparams({**plain, "run": record})
+        if initialisation:
+            logger.log_metrics(initialisation, step=0)
 
 
 def finish(trainer: Trainer, module: DensityEstimation, initialisation: dict[str, float], run_dir: Path) -> float:

@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
+from pixelcnn.checkpoint import glance
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.validation_images import Validation, ValidationImages
 
@@ -104,5 +104,4 @@ class KeptCheckpoints(Callback):
                 path = self.directory / f"{name}.ckpt"
                 if not path.exists():  # stopped before the first validation
                     continue
-                step = torch.load(path, weights_only=True, mmap=True)["global_step"]  # reads no weights
-                dashboard.keep_checkpoint(path, step)
+                dashboard.keep_checkpoint(path, glance(path)["global_step"])

@@ -15,6 +15,7 @@ EXTRAS = {
         "sweep=optuna, hydra/launcher=joblib and submitit",
         ("hydra-optuna-sweeper", "hydra-joblib-launcher", "hydra-submitit-launcher"),
     ),
+    "requirements-tensorboard.txt": ("logger=tensorboard", ("tensorboard",)),
     "requirements-tensorflow.txt": ("task=import of TensorFlow checkpoints", ("tensorflow-cpu",)),
 }
 

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from pixelcnn.training.machine import EXTRAS
+from run import CONF
+
 SMALL = ("task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1")
 
 
@@ -22,6 +25,11 @@ def test_it_tells_and_records_what_is_here(call, arrays, tmp_path, capsys):
     assert model["memory"]["of_a_step"] == model["memory"]["state"] + 4 * model["memory"]["activations_of_an_image"]
     assert model["days"] == pytest.approx(model["seconds_a_step"] * 1_950_000 / 86400)
     assert f"{model['parameters']:,} parameters" in said and "the original's 5,000 epochs" in said
+
+
+def test_every_optional_extra_is_told():
+    files = {path.name for path in CONF.parent.glob("requirements-*.txt")}
+    assert files - {"requirements-dev.txt"} == set(EXTRAS)
 
 
 @pytest.mark.parametrize(

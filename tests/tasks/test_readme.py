@@ -17,7 +17,7 @@ import run
 from pixelcnn.configuration import devices
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.messages import keys_of
-from pixelcnn.configuration.schemas import TASKS
+from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.model import build
 from pixelcnn.options import ClassOptions, EncoderOptions
 from run import CONF

@@ -76,6 +76,14 @@ def test_gradient_norm_is_that_before_clipping(tmp_path):
     assert trainer.callback_metrics["train/gradient_norm"].item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_clipping_bounds_what_adam_averages(tmp_path, precision):
+    module = tiny_module(dropout=0.0)
+    fit(tmp_path, module=module, max_steps=1, gradient_clip_val=1e-3, precision=precision)
+    first_moments = torch.cat([state["exp_avg"].flatten() for state in module.optimizers().state.values()])
+    assert first_moments.norm().item() == pytest.approx((1 - 0.95) * 1e-3, rel=1e-2)
+
+
 def test_images_are_counted_over_interruptions_and_accumulated_batches(tmp_path):
     def images(name, **options):
         trainer = fit(tmp_path / name, data=Noise(batch_size=4), accumulate_grad_batches=2, **options)

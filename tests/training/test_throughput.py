@@ -4,6 +4,7 @@ import pytest
 from pytorch_lightning import Callback
 
 from pixelcnn.training import throughput
+from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.throughput import Throughput
 from tests.training.tiny import fit
 
@@ -41,3 +42,7 @@ def test_counts_the_time_of_training_since_the_last_log(tmp_path, monkeypatch):
     # batches of 8 that take 1, 2, 3, ... seconds; windows of steps 1 to 3, 4 (an epoch's end), 5 to 6, 7
     expected = [8 / 1, 16 / 3, 24 / 6, 8 / 4, 8 / 5, 16 / 11, 8 / 7]
     assert rates == pytest.approx(expected)
+    flops = training_flops(trainer.lightning_module.model) * 8 / 7
+    assert trainer.callback_metrics["train/tflops"].item() == pytest.approx(flops / 1e12)
+    peak = flops / trainer.callback_metrics["train/share_of_matmul_peak"].item()
+    assert 1e8 < peak < 1e15
