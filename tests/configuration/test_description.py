@@ -39,6 +39,7 @@ def test_a_description_holds_what_was_composed(composed):
         ["model=pixelcnn_pp", "likelihood=discretized_logistic_mixture", "conditioning=none"],
         ["model.num_filters=8", "model.nonlinearity=elu", "model.dropout=0", "likelihood.num_mixtures=10"],
         ["model={num_filters: 8}", "++model.num_stages=3"],
+        ["model.compile=true", "model.channels_last=true", "model.activation_checkpointing=true"],  # no architecture
     ],
 )
 def test_agreement_is_accepted(composed, overrides):

@@ -29,6 +29,19 @@ def test_a_run_leaves_what_it_promises(trained):
     assert record["num_parameters"] == sum(p.numel() for p in load(trained / "checkpoints/last.ckpt").parameters())
 
 
+def test_how_a_network_is_computed_is_the_runs_own_affair(trained, arrays, call, tmp_path):
+    ways = ("model.channels_last=true", "model.activation_checkpointing=true")
+    options = (*arrays, *TINY, "trainer.max_epochs=1")
+    call(*options, *ways, f"hydra.run.dir={tmp_path}/other")
+    checkpoint = tmp_path / "other/checkpoints/last.ckpt"
+    directions = [v for name, v in weights(checkpoint).items() if name.endswith("conv1.v")]
+    assert directions and all(v.stride(1) == 1 for v in directions)  # it was computed so
+    assert load(checkpoint).description == load(trained / "checkpoints/last.ckpt").description
+    # Its run can go on otherwise.
+    call(*arrays, *TINY, "trainer.max_epochs=2", f"checkpoint={checkpoint}", f"hydra.run.dir={tmp_path}/plain")
+    assert json.loads((tmp_path / "plain/metrics.json").read_text())["epoch"] == 2
+
+
 def test_the_report_of_a_run(trained, look):
     metrics = json.loads((trained / "metrics.json").read_text())
     seen = look(trained / "report.html")
