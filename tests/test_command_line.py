@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 import run
 from pixelcnn.errors import UserError
 
-QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
+QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none")  # "disabled" outlives the test
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pixelcnn.training.arithmetic import matmul_peak, training_flops
 from pixelcnn.training.module import DensityEstimation
 
+# What is logged, which two runs of one seed do not share.
+TIMED = ("train/images_per_second", "train/tflops", "train/share_of_matmul_peak")
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -43,9 +45,9 @@ class Throughput(Callback):
     ) -> None:
         self._images += len(batch["images"]) * trainer.world_size
         images_per_second = self._images / (time.monotonic() - self._since)
-        pl_module.log("train/images_per_second", images_per_second)
-        pl_module.log("train/tflops", images_per_second * self._flops / 1e12)
-        pl_module.log("train/share_of_matmul_peak", images_per_second * self._flops / self._peak)
+        flops_per_second = images_per_second * self._flops
+        values = (images_per_second, flops_per_second / 1e12, flops_per_second / self._peak)
+        pl_module.log_dict(dict(zip(TIMED, values, strict=True)))
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._stale = every > 0 and trainer.global_step % every == 0
 

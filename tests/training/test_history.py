@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pixelcnn.training.history import History
-from pixelcnn.training.throughput import Throughput
+from pixelcnn.training.throughput import TIMED, Throughput
 from tests.training.tiny import Noise, StopAt, Validations, checkpoint_of, fit, read, tiny_module
 
 SCORE = "val/bits_per_dim"
@@ -18,8 +18,7 @@ def history_of(run_dir, *callbacks, **options):
 
 def exact(history):
     """What does not depend on the clock."""
-    timed = {"train/images_per_second", "train/tflops", "train/share_of_matmul_peak"}
-    curves = {name: curve.points for name, curve in history.curves.items() if name not in timed}
+    curves = {name: curve.points for name, curve in history.curves.items() if name not in TIMED}
     return curves, history.best, history.last
 
 
