@@ -77,6 +77,20 @@ def test_resumed_it_ends_as_one_that_was_not_told(tmp_path, whole, hook, steps, 
         assert_same_checkpoint(read(tmp_path, name), read(whole, name))
 
 
+@pytest.mark.parametrize("first", [3, 4, 5])
+@pytest.mark.parametrize("further", [1, 4])
+def test_told_twice_where_not_every_epoch_is_validated(tmp_path, first, further):
+    options = {"max_epochs": 4, "check_val_every_n_epoch": 2}
+    fit(tmp_path / "whole", **options)
+    checkpoint = None
+    for steps in (first, first + further):
+        left(tmp_path, Signal("on_train_batch_end", steps), checkpoint=checkpoint, **options)
+        checkpoint = checkpoint_of(tmp_path)
+        assert read(tmp_path)["global_step"] == steps
+    fit(tmp_path, interruption(tmp_path), checkpoint=checkpoint, **options)
+    assert_same_checkpoint(read(tmp_path), read(tmp_path / "whole"))
+
+
 def test_with_workers_that_get_the_signal_too(tmp_path, whole):
     class ToAll(Callback):
         def on_train_batch_start(self, trainer, *args):
