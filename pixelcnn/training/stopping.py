@@ -33,8 +33,9 @@ def loops_before_validation(trainer: Trainer) -> dict[str, Any]:
     assert trainer.fit_loop._data_fetcher is not None
     epoch_loop.validation_due = epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
     state = trainer.fit_loop.state_dict()
-    # As it has when validation starts, the batch has come to its end. So it has at an epoch's end: Lightning would count
-    # that epoch as finished and the next one as not begun, which the run after the next makes up for by one too many.
+    # As it has when validation starts, the batch has come to its end. So it has at an epoch's end: Lightning would
+    # count that epoch as finished and the next one as not begun, for which the run after the next would train one
+    # too many.
     if epoch_loop.validation_due or epoch_loop._num_ready_batches_reached():
         for part in ("total", "current"):
             state["epoch_loop.batch_progress"][part]["completed"] += 1
