@@ -3,18 +3,23 @@
     python -m bench.training                                    the paper's model on 4 images, float32
     python -m bench.training --precision bf16 --channels-last
     python -m bench.training --batch 16 --steps 1 --activation-checkpointing
+    python -m bench.training --port DIR                         beside a checkout of github.com/pclucas14/pixel-cnn-pp
 
 A step is forward and backward pass, the gradient's norm, Adam and the moving average. The peak is that of matrix
 products in the same process and precision; FLOPs are those of the network's convolutions. Memory is the most that the
-process has had resident (on a GPU: allocated).
+process has had resident (on a GPU: allocated). The port's step is forward and backward pass and its Adam, with as many
+filters and blocks; it has no moving average, drops whole channels, and its steps alternate with ours.
 """
 
 import argparse
 import platform
 import resource
+import sys
 import time
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from bench.sampling import papers_model
 from pixelcnn.execution import execute
@@ -25,6 +30,78 @@ from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.nonfinite import gradient_norm
 
 DTYPES = {"32": torch.float32, "bf16": torch.bfloat16}
+EMA_DECAY = 0.9995
+
+Step = Callable[[], None]
+
+
+def our_step(model: torch.nn.Module, images: Tensor, dtype: torch.dtype) -> Step:
+    """A step of training as `pixelcnn.training` takes it. images: uint8 (N, C, H, W)."""
+    weights = list(model.parameters())
+    average = [weight.detach().clone() for weight in weights]
+    optimizer = FusedAdam(weights, lr=1e-3, betas=(0.95, 0.9995))
+
+    def step() -> None:
+        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+            loss = -model.log_prob(images).sum()
+        loss.backward()
+        if gradient_norm([weight.grad for weight in weights if weight.grad is not None]).isfinite():
+            optimizer.step()
+            with torch.no_grad():
+                torch._foreach_lerp_(average, weights, 1 - EMA_DECAY)
+        optimizer.zero_grad()
+
+    return step
+
+
+def step_of_port(directory: str, options: dict[str, int], images: Tensor, dtype: torch.dtype) -> Step:
+    """A step of the port whose ``model.py`` and ``utils.py`` lie in ``directory``."""
+    sys.path.insert(0, directory)
+    import model as port  # type: ignore[import-not-found]
+    import utils  # type: ignore[import-not-found]
+
+    if images.device.type == "cpu":
+        torch.Tensor.cuda = lambda self: self  # type: ignore[method-assign]  # its loss is written for a GPU
+    network = port.PixelCNN(nr_resnet=options["num_resnet_blocks"], nr_filters=options["num_filters"])
+    network.to(images.device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-4)
+    x = images / 127.5 - 1
+
+    def step() -> None:
+        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+            output = network(x)
+        loss = utils.discretized_mix_logistic_loss(x, output.float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def seconds(step: Step, device: torch.device) -> float:
+    """Of one call."""
+    start = time.perf_counter()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def memory(device: torch.device) -> int:
+    """The most bytes that were in use so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def show(name: str, times: list[float], batch: int, flops: int, peaks: list[float]) -> None:
+    """The steps, and what the fastest comes to."""
+    best = min(times)
+    print(f"{name} " + " ".join(f"{value:.2f}" for value in times) + " s")
+    print(
+        f"    fastest {best:.2f} s: {batch / best:.2f} images/s, {batch * flops / best / 1e9:.0f} GFLOP/s, "
+        f"{batch * flops / best / max(peaks):.0%} of the peak"
+    )
 
 
 def main() -> None:
@@ -38,57 +115,35 @@ def main() -> None:
     parser.add_argument("--activation-checkpointing", action="store_true")
     parser.add_argument("--num-filters", type=int, default=160)
     parser.add_argument("--num-resnet-blocks", type=int, default=5)
+    parser.add_argument("--port", metavar="DIR", help="a checkout of the port to compare with")
     arguments = parser.parse_args()
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = DTYPES[arguments.precision]
-    model = papers_model(arguments.num_filters, arguments.num_resnet_blocks).train().to(device)
-    execute(
-        model,
-        Execution(
-            compile=arguments.compile,
-            channels_last=arguments.channels_last,
-            activation_checkpointing=arguments.activation_checkpointing,
-        ),
-    )
+    size = {"num_filters": arguments.num_filters, "num_resnet_blocks": arguments.num_resnet_blocks}
+    model = papers_model(**size).train().to(device)
+    ways = ("compile", "channels_last", "activation_checkpointing")
+    execute(model, Execution(**{way: getattr(arguments, way) for way in ways}))
     images = torch.randint(0, 256, (arguments.batch, 3, 32, 32), device=device).to(torch.uint8)
-    weights = list(model.parameters())
-    average = [weight.detach().clone() for weight in weights]
-    optimizer = FusedAdam(weights, lr=1e-3, betas=(0.95, 0.9995))
-
-    def step() -> float:
-        start = time.perf_counter()
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            loss = -model.log_prob(images).sum()
-        loss.backward()
-        finite = gradient_norm([weight.grad for weight in weights if weight.grad is not None]).isfinite()
-        if finite:
-            optimizer.step()
-            with torch.no_grad():
-                torch._foreach_lerp_(average, weights, 1 - 0.9995)
-        optimizer.zero_grad()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
-
-    flops = arguments.batch * training_flops(model)
+    steps = {"ours": our_step(model, images, dtype)}
+    flops = training_flops(model)
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"{flops / arguments.batch / 1e9:.1f} GFLOP an image; first step {step():.2f} s")
+    print(f"{flops / 1e9:.1f} GFLOP an image; first step {seconds(steps['ours'], device):.2f} s")
+    if arguments.port:
+        steps["port"] = step_of_port(arguments.port, size, images, dtype)
+        seconds(steps["port"], device)
     # The clock of a shared machine changes: the peak is measured before and after.
     peaks = [matmul_peak(device, dtype, seconds=0.5)]
-    seconds = [step() for _ in range(arguments.steps)]
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(arguments.steps):
+        for name, step in steps.items():
+            times[name].append(seconds(step, device))
     peaks.append(matmul_peak(device, dtype, seconds=0.5))
-    best, rate = min(seconds), flops / min(seconds)
-    if device.type == "cuda":
-        memory = torch.cuda.max_memory_allocated()
-    else:
-        memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print("steps " + " ".join(f"{value:.2f}" for value in seconds) + " s")
-    print(
-        f"fastest {best:.2f} s: {arguments.batch / best:.2f} images/s, {rate / 1e9:.0f} GFLOP/s, "
-        f"{rate / max(peaks):.0%} of the peak ({peaks[0] / 1e9:.0f} before, {peaks[1] / 1e9:.0f} after); "
-        f"{memory / 1e9:.2f} GB"
-    )
+    print(f"peak {peaks[0] / 1e9:.0f} GFLOP/s before, {peaks[1] / 1e9:.0f} after; {memory(device) / 1e9:.2f} GB")
+    for name, series in times.items():
+        show(name, series, arguments.batch, flops, peaks)
+    if arguments.port:
+        print(f"{min(times['port']) / min(times['ours']):.2f} times as fast as the port")
 
 
 if __name__ == "__main__":

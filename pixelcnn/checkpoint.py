@@ -43,13 +43,16 @@ def load(path: str | Path) -> PixelModel:
     return model.eval()
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """The entries of a checkpoint, or those of an exported folder, tensors on the CPU; UserError as in `load`."""
-    path = Path(path)
+def read(path: str | Path, key: str = "checkpoint") -> dict[str, Any]:
+    """The entries of a checkpoint, or those of an exported folder, tensors on the CPU.
+
+    UserError as in `load`, which calls the file ``key``=``path``.
+    """
+    path, named = Path(path), f"{key}={path}"
     if path.is_dir():
-        return _read_folder(path)
-    _require_whole(path)
-    return _opened(path, mmap=False)
+        return _read_folder(path, named)
+    _require_whole(path, named)
+    return _opened(path, named, mmap=False)
 
 
 def glance(path: Path) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def glance(path: Path) -> dict[str, Any]:
 
     UserError as in `load`.
     """
-    return _opened(path, mmap=True)
+    return _opened(path, f"checkpoint={path}", mmap=True)
 
 
 # What damage leads to, on the way through zip, pickle and torch.
@@ -77,33 +80,33 @@ DAMAGE = (
 )
 
 
-def _require_whole(path: Path) -> None:
+def _require_whole(path: Path, named: str) -> None:
     """UserError unless every byte of the archive at ``path`` is as it was written, which torch does not look at."""
     if not path.is_file():
-        raise UserError(f"checkpoint={path} does not exist: name a .ckpt file of a run's checkpoints folder.")
+        raise UserError(f"{named} does not exist: name a .ckpt file of a run's checkpoints folder.")
     try:
         with zipfile.ZipFile(path) as archive:
             # Torch gives its entries no attributes: one that has been made a directory by a flipped bit would be empty.
             whole = archive.testzip() is None and not any(entry.external_attr for entry in archive.infolist())
     except DAMAGE as error:
-        raise _damaged(path) from error
+        raise _damaged(named) from error
     if not whole:
-        raise _damaged(path)
+        raise _damaged(named)
 
 
-def _opened(path: Path, mmap: bool) -> dict[str, Any]:
+def _opened(path: Path, named: str, mmap: bool) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except DAMAGE as error:
-        raise _damaged(path) from error
+        raise _damaged(named) from error
     if not isinstance(checkpoint, dict) or "pixelcnn" not in checkpoint:
-        raise UserError(f"checkpoint={path} was not written by this project: use one of its .ckpt files.")
-    _require_format(checkpoint["pixelcnn"], path)
+        raise UserError(f"{named} was not written by this project: use one of its .ckpt files.")
+    _require_format(checkpoint["pixelcnn"], named)
     return checkpoint
 
 
-def _damaged(path: Path) -> UserError:
-    return UserError(f"checkpoint={path} is damaged or not a checkpoint: use another one.")
+def _damaged(named: str) -> UserError:
+    return UserError(f"{named} is damaged or not a checkpoint: use another one.")
 
 
 def export(model: PixelModel, config: dict[str, Any], folder: Path) -> None:
@@ -113,29 +116,29 @@ def export(model: PixelModel, config: dict[str, Any], folder: Path) -> None:
     (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config), sort_keys=False, explicit_end=True))
 
 
-def _read_folder(folder: Path) -> dict[str, Any]:
+def _read_folder(folder: Path, named: str) -> dict[str, Any]:
     try:
         weights = load_file(folder / WEIGHTS)
         text = (folder / CONFIG).read_text()
         stored = yaml.safe_load(text)
     except FileNotFoundError as error:
         remedy = "name a folder that was exported, or a file of a run's checkpoints folder"
-        raise UserError(f"checkpoint={folder} lacks {WEIGHTS} or {CONFIG}: {remedy}.") from error
+        raise UserError(f"{named} lacks {WEIGHTS} or {CONFIG}: {remedy}.") from error
     except (SafetensorError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"checkpoint={folder} holds a damaged {WEIGHTS} or {CONFIG}: export it again.") from error
+        raise UserError(f"{named} holds a damaged {WEIGHTS} or {CONFIG}: export it again.") from error
     # A file that was cut between two lines is well-formed, and may still describe a model.
     if not text.rstrip().endswith("\n" + END_OF_YAML):
-        raise UserError(f"checkpoint={folder} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
-    _require_format(stored, folder)
+        raise UserError(f"{named} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
+    _require_format(stored, named)
     return {"state_dict": {PREFIX + name: value for name, value in weights.items()}, "pixelcnn": stored}
 
 
-def _require_format(stored: Any, path: str | Path) -> None:
+def _require_format(stored: Any, named: str) -> None:
     if not isinstance(stored, dict) or not {"format", "description", "config"} <= stored.keys():
-        raise UserError(f"checkpoint={path} describes no model: use one that this project wrote.")
+        raise UserError(f"{named} describes no model: use one that this project wrote.")
     found = stored["format"]
     if found != FORMAT:
-        raise UserError(f"checkpoint={path} has format {found}, not {FORMAT}: use the version that wrote it.")
+        raise UserError(f"{named} has format {found}, not {FORMAT}: use the version that wrote it.")
 
 
 def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
@@ -143,16 +146,17 @@ def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, "description": model.description.to_dict(), "config": config}
 
 
-def description_of(checkpoint: dict[str, Any], path: str | Path) -> ModelDescription:
-    """What model the checkpoint's weights belong to; UserError where it is none that this version knows."""
+def description_of(checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint") -> ModelDescription:
+    """What model the weights of the checkpoint ``key``=``path`` belong to; UserError where this version knows none."""
     try:
         return ModelDescription.from_dict(checkpoint["pixelcnn"]["description"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"checkpoint={path} describes no model of this version ({error}): use another one.") from error
+        raise UserError(f"{key}={path} describes no model of this version ({error}): use another one.") from error
 
 
-def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Copy the checkpoint's weights (the moving average's, if kept) into a model of the same architecture."""
+def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint") -> None:
+    """Copy the weights of the checkpoint ``key``=``path`` (the moving average's, if kept) into a model of the same
+    architecture."""
     weights: dict[str, Tensor] = {
         name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items() if name.startswith(PREFIX)
     }
@@ -160,7 +164,7 @@ def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path
     for name in sorted(weights.keys() | expected.keys()):
         if name not in weights or name not in expected or weights[name].shape != expected[name].shape:
             raise UserError(
-                f"checkpoint={path} has other weights than the model asked for, {name} for one: "
+                f"{key}={path} has other weights than the model asked for, {name} for one: "
                 "use the options of the run that made it."
             )
     model.load_state_dict(weights)

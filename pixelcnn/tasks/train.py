@@ -157,12 +157,12 @@ def starting_point(
         require_trainable(objective, stored.likelihood, f" of checkpoint={config.checkpoint}")
         return build(replace(stored, image=data.shape)), {}
     if config.init_from is not None:
-        checkpoint = read(config.init_from)
-        stored = description_of(checkpoint, config.init_from)
+        checkpoint = read(config.init_from, "init_from")
+        stored = description_of(checkpoint, config.init_from, "init_from")
         revised = revise(stored, config.init_from, config, overrides, data.shape, data.condition_sizes)
         require_trainable(objective, revised.likelihood, f" of init_from={config.init_from}")
         model = build(revised)
-        load_weights(model, checkpoint, config.init_from)
+        load_weights(model, checkpoint, config.init_from, "init_from")
         return model, {}
     model = build(describe(config, data.shape, data.condition_sizes))
     if not config.initialisation.enabled:

@@ -116,9 +116,13 @@ REFUSED = {
     "folder without a model": ("task=sample checkpoint=/FOLDER/no_images", "no_images", "that was exported"),
     "cut export": ("task=sample checkpoint=/FOLDER/cut", "/cut ", "export it again"),
     "damaged checkpoint to resume": (TRAIN + "checkpoint=/FOLDER/text.ckpt", "text.ckpt", "use another"),
-    "damaged checkpoint to start from": (TRAIN + "init_from=/FOLDER/text.ckpt", "text.ckpt", "use another"),
+    "damaged checkpoint to start from": (
+        TRAIN + "init_from=/FOLDER/text.ckpt", "init_from=/FOLDER/text.ckpt", "use another",
+    ),
     "no state to resume": (TRAIN + "checkpoint=/FOLDER/exported", "exported", "init_from="),
-    "another architecture": (TRAIN + "init_from=/FOLDER/none.ckpt model.num_filters=6", "none.ckpt", "use the options"),
+    "another architecture": (
+        TRAIN + "init_from=/FOLDER/none.ckpt model.num_filters=6", "init_from=/FOLDER/none.ckpt", "use the options",
+    ),
     "another network": (EVALUATE + "model=gated_pixelcnn", "model=gated_pixelcnn", "leave it out"),
     "another width": (SAMPLE + "model.num_filters=6", "model.num_filters=6", "leave it out"),
     # tasks
@@ -166,7 +170,7 @@ def test_wrong_files_are_refused_in_one_sentence(folder, tmp_path, name):
     with pytest.raises(UserError) as refusal:
         hand_over(arguments, tmp_path)
     sentence = str(refusal.value)
-    assert named in sentence and remedy in sentence
+    assert named.replace(FOLDER, f"{folder}/") in sentence and remedy in sentence
     assert "\n" not in sentence and sentence[-1] in ".?)"
     assert not (folder / PICKLED).exists()
 
