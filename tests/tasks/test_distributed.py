@@ -76,8 +76,8 @@ def test_two_processes_train_as_one(keys, one, tmp_path):
     for rank in json.loads((tmp_path / "run.json").read_text())["ranks"]:
         assert rank["overrides"] == [*keys, *TWO]
     last, last_of_one = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (tmp_path, one))
-    for key in ("current_model_state", "state_dict", "optimizer_states"):
-        torch.testing.assert_close(last[key], last_of_one[key], rtol=1e-3, atol=1e-4)
+    for key, atol in {"current_model_state": 1e-4, "state_dict": 1e-4, "optimizer_states": 1e-3}.items():
+        torch.testing.assert_close(last[key], last_of_one[key], rtol=1e-3, atol=atol)
 
 
 def test_processes_started_by_torchrun_share_a_directory(keys, one, tmp_path):
