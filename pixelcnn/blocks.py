@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelcnn.layers import CausalConv2d, UncroppedConvTranspose2d
-from pixelcnn.nonlinearities import NONLINEARITIES
+from pixelcnn.nonlinearities import NONLINEARITIES, gated
 from pixelcnn.topology import POINT, Window
 
 
@@ -81,7 +81,7 @@ class GatedResidualBlock(nn.Module):
         if self.hw is not None:
             assert h is not None
             c2 = c2 + project(h, self.hw)
-        return x + F.glu(c2, dim=1)
+        return gated(x, c2)
 
 
 class UpsamplingConv(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pixelcnn.nonlinearities import NONLINEARITIES, concat_elu, kept
+from pixelcnn.nonlinearities import NONLINEARITIES, concat_elu, gated, kept
 
 EDGES = [0.0, -0.0, 1e-30, -1e-30, 1e-4, -1e-4, 20.0, -20.0, 1e30, -1e30, float("inf"), float("-inf")]
 
@@ -29,6 +29,16 @@ def test_the_gradient_of_concat_elu_with_dropout(dropout):
         return concat_elu(x, dropout)
 
     assert torch.autograd.gradcheck(repeatable, torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True))
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_the_gate_and_its_gradient(order):
+    x, ab = (torch.randn(2, channels, 4, 5, dtype=torch.float64).to(memory_format=order) for channels in (3, 6))
+    x.requires_grad_(), ab.requires_grad_()
+    y = gated(x, ab)
+    torch.testing.assert_close(y, x + F.glu(ab, dim=1), rtol=1e-15, atol=1e-15)
+    assert y.is_contiguous(memory_format=order)
+    assert torch.autograd.gradcheck(gated, (x, ab))
 
 
 @pytest.mark.parametrize("name", NONLINEARITIES)
