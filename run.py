@@ -1,6 +1,7 @@
 """The one entry: compose the configuration, check it, hand over to a task. ``python run.py --help`` says more."""
 
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.ranks import directory_of_its_own, is_first
 from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
-from pixelcnn.configuration.run_directory import require_free
+from pixelcnn.configuration.run_directory import occupied, require_free
 from pixelcnn.configuration.store import register
 from pixelcnn.configuration.sweep import one_group, run_apart, runs_apart
 from pixelcnn.configuration.tasks import TASKS
@@ -28,12 +29,15 @@ def job(config: DictConfig) -> float | None:
     context = HydraConfig.get()
     with job_refusals(), one_group(context):
         check(config)
-        if context.mode == RunMode.MULTIRUN and is_first():
-            require_free(Path(context.runtime.output_dir), config, "hydra.sweep.dir")
+        run_dir, swept = Path(context.runtime.output_dir), context.mode == RunMode.MULTIRUN
+        key = "hydra.sweep.dir" if swept else "hydra.run.dir"
+        if swept and is_first():
+            require_free(run_dir, config, key)
         if runs_apart(trainer_options(config), context.mode):
             return run_apart(Path(__file__).resolve(), context)
         task = import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}")
-        return task.run(config, Path(context.runtime.output_dir), list(context.overrides.task))
+        with occupied(run_dir, key) if is_first() else nullcontext():
+            return task.run(config, run_dir, list(context.overrides.task))
 
 
 def main() -> None:

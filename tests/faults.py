@@ -59,6 +59,14 @@ class DiesAlone(Dies):
             time.sleep(1000)
 
 
+class DiesEarly(Callback):
+    """Kills a process that another one has launched, before its rank has met the others."""
+
+    def __init__(self) -> None:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Told(Callback):
     """Tells a rank to go, as Slurm does before it takes the machine back, in the step after ``step``."""
 

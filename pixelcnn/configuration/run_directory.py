@@ -1,6 +1,11 @@
 """A run directory holds one run: another one is refused before it overwrites anything, unless it goes on with it."""
 
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -17,6 +22,9 @@ RESULTS = (
     "model.safetensors",
     "info.json",
 )
+
+LOCK = ".lock"
+SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
 
 
 def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> None:
@@ -36,6 +44,32 @@ def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") 
         f"{key}={run_dir} holds a run already, its {held} for one, and nothing is overwritten: "
         f"choose another directory{remedy}."
     )
+
+
+@contextmanager
+def occupied(run_dir: Path, key: str = "hydra.run.dir") -> Iterator[None]:
+    """Within it no other process gets in; UserError where one is there and does not leave within half a minute.
+
+    A process that dies leaves with it. ``key`` is what has chosen the directory.
+    """
+    with (run_dir / LOCK).open("w") as lock:
+        deadline = time.monotonic() + SECONDS_TO_LEAVE
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{key}={run_dir} is the directory of a run that is still going on: wait for its end, stop it, or "
+                    "choose another directory."
+                )
+            time.sleep(0.2)
+        yield
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # POSIX leaves it open which
+        return False
+    return True
 
 
 def require_free_sweep(config: DictConfig) -> None:

@@ -1,5 +1,6 @@
 """How a sweep runs one job: within its own process, or in processes that know of this job alone."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
 from pixelcnn.scores import score_of_run
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def runs_apart(options: TrainerOptions, mode: RunMode | None) -> bool:
@@ -71,7 +74,7 @@ def run_apart(script: Path, context: HydraConf) -> float | None:
     command = [sys.executable, str(script), *context.overrides.hydra, *context.overrides.task, *alone]
     # By this name Lightning starts processes itself, though Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive"}
-    process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment)
+    process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent)
     told = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
     before = [signal.signal(number, lambda number, frame: process.send_signal(number)) for number in told]
     try:
@@ -89,3 +92,9 @@ def run_apart(script: Path, context: HydraConf) -> float | None:
     metrics = run_dir / "metrics.json"
     found = score_of_run(json.loads(metrics.read_text())) if metrics.exists() else None
     return None if found is None else found[1]
+
+
+def _end_with_the_parent() -> None:
+    """Have this process told to leave when the one that has started it dies, as Linux can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -101,7 +101,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
-        with lifeline.holding(), lightnings_refusals():
+        with lifeline.holding(trainer), lightnings_refusals():
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, module, initialisation, run_dir)
 

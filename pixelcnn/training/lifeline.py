@@ -23,6 +23,7 @@ MESSAGE = struct.Struct("!i")  # the rank that is lost, or GOODBYE
 GOODBYE = -1
 KEY_BYTES = 16
 SECONDS_TO_CONNECT = 60
+SECONDS_BETWEEN_LOOKS = 0.5  # at processes; Lightning, which kills rank 0 without a word, has five
 SECONDS_TO_RAISE = 15  # for the main thread to come out of a collective operation; the logger is finished then
 # A machine that is gone closes no connection; it is noticed after 10 + 3 x 10 seconds.
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -46,6 +47,7 @@ class Lifeline(Callback):
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
         self._peers: dict[socket.socket, int] = {}  # connection: rank at its other end
+        self._is_connected = threading.Event()
         self._is_lost = threading.Event()
         self._closing = False
 
@@ -56,13 +58,13 @@ class Lifeline(Callback):
         self.__init__(**state)  # type: ignore[misc]
 
     @contextmanager
-    def holding(self) -> Iterator[None]:
+    def holding(self, trainer: Trainer) -> Iterator[None]:
         """Around ``trainer.fit``: with a rank lost, exit instead of raising what a collective operation says to it.
 
-        Those that rank 0 has launched end after it, be the ranks connected yet or not.
+        Those that rank 0 has launched end after it, and it after them, be the ranks connected yet or not.
         """
         try:
-            with _with_its_launcher():
+            with self._with_its_launcher(trainer):
                 yield
         except RuntimeError as error:
             if self._peers and self._is_lost.wait(timeout=2):
@@ -92,6 +94,7 @@ class Lifeline(Callback):
                 if hasattr(socket, name):  # not all systems can choose
                     connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
+        self._is_connected.set()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._close()
@@ -129,6 +132,43 @@ class Lifeline(Callback):
         time.sleep(SECONDS_TO_RAISE)
         os._exit(1)
 
+    @contextmanager
+    def _with_its_launcher(self, trainer: Trainer) -> Iterator[None]:
+        """Tell the processes that this one launches who it is; in one of those, end soon after the launcher."""
+        launcher = os.environ.get(LAUNCHER)
+        if launcher is not None:
+            threading.Thread(target=self._watch_launcher, args=(int(launcher),), name="launcher", daemon=True).start()
+            yield
+            return
+        os.environ[LAUNCHER] = str(os.getpid())
+        has_ended = threading.Event()
+        threading.Thread(target=self._watch_launched, args=(trainer, has_ended), name="launched", daemon=True).start()
+        try:
+            yield
+        finally:
+            has_ended.set()
+            del os.environ[LAUNCHER]
+
+    def _watch_launcher(self, launcher: int) -> None:
+        while os.getppid() == launcher:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        if not self._is_connected.is_set():
+            print(self._sentence(0), file=sys.stderr, flush=True)
+            os._exit(1)
+        time.sleep(SECONDS_TO_RAISE)  # when it has ended as it should, this one is about to
+        os._exit(1)
+
+    def _watch_launched(self, trainer: Trainer, has_ended: threading.Event) -> None:
+        """While the ranks start up: afterwards their connections tell more."""
+        while not self._is_connected.is_set() and not has_ended.wait(SECONDS_BETWEEN_LOOKS):
+            launched = getattr(trainer.strategy.launcher, "procs", [])
+            for rank, process in enumerate(launched, start=1):
+                if process.poll() not in (None, 0) and not self._is_connected.is_set():
+                    print(self._sentence(rank), file=sys.stderr, flush=True)
+                    for other in launched:
+                        other.kill()
+                    os._exit(1)
+
     def _tell(self, message: int) -> None:
         for connection in list(self._peers):
             try:
@@ -143,28 +183,6 @@ class Lifeline(Callback):
             else "it had not saved a checkpoint yet, start it again"
         )
         return f"Rank {rank} has died, which ends the run on all ranks: {remedy}."
-
-
-@contextmanager
-def _with_its_launcher() -> Iterator[None]:
-    """Tell the processes that this one launches who it is; in one of those, end soon after the launcher."""
-    launcher = os.environ.get(LAUNCHER)
-    if launcher is not None:
-        threading.Thread(target=_watch_launcher, args=(int(launcher),), name="launcher", daemon=True).start()
-        yield
-        return
-    os.environ[LAUNCHER] = str(os.getpid())
-    try:
-        yield
-    finally:
-        del os.environ[LAUNCHER]
-
-
-def _watch_launcher(launcher: int) -> None:
-    while os.getppid() == launcher:
-        time.sleep(1)
-    time.sleep(SECONDS_TO_RAISE)  # when it has ended as it should, this one is about to
-    os._exit(1)
 
 
 def _accept(server: socket.socket, key: bytes, count: int) -> dict[socket.socket, int]:

@@ -129,6 +129,13 @@ def test_a_rank_that_is_killed_ends_the_run(arrays, call, tmp_path, capfd, monke
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 5
 
 
+def test_a_rank_that_is_killed_while_it_starts_up_ends_the_run(keys, tmp_path):
+    fault = "trainer.callbacks=[{_target_: tests.faults.DiesEarly}]"
+    outcome = run_py(*keys, *TWO, fault, f"hydra.run.dir={tmp_path}")
+    sentence = "Rank 1 has died, which ends the run on all ranks: it had not saved a checkpoint yet, start it again."
+    assert (outcome.returncode, outcome.stderr.splitlines()) == (1, [sentence])
+
+
 def test_ranks_that_refuse_alike_say_why(arrays, call, tmp_path, capfd):
     """The first one to go is no death to the other."""
     arguments = (*arrays, *TINY, *TWO, "data.batch_size=3", f"hydra.run.dir={tmp_path}")
