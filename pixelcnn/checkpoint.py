@@ -102,7 +102,13 @@ def _opened(path: Path, named: str, mmap: bool) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "pixelcnn" not in checkpoint:
         raise UserError(f"{named} was not written by this project: use one of its .ckpt files.")
     _require_format(checkpoint["pixelcnn"], named)
+    if not _are_tensors(checkpoint.get("state_dict")):
+        raise UserError(f"{named} has no weights: use another one.")
     return checkpoint
+
+
+def _are_tensors(weights: Any) -> bool:
+    return isinstance(weights, dict) and all(isinstance(value, Tensor) for value in weights.values())
 
 
 def _damaged(named: str) -> UserError:
@@ -134,7 +140,8 @@ def _read_folder(folder: Path, named: str) -> dict[str, Any]:
 
 
 def _require_format(stored: Any, named: str) -> None:
-    if not isinstance(stored, dict) or not {"format", "description", "config"} <= stored.keys():
+    whole = isinstance(stored, dict) and {"format", "description", "config"} <= stored.keys()
+    if not whole or not isinstance(stored["config"], dict):
         raise UserError(f"{named} describes no model: use one that this project wrote.")
     found = stored["format"]
     if found != FORMAT:
@@ -156,15 +163,21 @@ def description_of(checkpoint: dict[str, Any], path: str | Path, key: str = "che
 
 def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint") -> None:
     """Copy the weights of the checkpoint ``key``=``path`` (the moving average's, if kept) into a model of the same
-    architecture."""
+    architecture; UserError where they are others, or not finite."""
     weights: dict[str, Tensor] = {
         name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items() if name.startswith(PREFIX)
     }
     expected = model.state_dict()
     for name in sorted(weights.keys() | expected.keys()):
-        if name not in weights or name not in expected or weights[name].shape != expected[name].shape:
+        if name not in weights or name not in expected or _kind(weights[name]) != _kind(expected[name]):
             raise UserError(
                 f"{key}={path} has other weights than the model asked for, {name} for one: "
                 "use the options of the run that made it."
             )
+        if not weights[name].isfinite().all():
+            raise UserError(f"{key}={path} has weights that are not finite, {name} for one: use another one.")
     model.load_state_dict(weights)
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from pixelcnn.errors import UserError
 
 PARTIAL = ".partial"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numbers of errors
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def sentence_when_full(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in FULL:
             raise
         raise UserError(
             f"{error.filename or folder} could not be written ({error.strerror}): free some space and go on with the "

@@ -8,6 +8,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from pixelcnn.durable import replacing
+
 SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be seen
 
 
@@ -34,6 +36,7 @@ def grid(images: Tensor, levels: int, columns: int | None = None) -> Tensor:
 
 
 def save(picture: Tensor, path: Path) -> None:
-    """Write a picture, uint8 (3, height, width), as PNG; its folder is made if it is missing."""
+    """Write a picture, uint8 (3, height, width), as PNG, whole or not at all; its folder is made if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path)
+    with replacing(path) as file:
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, format="PNG")

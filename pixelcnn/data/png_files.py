@@ -132,7 +132,8 @@ def _decoded(contents: Iterator[tuple[Path, bytes]], count: int, resolution: int
     images = np.empty((count, 3, resolution, resolution), np.uint8)
     for place, (file, content) in enumerate(contents):
         if PNG_END not in content:  # Pillow accepts a file that lacks its last bytes
-            raise UserError(f"{file} is no PNG file or cut short: replace or remove it.")
+            remedy = "get the archive anew" if file.parent.is_file() else "replace or remove it"
+            raise UserError(f"{file} is no PNG file or cut short: {remedy}.")
         pixels = decode(io.BytesIO(content), file, channels=3)
         if pixels.shape != images.shape[1:]:
             height, width = pixels.shape[1:]

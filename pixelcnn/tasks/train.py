@@ -35,7 +35,13 @@ from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.report import commands
 from pixelcnn.scores import in_words
-from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks, newest, require_saved
+from pixelcnn.training.checkpoints import (
+    DurableCheckpointIO,
+    checkpoint_callbacks,
+    has_training_state,
+    newest,
+    require_saved,
+)
 from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.history import History
@@ -150,12 +156,14 @@ def starting_point(
         stored = description_of(checkpoint, config.checkpoint)
         require_agreement(stored, config.checkpoint, config, overrides, data.shape)
         require_conditions(stored, f"checkpoint={config.checkpoint}", data.condition_sizes)
-        if "optimizer_states" not in checkpoint:
+        if not has_training_state(checkpoint):
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
         require_same_run(checkpoint["pixelcnn"]["config"], config, RESUMED)
         require_trainable(objective, stored.likelihood, f" of checkpoint={config.checkpoint}")
-        return build(replace(stored, image=data.shape)), {}
+        model = build(replace(stored, image=data.shape))
+        load_weights(model, checkpoint, config.checkpoint)
+        return model, {}
     if config.init_from is not None:
         checkpoint = read(config.init_from, "init_from")
         stored = description_of(checkpoint, config.init_from, "init_from")

@@ -21,6 +21,17 @@ from pixelcnn.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# What a run goes on from, beside the weights that tasks use.
+TRAINING_STATE = {
+    "current_model_state": dict,
+    "averaging_state": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": dict,
+    "callbacks": dict,
+    "global_step": int,
+}
+
 
 class DurableCheckpointIO(CheckpointIO):
     """Writes checkpoints whole or not at all, and reads them without running code from them.
@@ -61,19 +72,20 @@ def save(trainer: Trainer, path: Path) -> str | None:
 def trouble_in_saving(trainer: Trainer, path: Path) -> str | None:
     """Why the checkpoint that ``trainer`` has just saved is not at ``path``, in words and logged; None where it is.
 
-    The file that stood there is then as it was. UserError where there was none: a run that cannot keep anything had
-    better not go on. To be called on all ranks.
+    The file that stood there is then as it was. UserError where the folder has no checkpoint at all: a run that cannot
+    keep anything had better not go on. To be called on all ranks.
     """
     trouble, fatal = None, False
     writer = trainer.strategy.checkpoint_io
     if trainer.is_global_zero and isinstance(writer, DurableCheckpointIO) and writer.failure is not None:
         why = writer.failure.strerror or str(writer.failure)
-        trouble, fatal = f"{path} could not be written at step {trainer.global_step} ({why})", not path.exists()
+        trouble = f"{path} could not be written at step {trainer.global_step} ({why})"
+        fatal = not any(path.parent.glob("*.ckpt"))
     trouble, fatal = trainer.strategy.broadcast((trouble, fatal))
     if fatal:
         raise UserError(f"{trouble}, and there is no earlier one: make room or mend that, and start the run again.")
     if trouble is not None:
-        rank_zero_only(log.warning)("%s; the earlier one is as it was. It is tried again: make room.", trouble)
+        rank_zero_only(log.warning)("%s; those that are there are as they were. It is tried again: make room.", trouble)
     return trouble
 
 
@@ -132,6 +144,12 @@ def require_saved(trainer: Trainer) -> None:
             )
 
 
+def has_training_state(checkpoint: dict[str, Any]) -> bool:
+    """Whether a run can go on from ``checkpoint``: an exported model has nothing but its weights."""
+    there = all(isinstance(checkpoint.get(key), kind) for key, kind in TRAINING_STATE.items())
+    return there and len(checkpoint["optimizer_states"]) == 1 and len(checkpoint["lr_schedulers"]) == 1
+
+
 def newest(folder: Path) -> Path | None:
     """The checkpoint in ``folder`` whose run has come farthest, of those that a run can go on from.
 
@@ -144,7 +162,7 @@ def newest(folder: Path) -> Path | None:
         except UserError as error:
             rank_zero_only(log.warning)("%s It is passed over.", error)
             continue
-        if "optimizer_states" in checkpoint:
+        if has_training_state(checkpoint):
             batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"]
             progress.append((batches, path.stem == "last", path))
     for _, _, path in sorted(progress, reverse=True):

@@ -2,10 +2,11 @@ import math
 import resource
 
 import pytest
+import torch
 from pytorch_lightning import Callback
 
 from pixelcnn.errors import UserError
-from pixelcnn.training.checkpoints import newest, require_saved
+from pixelcnn.training.checkpoints import TRAINING_STATE, has_training_state, newest, require_saved
 from pixelcnn.training.skip_limit import SkipLimit
 from tests.training.tiny import Validations, checkpoint_of, fit, read, tiny_module
 
@@ -70,7 +71,10 @@ def test_a_full_disk_leaves_the_previous_checkpoints(tmp_path, disk, caplog):
     limit(resource.RLIM_INFINITY)
     assert [read(tmp_path, name)["global_step"] for name in ("best", "last")] == [4, 4]
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
-    assert "last.ckpt could not be written at step 8 (File too large); the earlier one is as it was" in caplog.text
+    assert (
+        "last.ckpt could not be written at step 8 (File too large); those that are there are as they were"
+        in caplog.text
+    )
     with pytest.raises(UserError, match=r"could not be written at step 8 .* is that of an earlier step"):
         require_saved(trainer)
 
@@ -100,6 +104,26 @@ def test_without_any_checkpoint_a_full_disk_ends_the_run(tmp_path, disk):
     with pytest.raises(UserError, match=r"best.ckpt could not be written at step 4 .* there is no earlier one"):
         fit(tmp_path, FullDisk(0), max_epochs=3)
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_with_a_checkpoint_of_any_name_a_full_disk_does_not(tmp_path, disk, caplog):
+    fit(tmp_path, max_steps=3)
+    (tmp_path / "checkpoints/best.ckpt").unlink()
+    fit(tmp_path, FullDisk(0), max_epochs=3)
+    assert "best.ckpt could not be written at step 12" in caplog.text
+    assert read(tmp_path)["global_step"] == 3
+
+
+@pytest.mark.parametrize("part", TRAINING_STATE)
+def test_half_a_training_state_is_none(tmp_path, part, caplog):
+    fit(tmp_path, max_steps=3)
+    folder = tmp_path / "checkpoints"
+    whole = read(tmp_path)
+    assert has_training_state(whole)
+    for wrong in ({key: value for key, value in whole.items() if key != part}, {**whole, part: "text"}):
+        assert not has_training_state(wrong)
+        torch.save(wrong, folder / "last.ckpt")
+        assert newest(folder) == folder / "best.ckpt"
 
 
 def test_the_newest_good_one_is_found(tmp_path, caplog):

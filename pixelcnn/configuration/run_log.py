@@ -1,0 +1,15 @@
+"""``run.log``, which a run can do without."""
+
+import logging
+import sys
+
+from pixelcnn.durable import FULL
+
+
+class RunLog(logging.FileHandler):
+    """Leaves out what a full disk has no room for: the terminal has it, and the run says what it could not save."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not (isinstance(error, OSError) and error.errno in FULL):
+            super().handleError(record)
