@@ -30,6 +30,8 @@ KINDS: dict[Any, str] = {
 }
 # Hydra's plugins that are optional.
 EXTRA = {"hydra/sweeper": ("optuna",), "hydra/launcher": ("joblib", "submitit_local", "submitit_slurm")}
+# Optuna's, with a storage and without, asked for the best of none.
+NO_TRIAL = ("Record does not exist.", "No trials are completed yet.")
 CONF = Path(__file__).resolve().parents[2] / "conf"
 ALL_KEYS = "`python run.py --cfg job` prints all keys"
 
@@ -59,6 +61,8 @@ def sentence(error: Exception) -> str:
     told = " ".join(str(error).split())
     if told.startswith("BasicSweeper does not support"):
         return "interval(A, B) is for searches: add sweep=optuna, or write the values as KEY=A,B."
+    if told in NO_TRIAL:
+        return "No trial of the search has come to its end: mend what the messages above say."
     return told if told.endswith((".", "?")) else f"{told}."
 
 

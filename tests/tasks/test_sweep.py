@@ -6,11 +6,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from pixelcnn.configuration.run_directory import occupied
 from tests.tasks.conftest import TINY
 from tests.tasks.test_distributed import ROOT
 from tests.training.test_logging import nobody  # noqa: F401
@@ -60,6 +63,37 @@ def test_optuna_over_two_processes(arrays, call, tmp_path):
     with sqlite3.connect(tmp_path / "study.db") as study:
         told = {value for (value,) in study.execute("select value from trial_values")}
     assert told == {objective(tmp_path / row["job"]) for row in table(tmp_path)} and len(told) == 3
+
+
+@needs("hydra_optuna_sweeper")
+def test_a_search_goes_on_after_a_trial_that_diverges(arrays, call, tmp_path):
+    keys = (*arrays, *TINY, *STEPS, f"hydra.sweep.dir={tmp_path}", "callbacks.max_skipped_steps=1")
+    search = ("sweep=optuna", "model.dropout=0.5", "model.num_filters=4", "hydra.sweeper.n_trials=2")
+    with pytest.raises(SystemExit, match="No trial of the search has come to its end"):
+        call(*keys, *search, "optim.lr=interval(1e30, 2e30)")
+    assert [row["objective"] for row in table(tmp_path)] == ["", ""]
+    call(*keys, *search, "optim.lr=interval(0.001, 0.002)")
+    assert [row["val/bits_per_dim"] == "" for row in table(tmp_path)] == [True, True, False, False]
+
+
+def test_a_job_ends_with_its_sweep(arrays, tmp_path):
+    """Of several processes, which would train on without anyone to tell."""
+    keys = (*arrays, *TINY, "trainer.max_epochs=10000", "callbacks.num_samples=0", "trainer.accelerator=cpu")
+    command = ("-m", *keys, "trainer.devices=2", "optim.lr=0.1,0.01", f"hydra.sweep.dir={tmp_path}")
+    sweep = subprocess.Popen([sys.executable, "run.py", *command], cwd=ROOT, stderr=subprocess.DEVNULL)
+    last = tmp_path / "0/checkpoints/last.ckpt"
+    wait_until(last.is_file, 60)
+    sweep.kill()
+    sweep.wait()
+    with occupied(tmp_path / "0"):  # waits for it
+        assert not (tmp_path / "0/metrics.json").exists() and last.is_file()
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
