@@ -78,8 +78,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.setup("fit")
     require_validation(options, data.batches_per_epoch)
     model, initialisation = starting_point(config, overrides, data)
-    keep_freed_memory()
-    execute(model, execution_of(config))
+    execution = execution_of(config)
+    if not execution.activation_checkpointing:  # which is asked for where memory is short
+        keep_freed_memory()
+    execute(model, execution)
     plain = recorded(config, model.description)
     module = DensityEstimation(
         model,
