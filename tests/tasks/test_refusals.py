@@ -84,6 +84,7 @@ REFUSED = {
     "fewer images than a batch": (TRAIN + "data.batch_size=21", "data.batch_size=21", "use at most"),
     "validation after the epoch": (TRAIN + "trainer.val_check_interval=6", "val_check_interval=6", "at most as many"),
     "all images held out": (TRAIN + "data.val_size=24", "data.val_size=24", "hold out fewer"),
+    "negative seed": (TRAIN + "data.seed=-3", "data.seed=-3", "0 or more"),
     "huge seed": (TRAIN + "data.seed=99999999999", "data.seed=99999999999", "up to 4294967295"),
     "small images": (f"{ARRAYS}odd.npz model.num_stages=3", "model.num_stages=3", "7x9"),
     "grey test images": (TRAIN + "data.val_size=0 data.test=/FOLDER/grey.npz", "test images", "alike"),
