@@ -97,7 +97,7 @@ of_digits = (
 )
 
 
-@drawn(40)
+@drawn(30)
 @given(of_digits, st.fixed_dictionaries({}, optional=SETTINGS), st.data())
 def test_a_valid_command_line_comes_to_what_was_meant(hydra, description, values, data):
     objective = "max_likelihood" if description.likelihood.has_density else "energy_distance"
@@ -149,7 +149,7 @@ def slips(word: str) -> st.SearchStrategy[str]:
     )
 
 
-@drawn(80)
+@drawn(50)
 @given(groups, st.sampled_from(["", "", "+", "++"]), st.sampled_from(["1", "null", "abc", "[1,2]"]), st.data())
 def test_a_misspelt_key_is_refused(hydra, chosen, prefix, value, data):
     known = values_of(*chosen)
