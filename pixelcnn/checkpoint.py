@@ -9,6 +9,7 @@ then in ``current_model_state``). An exported model is a folder of ``model.safet
 ``config.yaml``, that entry.
 """
 
+import os
 import pickle
 import struct
 import zipfile
@@ -49,7 +50,8 @@ def read(path: str | Path, key: str = "checkpoint") -> dict[str, Any]:
     UserError as in `load`, which calls the file ``key``=``path``.
     """
     path, named = Path(path), f"{key}={path}"
-    if path.is_dir():
+    # Path.is_dir and is_file raise where a name is too long.
+    if os.path.isdir(path):
         return _read_folder(path, named)
     _require_whole(path, named)
     return _opened(path, named, mmap=False)
@@ -82,7 +84,7 @@ DAMAGE = (
 
 def _require_whole(path: Path, named: str) -> None:
     """UserError unless every byte of the archive at ``path`` is as it was written, which torch does not look at."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{named} does not exist: name a .ckpt file of a run's checkpoints folder.")
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,7 +1,7 @@
 """Which pixels of an image are known: masks bool (H, W) from a short description."""
 
+import os
 import re
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -49,7 +49,8 @@ def comes_first(known: Tensor) -> bool:
 
 
 def _from_image(path: str, height: int, width: int) -> Tensor:
-    if not Path(path).is_file():
+    # Path(path).is_file() raises where a name is too long.
+    if not os.path.isfile(path):
         raise UserError(f"task.mask={path} is neither a file nor a description: use {FORMS}.")
     try:
         with Image.open(path) as image:

@@ -151,6 +151,9 @@ class PixelModel(nn.Module):
             raise UserError(f"batch_size={batch_size} is out of range: use a positive number of images.")
         with torch.no_grad():
             h = self._encoded(condition, images)
+        if h is not None and not h.isfinite().all():
+            # A score would show it, being no number either; what is drawn by it are levels like any others.
+            raise UserError("condition holds what is no finite number, of which nothing can be drawn: mend it.")
         shape = (self.likelihood.num_uniforms, *images.shape[2:])
         sampler = None
         for first in range(0, len(images), batch_size):
@@ -188,6 +191,8 @@ class PixelModel(nn.Module):
             )
 
     def _check_size(self, height: int, width: int) -> None:
+        if not (height and width):
+            raise UserError(f"images of {height}x{width} hold no pixel: give some of a positive height and width.")
         if height % self.stride or width % self.stride:
             raise UserError(
                 f"model.num_stages={self.description.model.num_stages} needs images of a height and width divisible by "

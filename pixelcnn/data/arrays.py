@@ -1,5 +1,6 @@
 """``data=arrays``: images and what comes with them in .npz files."""
 
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -52,7 +53,7 @@ class Arrays(ImageDataModule):
         if file is None:
             instead = ", or hold out training images with data.val_size" if split == "test" and self.val_is_test else ""
             raise UserError(f"data.{split} is not set: give data.{split}=FILE.npz{instead}.")
-        if not Path(file).is_file():
+        if not os.path.isfile(file):
             raise UserError(f"data.{split}={file} is not a file: give the path of an .npz file.")
         return Path(file)
 

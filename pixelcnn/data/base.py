@@ -82,7 +82,7 @@ class ImageDataModule(LightningDataModule):
             ("data.batch_size", batch_size, 1),
             ("data.val_size", val_size, 0),
             ("data.num_workers", num_workers, 0),
-            ("seed", seed, 0),
+            ("data.seed", seed, 0),
         ):
             require(isinstance(value, int) and value >= least, key, value, f"use a whole number, {least} or more")
         require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")

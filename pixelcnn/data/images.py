@@ -39,12 +39,12 @@ class Images(ImageDataModule):
     def load(self, split: str) -> ImageArrays:
         """The images of ``root``/``split`` in the order of their paths; class k is train's k-th sub-folder by name."""
         folder = self._folder(split)
-        classes = _sub_folders(self.root / "train") if (self.root / "train").is_dir() else _sub_folders(folder)
+        classes = _sub_folders(self.root / "train") if os.path.isdir(self.root / "train") else _sub_folders(folder)
         return read_images(folder, self.channels, classes)
 
     def _folder(self, split: str) -> Path:
         folder = self.root / split
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UserError(f"data.root={self.root} holds no folder {split}: put its images in {folder}.")
         return folder
 
@@ -101,8 +101,8 @@ def _sub_folders(folder: Path) -> list[str]:
 
 def read_pixels(file: Path, channels: int | None) -> np.ndarray:
     """The image in ``file``, uint8 (C, H, W); UserError as `read_images`."""
-    if not file.is_file():  # opening a pipe would wait for ever
-        fault = "is not a file" if file.exists() else "does not exist"
+    if not os.path.isfile(file):  # opening a pipe would wait for ever
+        fault = "is not a file" if os.path.exists(file) else "does not exist"
         raise UserError(f"{file} {fault}: give the path of an image, or remove it from its folder.")
     return decode(file, file, channels)
 

@@ -1,5 +1,6 @@
 """Reading the original's variables: from a TensorFlow checkpoint, or from an .npz that holds them by name."""
 
+import os
 import re
 import struct
 import zipfile
@@ -32,9 +33,9 @@ def read_variables(source: str | Path) -> dict[str, np.ndarray]:
     """
     source = Path(source)
     prefix = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(source)))
-    if Path(f"{prefix}.index").is_file():
+    if os.path.isfile(f"{prefix}.index"):
         return _from_tensorflow(prefix)
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise UserError(
             f"task.source={source} is no file: name an .npz file, or a TensorFlow checkpoint by its prefix "
             "(such as params_cifar.ckpt, beside which params_cifar.ckpt.index lies)."

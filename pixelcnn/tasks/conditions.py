@@ -1,5 +1,6 @@
 """Conditions that a task is given: a label, a row of a file, or an image to encode."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarr
     file, _, number = spec.rpartition(":")
     if not file or not number.isdecimal():
         raise UserError(f"{where} is not understood: write FILE:ROW, such as test.npz:0 for the first row.")
-    if not Path(file).is_file():
+    if not os.path.isfile(file):
         raise UserError(f"{where} names no file: give the path of an .npz or .npy file, and a row of it.")
     try:
         stored = np.load(file, allow_pickle=False)

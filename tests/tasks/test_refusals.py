@@ -29,6 +29,7 @@ OF_CLASS = "task=sample task.num_samples=2 checkpoint=/FOLDER/class.ckpt "
 OF_VECTOR = "task=sample task.num_samples=2 checkpoint=/FOLDER/vector.ckpt "
 COMPLETE = f"task=complete {TRAIN}{MODEL}task.num_images=1 task.num_completions=1 "
 IMPORT = "task=import task.source=/FOLDER/"
+LONG = "x" * 300  # more than a file may be called
 
 REFUSED = {
     # .npz files
@@ -61,6 +62,7 @@ REFUSED = {
     "NaN embeddings": (f"{ARRAYS}nan.npz", "nan.npz", "mend or remove"),
     "integer embeddings": (f"{ARRAYS}integers.npz", "integers.npz", "store floats"),
     "maps of another size": (f"{ARRAYS}small_maps.npz", "small_maps.npz", "8, 8"),
+    "name too long for a file": (f"{ARRAYS}{LONG}.npz", "x.npz", "give the path"),
     # folders of images
     "absent folder": (f"{IMAGES}absent", "/absent ", "put its images in"),
     "file for the folder": (f"{IMAGES}file", "/file ", "put its images in"),
@@ -77,10 +79,12 @@ REFUSED = {
     "animated image": (f"{IMAGES}animated", "animated/train/5.webp", "replace or remove"),
     "grey among RGB": (f"{IMAGES}grey", "grey/train/5.png", "data.channels=1 or 3"),
     "loose beside classes": (f"{IMAGES}mixed", "mixed/train/0.png", "sub-folders, or none"),
+    "name too long for a folder": (f"{IMAGES}{LONG}", LONG, "put its images in"),
     # data sets that do not fit
     "fewer images than a batch": (TRAIN + "data.batch_size=21", "data.batch_size=21", "use at most"),
     "validation after the epoch": (TRAIN + "trainer.val_check_interval=6", "val_check_interval=6", "at most as many"),
     "all images held out": (TRAIN + "data.val_size=24", "data.val_size=24", "hold out fewer"),
+    "negative seed": (TRAIN + "data.seed=-3", "data.seed=-3", "0 or more"),
     "huge seed": (TRAIN + "data.seed=99999999999", "data.seed=99999999999", "up to 4294967295"),
     "small images": (f"{ARRAYS}odd.npz model.num_stages=3", "model.num_stages=3", "7x9"),
     "grey test images": (TRAIN + "data.val_size=0 data.test=/FOLDER/grey.npz", "test images", "alike"),
@@ -125,6 +129,7 @@ REFUSED = {
     ),
     "another network": (EVALUATE + "model=gated_pixelcnn", "model=gated_pixelcnn", "leave it out"),
     "another width": (SAMPLE + "model.num_filters=6", "model.num_filters=6", "leave it out"),
+    "name too long for a checkpoint": (f"task=sample checkpoint={LONG}", LONG, "name a .ckpt"),
     # tasks
     "label without classes": (SAMPLE + "task.label=1", "task.label=1", "leave it out"),
     "label out of range": (OF_CLASS + "task.label=3", "task.label=3", "use 0 to 2"),
@@ -146,6 +151,10 @@ REFUSED = {
     "damaged source": (f"{IMPORT}truncated.npz", "truncated.npz", "use another one"),
     "source that runs code": (f"{IMPORT}objects.npz", "objects.npz", "use another one"),
     "source of something else": (f"{IMPORT}no_images.npz", "no_images.npz", "original"),
+    "name too long for a condition": (f"{OF_VECTOR}task.condition={LONG}.npz:0", LONG, "give the path"),
+    "name too long for a mask": (f"{COMPLETE}task.mask={LONG}", LONG, "top:SHARE"),
+    "name too long for an image": (f"{COMPLETE}task.mask=top:0.5 task.image={LONG}", LONG, "give the path"),
+    "name too long for a source": (f"{IMPORT}{LONG}", LONG, "name an .npz"),
 }  # fmt: skip
 
 

@@ -1,0 +1,154 @@
+"""What Hypothesis draws: whole descriptions of models small enough for a test, their weights, images and conditions."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from hypothesis import settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pixelcnn.model import PixelModel, build
+from pixelcnn.options import (
+    LIKELIHOODS,
+    MODELS,
+    NONLINEARITIES,
+    TAILS,
+    CategoricalOptions,
+    ClassOptions,
+    DiscretizedLogisticMixtureOptions,
+    EncoderOptions,
+    GatedPixelCNNOptions,
+    ImageShape,
+    ImplicitOptions,
+    LogisticMixtureOptions,
+    ModelDescription,
+    PixelCNNOptions,
+    PixelCNNPPOptions,
+    SpatialOptions,
+    UnconditionalOptions,
+    VectorOptions,
+)
+from tests.conftest import randomised
+
+EXACT = ("discretized_logistic_mixture", "categorical")
+SCORED = (*EXACT, "logistic_mixture")
+EVERY = tuple(LIKELIHOODS)
+
+seeds = st.integers(0, 2**16)
+channel_counts = st.sampled_from([1, 3])
+level_counts = st.sampled_from([2, 3, 17, 255, 256]) | st.integers(2, 256)
+conditionings: st.SearchStrategy[Any] = st.one_of(
+    st.builds(UnconditionalOptions),
+    st.builds(ClassOptions, num_classes=st.integers(1, 4)),
+    st.builds(VectorOptions, num_features=st.integers(1, 3)),
+    st.builds(SpatialOptions, num_features=st.integers(1, 3)),
+    st.builds(EncoderOptions, code_size=st.integers(1, 3), num_filters=st.integers(1, 3)),
+)
+
+
+def cases(n: int) -> settings:
+    """Settings for n cases, the same ones each time."""
+    return settings(max_examples=n, deadline=None, derandomize=True)
+
+
+def networks(name: str, groups: int, stages: int = 3) -> st.SearchStrategy[Any]:
+    """Options of the network ``name`` for channels in ``groups``, of at most ``stages`` resolutions."""
+    dropouts = st.floats(0, 0.9)
+    if name == "pixelcnn_pp":
+        scales = st.floats(0.01, 2)
+        return st.builds(
+            PixelCNNPPOptions,
+            num_filters=st.integers(1, 4),
+            num_resnet_blocks=st.integers(1, 2),
+            num_stages=st.integers(1, stages),
+            nonlinearity=st.sampled_from(NONLINEARITIES),
+            dropout=dropouts,
+            short_cuts=st.booleans(),
+            block_init_scale=scales,
+            output_init_scale=scales,
+        )
+    options, depth = {
+        "gated_pixelcnn": (GatedPixelCNNOptions, "num_layers"),
+        "pixelcnn": (PixelCNNOptions, "num_blocks"),
+    }[name]
+    widths = st.integers(1, 2 if groups > 1 else 4).map(lambda width: groups * width)
+    return st.builds(
+        options,
+        num_filters=widths,
+        num_output_features=widths,
+        first_kernel_size=st.sampled_from([3, 5, 7]),
+        kernel_size=st.sampled_from([3, 5]),
+        dropout=dropouts,
+        **{depth: st.integers(1, 3)},
+    )
+
+
+def likelihoods(name: str, levels: int) -> st.SearchStrategy[Any]:
+    """Options of the likelihood ``name`` that images of so many levels can have."""
+    mixtures = st.integers(1, 4)
+    return {
+        "discretized_logistic_mixture": st.builds(
+            DiscretizedLogisticMixtureOptions,
+            num_mixtures=mixtures,
+            tails=st.sampled_from(TAILS) if levels == 256 else st.just("exact"),
+        ),
+        "categorical": st.builds(CategoricalOptions),
+        "logistic_mixture": st.builds(LogisticMixtureOptions, num_mixtures=mixtures),
+        "implicit": st.builds(ImplicitOptions, num_features=st.integers(1, 4), num_noise=st.integers(1, 3)),
+    }[name]
+
+
+def stride_of(model: Any) -> int:
+    """What divides the heights and widths that a network of these options takes."""
+    return 2 ** (getattr(model, "num_stages", 1) - 1)
+
+
+@st.composite
+def descriptions(draw: Callable, of: Sequence[str] = EVERY, side: int = 8) -> ModelDescription:
+    """Any network with one of the likelihoods ``of`` and any conditioning, for images up to ``side`` high and wide."""
+    network, likelihood = draw(st.sampled_from(tuple(MODELS))), draw(st.sampled_from(of))
+    channels, num_levels = draw(channel_counts), draw(level_counts)
+    groups = channels if MODELS[network].masked_channels and likelihood == "categorical" else 1
+    model = draw(networks(network, groups))
+    stride = stride_of(model)
+    height, width = (stride * draw(st.integers(1, side // stride)) for _ in range(2))
+    return ModelDescription(
+        ImageShape(channels, height, width, num_levels),
+        model,
+        draw(likelihoods(likelihood, num_levels)),
+        draw(conditionings),
+    )
+
+
+def model_of(description: ModelDescription, seed: int, dtype: torch.dtype = torch.float64) -> PixelModel:
+    """The model in evaluation mode, every weight random."""
+    torch.manual_seed(seed)
+    return randomised(build(description)).to(dtype).eval()
+
+
+def given_to(model: PixelModel, n: int, seed: int, size: tuple[int, int] | None = None) -> tuple[Tensor, Tensor | None]:
+    """n images, of the model's own size or of ``size``, and a condition for each, of any form that the model takes."""
+    shape, options, features = model.image, model.description.conditioning, model.conditioning.features
+    size = size or (shape.height, shape.width)
+    generator = torch.Generator().manual_seed(seed)
+
+    def integers(most: int, *of_shape: int) -> Tensor:
+        return torch.randint(most, of_shape, generator=generator)
+
+    images, others = (integers(shape.levels, n, shape.channels, *size).to(torch.uint8) for _ in range(2))
+    match options.name:
+        case "none":
+            return images, None
+        case "class" if seed % 2:
+            return images, integers(features, n)
+        case "encoder" if seed % 2:
+            return images, others
+        case "spatial":
+            return images, torch.randn(n, features, *size, generator=generator)
+    return images, torch.randn(n, features, generator=generator)
+
+
+def part(condition: Tensor | None, which: Any) -> Tensor | None:
+    """The conditions of some images."""
+    return None if condition is None else condition[which]

@@ -1,0 +1,192 @@
+"""What no model can take, drawn by Hypothesis: every call refuses it in one sentence, and none returns a number."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from pixelcnn.errors import UserError
+from pixelcnn.masks import known_pixels
+from pixelcnn.model import build
+from pixelcnn.options import ModelDescription
+from tests.drawn import SCORED, cases, descriptions, given_to, model_of, seeds, stride_of
+
+OTHER_TYPES = [torch.bool, torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64]
+SCORES = {
+    "log_prob": lambda model, images, condition: model.log_prob(images, condition),
+    "log_prob_by_channel": lambda model, images, condition: model.log_prob_by_channel(images, condition),
+    "score": lambda model, images, condition: model.score(images, condition),
+    "pixel_parameters": lambda model, images, condition: model.pixel_parameters(images, condition),
+    "incremental": lambda model, images, condition: model.pixel_parameters(images, condition, incremental=True),
+}
+DRAWINGS = {
+    "sample": lambda model, images, condition: model.sample(len(images), condition),
+    "complete": lambda model, images, condition: model.complete(
+        images, torch.zeros(images.shape[-2:], dtype=torch.bool), condition
+    ),
+}
+OF_IMAGES = {**SCORES, "complete": DRAWINGS["complete"]}
+
+
+def wrong_images(model, images):
+    """Strategy of ``images`` with one thing wrong."""
+    channels = images.shape[1]
+    ways = [
+        st.sampled_from(OTHER_TYPES).map(images.to),
+        st.sampled_from([images[0], images[None], images.flatten(2), images[0, 0]]),
+        st.sampled_from([c for c in range(5) if c != channels]).map(lambda c: images[:, :1].expand(-1, c, -1, -1)),
+        st.sampled_from([images[:, :, :0], images[:, :, :, :0]]),
+    ]
+    if model.image.levels < 256:
+        place = st.integers(0, images.numel() - 1)
+        above = st.integers(model.image.levels, 255)
+        ways.append(
+            st.builds(
+                lambda at, value: images.flatten().index_fill(0, torch.tensor(at), value).view_as(images), place, above
+            )
+        )
+    if model.stride > 1:
+        fewer = st.integers(1, model.stride - 1)
+        ways += [fewer.map(lambda k: images[:, :, k:]), fewer.map(lambda k: images[:, :, :, k:])]
+    return st.one_of(ways)
+
+
+def wrong_conditions(model, condition):
+    """Strategy of ``condition`` with one thing wrong."""
+    if condition is None:
+        return st.sampled_from([torch.zeros(2, dtype=torch.int64), torch.zeros(2, 3)])
+    n, features = len(condition), model.conditioning.features
+    floats = condition.is_floating_point()  # features, of any precision; labels and images have one type each
+    other_types = [kind for kind in OTHER_TYPES if kind != condition.dtype and not (floats and kind.is_floating_point)]
+    ways = [
+        st.none(),
+        st.sampled_from(other_types).map(condition.to),
+        st.sampled_from([condition[:0], condition[1:], torch.cat([condition, condition]), condition[None]]),
+    ]
+    if condition.dtype == torch.int64:
+        outside = st.integers(-(2**40), -1) | st.integers(features, 2**40)
+        ways.append(
+            st.builds(
+                lambda at, label: condition.index_fill(0, torch.tensor(at), label), st.integers(0, n - 1), outside
+            )
+        )
+    else:
+        ways.append(st.just(torch.cat([condition, condition[:, :1]], dim=1)))
+    if condition.dtype == torch.uint8 and model.image.levels < 256:
+        ways.append(st.integers(model.image.levels, 255).map(lambda value: torch.full_like(condition, value)))
+    if condition.ndim == 4 and condition.is_floating_point():
+        ways += [st.just(condition[:, :, 1:]), st.just(condition[..., :1].expand(-1, -1, -1, condition.shape[3] + 1))]
+    return st.one_of(ways)
+
+
+@cases(80)
+@given(descriptions(side=4), seeds, st.sampled_from(sorted(OF_IMAGES)), st.data())
+def test_images_that_are_none_of_the_models(description, seed, call, data):
+    model = model_of(description, seed)
+    images, condition = given_to(model, 2, seed)
+    wrong = data.draw(wrong_images(model, images))
+    with pytest.raises(UserError, match=r"images|likelihood=implicit"):
+        OF_IMAGES[call](model, wrong, condition)
+
+
+@cases(80)
+@given(descriptions(side=4), seeds, st.sampled_from(sorted(SCORES | DRAWINGS)), st.data())
+def test_conditions_that_are_none_of_the_models(description, seed, call, data):
+    model = model_of(description, seed)
+    images, condition = given_to(model, 2, seed)
+    wrong = data.draw(wrong_conditions(model, condition))
+    with pytest.raises(UserError, match=r"condition|likelihood=implicit"):
+        (SCORES | DRAWINGS)[call](model, images, wrong)
+
+
+@cases(40)
+@given(descriptions(SCORED, side=4), seeds, st.sampled_from([float("nan"), float("inf"), -float("inf")]), st.data())
+def test_of_a_condition_that_is_no_number_nothing_is_drawn(description, seed, value, data):
+    model = model_of(description, seed)
+    images, condition = given_to(model, 2, seed)
+    assume(condition is not None and condition.is_floating_point())
+    condition.view(-1)[data.draw(st.integers(0, condition.numel() - 1))] = value
+    for drawing in DRAWINGS.values():
+        with pytest.raises(UserError, match="condition holds what is no finite number"):
+            drawing(model, images, condition)
+    if value != value:
+        with torch.no_grad():
+            assert model.log_prob(images, condition).isnan().any()
+
+
+@cases(40)
+@given(descriptions(side=4), seeds, st.integers(-(2**40), -1), st.data())
+def test_drawings_of_a_wrong_number_or_mask(description, seed, negative, data):
+    model = model_of(description, seed)
+    images, condition = given_to(model, 2, seed)
+    key = data.draw(st.sampled_from(["n", "seed", "batch_size"]))
+    with pytest.raises(UserError, match=f"^{key}={negative} "):
+        model.sample(**{"n": 2, "condition": condition, key: negative})
+    known = torch.zeros(images.shape[2:], dtype=torch.bool)
+    masks = [known[1:], known[None], torch.cat([known, known], 1), *map(known.to, OTHER_TYPES[1:])]
+    with pytest.raises(UserError, match=r"^known of "):
+        model.complete(images, data.draw(st.sampled_from(masks)), condition)
+
+
+@cases(60)
+@given(descriptions(), st.integers(1, 64), st.integers(1, 64))
+def test_sizes_that_the_strides_do_not_divide(description, height, width):
+    stride = stride_of(description.model)
+    assume(height % stride or width % stride)
+    image = replace(description.image, height=height, width=width)
+    with pytest.raises(UserError, match=rf"^model.num_stages=.* divisible by {stride}, these are {height}x{width}"):
+        build(replace(description, image=image))
+
+
+@cases(120)
+@given(descriptions(), st.data())
+def test_options_out_of_range(description, data):
+    stored = description.to_dict()
+    options = [(group, key) for group in stored for key in stored[group] if key != "short_cuts"]
+    group, key = data.draw(st.sampled_from(options))
+    if isinstance(stored[group][key], str):
+        wrong = st.text().filter(lambda text: text not in ("concat_elu", "elu", "relu", "exact", "original", "none"))
+    elif key == "dropout":
+        wrong = st.floats(max_value=-1e-300) | st.floats(min_value=1) | st.just(float("nan"))
+    else:
+        wrong = st.integers(max_value=0) | st.floats(max_value=0) | st.just(float("nan"))
+    stored[group][key] = data.draw(wrong)
+    named = {"height": "image size", "width": "image size", "levels": "levels", "channels": "channels"}
+    name = group if key == "name" else named.get(key, f"{group}.{key}")
+    with pytest.raises(UserError, match=f"^{name}="):
+        build(ModelDescription.from_dict(stored))
+
+
+@cases(40)
+@given(descriptions(["categorical"]).filter(lambda description: description.model.masked_channels), st.data())
+def test_features_that_the_groups_of_channels_do_not_divide(description, data):
+    assume(description.image.channels == 3)
+    key = data.draw(st.sampled_from(["num_filters", "num_output_features"]))
+    wrong = data.draw(st.integers(1, 50).filter(lambda width: width % 3))
+    with pytest.raises(UserError, match=f"^model.{key}={wrong} .*use a multiple of 3"):
+        build(replace(description, model=replace(description.model, **{key: wrong})))
+
+
+shares = st.floats(0, 1).map(lambda share: f"{share:.6f}") | st.sampled_from(["0", "1", ".5", "2", "-1", "x", ""])
+separators = st.sampled_from(":,; ")
+masks = st.text() | st.builds(
+    lambda kind, first, numbers: kind + first + ":".join(numbers),
+    st.sampled_from(["top", "left", "box", "hole"]),
+    separators,
+    st.lists(shares, max_size=5),
+)
+
+
+@cases(200)
+@given(masks, st.integers(1, 9), st.integers(1, 9))
+@example("x" * 300, 4, 4)
+def test_a_text_is_a_mask_or_is_refused(text, height, width):
+    try:
+        known = known_pixels(text, height, width)
+    except UserError as refusal:
+        assert re.match(rf"task.mask={re.escape(text)} ", str(refusal))
+    else:
+        assert known.dtype == torch.bool and known.shape == (height, width)
