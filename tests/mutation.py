@@ -61,10 +61,21 @@ def apply(each: Break, code: Path) -> None:
     file.write_text(text.replace(each.line, each.broken))
 
 
-def tested(code: Path, tests: Iterable[str], seconds: float) -> Outcome:
-    """The first failure of the fast part of ``tests``, files or names of single ones, in the copy in ``code``."""
-    options = ["-x", "-rfE", "-p", "no:cacheprovider", f"--basetemp={code.parent / 'run'}"]
-    command = [sys.executable, "-m", "pytest", *options, "-m", "not slow", *tests]
+def tested(code: Path, tests: Iterable[str], seconds: float, *more: str) -> Outcome:
+    """The first failure of the fast part of ``tests``, files or names of single ones, in the copy in ``code``.
+
+    ``more`` are options of pytest.
+    """
+    # Of the breaks' own test every break takes the line that it looks for.
+    options = [
+        "--ignore=tests/test_breaks.py",
+        "-x",
+        "-rfE",
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={code.parent / 'run'}",
+    ]
+    command = [sys.executable, "-m", "pytest", *options, "-m", "not slow", *more, *tests]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     # To a file: a pipe would be waited for until all ended that tests have started.
     output = code.parent / "said.txt"
@@ -99,12 +110,12 @@ def tried(each: Break) -> tuple[bool, str, float]:
     return True, outcome.test, seconds
 
 
-def require_passing(breaks: list[Break]) -> None:
+def require_passing(breaks: list[Break], jobs: int) -> None:
     """End here where the tests near the breaks fail by themselves: whatever was broken would count as caught."""
     files = sorted({name for each in breaks for name in each.near})
     print(f"{len(files)} files of tests are near {len(breaks)} breaks; first without any …", flush=True)
     with copied() as code:
-        outcome = tested(code, files, 3 * SECONDS)
+        outcome = tested(code, files, 3 * SECONDS, "-n", str(jobs))
     if outcome.status != 0:
         raise SystemExit(
             f"{outcome.said}\nNothing is broken, and yet: {outcome.test or outcome.fault}. Mend that first."
@@ -121,7 +132,7 @@ def main() -> None:
     if not breaks:
         raise SystemExit(f"No break has {options.pattern!r} in its description or file.")
     since = time.monotonic()
-    require_passing(breaks)
+    require_passing(breaks, options.jobs)
     survivors = []
     pool = ThreadPoolExecutor(options.jobs)
     try:
