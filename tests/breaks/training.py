@@ -44,7 +44,7 @@ TRAINING: list[Break] = [
         "training/adam.py",
         "original/test_trajectory.py training/test_module.py",
         (
-            "epsilon is added outside the root",
+            "Adam's second moment is not corrected for its start",
             "roots = torch._foreach_div(second, 1 - beta2**step)",
             "roots = torch._foreach_div(second, 1)",
         ),
