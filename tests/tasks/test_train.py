@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pixelcnn import UserError, load
+from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
 
 ENERGY = ("objective=energy_distance", "objective.num_samples=2", "likelihood.num_features=6")
@@ -27,6 +28,12 @@ def test_a_run_leaves_what_it_promises(trained):
     assert (trained / "samples" / "step=000015.png").is_file() and (trained / ".hydra" / "config.yaml").is_file()
     record = json.loads((trained / "run.json").read_text())
     assert record["num_parameters"] == sum(p.numel() for p in load(trained / "checkpoints/last.ckpt").parameters())
+
+
+def test_what_sweeps_get_is_the_validation_score(arrays, tmp_path):
+    keys = [*arrays, *TINY, "trainer.max_steps=1"]
+    score = train.run(without_hydra(composed(keys)), tmp_path, keys)
+    assert score == json.loads((tmp_path / "metrics.json").read_text())["val/bits_per_dim"]
 
 
 @pytest.mark.slow
