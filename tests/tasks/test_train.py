@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pixelcnn import UserError, load
+from pixelcnn.tasks import train
 from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
 
