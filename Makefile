@@ -1,10 +1,11 @@
 # make quickstart   trains on the embedded digits, from nothing
 # make test         runs the tests, from nothing
+# make mutate       tests the tests: breaks the code, a line at a time
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart install test format lint types
+.PHONY: quickstart install test mutate format lint types
 
 quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
 	@run=outputs/quickstart/$$(date +%Y-%m-%d_%H-%M-%S) && \
@@ -15,6 +16,9 @@ install: $(VENV)/.installed ## make .venv and install requirements.txt
 
 test: $(VENV)/.installed-dev ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
+
+mutate: $(VENV)/.installed-dev ## break the code, a line at a time, and see that a test fails for each
+	$(BIN)/python -m tests.mutation --jobs 2
 
 format: $(VENV)/.installed-dev ## rewrite the code in the house style
 	$(BIN)/ruff format .

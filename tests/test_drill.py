@@ -9,6 +9,8 @@ from tests.tasks.conftest import TINY, arrays, call
 
 __all__ = ["arrays", "call"]  # fixtures
 
+pytestmark = pytest.mark.slow
+
 
 class Forked:
     """A run in a process that need not import everything again."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import stat
 
 import pytest
 
@@ -40,6 +41,14 @@ def test_what_the_disk_refuses_late_leaves_the_old_one(tmp_path, monkeypatch, ca
     with pytest.raises(OSError, match="No space left"), replacing(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_disk_is_given_the_content_and_then_the_name(tmp_path, monkeypatch):
+    path, flushed = tmp_path / "file", []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append((stat.S_ISDIR(os.fstat(file).st_mode), path.exists())))
+    with replacing(path) as file:
+        file.write(b"new")
+    assert flushed == [(False, False), (True, True)]
 
 
 def test_what_a_killed_process_leaves_is_removed(tmp_path):

@@ -43,7 +43,7 @@ def distance(a, b):
         ("channels_last", torch.bfloat16),
         ("activation_checkpointing", torch.float32),
         ("activation_checkpointing", torch.bfloat16),
-        ("compile", torch.float32),
+        pytest.param("compile", torch.float32, marks=pytest.mark.slow),
     ],
 )
 def test_how_far_a_way_moves_loss_and_gradient(way, precision):

@@ -10,6 +10,8 @@ from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from tests.conftest import random_images, tiny_description
 
+pytestmark = pytest.mark.slow
+
 
 def train(model: PixelModel, batches: Iterable[torch.Tensor], lr: float) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.95, 0.99))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
 from sklearn.svm import SVC
 from torch import Tensor
@@ -12,6 +13,8 @@ from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.options import ClassOptions, EncoderOptions, SpatialOptions
 from tests.conftest import tiny_description
+
+pytestmark = pytest.mark.slow
 
 
 def digits(split: str) -> tuple[Tensor, Tensor]:

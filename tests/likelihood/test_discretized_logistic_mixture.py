@@ -152,6 +152,21 @@ def test_the_originals_sampler_clips_but_does_not_round():
     assert of.sample(parameters, middle[:, :1], middle)[0, :, 0, 0].tolist() == pytest.approx([-0.3, -0.05, 0.0])
 
 
+def test_scales_are_clamped_in_drawing_too():
+    of = likelihood(1, 256, 1)
+    parameters = torch.tensor([0.0, 0.1, -20.0], dtype=torch.float64).view(1, 3, 1, 1)  # logit, mean, log-scale
+    u = torch.full((1, 1, 1, 1), 0.9, dtype=torch.float64)
+    assert of.sample(parameters, u, u).item() == pytest.approx(0.1 + math.exp(-7) * math.log(9), rel=1e-12)
+
+
+def test_a_level_is_drawn_given_the_level_before_and_not_what_was_rounded_to_it():
+    of = likelihood(3, 3, 1)  # the numbers -1, 0 and 1
+    parameters = torch.zeros(1, 10, 1, 1)
+    parameters[0, 1], parameters[0, 3], parameters[0, 4] = 0.4, 10.0, 0.3  # R's mean, G's coefficient (1), G's mean
+    drawn = of.sample_levels(parameters, torch.full((1, 4, 1, 1), 0.5))
+    assert drawn.flatten().tolist() == [1, 1, 1]  # R is 0, and G's mean not 0.7
+
+
 def test_original_tails_are_for_256_levels():
     with pytest.raises(UserError, match=r"likelihood.tails=original .* 256 levels but the data has 17"):
         likelihood(1, 17, 1, "original")

@@ -65,6 +65,13 @@ def test_a_browser_shows_all_pictures(written, look, tmp_path):
         assert text in seen["text"], text
 
 
+def test_all_pictures_are_there(written, tmp_path):
+    elements = Elements(written(samples=[png(tmp_path, 5)]))
+    alts = [has["alt"] for tag, has in elements.tags if tag == "img"]
+    # score, throughput, learning rate; samples; histogram; best and worst
+    assert len(alts) == 3 + 1 + 1 + 2 * 3 and sum(alt.startswith("Image ") for alt in alts) == 2 * 3
+
+
 def test_it_refers_to_nothing_outside(written, tmp_path):
     html = written(samples=[png(tmp_path, 5)])
     elements = Elements(html)

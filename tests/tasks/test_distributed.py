@@ -20,9 +20,10 @@ from tests.tasks.conftest import TINY
 ROOT = Path(__file__).parents[2]
 TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
 
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available(), reason="torch was built without torch.distributed"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without torch.distributed"),
+]
 
 
 def run_py(*arguments: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:

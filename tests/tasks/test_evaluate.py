@@ -64,6 +64,7 @@ def test_the_report_of_an_evaluation(arrays, call, trained, tmp_path, look, caps
     assert all(each in seen["text"] for each in told)
 
 
+@pytest.mark.slow
 def test_two_processes_score_what_one_does(arrays, call, trained, tmp_path):
     keys = [*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/best.ckpt", "trainer.accelerator=cpu"]
     call(*keys, f"hydra.run.dir={tmp_path}/one")

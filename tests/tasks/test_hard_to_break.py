@@ -39,6 +39,7 @@ def assert_finite(path) -> None:
         visit(checkpoint[part], part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "likelihood"),
     [
@@ -60,6 +61,7 @@ def test_data_without_variation(call, tmp_path, kind, likelihood):
     assert all(map(math.isfinite, metrics.values())) and metrics["train/skipped_steps"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e3, 1e12, 1e38])
 def test_a_learning_rate_far_too_large(arrays, call, tmp_path, factor):
     """It ends as any run, or stops with advice; every checkpoint can be used."""
@@ -87,6 +89,7 @@ def test_too_many_skipped_steps_stop_a_run(arrays, call, tmp_path):
     assert read(tmp_path / "checkpoints/last.ckpt")["skipped_steps"] == 2
 
 
+@pytest.mark.slow
 def test_the_count_goes_on_when_a_run_is_resumed(arrays, call, tmp_path):
     bad = ("trainer.callbacks=[{_target_: tests.faults.InfiniteLoss, batch: 2}]", "callbacks.max_skipped_steps=3")
     keys = (*arrays, *TINY, *bad, f"hydra.run.dir={tmp_path}", "checkpoint=last")

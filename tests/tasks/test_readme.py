@@ -136,6 +136,7 @@ def checked(config: DictConfig) -> DictConfig:
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", OURS)
 def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypatch):
     arguments = typed(command, material)

@@ -230,6 +230,7 @@ def finished(call, folder, tmp_path_factory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_a_process_says_one_line_and_fails(folder, tmp_path):
     row, named, remedy = REFUSED["truncated .npz"]
     script = Path(run.__file__)

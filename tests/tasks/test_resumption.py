@@ -20,6 +20,7 @@ from tests.tasks.test_train import weights
 TERM = "trainer.callbacks=[{{_target_: tests.faults.Told, rank: {rank}, step: 7}}]"
 
 
+@pytest.mark.slow
 def test_the_same_command_starts_and_goes_on(arrays, call, trained, tmp_path, capsys):
     keys = (*arrays, *TINY, "checkpoint=last", f"hydra.run.dir={tmp_path}")
     call(*keys, "trainer.max_steps=7")
@@ -38,6 +39,7 @@ def test_weights_to_start_from_count_once(arrays, call, trained, tmp_path):
     assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
 
 
+@pytest.mark.slow
 def test_a_damaged_one_is_passed_over(arrays, call, tmp_path):
     keys = (*arrays, *TINY, "checkpoint=last", f"hydra.run.dir={tmp_path}")
     call(*keys, "trainer.max_steps=3")
@@ -82,6 +84,7 @@ def test_code_in_a_checkpoint_is_not_run(arrays, call, tmp_path, kind, key):
         assert Path(Code.directory).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_one_rank_is_told_and_all_leave(arrays, call, tmp_path, capfd, rank):
     keys = (*arrays, *TINY, *TWO, "checkpoint=last", f"hydra.run.dir={tmp_path}/told", "trainer.max_epochs=3")
@@ -110,6 +113,7 @@ def test_directory_of_a_rank_that_has_one_of_its_own(monkeypatch):
     assert directory_of_run(Path("/job"), ["run.py", "-m"], config) == Path("/job")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits(arrays, tmp_path):
     """In two processes that have nothing else in common: losses, weights and samples."""
     runs = [tmp_path / name for name in ("one", "other")]

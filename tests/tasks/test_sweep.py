@@ -19,6 +19,8 @@ from tests.tasks.test_distributed import ROOT
 from tests.training.test_logging import nobody  # noqa: F401
 from tests.training.wandb_log import OfflineRun
 
+pytestmark = pytest.mark.slow
+
 STEPS = ("trainer.max_steps=2", "callbacks.num_samples=0")
 
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from pixelcnn import UserError, load
+from pixelcnn.tasks import train
+from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
 
 ENERGY = ("objective=energy_distance", "objective.num_samples=2", "likelihood.num_features=6")
@@ -29,6 +31,13 @@ def test_a_run_leaves_what_it_promises(trained):
     assert record["num_parameters"] == sum(p.numel() for p in load(trained / "checkpoints/last.ckpt").parameters())
 
 
+def test_what_sweeps_get_is_the_validation_score(arrays, tmp_path):
+    keys = [*arrays, *TINY, "trainer.max_steps=1"]
+    score = train.run(without_hydra(composed(keys)), tmp_path, keys)
+    assert score == json.loads((tmp_path / "metrics.json").read_text())["val/bits_per_dim"]
+
+
+@pytest.mark.slow
 def test_how_a_network_is_computed_is_the_runs_own_affair(trained, arrays, call, tmp_path):
     ways = ("model.channels_last=true", "model.activation_checkpointing=true")
     options = (*arrays, *TINY, "trainer.max_epochs=1")
@@ -58,6 +67,7 @@ def test_the_report_of_a_run(trained, look):
     assert f"{metrics['val/bits_per_dim']:.4f}" in seen["text"]
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_report_are_right(trained, call, tmp_path):
     page = html.unescape((trained / "report.html").read_text())
     said = re.findall(r"<pre>(python run.py .*?)</pre>", page)

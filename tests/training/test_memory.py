@@ -29,6 +29,7 @@ print(resident() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 @pytest.mark.parametrize("kept", [True, False])
 def test_freed_memory_is_kept(kept):

@@ -2,10 +2,11 @@ import copy
 
 import pytest
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 
 from pixelcnn.model import build
 from pixelcnn.options import ModelDescription
+from pixelcnn.training.module import DensityEstimation
 from tests.training.tiny import Noise, checkpoint_of, fit, read, tiny_module
 
 
@@ -65,6 +66,20 @@ def test_accumulated_batches_are_one_larger_batch(tmp_path):
     )
     for whole, parts in zip(adam_moments(tmp_path / "whole"), adam_moments(tmp_path / "parts"), strict=True):
         torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3)
+
+
+def test_averaged_over_devices_gradients_are_those_of_the_summed_loss(tmp_path, monkeypatch):
+    """So one of two devices has twice the gradient of its own half of the batch."""
+    module, steps = tiny_module(dropout=0.0), Steps()
+    model = copy.deepcopy(module.model)
+    monkeypatch.setattr(Trainer, "world_size", 2)
+    fit(tmp_path, steps, module=module, data=Noise(batch_size=8), max_steps=1)
+    (images,) = steps.batches
+    assert len(images) == 4
+    gradients = torch.autograd.grad(-model.log_prob(images).sum(), list(model.parameters()))
+    moments = [state["exp_avg"] for state in module.optimizers().state.values()]
+    for moment, gradient in zip(moments, gradients, strict=True):
+        torch.testing.assert_close(moment, (1 - 0.95) * 2 * gradient, rtol=1e-3, atol=1e-3)
 
 
 def test_gradient_norm_is_that_before_clipping(tmp_path):
@@ -135,6 +150,16 @@ def test_dropout_follows_the_seed(tmp_path):
         runs[name] = torch.cat([weight.flatten() for weight in read(tmp_path / name)["current_model_state"].values()])
     assert torch.equal(runs["a"], runs["again"])
     assert not torch.equal(runs["a"], runs["other"])
+
+
+def test_dropout_differs_between_devices(tmp_path, monkeypatch):
+    runs = []
+    for rank in (0, 1):
+        monkeypatch.setattr(DensityEstimation, "global_rank", rank)
+        fit(tmp_path / str(rank), module=tiny_module(), max_steps=1)
+        weights = read(tmp_path / str(rank))["current_model_state"].values()
+        runs.append(torch.cat([weight.flatten() for weight in weights]))
+    assert not torch.equal(*runs)
 
 
 def test_checkpoint_says_how_to_rebuild_the_model(tmp_path):

@@ -1,0 +1,11 @@
+"""Breaks of one line, each of which the suite's fast part has to catch: `tests.mutation` applies them one at a time."""
+
+from tests.breaks.data import DATA, FILES
+from tests.breaks.likelihoods import LIKELIHOODS
+from tests.breaks.networks import NETWORKS, WALKS
+from tests.breaks.one import Break
+from tests.breaks.training import TRAINING
+
+__all__ = ["BREAKS", "Break"]
+
+BREAKS = [*NETWORKS, *WALKS, *LIKELIHOODS, *TRAINING, *DATA, *FILES]

@@ -1,0 +1,137 @@
+"""Breaks of data sets, files, tasks and refusals."""
+
+from tests.breaks.one import Break, of_file
+
+DATA: list[Break] = [
+    *of_file(
+        "data/batches.py",
+        "data/test_batches.py data/test_base.py",
+        (
+            "the last batch of an evaluation is dropped",
+            "in chunks[rank::world_size]",
+            "in chunks[:-1][rank::world_size]",
+        ),
+        ("every epoch has the same order", "(self.seed, ORDER, epoch)", "(self.seed, ORDER, 0)"),
+        ("the order ignores the seed", "(self.seed, ORDER, epoch)", "(0, ORDER, epoch)"),
+        ("all devices train on the same images", "self.first = rank * self.share", "self.first = 0"),
+        ("a resumed run begins with the first batch", "range(start, start + self.length)", "range(self.length)"),
+    ),
+    *of_file(
+        "data/base.py",
+        "data/test_base.py",
+        ("held-out images ignore the seed", "(self.seed, HELD_OUT)", "(0, HELD_OUT)"),
+        ("held-out images are trained on", "shuffled[self.val_size :]", "shuffled"),
+        ("the initialising batch ignores the seed", "(self.seed, INITIALISATION)", "(0, INITIALISATION)"),
+    ),
+    *of_file(
+        "data/arrays.py",
+        "data/test_arrays.py",
+        ("stored images are turned on their side", "images.transpose(0, 3, 1, 2)", "images.transpose(0, 3, 2, 1)"),
+    ),
+    *of_file(
+        "data/images.py",
+        "data/test_images.py",
+        ("a truncated image is not told from a bug", "DAMAGED = (OSError, SyntaxError", "DAMAGED = (SyntaxError"),
+    ),
+    *of_file(
+        "data/plain_pickle.py",
+        "data/test_plain_pickle.py",
+        (
+            "a data set's pickle runs what it names",
+            'raise pickle.UnpicklingError(f"it names {module}.{name}, which is no plain data")',
+            "return super().find_class(module, name)",
+        ),
+    ),
+    *of_file(
+        "data/imagenet_batches.py",
+        "data/test_small_imagenet.py",
+        ("labels of small ImageNet count from 1", "labels.astype(np.int64) - 1", "labels.astype(np.int64)"),
+    ),
+    *of_file(
+        "data/conversion.py",
+        "data/test_conversion.py",
+        ("converted images stand a header too early", "first + start * rows[0].nbytes", "start * rows[0].nbytes"),
+        ("a conversion that goes on marks other parts as done", "done[todo[k]] = 1", "done[k] = 1"),
+    ),
+]
+
+FILES: list[Break] = [
+    *of_file(
+        "durable.py",
+        "test_durable.py",
+        ("a file is written in place", 'path.with_name(f".{path.name}{PARTIAL}")', "path"),
+        ("a file is not flushed before it is renamed", "            os.fsync(file.fileno())", "            pass"),
+        ("the new name is not flushed", "    _flush_directory(path.parent)", "    pass"),
+    ),
+    *of_file(
+        "checkpoint.py",
+        "tasks/test_resumption.py training/test_checkpoints.py",
+        ("a checkpoint runs code when it is loaded", "weights_only=True, mmap=mmap", "weights_only=False, mmap=mmap"),
+        ("a flipped bit in a checkpoint goes unseen", "archive.testzip() is None and", ""),
+    ),
+    *of_file(
+        "original/variables.py",
+        "original/test_golden.py",
+        ("the original's kernels are transposed", "value.permute(3, 2, 0, 1)", "value.permute(3, 2, 1, 0)"),
+    ),
+    *of_file(
+        "original/checkpoint.py",
+        "tasks/test_import.py",
+        (
+            "Adam's moments are imported in the wrong order",
+            "moments[renamed[name]] = (first, second)",
+            "moments[renamed[name]] = (second, first)",
+        ),
+    ),
+    *of_file(
+        "tasks/evaluate.py",
+        "tasks/test_evaluate.py",
+        (
+            "an evaluation's nats are called bits",
+            "nats / (math.log(2) * data.shape.height",
+            "nats / (data.shape.height",
+        ),
+    ),
+    *of_file(
+        "tasks/sample.py",
+        "tasks/test_sample.py",
+        (
+            "task=sample ignores the seed",
+            "sampled(model, n, [condition], config.seed, task)",
+            "sampled(model, n, [condition], 0, task)",
+        ),
+    ),
+    *of_file(
+        "tasks/train.py",
+        "tasks/test_train.py",
+        (
+            "a sweep minimises the score of the training batch",
+            'score = metrics[f"val/{module.score_name}"]',
+            'score = metrics[f"train/{module.score_name}"]',
+        ),
+    ),
+    *of_file(
+        "report/scored_images.py",
+        "report/test_page.py",
+        ("a report lacks its best and worst images", "    if not shown:", "    if shown:"),
+    ),
+    *of_file(
+        "configuration/messages.py",
+        "test_command_line.py",
+        (
+            "a misspelt key is not told what was meant",
+            'return f"did you mean {meant[0]}?" if meant else f"{ALL_KEYS}."',
+            'return f"{ALL_KEYS}."',
+        ),
+    ),
+    *of_file(
+        "configuration/sweep_results.py",
+        "configuration/test_sweep_results.py",
+        ("a sweep's jobs are listed by their digits", "sorted(directories, key=_in_order)", "sorted(directories)"),
+    ),
+    *of_file(
+        "configuration/ranks.py",
+        "configuration/test_ranks.py",
+        ("every process of a run speaks for all", 'all(rank == "0" for rank in given)', "True"),
+    ),
+]

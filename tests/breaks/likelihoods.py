@@ -1,0 +1,89 @@
+"""Breaks of likelihoods, scores and conditions."""
+
+from tests.breaks.one import Break, of_file
+
+LIKELIHOODS: list[Break] = [
+    *of_file(
+        "likelihood/coupled_logistics.py",
+        "likelihood/test_discretized_logistic_mixture.py test_sampling.py",
+        ("coefficients are scored without tanh", "torch.tanh(of_kind[:, :, 2])", "of_kind[:, :, 2]"),
+        ("coefficients are drawn by without tanh", "torch.tanh(own[:, :, 2])", "own[:, :, 2]"),
+        (
+            "the components' weights sum to one over a column",
+            "F.log_softmax(logits, dim=1)",
+            "F.log_softmax(logits, dim=2)",
+        ),
+        ("log-scales are not clamped in scoring", "of_kind[:, :, 1].clamp_min(MIN_LOG_SCALE)", "of_kind[:, :, 1]"),
+        ("log-scales are not clamped in drawing", "own[:, :, 1].clamp_min(MIN_LOG_SCALE)", "own[:, :, 1]"),
+        ("blue takes its coefficients in the wrong order", "[[], [a], [b, c]]", "[[], [a], [c, b]]"),
+        (
+            "channels are drawn given unrounded values",
+            "self.scale(nearest_level(x, self.levels)) if quantize else x.clamp(-1, 1)",
+            "x.clamp(-1, 1)",
+        ),
+        (
+            "the components' temperature multiplies their logits",
+            "logits / mixture_temperature",
+            "logits * mixture_temperature",
+        ),
+        ("the scales' temperature is ignored", "scale_temperature * scales", "scales"),
+    ),
+    *of_file(
+        "likelihood/discretized_logistic_mixture.py",
+        "likelihood/test_discretized_logistic_mixture.py original/test_golden.py",
+        ("the lowest level has no tail", "torch.where(levels == 0, ", "torch.where(levels < 0, "),
+        ("the highest level has no tail", "levels == self.levels - 1", "levels == self.levels"),
+        ("bins are half a level of L + 1 wide", "half_bin = 1 / (self.levels - 1)", "half_bin = 1 / self.levels"),
+        (
+            "the density at a bin's centre forgets its scale",
+            "log_density = middle - log_scales - 2",
+            "log_density = middle - 2",
+        ),
+    ),
+    *of_file(
+        "likelihood/logistic_mixture.py",
+        "likelihood/test_logistic_mixture.py",
+        ("a density is not multiplied by its bin's width", "- log_scales + math.log(width)", "- log_scales"),
+        ("noise lies above its level only", "dequantisation_noise(images) - 0.5", "dequantisation_noise(images)"),
+    ),
+    *of_file(
+        "likelihood/dequantisation.py",
+        "likelihood/test_dequantisation.py",
+        (
+            "noise does not depend on its image",
+            "(place ^ PLACES_OF_VALUES) + values",
+            "(place ^ PLACES_OF_VALUES) + 0 * values",
+        ),
+    ),
+    *of_file(
+        "likelihood/categorical.py",
+        "likelihood/test_categorical.py",
+        ("the softmax is over a column", "F.log_softmax(logits, dim=1)", "F.log_softmax(logits, dim=2)"),
+        ("green and blue ignore the channels before", "for earlier in range(place):", "for earlier in range(0):"),
+    ),
+    *of_file(
+        "likelihood/implicit.py",
+        "likelihood/test_extremes.py likelihood/test_implicit.py",
+        ("draws have no tanh", "torch.tanh(self.output(concat_elu(f)))", "self.output(concat_elu(f))"),
+    ),
+    *of_file(
+        "energy_distance.py",
+        "test_energy_distance.py",
+        ("the distance among draws is added", "2 * to_data - among_samples", "2 * to_data + among_samples"),
+    ),
+    *of_file(
+        "model.py",
+        "original/test_golden.py training/test_module.py tasks/test_evaluate.py",
+        ("nats are called bits", "(math.log(2) * math.prod(images.shape[1:]))", "math.prod(images.shape[1:])"),
+        ("bits are a pixel's, not a sub-pixel's", "math.prod(images.shape[1:])", "math.prod(images.shape[2:])"),
+    ),
+    *of_file(
+        "conditioning/class_label.py",
+        "conditioning/test_class_label.py",
+        (
+            "the label after the last is taken",
+            "<= int(condition.max()) < self.features",
+            "<= int(condition.max()) <= self.features",
+        ),
+    ),
+]

@@ -1,0 +1,164 @@
+"""Breaks of the networks and of the two walks through them."""
+
+from tests.breaks.one import Break, of_file
+
+NETWORKS: list[Break] = [
+    *of_file(
+        "architectures.py",
+        "test_topology.py test_causality.py test_networks.py",
+        ("the stream from above sees its own row", '"u", 0, UP, shift=(1, 0)', '"u", 0, UP, shift=(0, 0)'),
+        (
+            "the stream from the left sees its own pixel",
+            "Window(above=1, left=0, right=0), shift=(0, 1)",
+            "Window(above=1, left=0, right=0), shift=(0, 0)",
+        ),
+        (
+            "short-cuts are taken in the order of the up pass",
+            "u_skip, ul_skip = skips.pop()",
+            "u_skip, ul_skip = skips.pop(0)",
+        ),
+        (
+            "Gated PixelCNN's vertical stack sees its own row",
+            "left=reach, right=reach), shift=(1, 0)",
+            "left=reach, right=reach), shift=(0, 0)",
+        ),
+    ),
+    *of_file(
+        "blocks.py",
+        "test_causality.py test_incremental.py",
+        (
+            "the image's convolutions are moved up and left",
+            "(right, -right, down, -down)",
+            "(-right, right, -down, down)",
+        ),
+        ("dropout is left on in evaluation", "self.dropout if self.training else 0.0", "self.dropout"),
+    ),
+    *of_file(
+        "blocks.py",
+        "original/test_golden.py",
+        ("the output layer reads its input without elu", "F.elu(x.to(self.dense.v.dtype))", "x.to(self.dense.v.dtype)"),
+        ("upsampling is cut at the wrong side", "right : right + width]", ":width]"),
+    ),
+    *of_file(
+        "blocks.py",
+        "conditioning/test_features.py",
+        ("a condition does not enter the blocks", "c2 = c2 + project(h, self.hw)", "c2 = c2 + 0 * project(h, self.hw)"),
+    ),
+    *of_file(
+        "parallel.py",
+        "test_networks.py test_incremental.py",
+        (
+            "the channel of ones is of zeros, like the padding",
+            "torch.ones_like(x[:, :1])",
+            "torch.zeros_like(x[:, :1])",
+        ),
+        (
+            "a map of conditions is sampled, not averaged",
+            "F.avg_pool2d(h, 2**level)",
+            "h[:, :, :: 2**level, :: 2**level]",
+        ),
+    ),
+    *of_file(
+        "layers.py",
+        "test_layers.py test_causality.py",
+        (
+            "weights are normalised over the output channels",
+            "for d in range(v.ndim) if d != out_dim]",
+            "for d in range(v.ndim) if d == out_dim]",
+        ),
+        ("the gradient of a normalised weight keeps its radial part", "g * of_g / divisor.square()", "0 * norm"),
+        (
+            "windows are padded at the wrong sides",
+            "(window.left, window.right, window.above, 0)",
+            "(window.right, window.left, window.above, 0)",
+        ),
+    ),
+    *of_file(
+        "layers.py",
+        "test_networks.py",
+        ("mask A is mask B", "source < target if strict else source <= target", "source <= target"),
+        (
+            "masked layers see the pixel to the right",
+            "own_row[:, :, window.left + 1 :] = 0",
+            "own_row[:, :, window.left + 2 :] = 0",
+        ),
+    ),
+    *of_file(
+        "masked_blocks.py",
+        "test_masked_blocks.py",
+        ("a gate has no tanh", "torch.tanh(a) * torch.sigmoid(b)", "a * torch.sigmoid(b)"),
+    ),
+    *of_file(
+        "masked_blocks.py",
+        "test_networks.py",
+        ("the horizontal stack reads the vertical one a row below", "self.link(v)", "self.link(v.roll(-1, 2))"),
+        (
+            "a condition does not enter the vertical stack",
+            "x = x + project(h, self.hw)",
+            "x = x + 0 * project(h, self.hw)",
+        ),
+        ("channels are dealt to groups in turn", "channel * num_groups // channels", "channel % num_groups"),
+    ),
+    *of_file(
+        "nonlinearities.py",
+        "test_nonlinearities.py",
+        (
+            "concat_elu has the same sign twice",
+            "torch.maximum(torch.neg(x, out=negated), below, out=negated)",
+            "torch.maximum(x, below, out=negated)",
+        ),
+        ("concat_elu's gradient adds its halves", "return upright - negated, None", "return upright + negated, None"),
+        ("what dropout keeps is not scaled up", "y.mul_(keep.to(y.dtype).mul_(ctx.scale))", "y.mul_(keep.to(y.dtype))"),
+    ),
+    *of_file(
+        "initialisation.py",
+        "test_initialisation.py test_layers.py",
+        ("outputs are divided by their variance", "/ torch.sqrt(variance + 1e-10)", "/ (variance + 1e-10)"),
+        ("outputs keep their mean", "layer.b.sub_(mean).mul_(scale)", "layer.b.mul_(scale)"),
+        ("layers are initialised with dropout on", "    model.eval()", "    model.train()"),
+    ),
+]
+
+WALKS: list[Break] = [
+    *of_file(
+        "rows.py",
+        "test_networks.py test_incremental.py",
+        ("rows above are read one too low", "(self.now - back) % self.depth", "(self.now - back + 1) % self.depth"),
+        ("rows of the images before are not cleared", "self._buffers.zero_()", "pass"),
+    ),
+    *of_file(
+        "residual_steppers.py",
+        "test_networks.py test_incremental.py",
+        (
+            "upsampling takes the kernel's rows in the wrong order",
+            "self.weight[:, :, i % 2]",
+            "self.weight[:, :, 1 - i % 2]",
+        ),
+    ),
+    *of_file(
+        "stepper.py",
+        "test_networks.py",
+        ("a second batch is drawn given the first one's conditions", "self.of_image.copy_(new)", "pass"),
+    ),
+    *of_file(
+        "model.py",
+        "test_sampling.py",
+        (
+            "samples ignore their seed",
+            "uniforms_of(seed, first, len(part), shape)",
+            "uniforms_of(0, first, len(part), shape)",
+        ),
+        (
+            "an image depends on the batch it is drawn in",
+            "uniforms_of(seed, first, len(part)",
+            "uniforms_of(seed, 0, len(part)",
+        ),
+        ("a completion's score counts the known pixels", ".masked_fill(known.to(log_prob.device), 0)", ""),
+    ),
+    *of_file(
+        "sampling.py",
+        "test_sampling.py",
+        ("completing overwrites what is known", "if not known[j]:", "if True:"),
+    ),
+    *of_file("masks.py", "test_masks.py", ("a hole is a box", 'known if kind == "box" else ~known', "known")),
+]
