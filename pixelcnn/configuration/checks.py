@@ -10,6 +10,7 @@ from omegaconf.errors import InterpolationResolutionError
 from pixelcnn.configuration.data import check_data
 from pixelcnn.configuration.devices import check_devices
 from pixelcnn.configuration.messages import keys_of, sentence, unknown_key
+from pixelcnn.configuration.schemas import Config
 from pixelcnn.configuration.store import GROUPS
 from pixelcnn.errors import UserError
 
@@ -19,6 +20,9 @@ def check(config: DictConfig) -> None:
 
     Its types have been checked while it was composed, but for the data set's, whose class is the schema.
     """
+    for field in fields(Config):
+        if field.name not in config.keys():  # noqa: SIM118  which, unlike `in`, has those without a value
+            raise UserError(f"{field.name} cannot be left out: remove ~{field.name}.")
     try:
         OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:
@@ -33,6 +37,8 @@ def check(config: DictConfig) -> None:
     if infinite is not None:
         raise UserError(f"{infinite} is out of range: use a finite number.")
     for group, schemas in GROUPS.items():
+        if OmegaConf.get_type(config, group) not in schemas.values():  # keys set in a group that ~ has taken away
+            raise UserError(f"{group} cannot be left out: remove ~{group}, or write {group}=NAME.")
         name = config[group].get("name")
         if name is not None and schemas.get(name) is not OmegaConf.get_type(config[group]):
             raise UserError(f"{group}.name={name} does not choose an option: write {group}={name}.")
