@@ -10,6 +10,7 @@ from omegaconf.errors import InterpolationResolutionError
 from pixelcnn.configuration.data import check_data
 from pixelcnn.configuration.devices import check_devices
 from pixelcnn.configuration.messages import keys_of, sentence, unknown_key
+from pixelcnn.configuration.schemas import Config
 from pixelcnn.configuration.store import GROUPS
 from pixelcnn.errors import UserError
 
@@ -19,6 +20,10 @@ def check(config: DictConfig) -> None:
 
     Its types have been checked while it was composed, but for the data set's, whose class is the schema.
     """
+    present = set(config)  # those without a value too, which `in config` does not count
+    left_out = next((field.name for field in fields(Config) if field.name not in present), None)
+    if left_out is not None:
+        raise UserError(f"{left_out} cannot be left out: remove ~{left_out}.")
     try:
         OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:
@@ -32,14 +37,20 @@ def check(config: DictConfig) -> None:
     infinite = _not_finite(config, "")
     if infinite is not None:
         raise UserError(f"{infinite} is out of range: use a finite number.")
-    for group, schemas in GROUPS.items():
-        name = config[group].get("name")
-        if name is not None and schemas.get(name) is not OmegaConf.get_type(config[group]):
-            raise UserError(f"{group}.name={name} does not choose an option: write {group}={name}.")
+    _check_options(config)
     checked: Any = OmegaConf.to_object(config)
     if checked.task.uses_data:
         check_devices(checked.trainer)
         check_data(config.data)
+
+
+def _check_options(config: DictConfig) -> None:
+    for group, schemas in GROUPS.items():
+        if OmegaConf.get_type(config, group) not in schemas.values():  # keys set in a group that ~ has taken away
+            raise UserError(f"{group} cannot be left out: remove ~{group}, or write {group}=NAME.")
+        name = config[group].get("name")
+        if name is not None and schemas.get(name) is not OmegaConf.get_type(config[group]):
+            raise UserError(f"{group}.name={name} does not choose an option: write {group}={name}.")
 
 
 def _not_finite(node: Any, key: str) -> str | None:

@@ -15,14 +15,10 @@ def check_devices(options: TrainerOptions) -> None:
     """Raise UserError where ``trainer.accelerator`` and ``trainer.devices`` ask for what this machine lacks.
 
     Lightning's ``auto`` replaces GPUs that are not there by as many CPU processes; here these have to be asked for, by
-    ``trainer.accelerator=cpu``. Its further accelerators check themselves.
+    ``trainer.accelerator=cpu``. The names of ``trainer.accelerator`` and ``trainer.strategy`` are checked too.
     """
-    from pytorch_lightning.accelerators import AcceleratorRegistry
-
+    _check_names(options)
     accelerator, wanted = options.accelerator, _wanted(options.devices)
-    names = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
-    if accelerator not in names:
-        raise UserError(f"trainer.accelerator={accelerator} does not exist: choose one of {', '.join(names)}.")
     if accelerator == "cpu":
         if isinstance(wanted, list) or wanted == -1:
             raise UserError(f"trainer.devices={options.devices} does not count CPU processes: give their number.")
@@ -40,6 +36,24 @@ def check_devices(options: TrainerOptions) -> None:
             f"trainer.devices={options.devices} and trainer.num_nodes={options.num_nodes} ask for {asked} processes, "
             f"but torchrun or srun has started {started}: let devices be those of one machine, num_nodes the machines."
         )
+
+
+def _check_names(options: TrainerOptions) -> None:
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    accelerator, strategy = options.accelerator, options.strategy
+    names = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
+    if accelerator not in names:
+        raise UserError(f"trainer.accelerator={accelerator} does not exist: choose one of {', '.join(names)}.")
+    ours = ("auto", "gpu", "cpu", "cuda", "mps")
+    if accelerator not in ours and not AcceleratorRegistry[accelerator]["accelerator"].is_available():
+        raise UserError(
+            f"trainer.accelerator={accelerator} is not available on this machine: choose one of {', '.join(ours)}."
+        )
+    strategies = ["auto", *StrategyRegistry.available_strategies()]
+    if strategy not in strategies:
+        raise UserError(f"trainer.strategy={strategy} does not exist: choose one of {', '.join(strategies)}.")
 
 
 def require_machines(options: TrainerOptions) -> None:

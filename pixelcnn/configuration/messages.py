@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -18,6 +18,8 @@ from omegaconf.errors import (
     OmegaConfBaseException,
     ValidationError,
 )
+
+from pixelcnn.configuration.store import GROUPS
 
 KINDS: dict[Any, str] = {
     int: "a whole number",
@@ -50,6 +52,10 @@ def sentence(error: Exception) -> str:
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
     if isinstance(cause, OmegaConfBaseException):
         where = re.match(r"In '(.+?)'", str(error))
+        if where and isinstance(cause, ConfigAttributeError | ConfigKeyError):
+            of_another = _of_another_option(where[1], cause)
+            if of_another is not None:
+                return of_another
         return (f"In conf/{where[1]}.yaml, " if where else "") + _invalid(cause, str(error))
     ambiguous = re.match(r"Ambiguous value for argument '(.+?)=(.+)'", str(error))
     if ambiguous:
@@ -152,6 +158,22 @@ def _invalid(error: OmegaConfBaseException, told: str) -> str:
     return f"{key} is refused ({_first_line(error)}): {ALL_KEYS} and their values."
 
 
+def _of_another_option(recipe: str, error: OmegaConfBaseException) -> str | None:
+    """What to type where ``recipe``, such as `experiment/digits`, sets a key that only another option has."""
+    group, _, key = str(error.full_key).partition(".")
+    schemas = GROUPS.get(group, {})
+    if not any(field.name == key for schema in schemas.values() for field in fields(schema)):
+        return None
+    name = error.parent_node.name
+    folder, _, option = recipe.partition("/")
+    files = sorted((CONF / folder).rglob("*.yaml"))
+    fitting = [file for file in files if f"- override /{group}: {name}\n" in file.read_text()]
+    instead = " or ".join(f"{folder}={file.relative_to(CONF / folder).with_suffix('')}" for file in fitting)
+    return f"{folder}={option} sets {group}.{key}, which {group}={name} does not have: leave one of the two out" + (
+        f", or use {instead}." if instead else "."
+    )
+
+
 def _hint(error: OmegaConfBaseException) -> Any:
     """The annotation of the field, or of the list's items, that did not take the error's value."""
     schema = OmegaConf.get_type(error.parent_node)
@@ -161,7 +183,7 @@ def _hint(error: OmegaConfBaseException) -> Any:
 
 
 def _suggestion(key: str, known: list[str]) -> str:
-    """The same name elsewhere, else the likest in the same group, else the likest of all."""
+    """The same name elsewhere, else the likest in the same group, else the likest of all, else all of the group."""
     group, _, name = key.rpartition(".")
     known = [candidate for candidate in known if not key.startswith(f"{candidate}.")]
     parts = {candidate: candidate.rpartition(".") for candidate in known}
@@ -174,7 +196,9 @@ def _suggestion(key: str, known: list[str]) -> str:
         or get_close_matches(key, [] if siblings else known, 1, cutoff=0.8)
         or [names[close] for close in get_close_matches(name, names, 1, cutoff=0.75)]
     )
-    return f"did you mean {meant[0]}?" if meant else f"{ALL_KEYS}."
+    if meant:
+        return f"did you mean {meant[0]}?"
+    return f"the keys of {group} are {', '.join(siblings)}." if group and siblings else f"{ALL_KEYS}."
 
 
 def _first_line(error: Exception) -> str:

@@ -17,7 +17,28 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 
+AT_LEAST = {
+    "num_nodes": 1,
+    "fast_dev_run": 0,
+    "max_epochs": -1,
+    "min_epochs": 0,
+    "max_steps": -1,
+    "min_steps": 0,
+    "check_val_every_n_epoch": 1,
+    "num_sanity_val_steps": -1,
+    "log_every_n_steps": 0,
+    "accumulate_grad_batches": 1,
+    "gradient_clip_val": 0,
+    "reload_dataloaders_every_n_epochs": 0,
+}
+UNLIMITED = ("max_epochs", "max_steps")
+# A whole number counts batches, a fraction is a share of them.
+AMOUNTS = (
+    *("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
+    *("overfit_batches", "val_check_interval"),
+)
 # With Lightning's older names; None is 32-true.
+CHOICES = {"gradient_clip_algorithm": ("norm", "value"), "profiler": ("simple", "advanced", "pytorch")}
 PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")
 
 
@@ -72,19 +93,18 @@ class TrainerOptions:
     model_registry: str | None = None
 
     def __post_init__(self) -> None:
-        """Only what Lightning lets pass; ``build_trainer`` reports what it refuses."""
-        at_least = {
-            "log_every_n_steps": 0,
-            "min_epochs": 0,
-            "min_steps": 0,
-            "check_val_every_n_epoch": 1,
-            "num_sanity_val_steps": -1,
-            "accumulate_grad_batches": 1,
-            "gradient_clip_val": 0,
-        }
-        for key, least in at_least.items():
+        """What Lightning lets pass or refuses without a remedy; ``build_trainer`` reports the rest."""
+        for key, least in AT_LEAST.items():
             value = getattr(self, key)
-            require(value is None or value >= least, f"trainer.{key}", value, f"use {least} or more")
+            remedy = f"use {least} or more" + ", where -1 is no limit" * (key in UNLIMITED)
+            require(value is None or value >= least, f"trainer.{key}", value, remedy)
+        for key in AMOUNTS:
+            value = getattr(self, key)
+            in_range = not isinstance(value, int | float) or (value >= 0 and (isinstance(value, int) or value <= 1))
+            require(in_range, f"trainer.{key}", value, "use a number of batches, or a share of them from 0.0 to 1.0")
+        for key, choices in CHOICES.items():
+            value = getattr(self, key)
+            require(value is None or value in choices, f"trainer.{key}", value, f"choose one of {', '.join(choices)}")
         require(self.val_check_interval != 0, "trainer.val_check_interval", 0, "use a positive number, or null")
         for place, callback in enumerate(self.callbacks or []):
             if "_target_" not in callback:
@@ -150,6 +170,7 @@ def build_trainer(
     from hydra.utils import instantiate
     from lightning_fabric.plugins import CheckpointIO
     from pytorch_lightning import Trainer
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     try:
@@ -159,10 +180,29 @@ def build_trainer(
         arguments["plugins"] = plugins if checkpoint_io is None or theirs else [*plugins, checkpoint_io]
         arguments["logger"] = False if options.logger is False else logger
         arguments["default_root_dir"] = options.default_root_dir or run_dir
-        with lightnings_refusals():
-            return Trainer(**arguments)
-    except (InstantiationException, ImportError, TypeError, ValueError) as error:
-        raise UserError(_refused(error)) from error
+        return Trainer(**arguments)
+    except (InstantiationException, ImportError, MisconfigurationException, TypeError, ValueError) as error:
+        raise UserError(_refused(error, _meant(options, str(error)))) from error
+
+
+def _meant(options: TrainerOptions, told: str) -> str:
+    """The keys and values set in ``options`` that ``told``, by Lightning, is about."""
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    defaults = {field.name: field.default for field in fields(options)}
+    names = [
+        f"trainer.{name}={value}"
+        for name, value in values.items()
+        if value != defaults[name]
+        # Classes of callbacks and plugins are named by their path; Lightning names a plugin in the singular.
+        and (name.removesuffix("s") in told.lower() or _names_text(value, told))
+    ]
+    return " with ".join(names)
+
+
+def _names_text(value: Any, told: str) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(one, dict) and one.get("_target_", "-") in told for one in value)
+    return isinstance(value, str) and value in told
 
 
 @contextmanager
@@ -176,5 +216,6 @@ def lightnings_refusals() -> Iterator[None]:
         raise UserError(_refused(error)) from error
 
 
-def _refused(error: Exception) -> str:
-    return f"trainer.* is refused by Lightning: {' '.join(str(error).split())}"
+def _refused(error: Exception, meant: str = "") -> str:
+    told = " ".join(str(error).split()).rstrip(".")
+    return f"{meant or 'trainer.*'} is refused by Lightning ({told}): change it or leave it out."

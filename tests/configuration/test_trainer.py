@@ -76,15 +76,16 @@ def test_what_lightning_lets_pass_is_refused(key, value):
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
-        ("strategy", "foo", "strategy"),
+        ("strategy", "deepspeed", "trainer.strategy=deepspeed"),
+        ("strategy", "xla", "trainer.strategy=xla"),
         ("max_epochs", -5, "max_epochs"),
-        ("max_time", "soon", "soon"),
+        ("max_time", "soon", "trainer.max_time=soon"),
         ("limit_val_batches", -1, "limit_val_batches"),
-        ("val_check_interval", "often", "val_check_interval"),
+        ("val_check_interval", "often", "trainer.val_check_interval=often"),
         ("profiler", "foo", "profiler"),
-        ("plugins", ["foo"], "plugin"),
+        ("plugins", ["foo"], r"trainer.plugins=\['foo'\]"),
         ("num_nodes", 0, "num_nodes"),
-        ("callbacks", [{"_target_": "no.such.Class"}], "no.such.Class"),
+        ("callbacks", [{"_target_": "no.such.Class"}], "trainer.callbacks=.*no.such.Class"),
     ],
 )
 def test_what_lightning_refuses_is_told_in_a_line(tmp_path, key, value, named):
