@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import assume, example, given
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from pixelcnn.errors import UserError
@@ -131,7 +131,8 @@ def test_drawings_of_a_wrong_number_or_mask(description, seed, negative, data):
         model.complete(images, data.draw(st.sampled_from(masks)), condition)
 
 
-@cases(60)
+# Networks of one resolution, as most are, take every size.
+@settings(cases(60), suppress_health_check=[HealthCheck.filter_too_much])
 @given(descriptions(), st.integers(1, 64), st.integers(1, 64))
 def test_sizes_that_the_strides_do_not_divide(description, height, width):
     stride = stride_of(description.model)

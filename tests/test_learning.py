@@ -29,7 +29,7 @@ def test_incompressible_noise_is_learned_by_heart():
     )
     images = random_images(model, 16)
     data_dependent_initialisation(model, images)
-    train(model, (images for _ in range(200)), lr=3e-3)
+    train(model, (images for _ in range(300)), lr=3e-3)
     with torch.no_grad():
         assert model.bits_per_dim(images).mean() < 0.5 * math.log2(4)
 
