@@ -57,6 +57,11 @@ def sentence(error: Exception) -> str:
             if of_another is not None:
                 return of_another
         return (f"In conf/{where[1]}.yaml, " if where else "") + _invalid(cause, str(error))
+    return _of_hydra(error)
+
+
+def _of_hydra(error: Exception) -> str:
+    """What it says of the command line, in other words."""
     ambiguous = re.match(r"Ambiguous value for argument '(.+?)=(.+)'", str(error))
     if ambiguous:
         key, values = ambiguous.groups()

@@ -120,7 +120,7 @@ FILES: list[Break] = [
         "test_command_line.py",
         (
             "a misspelt key is not told what was meant",
-            'return f"did you mean {meant[0]}?" if meant else f"{ALL_KEYS}."',
+            'return f"did you mean {meant[0]}?"',
             'return f"{ALL_KEYS}."',
         ),
     ),
