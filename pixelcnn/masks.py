@@ -54,6 +54,8 @@ def _from_image(path: str, height: int, width: int) -> Tensor:
         raise UserError(f"task.mask={path} is neither a file nor a description: use {FORMS}.")
     try:
         with Image.open(path) as image:
+            if image.has_transparency_data or image.mode.startswith(("I", "F")):
+                raise UserError(f"task.mask={path} is transparent or of more than 8 bits: save it as black and white.")
             values = np.asarray(image.convert("L"))
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise UserError(f"task.mask={path} is not a readable image: use {FORMS}.") from error

@@ -114,6 +114,7 @@ class PixelModel(nn.Module):
 
         Returns the completed images and log p in nats, float64 (N,), of the drawn pixels given all before each. Exact
         where the known pixels come first in raster order; otherwise a pixel is not conditioned on known ones after it.
+        At temperature 1 whatever ``temperature`` is, and for a continuous likelihood what `log_prob` is, a bound.
         UserError for a likelihood without density.
         """
         self._check(images)
@@ -126,6 +127,8 @@ class PixelModel(nn.Module):
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
         completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel)
+        was_training = self.training
+        self.eval()  # as it has drawn
         scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
         with torch.no_grad():
             for first in range(0, len(images), batch_size):
@@ -133,6 +136,7 @@ class PixelModel(nn.Module):
                 h = None if condition is None else condition[part]
                 log_prob = self.likelihood.log_prob(self.pixel_parameters(completed[part], h), completed[part])
                 scores.append(log_prob.double().masked_fill(known.to(log_prob.device), 0).sum(dim=(1, 2)))
+        self.train(was_training)
         return completed, torch.cat(scores)
 
     def _drawn(

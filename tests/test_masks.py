@@ -66,3 +66,11 @@ def test_a_file_that_is_no_image_is_refused(tmp_path):
 )
 def test_whether_the_known_part_comes_first(mask, first):
     assert comes_first(known_pixels(mask, 8, 8)) is first
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "I", "F"])
+def test_what_black_and_white_are_of_a_mask_is_not_guessed(tmp_path, mode):
+    Image.new(mode, (8, 8)).save(tmp_path / ("mask.tiff" if mode in "IF" else "mask.png"))
+    (path,) = tmp_path.iterdir()
+    with pytest.raises(UserError, match="is transparent or of more than 8 bits: save it as black and white"):
+        known_pixels(str(path), 8, 8)

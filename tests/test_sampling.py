@@ -83,3 +83,11 @@ def test_no_image_is_an_answer(model):
     assert model.sample(0).shape == images.shape
     completed, log_prob = model.complete(images, known)
     assert completed.shape == images.shape and log_prob.shape == (0,)
+
+
+def test_completions_are_scored_as_they_are_drawn_in_training_mode_too():
+    model = tiny_model(torch.float64)
+    images, known = random_images(model, 2), torch.arange(64).view(8, 8) < 32
+    evaluated = model.complete(images, known)
+    trained = model.train().complete(images, known)
+    assert all(map(torch.equal, evaluated, trained)) and model.training
