@@ -1,11 +1,13 @@
 """``data=images``: any folder of images."""
 
+import io
 import os
+import re
+import struct
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
@@ -17,7 +19,10 @@ CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}
 # What it can turn into 8-bit grey or RGB on request, at a loss.
 CONVERTIBLE = (*CHANNELS, "LA", "PA", "RGBA", "CMYK", "YCbCr")
 # What its decoders raise on damaged files.
-DAMAGED = (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError)
+DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xae\x42\x60\x82"
+# How it calls samples of 16 bits in a file, which may become a mode of 8 bits; BGR;16 has 5 or 6 bits each.
+SIXTEEN_BITS = re.compile(r";16[BLN]")
 
 
 class Images(ImageDataModule):
@@ -101,24 +106,37 @@ def _sub_folders(folder: Path) -> list[str]:
 
 def read_pixels(file: Path, channels: int | None) -> np.ndarray:
     """The image in ``file``, uint8 (C, H, W); UserError as `read_images`."""
-    if not os.path.isfile(file):  # opening a pipe would wait for ever
-        fault = "is not a file" if os.path.exists(file) else "does not exist"
+    if not file.is_file():  # opening a pipe would wait for ever
+        fault = "is not a file" if file.exists() else "does not exist"
         raise UserError(f"{file} {fault}: give the path of an image, or remove it from its folder.")
-    return decode(file, file, channels)
-
-
-def decode(source: Path | BinaryIO, file: Path, channels: int | None) -> np.ndarray:
-    """The image in ``source``, uint8 (C, H, W); UserError as `read_images`, naming ``file``."""
     try:
-        with Image.open(source) as image:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}): replace or remove it.") from error
+    return decode(content, file, channels)
+
+
+def decode(content: bytes, file: Path, channels: int | None) -> np.ndarray:
+    """The image in ``content``, uint8 (C, H, W), upright where its Exif data says how it was held.
+
+    UserError as `read_images`, naming ``file``.
+    """
+    if content.startswith(PNG_START) and PNG_END not in content:  # Pillow accepts a file that lacks its last bytes
+        raise UserError(f"{file} is cut short: {remedy(file)}.")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
             frames = getattr(image, "n_frames", 1)
+            bits = "16-bit " if _has_sixteen_bits(image) else ""
             image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+    except UnidentifiedImageError as error:
+        raise UserError(f"{file} cannot be read as an image (of no kind that is known): {remedy(file)}.") from error
     except DAMAGED as error:
-        raise UserError(f"{file} cannot be read as an image ({error}): replace or remove it.") from error
+        raise UserError(f"{file} cannot be read as an image ({error}): {remedy(file)}.") from error
     if frames > 1:
-        raise UserError(f"{file} holds {frames} frames instead of one image: replace or remove it.")
-    if image.mode not in CONVERTIBLE:
-        raise UserError(f"{file} holds {image.mode} pixels, which are not 8-bit: save it as 8-bit grey or RGB.")
+        raise UserError(f"{file} holds {frames} frames instead of one image: {remedy(file)}.")
+    if bits or image.mode not in CONVERTIBLE:
+        raise UserError(f"{file} holds {bits}{image.mode} pixels, which are not 8-bit: save it as 8-bit grey or RGB.")
     if channels is None and image.mode not in CHANNELS:
         raise UserError(
             f"{file} holds {image.mode} pixels: save it as RGB or grey, or convert by data.channels=1 or 3."
@@ -126,6 +144,18 @@ def decode(source: Path | BinaryIO, file: Path, channels: int | None) -> np.ndar
     wanted = channels or CHANNELS[image.mode]
     pixels = np.asarray(image.convert("L" if wanted == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], wanted).transpose(2, 0, 1)
+
+
+def remedy(file: Path) -> str:
+    """What to do about a damaged ``file``, which may stand in an archive."""
+    return "get the archive anew" if file.parent.is_file() else "replace or remove it"
+
+
+def _has_sixteen_bits(image: Image.Image) -> bool:
+    """Whether a sample of a file that is open, not yet loaded, has 16 bits."""
+    tiles = getattr(image, "tile", [])
+    netpbm = any(tile.codec_name.startswith("ppm") and tile.args[1] > 255 for tile in tiles)
+    return netpbm or any(SIXTEEN_BITS.search(str(tile.args)) for tile in tiles)
 
 
 def _described(pixels: np.ndarray) -> str:

@@ -1,6 +1,5 @@
 """Small ImageNet of van den Oord et al. 2016: PNG files in a folder or an uncompressed tar, without labels."""
 
-import io
 import os
 import tarfile
 from collections.abc import Iterator
@@ -9,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelcnn.data.images import decode
+from pixelcnn.data.images import PNG_START, decode, remedy
 from pixelcnn.errors import UserError
 
 PART = 4096  # images that one process reads at once
-PNG_END = b"IEND\xae\x42\x60\x82"
 TAR_BLOCK = 512  # bytes; a block of zeros ends an archive
 
 
@@ -131,10 +129,9 @@ def _members(source: Path) -> list[tuple[str, int, int]]:
 def _decoded(contents: Iterator[tuple[Path, bytes]], count: int, resolution: int) -> np.ndarray:
     images = np.empty((count, 3, resolution, resolution), np.uint8)
     for place, (file, content) in enumerate(contents):
-        if PNG_END not in content:  # Pillow accepts a file that lacks its last bytes
-            remedy = "get the archive anew" if file.parent.is_file() else "replace or remove it"
-            raise UserError(f"{file} is no PNG file or cut short: {remedy}.")
-        pixels = decode(io.BytesIO(content), file, channels=3)
+        if not content.startswith(PNG_START):
+            raise UserError(f"{file} is no PNG file: {remedy(file)}.")
+        pixels = decode(content, file, channels=3)
         if pixels.shape != images.shape[1:]:
             height, width = pixels.shape[1:]
             raise UserError(

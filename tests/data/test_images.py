@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -86,6 +89,23 @@ def damaged(path):
     path.write_bytes(content[: len(content) // 2])
 
 
+def without_its_end(path):
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def png_of_sixteen_bits(path, channels):
+    """Write random samples as a PNG of 16 bits each, which Pillow reads but does not write in colour."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", 4, 5, 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + generator.bytes(4 * channels * 2) for _ in range(5))
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
 def animated(path):
     frames = [Image.fromarray(generator.integers(0, 256, (5, 4, 3), dtype=np.uint8)) for _ in range(2)]
     frames[0].save(path.with_suffix(".webp"), save_all=True, append_images=frames[1:], lossless=True)
@@ -96,13 +116,14 @@ def animated(path):
     ("spoil", "file", "fault"),
     [
         (damaged, "b.bmp", "cannot be read"),
-        (damaged, "c.PNG", "cannot be read"),
+        (damaged, "c.PNG", "is cut short: replace or remove it"),
+        (without_its_end, "a.png", "is cut short: replace or remove it"),
         (lambda path: path.write_bytes(b""), "c.PNG", "cannot be read"),
         (lambda path: path.write_text("text"), "c.PNG", "cannot be read"),
         (lambda path: write(path, np.zeros((5, 5, 3), np.uint8)), "b.bmp", "5x5 RGB where .*a.png is 5x4 RGB: make"),
         (lambda path: write(path, mode="L"), "c.PNG", r"5x4 grey where .*a.png is 5x4 RGB: .*data\.channels"),
         (lambda path: write(path, mode="RGBA"), "c.PNG", r"RGBA pixels: .*data\.channels"),
-        (lambda path: write(path, np.zeros((5, 4), np.uint16)), "c.PNG", "I;16 pixels, which are not 8-bit"),
+        (lambda path: write(path, np.zeros((5, 4), np.uint16)), "c.PNG", "16-bit I;16 pixels, which are not 8-bit"),
         (animated, "c.PNG", "2 frames"),
     ],
 )
@@ -123,10 +144,39 @@ def test_cmyk_is_refused_until_a_conversion_is_asked_for(colour):
     assert images(colour, channels=3).arrays("train").images[0].shape == (3, 5, 4)
 
 
-def test_sixteen_bits_are_refused_even_then(colour):
-    write(colour / "train" / "a.png", np.zeros((5, 4), np.uint16))
-    with pytest.raises(UserError, match=r"a\.png holds I;16 pixels"):
-        images(colour, channels=1).arrays("train")
+@pytest.mark.parametrize("channels", [None, 1, 3])
+@pytest.mark.parametrize(("stored", "mode"), [(1, "I;16"), (2, "RGBA"), (3, "RGB"), (4, "RGBA")])
+def test_pngs_of_sixteen_bits_are_refused_whatever_is_asked_for(colour, stored, mode, channels):
+    png_of_sixteen_bits(colour / "train" / "a.png", stored)
+    with pytest.raises(UserError, match=rf"a\.png holds 16-bit {mode} pixels, .*: save it as 8-bit grey or RGB\.$"):
+        images(colour, channels).arrays("train")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiffs_of_sixteen_bits_are_refused(colour, order):
+    size = 5 * 4 * 3
+    # width, height, bits, no compression, RGB, place, channels, rows in a strip, length
+    tags = ((256, 4), (257, 5), (258, 8 + 9 * 12 + 6 + size * 2), (259, 1), (262, 2), (273, 8 + 9 * 12 + 6))
+    tags += ((277, 3), (278, 5), (279, size * 2))
+    entries = [
+        struct.pack(f"{order}HHII", tag, 3, 3, value) if tag == 258 else struct.pack(f"{order}HHII", tag, 4, 1, value)
+        for tag, value in tags
+    ]
+    start = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HIH", 42, 8, len(tags))
+    content = start + b"".join(entries) + bytes(4) + generator.bytes(size * 2) + struct.pack(f"{order}3H", 16, 16, 16)
+    (colour / "train" / "a.tiff").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.tiff holds 16-bit RGB pixels"):
+        images(colour).arrays("train")
+
+
+@pytest.mark.parametrize("highest", [256, 1023, 65535])
+@pytest.mark.parametrize("plain", [True, False])
+def test_netpbm_files_above_8_bits_are_refused(colour, highest, plain):
+    samples = generator.integers(0, highest + 1, 5 * 4 * 3)
+    content = " ".join(map(str, samples)).encode() if plain else samples.astype(">u2").tobytes()
+    (colour / "train" / "a.ppm").write_bytes(b"P%d 4 5 %d\n" % (3 if plain else 6, highest) + content)
+    with pytest.raises(UserError, match=r"a\.ppm holds 16-bit RGB pixels"):
+        images(colour).arrays("train")
 
 
 def test_folders_that_are_not_as_described_are_named(colour, tmp_path_factory):

@@ -166,10 +166,11 @@ def cut(content):
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [
-        (cut, "is no PNG file or cut short"),
-        (lambda content: content[:-8], "is no PNG file or cut short"),
-        (lambda content: b"", "is no PNG file or cut short"),
-        (lambda content: content[:200] + bytes(200) + content[400:], "cannot be read as an image"),
+        (cut, "is cut short: REMEDY"),
+        (lambda content: content[:-8], "is cut short: REMEDY"),
+        (lambda content: b"", "is no PNG file: REMEDY"),
+        (lambda content: b"GIF89a" + content, "is no PNG file: REMEDY"),
+        (lambda content: content[:200] + bytes(200) + content[400:], r"cannot be read as an image \(.*\): REMEDY"),
         (lambda content: png(random_images(1, 64)[0]), r"is 64x64 where data\.resolution=32 asks for 32x32"),
     ],
 )
@@ -184,6 +185,7 @@ def test_odd_png_files_are_named(tmp_path, spoil, fault, form):
         for k, content in enumerate(contents):
             (tmp_path / "train_32x32" / f"{k}.png").write_bytes(content)
     file = tmp_path / ("train_32x32.tar" if form == "tar" else "train_32x32") / "2.png"
+    fault = fault.replace("REMEDY", "get the archive anew" if form == "tar" else "replace or remove it")
     with pytest.raises(UserError, match=rf"^{file} {fault}.*\.$"):
         small_imagenet(tmp_path).setup("fit")
 

@@ -69,6 +69,7 @@ REFUSED = {
     "no train": (f"{IMAGES}no_train", "no_train", "put its images in"),
     "folder without images": (f"{IMAGES}no_images", "no_images/train", "put files there"),
     "truncated image": (f"{IMAGES}truncated", "truncated/train/5.png", "replace or remove"),
+    "image without its end": (f"{IMAGES}without_end", "without_end/train/5.png", "replace or remove"),
     "empty image": (f"{IMAGES}empty", "empty/train/5.png", "replace or remove"),
     "text for an image": (f"{IMAGES}text", "text/train/5.png", "replace or remove"),
     "pipe for an image": (f"{IMAGES}pipe", "pipe/train/6.png", "remove it"),

@@ -101,6 +101,7 @@ def _make_folders(folder: Path) -> None:
         return folder / name / "train"
 
     (data_set("truncated") / "5.png").write_bytes(png[:60])
+    (data_set("without_end") / "5.png").write_bytes(png[:-8])
     (data_set("empty") / "5.png").write_bytes(b"")
     (data_set("text") / "5.png").write_text("no image")
     Image.fromarray(images(1, (9, 7, 3))[0]).save(data_set("odd_size") / "5.png")
