@@ -106,8 +106,9 @@ def _sub_folders(folder: Path) -> list[str]:
 
 def read_pixels(file: Path, channels: int | None) -> np.ndarray:
     """The image in ``file``, uint8 (C, H, W); UserError as `read_images`."""
-    if not file.is_file():  # opening a pipe would wait for ever
-        fault = "is not a file" if file.exists() else "does not exist"
+    # Opening a pipe would wait for ever; Path.is_file() raises where a name is too long.
+    if not os.path.isfile(file):
+        fault = "is not a file" if os.path.exists(file) else "does not exist"
         raise UserError(f"{file} {fault}: give the path of an image, or remove it from its folder.")
     try:
         content = file.read_bytes()
