@@ -38,13 +38,14 @@ EVERY = tuple(LIKELIHOODS)
 seeds = st.integers(0, 2**16)
 channel_counts = st.sampled_from([1, 3])
 level_counts = st.sampled_from([2, 3, 17, 255, 256]) | st.integers(2, 256)
-conditionings: st.SearchStrategy[Any] = st.one_of(
-    st.builds(UnconditionalOptions),
-    st.builds(ClassOptions, num_classes=st.integers(1, 4)),
-    st.builds(VectorOptions, num_features=st.integers(1, 3)),
-    st.builds(SpatialOptions, num_features=st.integers(1, 3)),
-    st.builds(EncoderOptions, code_size=st.integers(1, 3), num_filters=st.integers(1, 3)),
-)
+CONDITIONINGS: dict[str, st.SearchStrategy[Any]] = {
+    "none": st.builds(UnconditionalOptions),
+    "class": st.builds(ClassOptions, num_classes=st.integers(1, 4)),
+    "vector": st.builds(VectorOptions, num_features=st.integers(1, 3)),
+    "spatial": st.builds(SpatialOptions, num_features=st.integers(1, 3)),
+    "encoder": st.builds(EncoderOptions, code_size=st.integers(1, 3), num_filters=st.integers(1, 3)),
+}
+conditionings = st.one_of(CONDITIONINGS.values())
 
 
 def cases(n: int) -> settings:
@@ -105,10 +106,18 @@ def stride_of(model: Any) -> int:
 
 
 @st.composite
-def descriptions(draw: Callable, of: Sequence[str] = EVERY, side: int = 8) -> ModelDescription:
-    """Any network with one of the likelihoods ``of`` and any conditioning, for images up to ``side`` high and wide."""
-    network, likelihood = draw(st.sampled_from(tuple(MODELS))), draw(st.sampled_from(of))
-    channels, num_levels = draw(channel_counts), draw(level_counts)
+def descriptions(
+    draw: Callable,
+    of: Sequence[str] = EVERY,
+    side: int = 8,
+    named: Sequence[str] = tuple(MODELS),
+    channels_of: st.SearchStrategy[int] = channel_counts,
+    levels_of: st.SearchStrategy[int] = level_counts,
+    conditioned: st.SearchStrategy[Any] = conditionings,
+) -> ModelDescription:
+    """A network ``named`` so with one of the likelihoods ``of``, for images up to ``side`` high and wide."""
+    network, likelihood = draw(st.sampled_from(named)), draw(st.sampled_from(of))
+    channels, num_levels = draw(channels_of), draw(levels_of)
     groups = channels if MODELS[network].masked_channels and likelihood == "categorical" else 1
     model = draw(networks(network, groups))
     stride = stride_of(model)
@@ -117,7 +126,7 @@ def descriptions(draw: Callable, of: Sequence[str] = EVERY, side: int = 8) -> Mo
         ImageShape(channels, height, width, num_levels),
         model,
         draw(likelihoods(likelihood, num_levels)),
-        draw(conditionings),
+        draw(conditioned),
     )
 
 
@@ -128,7 +137,10 @@ def model_of(description: ModelDescription, seed: int, dtype: torch.dtype = torc
 
 
 def given_to(model: PixelModel, n: int, seed: int, size: tuple[int, int] | None = None) -> tuple[Tensor, Tensor | None]:
-    """n images, of the model's own size or of ``size``, and a condition for each, of any form that the model takes."""
+    """n images, of the model's own size or of ``size``, and a condition for each, of any form that the model takes.
+
+    For an even seed the condition, if there is one, is floats.
+    """
     shape, options, features = model.image, model.description.conditioning, model.conditioning.features
     size = size or (shape.height, shape.width)
     generator = torch.Generator().manual_seed(seed)

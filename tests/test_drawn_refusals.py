@@ -5,14 +5,14 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pixelcnn.errors import UserError
 from pixelcnn.masks import known_pixels
 from pixelcnn.model import build
 from pixelcnn.options import ClassOptions, ModelDescription
-from tests.drawn import SCORED, cases, descriptions, given_to, model_of, seeds, stride_of
+from tests.drawn import CONDITIONINGS, SCORED, cases, descriptions, given_to, model_of, seeds
 
 OTHER_TYPES = [torch.bool, torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64]
 SCORES = {
@@ -107,11 +107,17 @@ def test_labels_that_the_model_does_not_know(description, num_classes, call, dat
 
 
 @cases(40)
-@given(descriptions(SCORED, side=4), seeds, st.sampled_from([float("nan"), float("inf"), -float("inf")]), st.data())
+@given(
+    descriptions(
+        SCORED, side=4, conditioned=st.one_of(CONDITIONINGS[name] for name in CONDITIONINGS if name != "none")
+    ),
+    seeds.map(lambda seed: 2 * seed),
+    st.sampled_from([float("nan"), float("inf"), -float("inf")]),
+    st.data(),
+)
 def test_of_a_condition_that_is_no_number_nothing_is_drawn(description, seed, value, data):
     model = model_of(description, seed)
     images, condition = given_to(model, 2, seed)
-    assume(condition is not None and condition.is_floating_point())
     condition.view(-1)[data.draw(st.integers(0, condition.numel() - 1))] = value
     for drawing in DRAWINGS.values():
         with pytest.raises(UserError, match="condition holds what is no finite number"):
@@ -135,15 +141,15 @@ def test_drawings_of_a_wrong_number_or_mask(description, seed, negative, data):
         model.complete(images, data.draw(st.sampled_from(masks)), condition)
 
 
-# Networks of one resolution, as most are, take every size.
-@settings(cases(60), suppress_health_check=[HealthCheck.filter_too_much])
-@given(descriptions(), st.integers(1, 64), st.integers(1, 64))
-def test_sizes_that_the_strides_do_not_divide(description, height, width):
-    stride = stride_of(description.model)
-    assume(height % stride or width % stride)
+@cases(60)
+@given(descriptions(named=["pixelcnn_pp"]), st.integers(2, 4), st.integers(1, 64), st.data())
+def test_sizes_that_the_strides_do_not_divide(description, num_stages, other, data):
+    stride = 2 ** (num_stages - 1)
+    undivided = stride * data.draw(st.integers(0, 9)) + data.draw(st.integers(1, stride - 1))
+    height, width = data.draw(st.permutations([undivided, other]))
     image = replace(description.image, height=height, width=width)
     with pytest.raises(UserError, match=rf"^model.num_stages=.* divisible by {stride}, these are {height}x{width}"):
-        build(replace(description, image=image))
+        build(replace(description, image=image, model=replace(description.model, num_stages=num_stages)))
 
 
 @pytest.mark.parametrize("group", ["image", "model", "likelihood", "conditioning"])
@@ -175,9 +181,8 @@ def test_options_that_are_no_number(description, data):
 
 
 @cases(40)
-@given(descriptions(["categorical"]).filter(lambda description: description.model.masked_channels), st.data())
+@given(descriptions(["categorical"], named=["gated_pixelcnn", "pixelcnn"], channels_of=st.just(3)), st.data())
 def test_features_that_the_groups_of_channels_do_not_divide(description, data):
-    assume(description.image.channels == 3)
     key = data.draw(st.sampled_from(["num_filters", "num_output_features"]))
     wrong = data.draw(st.integers(1, 50).filter(lambda width: width % 3))
     with pytest.raises(UserError, match=f"^model.{key}={wrong} .*use a multiple of 3"):
