@@ -18,6 +18,10 @@ from pixelcnn.options import require
 CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}
 # What it can turn into 8-bit grey or RGB on request, at a loss.
 CONVERTIBLE = (*CHANNELS, "LA", "PA", "RGBA", "CMYK", "YCbCr")
+# The kinds of files that it calls images and that hold something else, or something beside it.
+NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF"}
+# Endings of images that it does not know in every build.
+FURTHER_ENDINGS = {".avif", ".heic", ".heif", ".jxl", ".svg", ".svgz"}
 # What its decoders raise on damaged files.
 DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xae\x42\x60\x82"
@@ -86,18 +90,31 @@ def _labels(folder: Path, files: list[Path], classes: list[str]) -> np.ndarray |
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """All image files of ``folder``, sorted; raises UserError if there are none, or if only some have a class."""
+    """All image files of ``folder``, sorted; raises UserError if there are none, or if only some have a class, or if
+    one is of a kind that is not read.
+    """
     files: list[Path] = []
+    unread: list[Path] = []
+    not_read = _endings_not_read()
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(parent, name) for name in names if name.lower().endswith(IMG_EXTENSIONS) and name[0] != "."]
+        shown = [Path(parent, name) for name in names if name[0] != "."]
+        files += [path for path in shown if path.suffix.lower() in IMG_EXTENSIONS]
+        unread += [path for path in shown if path.suffix.lower() in not_read]
     files.sort()
+    if unread:
+        raise UserError(f"{min(unread)} is of a kind that is not read: convert it to PNG or remove it.")
     if not files:
         raise UserError(f"{folder} holds no images: put files there that end in {', '.join(IMG_EXTENSIONS)}.")
     loose = [path for path in files if path.parent == folder]
     if loose and len(loose) < len(files):
         raise UserError(f"{loose[0]} stands beside class sub-folders: put all images into sub-folders, or none.")
     return files
+
+
+def _endings_not_read() -> set[str]:
+    known = {ending for ending, kind in Image.registered_extensions().items() if kind not in NO_PICTURES}
+    return (known | FURTHER_ENDINGS) - set(IMG_EXTENSIONS)
 
 
 def _sub_folders(folder: Path) -> list[str]:
@@ -141,6 +158,11 @@ def decode(content: bytes, file: Path, channels: int | None) -> np.ndarray:
     if channels is None and image.mode not in CHANNELS:
         raise UserError(
             f"{file} holds {image.mode} pixels: save it as RGB or grey, or convert by data.channels=1 or 3."
+        )
+    if channels is None and image.has_transparency_data:
+        raise UserError(
+            f"{file} holds transparent {image.mode} pixels: save it without transparency, "
+            "or convert by data.channels=1 or 3."
         )
     wanted = channels or CHANNELS[image.mode]
     pixels = np.asarray(image.convert("L" if wanted == 1 else "RGB"))

@@ -73,6 +73,64 @@ def test_palettes_are_colours(colour):
     np.testing.assert_array_equal(images(colour).arrays("train").images[0, :, 2, 2], [10, 20, 30])
 
 
+def transparent(mode):
+    """An image with a palette, grey or in colour, whose second colour is transparent."""
+    image = Image.new(mode, (4, 5))
+    if mode == "P":
+        image.putpalette([10, 20, 30, 40, 50, 60])
+    return image, {"P": b"\xff\0", "L": 1, "RGB": (1, 1, 1)}[mode]
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_transparency_beside_the_pixels_is_refused_until_a_conversion_is_asked_for(colour, mode):
+    image, alpha = transparent(mode)
+    image.save(colour / "train" / "a.png", transparency=alpha)
+    with pytest.raises(UserError, match=rf"a\.png holds transparent {mode} pixels: .*data\.channels=1 or 3\.$"):
+        images(colour).arrays("train")
+    expected = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    np.testing.assert_array_equal(images(colour, channels=3).arrays("train").images[0], expected)
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_upright(tmp_path, ending, orientation):
+    """The eight ways of Exif to store an image: 3, 6 and 8 turned, 2 mirrored, 4, 5 and 7 both."""
+    upright = generator.integers(0, 256, (5, 4, 3), dtype=np.uint8)
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        options = {"lossless": True} if ending == "webp" else {}
+        Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / split / f"a.{ending}", exif=exif, **options)
+    np.testing.assert_array_equal(images(tmp_path).arrays("train").images[0], upright.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("name", ["a.gif", "b.SVG", "c.heic", "d.avif", "e.jp2", "f.psd", "g.tga", "class/h.gif"])
+def test_images_of_a_kind_that_is_not_read_are_named(colour, name):
+    path = colour / "train" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match=rf"^{path} is of a kind that is not read: convert it to PNG or remove it\.$"):
+        images(colour).arrays("train")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "b.json", ".c.gif", "d.pdf", "e.h5", "gif", ".cache/f.gif"])
+def test_other_files_are_left_alone(colour, name):
+    (colour / "train" / name).parent.mkdir(exist_ok=True)
+    (colour / "train" / name).write_bytes(b"")
+    assert len(images(colour).arrays("train").images) == 3
+
+
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
 def test_channels_convert_every_image(colour, channels, mode):
     write(colour / "train" / "b.bmp", mode="L")

@@ -77,6 +77,8 @@ REFUSED = {
     "16-bit image": (f"{IMAGES}16_bit", "16_bit/train/5.png", "save it as 8-bit"),
     "CMYK image": (f"{IMAGES}cmyk", "cmyk/train/5.jpg", "data.channels"),
     "RGBA image": (f"{IMAGES}rgba", "rgba/train/5.png", "data.channels"),
+    "transparent image": (f"{IMAGES}transparent", "transparent/train/5.png", "data.channels"),
+    "image of a kind that is not read": (f"{IMAGES}gif", "gif/train/6.gif", "convert it to PNG"),
     "animated image": (f"{IMAGES}animated", "animated/train/5.webp", "replace or remove"),
     "grey among RGB": (f"{IMAGES}grey", "grey/train/5.png", "data.channels=1 or 3"),
     "loose beside classes": (f"{IMAGES}mixed", "mixed/train/0.png", "sub-folders, or none"),

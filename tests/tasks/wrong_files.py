@@ -108,6 +108,8 @@ def _make_folders(folder: Path) -> None:
     Image.fromarray(np.full((SIDE, SIDE), 300, np.uint16)).save(data_set("16_bit") / "5.png")
     picture.convert("CMYK").save(data_set("cmyk") / "5.jpg")
     picture.convert("RGBA").save(data_set("rgba") / "5.png")
+    picture.convert("P").save(data_set("transparent") / "5.png", transparency=0)
+    picture.save(data_set("gif") / "6.gif")
     picture.save(data_set("animated") / "5.webp", save_all=True, append_images=[grey.convert("RGB")])
     grey.save(data_set("grey") / "5.png")
     os.mkfifo(data_set("pipe") / "6.png")
