@@ -71,6 +71,8 @@ def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, f
         _set_range(axes, [line.points for line in lines], BEGINNING if wide else 0.0)
         axes.set_xlabel("steps")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if axes.get_yscale() == "linear":
+            axes.ticklabel_format(axis="y", useOffset=False)
         axes.xaxis.set_major_locator(MaxNLocator(8 if wide else 5, integer=True))
         axes.set_ylabel(label) if wide else axes.set_title(label, loc="left", fontsize=9)
         if len(lines) > 1 or mark is not None:
@@ -82,7 +84,11 @@ def histogram(values: list[float], label: str, mean: float) -> Picture:
     """How many images have which score."""
     with rc_context(STYLE):
         figure, axes = _axes(WIDE)
-        axes.hist(values, bins=max(5, min(60, round(math.sqrt(len(values)) * 2))), color=FIRST, alpha=0.8)
+        low, high = min(values), max(values)
+        least = 1e-6 * max(abs(low), abs(high), 1.0)  # width: numbers that differ in their last digits fill no bins
+        shown = (low, high) if high - low > least else (low - least, high + least)
+        bins = max(5, min(60, round(math.sqrt(len(values)) * 2)))
+        axes.hist(values, bins=bins, range=shown, color=FIRST, alpha=0.8)
         axes.axvline(mean, color=SECOND, linewidth=1.6, label=f"mean, {mean:.4f}")
         axes.set_xlabel(label)
         axes.set_ylabel("images")

@@ -19,6 +19,8 @@ PANELS = {
     "train/images_per_second": "images a second",
     "lr": "learning rate",
     "train/gradient_norm": "norm of the gradient",
+    "train/tflops": "TFLOP/s of the convolutions",
+    "train/share_of_matmul_peak": "share of the matrix products' peak",
 }
 NOT_DRAWN = ("train/skipped_steps",)
 # What such a model has to be told before it draws; samples of class-conditional models take the classes in turn.
