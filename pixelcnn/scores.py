@@ -5,6 +5,7 @@ where it is that: exact, and of images that the model is not given.
 """
 
 from collections.abc import Mapping
+from math import log2
 
 IN_WORDS = {
     "bits_per_dim": "{} bits/dim",
@@ -28,6 +29,11 @@ def by_channel(score_name: str, channels: int) -> list[str]:
 def in_words(score_name: str, value: str) -> str:
     """``value`` of a score for the person at the terminal, without claiming more than it says."""
     return IN_WORDS[score_name].format(value)
+
+
+def worse_than_uniform(score_name: str, value: float, levels: int) -> bool:
+    """Whether a score in bits per sub-pixel is above log2 of the ``levels``, what equal probabilities for all have."""
+    return score_name != "energy_distance" and value > log2(levels)
 
 
 def score_of_run(metrics: Mapping[str, float]) -> tuple[str, float] | None:

@@ -34,7 +34,7 @@ from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.report import commands
-from pixelcnn.scores import in_words
+from pixelcnn.scores import in_words, worse_than_uniform
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
     checkpoint_callbacks,
@@ -53,7 +53,7 @@ from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.objective import build_objective
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import RankRecord, run_record, write_record
-from pixelcnn.training.reporting import RunReport
+from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.skip_limit import SkipLimit
 from pixelcnn.training.stopping import validate_before_stopping
@@ -250,4 +250,6 @@ def finish(trainer: Trainer, module: DensityEstimation, initialisation: dict[str
         write_record(run_dir / "metrics.json", metrics)
         told = in_words(module.score_name, f"{score:.4f}")
         log.info("%s on the validation images after %d steps", told, trainer.global_step)
+        if worse_than_uniform(module.score_name, score, module.model.image.levels):
+            log.warning("%s Start again with more steps, or a lower optim.lr than %g.", AS_GOOD_AS_NOTHING, module.lr)
     return score

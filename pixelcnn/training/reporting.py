@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from pixelcnn.report.page import write
 from pixelcnn.report.scored_images import Ranking, examples
 from pixelcnn.report.training import Ending, Start, TrainingRun, training_page
 from pixelcnn.report.words import plural
+from pixelcnn.scores import worse_than_uniform
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, Left
 from pixelcnn.training.module import DensityEstimation
@@ -25,6 +27,9 @@ from pixelcnn.training.validation_images import Validation, ValidationImages
 
 log = logging.getLogger(__name__)
 
+AS_GOOD_AS_NOTHING = (
+    "Its score is above that of equal probabilities for all levels: the run was far too short, or it diverged."
+)
 SECONDS_BETWEEN_REPORTS = 300  # of a run that goes on; one takes about a second
 Kind = TypeVar("Kind", bound=Callback)
 OF_A_GRID = re.compile(r"step=(\d+)\.png")
@@ -52,12 +57,18 @@ class RunReport(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            self._write(trainer, pl_module, ending(trainer))
+            self._write(trainer, pl_module, self._judged(ending(trainer), pl_module))
             log.info("Report: %s", self.run_dir / "report.html")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and self.history.starts:
             self._try_to_write(trainer, pl_module, breaking_off(trainer, exception))
+
+    def _judged(self, ended: Ending, module: LightningModule) -> Ending:
+        assert isinstance(module, DensityEstimation) and self.history.last is not None
+        if not worse_than_uniform(module.score_name, self.history.last[1], module.model.image.levels):
+            return ended
+        return replace(ended, mood="bad", sentence=f"{ended.sentence} {AS_GOOD_AS_NOTHING}")
 
     def _try_to_write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
         try:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pixelcnn.checkpoint import read
+from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING
 from tests.tasks.conftest import TINY
 
 
@@ -80,6 +81,17 @@ def test_a_learning_rate_far_too_large(arrays, call, tmp_path, factor):
         assert math.isfinite(json.loads((tmp_path / "metrics.json").read_text())["val/bits_per_dim"])
     for path in (tmp_path / "checkpoints").glob("*.ckpt"):
         assert_finite(path)
+
+
+@pytest.mark.parametrize(("rate", "told"), [(10.0, True), (0.001, False)])
+def test_a_run_that_has_come_to_less_than_nothing_says_so(call, tmp_path, caplog, rate, told):
+    for split, n in (("train", 24), ("test", 6)):
+        np.savez(tmp_path / f"{split}.npz", images=images("black", n))
+    data = ("data=arrays", f"data.train={tmp_path}/train.npz", f"data.test={tmp_path}/test.npz", "data.batch_size=4")
+    steps = ("data.val_size=4", "trainer.max_steps=4", "ema.decay=0", f"optim.lr={rate}")
+    call(*data, *steps, *TINY, "initialisation.enabled=false", f"hydra.run.dir={tmp_path}/run")
+    assert (f"or a lower optim.lr than {rate:g}." in caplog.text) == told
+    assert (AS_GOOD_AS_NOTHING in (tmp_path / "run/report.html").read_text()) == told
 
 
 def test_too_many_skipped_steps_stop_a_run(arrays, call, tmp_path):
