@@ -1,6 +1,7 @@
 """What a data set is: the arrays that a split holds, and the Lightning data module that makes batches of them."""
 
 import logging
+import os
 import signal
 import warnings
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from pixelcnn.errors import UserError
 from pixelcnn.options import ImageShape, require
 
 log = logging.getLogger(__name__)
+
+WORKERS_PER_CORE = 16  # at most; more only take memory and processes
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +88,9 @@ class ImageDataModule(LightningDataModule):
             ("data.seed", seed, 0),
         ):
             require(isinstance(value, int) and value >= least, key, value, f"use a whole number, {least} or more")
+        cores = os.cpu_count() or 1
+        remedy = f"use at most {WORKERS_PER_CORE * cores}, {WORKERS_PER_CORE} for each core of this machine"
+        require(num_workers <= WORKERS_PER_CORE * cores, "data.num_workers", num_workers, remedy)
         require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
         self.batch_size = batch_size
         self.val_size = val_size

@@ -130,6 +130,7 @@ def test_loading_leaves_the_global_random_state_alone(numbered, num_workers):
             "data.val_size=23 is out of range: hold out fewer than the 23 training images, such as data.val_size=2.",
         ),
         ({"num_workers": -1}, "data.num_workers=-1 is"),
+        ({"num_workers": 1_000_000}, "data.num_workers=1000000 is out of range: use at most "),
         ({"seed": -1}, "data.seed=-1 is"),
     ],
 )
