@@ -163,6 +163,7 @@ class PixelModel(nn.Module):
         for first in range(0, len(images), batch_size):
             part = images[first : first + batch_size]
             if sampler is None or sampler.n != len(part):
+                sampler = None  # its caches make room
                 sampler = Sampler(
                     self.network, self.likelihood, len(part), self.image.channels, images.shape[3], temperature
                 )
