@@ -1,7 +1,6 @@
 """A run's directory is not given to another one, unless that goes on with it; a refused run changes no file in it."""
 
-import os
-import signal
+import multiprocessing
 import time
 
 import pytest
@@ -56,32 +55,42 @@ def at_once(monkeypatch):
     monkeypatch.setattr(run_directory, "SECONDS_TO_LEAVE", 0)
 
 
-def test_one_process_at_a_time_is_in_a_directory(tmp_path, at_once):
-    inside = os.pipe()
-    child = os.fork()
-    if child == 0:
+@pytest.fixture
+def stays_in(tmp_path):
+    """Has another process in the directory for so many seconds."""
+    fork, processes = multiprocessing.get_context("fork"), []
+
+    def stay(seconds, is_in):
         with occupied(tmp_path):
-            os.write(inside[1], b"in")
-            time.sleep(100)
-    os.read(inside[0], 2)
+            is_in.set()
+            time.sleep(seconds)
+
+    def start(seconds):
+        is_in = fork.Event()
+        processes.append(fork.Process(target=stay, args=(seconds, is_in)))
+        processes[-1].start()
+        assert is_in.wait(10)
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+def test_one_process_at_a_time_is_in_a_directory(tmp_path, at_once, stays_in):
+    other = stays_in(100)
     told = f"hydra.run.dir={tmp_path} is the directory of a run that is still going on"
     with pytest.raises(UserError, match=told), occupied(tmp_path):
         pass
-    os.kill(child, signal.SIGKILL)  # leaves nothing that would keep another one out
-    os.waitpid(child, 0)
+    other.kill()  # leaves nothing that would keep another one out
+    other.join()
     for _ in range(2):
         with occupied(tmp_path):
             pass
 
 
-def test_a_run_that_leaves_is_waited_for(tmp_path):
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with occupied(tmp_path):
-            os.write(writing, b"in")
-            time.sleep(0.5)
-        os._exit(0)
-    os.read(reading, 2)
+def test_a_run_that_leaves_is_waited_for(tmp_path, stays_in):
+    other = stays_in(0.5)
     with occupied(tmp_path):
-        assert os.waitpid(child, 0)[1] == 0
+        other.join()
+        assert other.exitcode == 0
