@@ -1,3 +1,5 @@
+import resource
+
 import pytest
 import torch
 
@@ -34,3 +36,15 @@ def test_saved_as_png(tmp_path):
     picture = pictures.grid(torch.randint(256, (4, 3, 8, 8)).to(torch.uint8), 256)
     pictures.save(picture, tmp_path / "new" / "grid.png")
     assert torch.equal(picture_in(tmp_path / "new" / "grid.png"), picture)
+
+
+def test_a_full_disk_leaves_no_half_of_a_picture(tmp_path):
+    picture = torch.randint(256, (3, 64, 64)).to(torch.uint8)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            pictures.save(picture, tmp_path / "grid.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

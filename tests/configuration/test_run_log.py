@@ -6,7 +6,7 @@ import resource
 from pixelcnn.configuration.run_log import RunLog
 
 
-def test_a_full_disk_is_no_matter_for_the_log(tmp_path, capfd):
+def test_a_full_disk_is_no_matter_for_the_log(tmp_path, capsys):
     log = logging.Logger("run")
     log.addHandler(RunLog(tmp_path / "run.log"))
     log.warning("before")
@@ -17,6 +17,6 @@ def test_a_full_disk_is_no_matter_for_the_log(tmp_path, capfd):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     log.warning("%d", "no number")
-    told = capfd.readouterr().err
+    told = capsys.readouterr().err
     assert told.count("Traceback") == 1 and "no number" in told  # which is a bug and no matter of disks
     assert (tmp_path / "run.log").read_text().startswith("before\n")
