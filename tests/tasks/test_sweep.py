@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -82,13 +84,19 @@ def test_a_job_ends_with_its_sweep(arrays, tmp_path):
     """Of several processes, which would train on without anyone to tell."""
     keys = (*arrays, *TINY, "trainer.max_epochs=10000", "callbacks.num_samples=0", "trainer.accelerator=cpu")
     command = ("-m", *keys, "trainer.devices=2", "optim.lr=0.1,0.01", f"hydra.sweep.dir={tmp_path}")
-    sweep = subprocess.Popen([sys.executable, "run.py", *command], cwd=ROOT, stderr=subprocess.DEVNULL)
+    sweep = subprocess.Popen(
+        [sys.executable, "run.py", *command], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     last = tmp_path / "0/checkpoints/last.ckpt"
-    wait_until(last.is_file, 60)
-    sweep.kill()
-    sweep.wait()
-    with occupied(tmp_path / "0"):  # waits for it
-        assert not (tmp_path / "0/metrics.json").exists() and last.is_file()
+    try:
+        wait_until(last.is_file, 60)
+        sweep.kill()
+        sweep.wait()
+        with occupied(tmp_path / "0"):  # waits for it
+            assert not (tmp_path / "0/metrics.json").exists() and last.is_file()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(sweep.pid, signal.SIGKILL)
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> None:
