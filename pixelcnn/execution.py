@@ -17,6 +17,12 @@ COMPILERS = ("g++", "clang++")
 RECOMPILATIONS = 64
 
 
+def full_float32() -> None:
+    """Have GPUs multiply float32 in full: TF32, of ten bits of mantissa, moves bits/dim in the third decimal."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+
+
 def execute(model: PixelModel, execution: Execution) -> None:
     """Have ``model``'s network computed as ``execution`` says, from the next forward pass on.
 

@@ -18,12 +18,23 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
 
     ``top:0.5`` and ``left:0.5`` know that share of the rows or columns, ``box:t:l:b:r`` the rows and columns between
     these shares of the size, ``hole:t:l:b:r`` everything else (commas do too; a command line wants them quoted). Any
-    other text names an image file of the same size, known where it is brighter than half. UserError for anything else.
+    other text names an image file of the same size, known where it is brighter than half. UserError for anything else,
+    and where no pixel is known or every one is.
     """
-    known = torch.zeros(height, width, dtype=torch.bool)
     kind, _, numbers = mask.partition(":")
-    if kind not in ("top", "left", "box", "hole"):
-        return _from_image(mask, height, width)
+    if kind in ("top", "left", "box", "hole"):
+        known = _described(mask, kind, numbers, height, width)
+    else:
+        known = _from_image(mask, height, width)
+    if not known.any():
+        raise UserError(f"task.mask={mask} knows no pixel of {height}x{width}: know some, or draw with task=sample.")
+    if known.all():
+        raise UserError(f"task.mask={mask} knows every pixel of {height}x{width}: leave some to be drawn.")
+    return known
+
+
+def _described(mask: str, kind: str, numbers: str, height: int, width: int) -> Tensor:
+    known = torch.zeros(height, width, dtype=torch.bool)
     parts = re.split("[:,]", numbers)
     shares = [float(number) for number in parts if re.fullmatch(r"\d*\.?\d+", number.strip())]
     expected = 1 if kind in ("top", "left") else 4
@@ -35,8 +46,8 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
         known[:, : round(shares[0] * width)] = True
     else:
         top, left, bottom, right = (round(s * n) for s, n in zip(shares, (height, width) * 2, strict=True))
-        if top >= bottom or left >= right:
-            raise UserError(f"task.mask={mask} holds no pixel of {height}x{width}: use {FORMS}.")
+        if top > bottom or left > right:
+            raise UserError(f"task.mask={mask} ends before it begins: use {FORMS}.")
         known[top:bottom, left:right] = True
         known = known if kind == "box" else ~known
     return known

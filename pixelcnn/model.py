@@ -4,7 +4,7 @@ log p(x | condition) = sum over pixels of log p(x_ij | x before (i, j), conditio
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -87,18 +87,22 @@ class PixelModel(nn.Module):
         temperature: Temperature = EXACT,
         batch_size: int = 64,
         on_pixel: Callable[[], object] = lambda: None,
+        numbers: Sequence[int] | None = None,
     ) -> Tensor:
         """Draw n images, uint8 (n, C, H, W), from the distribution that `log_prob` scores (at temperature 1).
 
-        Image k is drawn by the random numbers of (seed, k) alone, ``batch_size`` images at a time. ``on_pixel`` is
-        called for each pixel of a batch, a row at a time, to show how far it is.
+        Image k is drawn by the random numbers of (seed, ``numbers[k]``) alone, ``numbers`` being 0 .. n-1 unless given;
+        ``batch_size`` images at a time. ``on_pixel`` is called for each pixel of a batch, a row at a time, to show how
+        far it is.
         """
         if n < 0:
             raise UserError(f"n={n} is out of range: use 0 or more images.")
         size = (n, self.image.channels, self.image.height, self.image.width)
         nothing = torch.zeros(size, dtype=torch.uint8, device=self._weight.device)
         known = torch.zeros(size[2:], dtype=torch.bool)
-        return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel)
+        if numbers is not None and (len(numbers) != n or min(numbers, default=0) < 0):
+            raise UserError(f"numbers={list(numbers)} are not one for each of {n} images: give {n} of 0 or more.")
+        return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel, numbers or range(n))
 
     def complete(
         self,
@@ -112,10 +116,11 @@ class PixelModel(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Draw what ``known``, bool (H, W), leaves open of ``images`` uint8 (N, C, H, W).
 
-        Returns the completed images and log p in nats, float64 (N,), of the drawn pixels given all before each. Exact
-        where the known pixels come first in raster order; otherwise a pixel is not conditioned on known ones after it.
-        At temperature 1 whatever ``temperature`` is, and for a continuous likelihood what `log_prob` is, a bound.
-        UserError for a likelihood without density.
+        Returns the completed images and, float64 (N,), log p in nats of the drawn pixels, each given all before it:
+        of the masses that they are drawn by at temperature 1, whatever ``temperature`` is and also where `log_prob` is
+        a bound. Completions are exact where the known pixels come first in raster order; otherwise a pixel is not
+        conditioned on known ones after it. An auto-encoder given the originals as its condition has seen what is
+        unknown. UserError for a likelihood without density.
         """
         self._check(images)
         if known.dtype != torch.bool or known.shape != images.shape[2:]:
@@ -126,7 +131,9 @@ class PixelModel(nn.Module):
         if not self.description.likelihood.has_density:
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
-        completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel)
+        completed = self._drawn(
+            images.clone(), known, condition, seed, temperature, batch_size, on_pixel, range(len(images))
+        )
         was_training = self.training
         self.eval()  # as it has drawn
         scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
@@ -134,7 +141,7 @@ class PixelModel(nn.Module):
             for first in range(0, len(images), batch_size):
                 part = slice(first, first + batch_size)
                 h = None if condition is None else condition[part]
-                log_prob = self.likelihood.log_prob(self.pixel_parameters(completed[part], h), completed[part])
+                log_prob = self.likelihood.log_mass(self.pixel_parameters(completed[part], h), completed[part])
                 scores.append(log_prob.double().masked_fill(known.to(log_prob.device), 0).sum(dim=(1, 2)))
         self.train(was_training)
         return completed, torch.cat(scores)
@@ -148,6 +155,7 @@ class PixelModel(nn.Module):
         temperature: Temperature,
         batch_size: int,
         on_pixel: Callable[[], object],
+        numbers: Sequence[int],
     ) -> Tensor:
         if seed < 0:
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
@@ -167,7 +175,7 @@ class PixelModel(nn.Module):
                 sampler = Sampler(
                     self.network, self.likelihood, len(part), self.image.channels, images.shape[3], temperature
                 )
-            uniforms = uniforms_of(seed, first, len(part), shape).to(images.device)
+            uniforms = uniforms_of(seed, numbers[first : first + len(part)], shape).to(images.device)
             h_of_part = None if h is None else h[first : first + batch_size]
             sampler.draw(part, known, h_of_part, uniforms, on_pixel)
         return images

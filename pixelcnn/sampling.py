@@ -1,7 +1,7 @@
 """Drawing images pixel by pixel in raster order: whole ones, or what is missing of given ones."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,9 +105,9 @@ class Sampler:
         self.walk.run_row(i, visit)
 
 
-def uniforms_of(seed: int, first: int, n: int, shape: tuple[int, int, int]) -> Tensor:
-    """Uniform numbers float64 (n, *shape) for images first .. first+n-1, each from (seed, its number) alone."""
-    return torch.stack([_uniforms(seed, first + k, shape) for k in range(n)])
+def uniforms_of(seed: int, numbers: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
+    """Uniform numbers float64 (n, *shape) for n images, each from (seed, its number) alone."""
+    return torch.stack([_uniforms(seed, k, shape) for k in numbers])
 
 
 def _uniforms(seed: int, k: int, shape: tuple[int, int, int]) -> Tensor:

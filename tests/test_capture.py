@@ -50,7 +50,7 @@ def drawn(model, capture, batches=2, known=None):
     images = random_images(model, 2 * batches)
     if known is None:
         known = torch.zeros(shape.height, shape.width, dtype=torch.bool)
-    uniforms = uniforms_of(3, 0, 2 * batches, (model.likelihood.num_uniforms, shape.height, shape.width))
+    uniforms = uniforms_of(3, range(2 * batches), (model.likelihood.num_uniforms, shape.height, shape.width))
     device = sampler.levels.device
     images, uniforms = images.to(device), uniforms.to(device)
     for first in range(0, 2 * batches, 2):

@@ -29,6 +29,7 @@ from tests.drawn import (
     part,
     seeds,
 )
+from tests.naive import naive_samples
 
 COLD = 1e-12
 
@@ -126,6 +127,14 @@ def test_a_sample_is_decided_by_seed_and_number(description, seed, of_sample, ba
         assert (other != drawn).flatten(1).any(1)[unlikely].all()
 
 
+@cases(60)
+@given(descriptions(side=4), seeds)
+def test_a_sample_is_what_naive_sampling_draws(description, seed):
+    model = model_of(description, seed)
+    _, condition = given_to(model, 2, seed)
+    assert torch.equal(model.sample(2, condition, seed=seed), naive_samples(model, 2, condition, seed))
+
+
 @cases(40)
 @given(descriptions(side=4), seeds)
 def test_without_warmth_there_is_no_chance(description, seed):
@@ -155,17 +164,18 @@ def test_a_completion_keeps_what_is_known_and_scores_the_rest(description, seed,
     assert torch.equal(images, given_images) and completed.dtype == torch.uint8 and completed.shape == images.shape
     assert torch.equal(completed[:, :, known], images[:, :, known]) and int(completed.max()) < description.image.levels
     assert log_prob.shape == (3,) and log_prob.dtype == torch.float64 and log_prob.isfinite().all()
-    if not model.likelihood.is_bound:
-        assert (log_prob <= 1e-10).all()
+    assert (log_prob <= 1e-10).all()
     if known.all():
         assert (log_prob == 0).all()
     if not known.any():
         assert torch.equal(completed, model.sample(3, condition, seed=seed))
-    if comes_first(known) and not model.likelihood.is_bound:
+    if comes_first(known):
         # What is known is scored on the images as they were: their other pixels come later.
         with torch.no_grad():
-            of_pixels = model.likelihood.log_prob(model.pixel_parameters(images, condition), images)
-            expected = model.log_prob(completed, condition) - of_pixels[:, known].sum(1)
+            before, after = (
+                model.likelihood.log_mass(model.pixel_parameters(x, condition), x) for x in (images, completed)
+            )
+            expected = after.sum((1, 2)) - before[:, known].sum(1)
         torch.testing.assert_close(log_prob, expected, rtol=1e-10, atol=1e-8)
 
 

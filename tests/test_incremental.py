@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelcnn.incremental import IncrementalWalk
-from pixelcnn.sampling import uniforms_of
 from tests.conftest import random_images, tiny_model
+from tests.naive import naive_samples
 
 configurations = st.fixed_dictionaries(
     dict(
@@ -40,16 +40,7 @@ def test_it_equals_the_parallel_walk(options, stages, rows, columns):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_cached_and_naive_sampling_draw_the_same_images(channels):
     model = tiny_model(torch.float64, channels=channels, height=8, width=4, num_resnet_blocks=2)
-    cached = model.sample(3, seed=5)
-    naive = torch.zeros_like(cached)
-    uniforms = uniforms_of(5, 0, 3, (model.likelihood.num_uniforms, 8, 4))
-    with torch.no_grad():
-        for i in range(8):
-            for j in range(4):
-                at_pixel = model.pixel_parameters(naive)[:, :, i : i + 1, j : j + 1]
-                drawn = model.likelihood.sample_levels(at_pixel, uniforms[:, :, i : i + 1, j : j + 1])
-                naive[:, :, i : i + 1, j : j + 1] = drawn
-    assert torch.equal(cached, naive)
+    assert torch.equal(model.sample(3, seed=5), naive_samples(model, 3, seed=5))
 
 
 def test_it_never_reads_a_pixel_before_it_is_written():

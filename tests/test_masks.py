@@ -39,12 +39,25 @@ def test_an_image_knows_where_it_is_bright(tmp_path):
         "box:0.5",
         "box:0.5,0,0.2,1",
         "hole:0,0,0,1",
+        "box:0.5,0,0.5,1",
+        "top:0",
+        "left:0.01",
+        "top:1",
+        "box:0,0,1,1",
+        "hole:0,0,1,1",
         "no.png",
     ],
 )
 def test_other_descriptions_are_refused(mask):
     with pytest.raises(UserError, match=rf"task.mask={mask} "):
         known_pixels(mask, 8, 8)
+
+
+@pytest.mark.parametrize(("value", "told"), [(0, "knows no pixel of 8x4"), (255, "knows every pixel of 8x4")])
+def test_an_image_of_one_value_is_refused(tmp_path, value, told):
+    Image.new("L", (4, 8), value).save(tmp_path / "mask.png")
+    with pytest.raises(UserError, match=rf"task.mask=.*mask.png {told}"):
+        known_pixels(str(tmp_path / "mask.png"), 8, 4)
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path):
@@ -57,8 +70,8 @@ def test_a_file_that_is_no_image_is_refused(tmp_path):
     ("mask", "first"),
     [
         ("top:0.5", True),
-        ("top:0", True),
-        ("top:1", True),
+        ("top:0.125", True),
+        ("top:0.875", True),
         ("hole:0.5,0,1,1", True),
         ("box:0.5,0,1,1", False),
         ("left:0.5", False),

@@ -1,11 +1,15 @@
 """Samples depend on seed and number alone; temperatures sharpen; completions keep what is known."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from pixelcnn import UserError
+from pixelcnn.model import build
+from pixelcnn.options import LogisticMixtureOptions
 from pixelcnn.sampling import Temperature
-from tests.conftest import random_images, tiny_model
+from tests.conftest import random_images, randomised, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +24,8 @@ def test_an_image_does_not_depend_on_the_batch_it_is_drawn_in(model):
         assert torch.equal(model.sample(5, seed=9, batch_size=batch_size), whole)
     assert torch.equal(model.sample(3, seed=9), whole[:3])
     assert not torch.equal(model.sample(5, seed=10), whole)
+    chosen = [3, 0, 3]
+    assert torch.equal(model.sample(3, seed=9, batch_size=2, numbers=chosen), whole[chosen])
 
 
 def test_at_temperature_near_zero_only_the_likeliest_component_speaks(model):
@@ -45,6 +51,18 @@ def test_completions_keep_what_is_known_and_score_what_is_drawn(model):
     assert torch.allclose(log_prob, model.log_prob(completed) - per_pixel[:, :3].sum((1, 2)), atol=1e-9)
 
 
+def test_completions_have_the_mass_that_they_are_drawn_by_where_a_score_is_a_bound(model):
+    description = dataclasses.replace(model.description, likelihood=LogisticMixtureOptions(2))
+    bounded = randomised(build(description)).double().eval()
+    images, known = random_images(model, 3), torch.arange(32).view(8, 4) < 12
+    completed, log_prob = bounded.complete(images, known, seed=4)
+    with torch.no_grad():
+        parameters = bounded.pixel_parameters(completed)
+        mass = model.likelihood.log_prob(parameters, completed)[:, ~known].sum(1)
+        assert not torch.allclose(bounded.likelihood.log_prob(parameters, completed)[:, ~known].sum(1), mass)
+    torch.testing.assert_close(log_prob, mass)
+
+
 def test_nothing_known_is_sampling_and_everything_known_is_certain(model):
     images, none = random_images(model, 2), torch.zeros(8, 4, dtype=torch.bool)
     completed, log_prob = model.complete(images, none, seed=6)
@@ -65,6 +83,8 @@ def test_every_pixel_is_counted(model):
     [
         (lambda model, images, known: model.sample(-1), "n=-1"),
         (lambda model, images, known: model.sample(2, batch_size=0), "batch_size=0"),
+        (lambda model, images, known: model.sample(2, numbers=[1]), r"numbers=\[1\] are not one for each of 2"),
+        (lambda model, images, known: model.sample(1, numbers=[-1]), r"numbers=\[-1\]"),
         (lambda model, images, known: model.complete(images, known, batch_size=-1), "batch_size=-1"),
         (lambda model, images, known: model.complete(images, known[:3]), r"known of torch.bool and shape \(3, 4\)"),
         (lambda model, images, known: model.complete(images, known.expand(2, 8, 4)), "known of .* for images of 8x4"),

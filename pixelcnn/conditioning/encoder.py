@@ -9,6 +9,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.options import EncoderOptions, ImageShape
 
 SMALLEST = 4  # height and width of the map that the code is computed from
+AT_ONCE = 256  # images, so that encoding many takes no more memory than drawing them does
 
 
 class Encoder(nn.Module):
@@ -56,4 +57,5 @@ class Encoder(nn.Module):
                 f"condition is of images that hold {int(condition.max())}, but this model's levels are "
                 f"0..{self.levels - 1}: rescale them."
             )
-        return self.layers(self.scale(condition.to(next(self.parameters()).dtype)))
+        dtype = next(self.parameters()).dtype
+        return torch.cat([self.layers(self.scale(part.to(dtype))) for part in condition.split(AT_ONCE)])

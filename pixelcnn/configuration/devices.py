@@ -15,7 +15,8 @@ def check_devices(options: TrainerOptions) -> None:
     """Raise UserError where ``trainer.accelerator`` and ``trainer.devices`` ask for what this machine lacks.
 
     Lightning's ``auto`` replaces GPUs that are not there by as many CPU processes; here these have to be asked for, by
-    ``trainer.accelerator=cpu``. The names of ``trainer.accelerator`` and ``trainer.strategy`` are checked too.
+    ``trainer.accelerator=cpu``. The names of ``trainer.accelerator`` and ``trainer.strategy`` are checked too. Apple's
+    GPUs are refused: scores are summed in float64, and pixels drawn in it, which they lack.
     """
     _check_names(options)
     accelerator, wanted = options.accelerator, _wanted(options.devices)
@@ -28,8 +29,8 @@ def check_devices(options: TrainerOptions) -> None:
                 f"trainer.devices={options.devices} asks for more CPU processes than this machine has cores, "
                 f"{os.cpu_count()}: use at most {most}."
             )
-    elif accelerator in ("auto", "gpu", "cuda", "mps"):
-        check_gpus(options, _gpus(accelerator))
+    elif accelerator in ("auto", "gpu", "cuda"):
+        check_gpus(options, _gpus())
     started, asked = started_outside(), processes(options) * options.num_nodes
     if started > 1 and started != asked:
         raise UserError(
@@ -46,7 +47,9 @@ def _check_names(options: TrainerOptions) -> None:
     names = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
     if accelerator not in names:
         raise UserError(f"trainer.accelerator={accelerator} does not exist: choose one of {', '.join(names)}.")
-    ours = ("auto", "gpu", "cpu", "cuda", "mps")
+    if accelerator == "mps":
+        raise UserError("trainer.accelerator=mps has no float64, which scores and samples need: use the CPU, by cpu.")
+    ours = ("auto", "gpu", "cpu", "cuda")
     if accelerator not in ours and not AcceleratorRegistry[accelerator]["accelerator"].is_available():
         raise UserError(
             f"trainer.accelerator={accelerator} is not available on this machine: choose one of {', '.join(ours)}."
@@ -71,8 +74,16 @@ def processes(options: TrainerOptions) -> int:
     if isinstance(wanted, list):
         return len(wanted)
     if wanted is None or wanted == -1:
-        return 1 if options.accelerator == "cpu" else max(1, _gpus(options.accelerator))
+        return 1 if options.accelerator == "cpu" else max(1, _gpus())
     return wanted
+
+
+def one_device(options: TrainerOptions) -> str:
+    """The device of what runs on one: the first that ``options`` name, for ``auto`` a GPU if there is one."""
+    wanted = _wanted(options.devices)
+    if options.accelerator == "cpu" or not _gpus():
+        return "cpu"
+    return f"cuda:{wanted[0] if isinstance(wanted, list) else 0}"
 
 
 def check_gpus(options: TrainerOptions, there: int) -> None:
@@ -112,8 +123,7 @@ def _wanted(devices: Any) -> int | list[int] | None:
     raise UserError(f"trainer.devices={devices} does not say which devices: {FORMS}.")
 
 
-def _gpus(accelerator: str) -> int:
+def _gpus() -> int:
     import torch
 
-    metal = int(torch.backends.mps.is_available())
-    return {"mps": metal, "cuda": torch.cuda.device_count()}.get(accelerator, torch.cuda.device_count() or metal)
+    return torch.cuda.device_count()

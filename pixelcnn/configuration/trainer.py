@@ -166,6 +166,7 @@ def build_trainer(
     ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` stand above ours.
     Raises UserError where Lightning refuses an argument.
     """
+    import torch
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from lightning_fabric.plugins import CheckpointIO
@@ -178,6 +179,9 @@ def build_trainer(
         plugins = list(instantiate(options.plugins or []))
         theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
         arguments["plugins"] = plugins if checkpoint_io is None or theirs else [*plugins, checkpoint_io]
+        # Lightning's own choice would begin with Apple's GPUs, which lack float64.
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        arguments["accelerator"] = automatic if options.accelerator == "auto" else options.accelerator
         arguments["logger"] = False if options.logger is False else logger
         arguments["default_root_dir"] = options.default_root_dir or run_dir
         return Trainer(**arguments)

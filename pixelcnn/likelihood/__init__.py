@@ -36,6 +36,12 @@ class Likelihood(Protocol):
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
 
+    def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W).
+
+        It is `log_prob` where that is no bound and replaces no mass by an approximation.
+        """
+
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """`log_prob` by the chain rule over the channels, nats, (N, C, H, W)."""
 

@@ -48,6 +48,10 @@ class Categorical:
         """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
         return self.log_prob_by_channel(parameters, images).sum(dim=1)
 
+    def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """`log_prob`: `sample_levels` draws by what it scores."""
+        return self.log_prob(parameters, images)
+
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W)."""
         x = self.scale(images.to(parameters.dtype))

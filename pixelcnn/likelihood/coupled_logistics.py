@@ -9,15 +9,21 @@ and common component, so that G depends on R, and B on both. Parameters per pixe
 place, b in G's, c in B's; with one channel there are none.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import nearest_level, scale
 from pixelcnn.options import ImageShape
 
 MIN_LOG_SCALE = -7.0
+
+Terms = Callable[[Tensor, Tensor, Tensor], Tensor]  # as `CoupledLogistics.log_terms`
 
 
 class CoupledLogistics:
@@ -53,12 +59,16 @@ class CoupledLogistics:
 
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
-        log_weights, log_terms = self._components(parameters, images)
-        return torch.logsumexp(log_weights + log_terms.sum(dim=2), dim=1)
+        return self._log_prob(parameters, images, self.log_terms)
+
+    def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W): of the masses of all its bins,
+        whatever `log_terms` has in their place."""
+        return self._log_prob(parameters, images, partial(log_bin_mass, levels=self.levels))
 
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W); they sum to `log_prob`."""
-        log_weights, log_terms = self._components(parameters, images)
+        log_weights, log_terms = self._components(parameters, images, self.log_terms)
         joint = torch.logsumexp(log_weights[:, :, None] + cumulative_sum(log_terms, dim=2), dim=1)
         return torch.cat([joint[:, :1], joint[:, 1:] - joint[:, :-1]], dim=1)
 
@@ -113,8 +123,12 @@ class CoupledLogistics:
         coefficients = torch.tanh(of_kind[:, :, 2]) if self.per_channel == 3 else None
         return F.log_softmax(logits, dim=1), means, log_scales, coefficients
 
-    def _components(self, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-        """log weights (N, M, H, W) and, for each component, `log_terms` of the values (N, M, C, H, W)."""
+    def _log_prob(self, parameters: Tensor, images: Tensor, terms: Terms) -> Tensor:
+        log_weights, log_terms = self._components(parameters, images, terms)
+        return torch.logsumexp(log_weights + log_terms.sum(dim=2), dim=1)
+
+    def _components(self, parameters: Tensor, images: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+        """log weights (N, M, H, W) and, for each component, the ``terms`` of the values (N, M, C, H, W)."""
         log_weights, means, log_scales, coefficients = self._split(parameters)
         x = self.scale(images[:, None].to(parameters.dtype))
         shifts = [
@@ -124,7 +138,7 @@ class CoupledLogistics:
             )
             for channel in range(self.channels)
         ]
-        return log_weights, self.log_terms(x - torch.stack(shifts, dim=2), log_scales, images)
+        return log_weights, terms(x - torch.stack(shifts, dim=2), log_scales, images)
 
 
 def _couplings(coefficients: Tensor | None, channel: int) -> list[Tensor]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelcnn.errors import UserError
+from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.coupled_logistics import CoupledLogistics
 from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
 
@@ -37,27 +38,11 @@ class DiscretizedLogisticMixture(CoupledLogistics):
         self.tails = options.tails
 
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
-        """log of the logistic mass between the bin's edges, stable for any scale and distance.
-
-        With upper edge a and lower edge b in units of the scale, sigmoid(a) - sigmoid(b) =
-        sigmoid(a) sigmoid(-b) (1 - exp(b - a)); the outer bins have no lower or no upper edge.
-        """
-        levels = images[:, None]
-        half_bin = 1 / (self.levels - 1)
-        inverse_scale = torch.exp(-log_scales)
-        below_upper = F.logsigmoid((centered + half_bin) * inverse_scale)
-        above_lower = F.logsigmoid(-(centered - half_bin) * inverse_scale)
-        inside = below_upper + above_lower + _log_one_minus_exp(math.log(2 * half_bin) - log_scales)
-        if self.tails == "original":
-            middle = centered * inverse_scale
-            log_density = middle - log_scales - 2 * F.softplus(middle)
-            inside = torch.where(inside > math.log(1e-5), inside, log_density + math.log(2 * half_bin))
-        return torch.where(levels == 0, below_upper, torch.where(levels == self.levels - 1, above_lower, inside))
-
-
-def _log_one_minus_exp(log_width: Tensor) -> Tensor:
-    """log(1 - exp(-w)) from log w, with value and gradient finite where w underflows."""
-    width = log_width.exp()
-    narrow = width < 1e-3
-    series = log_width - width / 2 + width.square() / 24
-    return torch.where(narrow, series, torch.log(-torch.expm1(-torch.where(narrow, 1.0, width))))
+        """log of the mass of the value's bin, or with the original's tails of what stands for it where it is small."""
+        log_mass = log_bin_mass(centered, log_scales, images, self.levels)
+        if self.tails == "exact":
+            return log_mass
+        middle = centered * torch.exp(-log_scales)
+        log_density = middle - log_scales - 2 * F.softplus(middle) + math.log(2 / (self.levels - 1))
+        has_two_edges = (images > 0) & (images < self.levels - 1)
+        return torch.where(has_two_edges[:, None] & (log_mass <= math.log(1e-5)), log_density, log_mass)

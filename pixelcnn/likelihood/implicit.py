@@ -52,6 +52,10 @@ class Implicit(nn.Module):
             "likelihood=implicit has no density: such a model can be sampled, but neither log_prob nor bits/dim exist."
         )
 
+    def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """UserError: there is none that can be computed."""
+        return self.log_prob(parameters, images)
+
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """UserError: there is none."""
         return self.log_prob(parameters, images)

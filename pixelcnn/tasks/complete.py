@@ -12,9 +12,12 @@ from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import require_agreement, require_conditions
+from pixelcnn.configuration.devices import one_device
+from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.data.batches import Batch
 from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
+from pixelcnn.execution import full_float32
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
@@ -40,7 +43,13 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
             "is drawn before them is not conditioned on them."
         )
     condition = condition_of(batch, model, task)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if model.conditioning.sees_the_image and task.condition is None:
+        print(
+            "conditioning=encoder: each image is completed given the code of the whole original, unknown pixels "
+            "included. task.condition=FILE:ROW gives another code or image."
+        )
+    full_float32()
+    device = one_device(trainer_options(config))
     model.to(device)
     repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
     images = repeated["images"].to(device)
@@ -82,7 +91,11 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     if task.label is None and task.condition is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
-    return data.first("test", task.num_images)
+    batch = data.first("test", task.num_images)
+    there = len(batch["images"])
+    if there < task.num_images:
+        raise UserError(f"task.num_images={task.num_images} asks for more than there are: use at most {there}.")
+    return batch
 
 
 def condition_of(batch: Batch, model: PixelModel, task: DictConfig) -> Tensor | None:

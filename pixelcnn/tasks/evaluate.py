@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -28,6 +27,7 @@ from pixelcnn.configuration.description import (
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
+from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.pictures import black_to_white
 from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
@@ -45,9 +45,7 @@ RANKED = 16  # best and worst images in the report
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     """Write ``metrics.json``, ``per_image.csv`` and ``report.html``; returns the split's score."""
-    # TF32 keeps ten bits of mantissa and would move bits/dim in the third decimal.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.set_float32_matmul_precision("highest")
+    full_float32()
     options, task, split = trainer_options(config), config.task, config.task.split
     require_whole(options)
     model = load(config.checkpoint)

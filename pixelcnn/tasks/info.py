@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import SIZES, describe
-from pixelcnn.configuration.devices import processes
+from pixelcnn.configuration.devices import one_device, processes
 from pixelcnn.configuration.objective import require_trainable
 from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.errors import UserError
@@ -70,7 +70,7 @@ def needs(config: DictConfig) -> dict[str, Any]:
     a_device = -(-batch_size // devices)
     model, batch = model_and_batch(config)
     objective = build_objective(**config.objective)
-    device = torch.device("cuda" if torch.cuda.is_available() and options.accelerator != "cpu" else "cpu")
+    device = torch.device(one_device(options))
     model.to(device)
     batch = {name: values.to(device) for name, values in batch.items()}
     memory = memory_of(model, objective, batch)

@@ -1,5 +1,7 @@
 """``task=sample``: draws images from a model."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,9 @@ from torch import Tensor
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
+from pixelcnn.configuration.devices import one_device
+from pixelcnn.configuration.trainer import trainer_options
+from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
 from pixelcnn.tasks.conditions import ARRAYS, Given, given_condition, interpolated, missing_condition, named
@@ -29,15 +34,19 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     require_agreement(model.description, config.checkpoint, config, overrides)
     if task.interpolate_to is None:
         n, condition, columns = conditions(model, task)
-        images = sampled(model, n, [condition], config.seed, task)[0]
-        write(model, images, condition, columns, run_dir)
+        write(model, sampled(model, condition, range(n), config), condition, columns, run_dir)
         return
     ends, way = way_between(model, task)
-    drawn = sampled(model, task.interpolate_rows, list(way[:, None]), config.seed, task).transpose(0, 1)
-    write(model, drawn.flatten(0, 1), way.repeat(task.interpolate_rows, *[1] * (way.ndim - 1)), len(way), run_dir)
+    rows = task.interpolate_rows
+    of_each = way.repeat(rows, *[1] * (way.ndim - 1))
+    # A row by the same random numbers.
+    numbers = torch.arange(rows).repeat_interleave(len(way)).tolist()
+    images = sampled(model, of_each, numbers, config)
+    write(model, images, of_each, len(way), run_dir)
+    drawn = images.unflatten(0, (rows, len(way)))
     left, right = ([] if end.image is None else [end.image.expand_as(drawn[:, 0])[:, None]] for end in ends)
-    rows = torch.cat([*left, drawn, *right], dim=1)
-    pictures.save(pictures.grid(rows.flatten(0, 1), model.image.levels, rows.shape[1]), run_dir / "interpolation.png")
+    shown = torch.cat([*left, drawn, *right], dim=1)
+    pictures.save(pictures.grid(shown.flatten(0, 1), model.image.levels, shown.shape[1]), run_dir / "interpolation.png")
 
 
 def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Tensor | None, int | None]:
@@ -67,24 +76,21 @@ def way_between(model: PixelModel, task: DictConfig) -> tuple[tuple[Given, Given
     return (first, last), interpolated(model, *size, first.condition, last.condition, task.num_samples)
 
 
-def sampled(model: PixelModel, n: int, conditions: list[Tensor | None], seed: int, task: DictConfig) -> Tensor:
-    """For each condition n images, uint8 (conditions, n, C, H, W), with a progress bar and on the CPU.
+def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int], config: DictConfig) -> Tensor:
+    """An image for each of ``numbers``, which choose their random numbers: uint8 (N, C, H, W), on the CPU.
 
-    A condition is that of each of the n images, or of all of them. The k-th images of all conditions are drawn by the
-    same random numbers.
+    With a progress bar, on the one device that ``trainer.*`` names.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    full_float32()
+    task, n, device = config.task, len(numbers), one_device(trainer_options(config))
     model.to(device)
+    given = None if condition is None else condition.to(device)
     temperature = Temperature(task.mixture_temperature, task.scale_temperature)
-    batches = len(conditions) * -(-n // task.batch_size)
+    pixels = -(-n // task.batch_size) * model.image.height * model.image.width
     with Progress() as progress:
-        bar = progress.add_task(f"{len(conditions) * n} images", total=batches * model.image.height * model.image.width)
-        drawn = []
-        for condition in conditions:
-            of_each = None if condition is None else condition.expand(n, *condition.shape[1:]).to(device)
-            images = model.sample(n, of_each, seed, temperature, task.batch_size, lambda: progress.advance(bar))
-            drawn.append(images.cpu())
-    return torch.stack(drawn)
+        bar = progress.add_task(f"{n} images", total=pixels)
+        advance = partial(progress.advance, bar)
+        return model.sample(n, given, config.seed, temperature, task.batch_size, advance, numbers).cpu()
 
 
 def write(model: PixelModel, images: Tensor, condition: Tensor | None, columns: int | None, run_dir: Path) -> None:

@@ -88,8 +88,7 @@ class EnergyDistance:
         if noise_seed is None:
             uniforms = torch.rand(len(images), *shape, device=images.device)
         else:
-            of_images = [uniforms_of(noise_seed, int(index), 1, shape) for index in batch["index"]]
-            uniforms = torch.cat(of_images).to(images.device)
+            uniforms = uniforms_of(noise_seed, batch["index"].tolist(), shape).to(images.device)
         uniforms = uniforms.unflatten(1, (self.num_samples, likelihood.num_noise)).transpose(0, 1)
         samples = likelihood.samples(model.pixel_parameters(images, model.condition_in(batch)), uniforms)
         return energy_distance(likelihood.scale(images.to(samples.dtype)), samples)

@@ -97,8 +97,8 @@ FILES: list[Break] = [
         "tasks/test_sample.py",
         (
             "task=sample ignores the seed",
-            "sampled(model, n, [condition], config.seed, task)",
-            "sampled(model, n, [condition], 0, task)",
+            "model.sample(n, given, config.seed, ",
+            "model.sample(n, given, 0, ",
         ),
     ),
     *of_file(

@@ -29,11 +29,15 @@ LIKELIHOODS: list[Break] = [
         ("the scales' temperature is ignored", "scale_temperature * scales", "scales"),
     ),
     *of_file(
+        "likelihood/bin_mass.py",
+        "likelihood/test_discretized_logistic_mixture.py original/test_golden.py",
+        ("the lowest level has no tail", "torch.where(values == 0, ", "torch.where(values < 0, "),
+        ("the highest level has no tail", "values == levels - 1", "values == levels"),
+        ("bins are half a level of L + 1 wide", "half_bin = 1 / (levels - 1)", "half_bin = 1 / levels"),
+    ),
+    *of_file(
         "likelihood/discretized_logistic_mixture.py",
         "likelihood/test_discretized_logistic_mixture.py original/test_golden.py",
-        ("the lowest level has no tail", "torch.where(levels == 0, ", "torch.where(levels < 0, "),
-        ("the highest level has no tail", "levels == self.levels - 1", "levels == self.levels"),
-        ("bins are half a level of L + 1 wide", "half_bin = 1 / (self.levels - 1)", "half_bin = 1 / self.levels"),
         (
             "the density at a bin's centre forgets its scale",
             "log_density = middle - log_scales - 2",

@@ -143,16 +143,13 @@ WALKS: list[Break] = [
     *of_file(
         "model.py",
         "test_sampling.py",
-        (
-            "samples ignore their seed",
-            "uniforms_of(seed, first, len(part), shape)",
-            "uniforms_of(0, first, len(part), shape)",
-        ),
+        ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
         (
             "an image depends on the batch it is drawn in",
-            "uniforms_of(seed, first, len(part)",
-            "uniforms_of(seed, 0, len(part)",
+            "numbers[first : first + len(part)]",
+            "numbers[: len(part)]",
         ),
+        ("a completion is scored by a bound", "likelihood.log_mass(", "likelihood.log_prob("),
         ("a completion's score counts the known pixels", ".masked_fill(known.to(log_prob.device), 0)", ""),
     ),
     *of_file(

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from pixelcnn import UserError
-from pixelcnn.conditioning import build_conditioning
+from pixelcnn.conditioning import build_conditioning, encoder
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.options import EncoderOptions, ImageShape
-from pixelcnn.sampling import uniforms_of
 from tests.conftest import random_images, tiny_model
+from tests.naive import naive_samples
 
 CODE = EncoderOptions(code_size=3, num_filters=4)
 SMALL = dict(height=8, width=4, num_filters=3, num_stages=2, conditioning=CODE)
@@ -54,15 +54,7 @@ def test_what_is_scored_has_a_name_of_its_own(model):
 def test_drawing_given_codes_is_drawing_naively(model):
     codes = torch.randn(2, 3)
     drawn = model.sample(2, codes, seed=5)
-    naive = torch.zeros_like(drawn)
-    uniforms = uniforms_of(5, 0, 2, (model.likelihood.num_uniforms, 8, 4))
-    with torch.no_grad():
-        for i in range(8):
-            for j in range(4):
-                at_pixel = model.pixel_parameters(naive, codes)[:, :, i : i + 1, j : j + 1]
-                levels = model.likelihood.sample_levels(at_pixel, uniforms[:, :, i : i + 1, j : j + 1])
-                naive[:, :, i : i + 1, j : j + 1] = levels
-    assert torch.equal(drawn, naive)
+    assert torch.equal(drawn, naive_samples(model, 2, codes, seed=5))
     known = torch.zeros(8, 4, dtype=torch.bool)
     known[:3] = True
     # Random numbers and known pixels are those of the drawn image: so is the rest.
@@ -135,3 +127,13 @@ def test_levels_beyond_the_models_are_refused():
     images = random_images(model, 1)
     with pytest.raises(UserError, match=r"hold 17, but this model's levels are 0\.\.16"):
         model.log_prob(images, torch.full_like(images, 17))
+
+
+def test_many_images_are_encoded_in_parts(model, monkeypatch):
+    images = random_images(model, 7)
+    at_once = codes_of(model, images)
+    seen = []
+    model.conditioning.layers.register_forward_hook(lambda layers, inputs, output: seen.append(len(output)))
+    monkeypatch.setattr(encoder, "AT_ONCE", 3)
+    torch.testing.assert_close(codes_of(model, images), at_once)
+    assert seen == [3, 3, 1]

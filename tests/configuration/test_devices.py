@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pixelcnn.configuration.devices import check_devices, check_gpus
+from pixelcnn.configuration import devices as of_machine
+from pixelcnn.configuration.devices import check_devices, check_gpus, one_device
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 
@@ -30,7 +31,7 @@ def test_what_is_there_may_be_used(there, accelerator, devices):
         (0, "auto", 8, "trainer.devices=8"), (0, "auto", "8", "trainer.devices=8"),
         (0, "auto", -1, "trainer.devices=-1"), (0, "auto", [0], r"trainer.devices=\[0\]"),
         (0, "gpu", 1, "trainer.accelerator=gpu"),
-        (0, "cuda", "auto", "trainer.accelerator=cuda"), (0, "mps", 1, "trainer.accelerator=mps"),
+        (0, "cuda", "auto", "trainer.accelerator=cuda"),
         (1, "auto", 2, "trainer.devices=2"), (1, "gpu", [1], r"trainer.devices=\[1\]"),
         (7, "auto", 8, "trainer.devices=8"), (8, "auto", "0,8", "trainer.devices=0,8"),
     ],
@@ -72,3 +73,20 @@ def test_this_machine_is_asked():
         check_devices(options(accelerator="cuda"))
     with pytest.raises(UserError, match=r"trainer.devices=8"):
         check_devices(options(8))
+
+
+def test_apples_gpus_are_refused():
+    with pytest.raises(UserError, match=r"trainer.accelerator=mps has no float64"):
+        check_devices(options(accelerator="mps"))
+
+
+@pytest.mark.parametrize(
+    ("there", "accelerator", "devices", "device"),
+    [
+        (0, "auto", 1, "cpu"), (8, "cpu", 1, "cpu"), (8, "auto", 1, "cuda:0"), (1, "gpu", "auto", "cuda:0"),
+        (8, "auto", "2,5", "cuda:2"), (8, "cuda", [7], "cuda:7"), (8, "auto", -1, "cuda:0"),
+    ],
+)  # fmt: skip
+def test_what_runs_on_one_device_takes_the_first_that_is_named(monkeypatch, there, accelerator, devices, device):
+    monkeypatch.setattr(of_machine, "_gpus", lambda: there)
+    assert one_device(options(devices, accelerator)) == device

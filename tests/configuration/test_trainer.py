@@ -10,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ValidationError
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.accelerators import MPSAccelerator
 
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer
 from pixelcnn.errors import UserError
@@ -104,3 +105,9 @@ def test_the_trainer_is_built_as_asked(tmp_path):
     noted = [callback for callback in trainer.callbacks if isinstance(callback, Noted)]
     assert noted[0] is ours and len(noted) == 2
     assert trainer.max_steps == 7 and Path(trainer.default_root_dir) == tmp_path and trainer.loggers == []
+
+
+def test_apples_gpus_are_not_chosen(tmp_path, monkeypatch):
+    monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
+    trainer = build_trainer(options(accelerator="auto", devices="auto"), False, [], tmp_path)
+    assert trainer.strategy.root_device.type != "mps"

@@ -182,6 +182,15 @@ def test_original_tails_differ_only_where_the_mass_is_small():
     assert not torch.equal(a[~likely], b[~likely])
 
 
+@pytest.mark.parametrize("tails", ["exact", "original"])
+def test_what_is_drawn_has_the_exact_mass_with_any_tails(tails):
+    parameters = 3 * torch.randn(200, 100, 1, 1, dtype=torch.float64)
+    values = torch.randint(0, 256, (200, 3, 1, 1)).to(torch.uint8)
+    exact, of = likelihood(3, 256, 10), likelihood(3, 256, 10, tails)
+    assert torch.equal(of.log_mass(parameters, values), exact.log_prob(parameters, values))
+    assert torch.equal(of.log_prob(parameters, values), exact.log_prob(parameters, values)) is (tails == "exact")
+
+
 def test_the_sampler_is_the_originals_in_float32():
     """`sample_from_discretized_mix_logistic` of the original's nn.py, written out for three channels."""
     of, n, m = likelihood(3, 256, 5, "original"), 2000, 5

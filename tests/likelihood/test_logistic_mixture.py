@@ -107,6 +107,13 @@ def test_samples_follow_the_masses_that_it_bounds(channels, levels):
     assert p_value(drawn_pixels(of, p, 40_000, channels), values, log_mass) > 1e-3
 
 
+@pytest.mark.parametrize("channels, levels", [(1, 2), (1, 17), (3, 256)])
+def test_the_mass_of_what_it_draws_is_no_bound(channels, levels):
+    of = likelihood(channels, levels, 2)
+    p, values = parameters_for(of, 50), torch.randint(0, levels, (50, channels, 1, 1)).to(torch.uint8)
+    torch.testing.assert_close(of.log_mass(p, values), exact(channels, levels, 2).log_prob(p, values))
+
+
 def test_the_couplings_see_clean_values(noise):
     of = likelihood(3, 256, 1)
     p, values = parameters_for(of, 1), torch.tensor([10, 200, 77], dtype=torch.uint8).view(1, 3, 1, 1)

@@ -42,6 +42,11 @@ def test_what_is_not_conditioned_on_is_said(complete, arrays, capsys):
     assert "task.mask" not in capsys.readouterr().out
 
 
+def test_more_images_than_there_are_are_refused(complete, arrays):
+    with pytest.raises(SystemExit, match=r"task.num_images=\d+ asks for more than there are: use at most \d+"):
+        complete(*arrays, "task.mask=top:0.5", "task.num_images=100000")
+
+
 def test_a_file_is_completed(complete, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "one.png")

@@ -275,10 +275,11 @@ def test_completions_given_a_condition_of_their_own_or_one_for_all(call, checkpo
         np.testing.assert_allclose(found["log_prob"], log_prob, rtol=1e-5)
 
 
-def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, file, tmp_path):
+def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, file, tmp_path, capsys):
     Image.fromarray(COLUMNS["images"][2]).save(tmp_path / "one.png")
     options = ("task=complete", f"task.image={tmp_path}/one.png", "task.mask=top:0.5")
     call(*options, checkpoint("encoder")[0], f"hydra.run.dir={tmp_path}/run")
+    assert "given the code of the whole original" in capsys.readouterr().out
     assert np.load(tmp_path / "run/completions.npz")["images"].shape == (4, 8, 8, 3)
     call(*options, checkpoint("vector")[0], f"task.condition={file}:2", f"hydra.run.dir={tmp_path}/given")
     with pytest.raises(SystemExit, match=r"which task.image=.*one.png comes without: give task.condition=FILE:ROW"):

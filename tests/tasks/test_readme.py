@@ -153,7 +153,7 @@ def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypa
         return
     as_it_stands = composed(values)
     with monkeypatch.context() as patch:
-        patch.setattr(devices, "_gpus", lambda accelerator: 8)
+        patch.setattr(devices, "_gpus", lambda: 8)
         checked(as_it_stands)
     if "submitit" in command:
         pytest.skip("needs Slurm: only composed and checked")

@@ -1,0 +1,31 @@
+"""The logistic mass of a level's bin, which reaches half a level to both sides, those of the ends to infinity."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def log_bin_mass(centered: Tensor, log_scales: Tensor, images: Tensor, levels: int) -> Tensor:
+    """log of the logistic mass between the edges of each value's bin, stable for any scale and distance.
+
+    centered: the values, scaled to [-1, 1], less the logistics' means (N, M, C, H, W); log_scales likewise; images
+    uint8 (N, C, H, W) of so many levels. With upper edge a and lower edge b in units of the scale, sigmoid(a) -
+    sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)); the outer bins have no lower or no upper edge.
+    """
+    values = images[:, None]
+    half_bin = 1 / (levels - 1)
+    inverse_scale = torch.exp(-log_scales)
+    below_upper = F.logsigmoid((centered + half_bin) * inverse_scale)
+    above_lower = F.logsigmoid(-(centered - half_bin) * inverse_scale)
+    inside = below_upper + above_lower + _log_one_minus_exp(math.log(2 * half_bin) - log_scales)
+    return torch.where(values == 0, below_upper, torch.where(values == levels - 1, above_lower, inside))
+
+
+def _log_one_minus_exp(log_width: Tensor) -> Tensor:
+    """log(1 - exp(-w)) from log w, with value and gradient finite where w underflows."""
+    width = log_width.exp()
+    narrow = width < 1e-3
+    series = log_width - width / 2 + width.square() / 24
+    return torch.where(narrow, series, torch.log(-torch.expm1(-torch.where(narrow, 1.0, width))))
