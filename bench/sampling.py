@@ -4,16 +4,21 @@
     python -m bench.sampling --batch 1 --repeat 3
 
 All times are of this process, on the same threads. The ratio to naive sampling is (pixels x one forward pass) / cached;
-"first call" includes what is set up once for a batch size. "caches" is the memory of all rows kept.
+"first call" includes what is set up once for a batch size: the walk's own weights, on a GPU its graphs. "caches" is the
+memory of all rows kept, "memory" the most that the process has had resident so far, weights and forward pass included
+(on a GPU: allocated).
 """
 
 import argparse
 import platform
+import resource
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
+from pixelcnn.execution import full_float32
 from pixelcnn.incremental import IncrementalWalk
 from pixelcnn.model import PixelModel, build
 from pixelcnn.options import (
@@ -37,14 +42,20 @@ def papers_model(num_filters: int, num_resnet_blocks: int) -> PixelModel:
     return build(description).eval()
 
 
-def seconds(call: Callable[[], object], repeat: int) -> float:
-    """The shortest of ``repeat`` calls."""
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def seconds(call: Callable[[], object], device: torch.device) -> float:
+    """Of one call, until the device has done its work."""
+    start = time.perf_counter()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def memory(device: torch.device) -> int:
+    """The most bytes that were in use so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> None:
@@ -55,21 +66,27 @@ def main() -> None:
     parser.add_argument("--num-filters", type=int, default=160)
     parser.add_argument("--num-resnet-blocks", type=int, default=5)
     arguments = parser.parse_args()
-    model = papers_model(arguments.num_filters, arguments.num_resnet_blocks)
+    full_float32()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = papers_model(arguments.num_filters, arguments.num_resnet_blocks).to(device)
+
+    def shortest(call: Callable[[], object]) -> float:
+        return min(seconds(call, device) for _ in range(arguments.repeat))
+
     pixels = model.image.height * model.image.width
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print("batch  forward pass  first call    cached  forward passes  against naive      caches")
+    print("batch  forward pass  first call    cached  forward passes  against naive      caches   memory")
     for batch in arguments.batch:
-        images = torch.randint(0, 256, (batch, 3, 32, 32)).to(torch.uint8)
+        images = torch.randint(0, 256, (batch, 3, 32, 32), device=device).to(torch.uint8)
+        sample = partial(model.sample, batch, batch_size=batch)
         with torch.no_grad():
             model.pixel_parameters(images[:1])
-            forward = seconds(lambda images=images: model.pixel_parameters(images), arguments.repeat)
-        first = seconds(lambda batch=batch: model.sample(batch, batch_size=batch), 1)
-        cached = seconds(lambda batch=batch: model.sample(batch, batch_size=batch), arguments.repeat)
+            forward = shortest(partial(model.pixel_parameters, images))
+        first, cached = seconds(sample, device), shortest(sample)
         caches = IncrementalWalk(model.network, 3, batch, model.image.width).num_bytes
         print(
             f"{batch:5d} {forward:11.2f} s {first:9.2f} s {cached:7.2f} s {cached / forward:15.1f} "
-            f"{pixels * forward / cached:13.0f}x {caches / 1e6:8.0f} MB",
+            f"{pixels * forward / cached:13.0f}x {caches / 1e6:8.0f} MB {memory(device) / 1e9:5.2f} GB",
             flush=True,
         )
 

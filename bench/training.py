@@ -13,15 +13,13 @@ filters and blocks; it has no moving average, drops whole channels, and its step
 
 import argparse
 import platform
-import resource
 import sys
-import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from bench.sampling import papers_model
+from bench.sampling import memory, papers_model, seconds
 from pixelcnn.execution import execute
 from pixelcnn.options import Execution
 from pixelcnn.training.adam import FusedAdam
@@ -76,22 +74,6 @@ def step_of_port(directory: str, options: dict[str, int], images: Tensor, dtype:
         optimizer.step()
 
     return step
-
-
-def seconds(step: Step, device: torch.device) -> float:
-    """Of one call."""
-    start = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def memory(device: torch.device) -> int:
-    """The most bytes that were in use so far."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def show(name: str, times: list[float], batch: int, flops: int, peaks: list[float]) -> None:
