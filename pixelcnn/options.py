@@ -4,6 +4,7 @@ The values a run uses stand in ``conf/``; the checkpoint stores them as plain di
 rebuilt from its checkpoint alone. This module imports nothing heavy: Hydra needs it for tab completion.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -117,7 +118,8 @@ class Execution:
 
 def _require_positive(options: Any, *keys: str) -> None:
     for key in keys:
-        require(getattr(options, key) > 0, f"model.{key}", getattr(options, key), "use a positive number")
+        value = getattr(options, key)
+        require(0 < value < math.inf, f"model.{key}", value, "use a positive number")
 
 
 def _require_masked_network(options: Any, depth: str) -> None:

@@ -10,7 +10,6 @@ from omegaconf.errors import InterpolationResolutionError
 from pixelcnn.configuration.data import check_data
 from pixelcnn.configuration.devices import check_devices
 from pixelcnn.configuration.messages import keys_of, sentence, unknown_key
-from pixelcnn.configuration.schemas import Config
 from pixelcnn.configuration.store import GROUPS
 from pixelcnn.errors import UserError
 
@@ -20,10 +19,6 @@ def check(config: DictConfig) -> None:
 
     Its types have been checked while it was composed, but for the data set's, whose class is the schema.
     """
-    present = set(config)  # those without a value too, which `in config` does not count
-    left_out = next((field.name for field in fields(Config) if field.name not in present), None)
-    if left_out is not None:
-        raise UserError(f"{left_out} cannot be left out: remove ~{left_out}.")
     try:
         OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:
@@ -46,8 +41,6 @@ def check(config: DictConfig) -> None:
 
 def _check_options(config: DictConfig) -> None:
     for group, schemas in GROUPS.items():
-        if OmegaConf.get_type(config, group) not in schemas.values():  # keys set in a group that ~ has taken away
-            raise UserError(f"{group} cannot be left out: remove ~{group}, or write {group}=NAME.")
         name = config[group].get("name")
         if name is not None and schemas.get(name) is not OmegaConf.get_type(config[group]):
             raise UserError(f"{group}.name={name} does not choose an option: write {group}={name}.")

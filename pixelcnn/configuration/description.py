@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.network import EXECUTION, execution_of, network_options
 from pixelcnn.errors import UserError
+from pixelcnn.model import build
 from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, SpatialOptions, VectorOptions
 
 GROUPS = ("model", "likelihood", "conditioning")
@@ -144,7 +146,7 @@ def revise(
     """The model in the file ``init_from`` with what ``overrides`` set in its groups, such as another dropout.
 
     Raises UserError where the data set's images are of another kind or the stored model no such option; whether its
-    weights fit the revised model is not seen here.
+    weights fit the revised model is a matter of `require_same_weights`.
     """
     _require_kind(stored, f"init_from={init_from}", image)
     groups = {group: getattr(stored, group) for group in GROUPS}
@@ -159,6 +161,36 @@ def revise(
             raise UserError(f"{group}.{key} is no option of {group}={name} in init_from={init_from}: leave it out.")
     groups["conditioning"] = _sized(groups["conditioning"], condition_sizes)
     return ModelDescription(image, **groups)
+
+
+def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
+    """Raise UserError, naming the first option that is why, where the weights of ``stored``, which the file
+    ``init_from`` holds, do not fit the model ``revised``."""
+    fitting = _weights_of(stored)
+    if _weights_of(revised) == fitting:
+        return
+    for group in GROUPS:
+        before, after = getattr(stored, group), getattr(revised, group)
+        changed = "name" if before.name != after.name else ""
+        for key in [changed] if changed else asdict(after):
+            was, asked = getattr(before, key), getattr(after, key)
+            alone = after if changed else replace(before, **{key: asked})
+            if was != asked and _weights_of(replace(stored, **{group: alone})) != fitting:
+                option = group if changed else f"{group}.{key}"
+                raise UserError(
+                    f"{option}={asked} does not fit the weights of init_from={init_from}, a model with {option}={was}: "
+                    "leave it out, or init_from."
+                )
+    if (stored.image.height, stored.image.width) != (revised.image.height, revised.image.width):
+        raise UserError(
+            f"init_from={init_from} has an encoder for images of {stored.image.height}x{stored.image.width}, which "
+            f"does not fit data, of {revised.image.height}x{revised.image.width}: choose a data set like its own."
+        )
+
+
+def _weights_of(description: ModelDescription) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        return {name: weight.shape for name, weight in build(description).state_dict().items()}
 
 
 def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> None:

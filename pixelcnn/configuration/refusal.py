@@ -24,6 +24,9 @@ from pixelcnn.configuration.messages import damaged_storage, out_of_memory, sent
 from pixelcnn.configuration.run_directory import COMPOSED_FILES
 from pixelcnn.errors import UserError
 
+# What a path can be that no check looks for: closed to this user, too long, a ring of links, on a disk that fails.
+OF_THE_FILE_SYSTEM = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ESTALE, errno.EROFS)
+
 
 def tracebacks_wanted() -> bool:
     """Whether the user asked to see tracebacks of wrong input too."""
@@ -75,9 +78,12 @@ def job_refusals() -> Iterator[None]:
     except OSError as error:
         run_dir = HydraConfig.get().runtime.output_dir
         within = error.filename is not None and Path(run_dir) in Path(os.path.abspath(error.filename)).parents
-        if not within and error.errno != errno.ENOSPC:
+        if within or error.errno == errno.ENOSPC:
+            _end(UserError(sentence(error)), error)
+        if error.filename is None or error.errno not in OF_THE_FILE_SYSTEM:
             raise
-        _end(UserError(sentence(error)), error)
+        told = f"{error.filename} cannot be used ({error.strerror}): make it accessible, or name another path."
+        _end(UserError(told), error)
 
 
 def _end(refusal: UserError, error: Exception) -> NoReturn:
@@ -120,11 +126,14 @@ def check_arguments(arguments: Sequence[str], conf: Path) -> None:
     if known.shell_completion:  # half-written
         return
     for override in OverridesParser.create().parse_overrides(known.overrides):
+        if override.is_delete():
+            line = override.input_line
+            raise UserError(f"{line} takes a key away, which nothing can do without: remove {line}, or give a value.")
         group, value = override.key_or_group, override.value()
         # Only recipes can be several.
         one_of = isinstance(value, list) and group not in ("experiment", "sweep")
         names_no_option = value is None or isinstance(value, bool | int | float) or one_of
-        if names_no_option and not override.is_delete() and (conf / group).is_dir():
+        if names_no_option and (conf / group).is_dir():
             raise UserError(f"{override.input_line} does not name an option: write {group or 'KEY'}=NAME, see --help.")
         nothing = isinstance(value, RangeSweep) and next(iter(value.range()), None) is None
         if nothing or (isinstance(value, IntervalSweep) and (value.start or 0) > (value.end or 0)):

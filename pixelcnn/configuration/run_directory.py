@@ -1,5 +1,6 @@
 """A run directory holds one run: another one is refused before it overwrites anything, unless it goes on with it."""
 
+import errno
 import fcntl
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ RESULTS = (
 )
 
 LOCK = ".lock"
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system that has none; runs are not kept apart
 SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
 
 
@@ -69,6 +71,9 @@ def _locked(lock: IO[str]) -> bool:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # POSIX leaves it open which
         return False
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
     return True
 
 

@@ -210,16 +210,16 @@ def _names_text(value: Any, told: str) -> bool:
 
 
 @contextmanager
-def lightnings_refusals() -> Iterator[None]:
-    """Around what Lightning does with ``trainer.*``: its refusals, some of which it has only in a run, are ours."""
+def lightnings_refusals(options: TrainerOptions) -> Iterator[None]:
+    """Around what Lightning does with ``options``: its refusals, some of which it has only in a run, are ours."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     try:
         yield
     except MisconfigurationException as error:
-        raise UserError(_refused(error)) from error
+        raise UserError(_refused(error, _meant(options, str(error)))) from error
 
 
-def _refused(error: Exception, meant: str = "") -> str:
+def _refused(error: Exception, meant: str) -> str:
     told = " ".join(str(error).split()).rstrip(".")
     return f"{meant or 'trainer.*'} is refused by Lightning ({told}): change it or leave it out."

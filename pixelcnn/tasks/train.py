@@ -21,6 +21,7 @@ from pixelcnn.configuration.description import (
     require_agreement,
     require_conditions,
     require_same_run,
+    require_same_weights,
     revise,
 )
 from pixelcnn.configuration.network import execution_of
@@ -109,7 +110,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
-        with lifeline.holding(trainer), lightnings_refusals():
+        with lifeline.holding(trainer), lightnings_refusals(options):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, module, initialisation, run_dir)
 
@@ -171,6 +172,7 @@ def starting_point(
         stored = description_of(checkpoint, config.init_from, "init_from")
         revised = revise(stored, config.init_from, config, overrides, data.shape, data.condition_sizes)
         require_trainable(objective, revised.likelihood, f" of init_from={config.init_from}")
+        require_same_weights(stored, revised, config.init_from)
         model = build(revised)
         load_weights(model, checkpoint, config.init_from, "init_from")
         return model, {}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pixelcnn.configuration.description import describe, require_agreement, revise
+from pixelcnn.configuration.description import describe, require_agreement, require_same_weights, revise
 from pixelcnn.errors import UserError
 from pixelcnn.options import (
     ClassOptions,
@@ -105,3 +105,33 @@ def test_the_number_of_features_is_the_data_sets(composed):
         with pytest.raises(UserError, match=rf"conditioning.num_features=3 is not .* {column}, {sizes[column]}:"):
             describe(given, SHAPE, sizes)
     assert describe(composed("conditioning=encoder"), SHAPE, {}).conditioning.code_size == 10
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["model.dropout=0.1", "model.num_filters=8"], "model.num_filters=8 does not .* with model.num_filters=160"),
+        (["model.num_stages=2"], "model.num_stages=2 does not .* with model.num_stages=3"),
+        (["likelihood.num_mixtures=5"], "likelihood.num_mixtures=5 does not .* with likelihood.num_mixtures=10"),
+        (["model=gated_pixelcnn"], "model=gated_pixelcnn does not .* with model=pixelcnn_pp"),
+        (["conditioning=class"], "conditioning=class does not .* with conditioning=none"),
+    ],
+)
+def test_an_option_that_the_weights_to_start_from_do_not_fit_is_named(composed, overrides, told):
+    before = describe(composed(), SHAPE, {})
+    revised = revise(before, "a.ckpt", composed(*overrides), overrides, SHAPE, {"labels": 10})
+    with pytest.raises(UserError, match=told):
+        require_same_weights(before, revised, "a.ckpt")
+
+
+@pytest.mark.parametrize("override", ["model.dropout=0.1", "model.nonlinearity=relu", "likelihood=logistic_mixture"])
+def test_what_the_weights_do_not_depend_on_may_change(composed, override):
+    before = describe(composed("model.nonlinearity=elu"), SHAPE, {})
+    require_same_weights(before, revise(before, "a.ckpt", composed(override), [override], SHAPE, {}), "a.ckpt")
+
+
+def test_an_encoder_for_images_of_another_size_is_refused(composed):
+    before = describe(composed("conditioning=encoder"), SHAPE, {})
+    revised = replace(before, image=ImageShape(3, 64, 64))
+    with pytest.raises(UserError, match=r"init_from=a.ckpt has an encoder for images of 32x32, .* 64x64"):
+        require_same_weights(before, revised, "a.ckpt")

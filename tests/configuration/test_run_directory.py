@@ -1,5 +1,7 @@
 """A run's directory is not given to another one, unless that goes on with it; a refused run changes no file in it."""
 
+import errno
+import fcntl
 import multiprocessing
 import time
 
@@ -94,3 +96,12 @@ def test_a_run_that_leaves_is_waited_for(tmp_path, stays_in):
     with occupied(tmp_path):
         other.join()
         assert other.exitcode == 0
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with occupied(tmp_path):
+        pass

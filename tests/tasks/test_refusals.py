@@ -233,6 +233,24 @@ def finished(call, folder, tmp_path_factory) -> Path:
     return directory
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        f"data=small_imagenet data.root=/FOLDER/{LONG}",
+        f"data=small_imagenet data.root=/FOLDER data.converted=/FOLDER/{LONG}",
+        f"data=small_imagenet data.variant=chrabaszcz data.root=/FOLDER/{LONG}",
+        f"data=cifar10 data.root=/FOLDER/{LONG}",
+        "data=small_imagenet data.root=/FOLDER/ring",
+    ],
+)
+def test_a_path_that_the_file_system_refuses_is_named(call, folder, tmp_path, row):
+    (folder / "ring").unlink(missing_ok=True)
+    (folder / "ring").symlink_to("ring")
+    with pytest.raises(SystemExit) as refusal:
+        call(*typed(row, folder, f"hydra.run.dir={tmp_path}"))
+    assert str(folder) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
 @pytest.mark.slow
 def test_a_process_says_one_line_and_fails(folder, tmp_path):
     row, named, remedy = REFUSED["truncated .npz"]
