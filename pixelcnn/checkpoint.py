@@ -90,6 +90,8 @@ def _require_whole(path: Path, named: str) -> None:
         with zipfile.ZipFile(path) as archive:
             # Torch gives its entries no attributes: one that has been made a directory by a flipped bit would be empty.
             whole = archive.testzip() is None and not any(entry.external_attr for entry in archive.infolist())
+    except PermissionError as error:
+        raise UserError(f"{named} cannot be read ({error.strerror}): make it readable, or use another one.") from error
     except DAMAGE as error:
         raise _damaged(named) from error
     if not whole:
