@@ -20,6 +20,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.errors import UserError
 from pixelcnn.training.checkpoints import save
@@ -188,7 +189,7 @@ class GracefulInterruption(Callback):
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupted = True
-        log.warning("Interrupted: validating and saving after this batch. Ctrl-C again stops at once.")
+        rank_zero_only(log.warning)("Interrupted: validating and saving after this batch. Ctrl-C again stops at once.")
         self._restore(signal.SIGINT)
 
     def _on_signal_to_leave(self, number: int, frame: FrameType | None) -> None:
