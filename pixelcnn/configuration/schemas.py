@@ -62,7 +62,6 @@ class CallbackOptions:
     sample_every_n_epochs: int
     num_samples: int
     num_ranked_images: int
-    progress_bar: bool
     checkpoint_every_n_steps: int
     checkpoint_every_n_minutes: float
     max_skipped_steps: int

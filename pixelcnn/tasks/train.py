@@ -207,8 +207,7 @@ def callbacks(
             run_dir / "samples", options.sample_every_n_epochs, options.num_samples, config.seed, condition
         )
         chosen.append(samples)
-    shown = options.progress_bar and config.trainer.enable_progress_bar is not False
-    return [*chosen, progress_bar()] if shown else chosen
+    return chosen if config.trainer.enable_progress_bar is False else [*chosen, progress_bar()]
 
 
 def recorders_of_run(score: str, plain: dict[str, Any], overrides: list[str], run_dir: Path) -> list[Callback]:
