@@ -100,9 +100,10 @@ class PixelModel(nn.Module):
         size = (n, self.image.channels, self.image.height, self.image.width)
         nothing = torch.zeros(size, dtype=torch.uint8, device=self._weight.device)
         known = torch.zeros(size[2:], dtype=torch.bool)
-        if numbers is not None and (len(numbers) != n or min(numbers, default=0) < 0):
+        numbers = range(n) if numbers is None else numbers
+        if len(numbers) != n or min(numbers, default=0) < 0:
             raise UserError(f"numbers={list(numbers)} are not one for each of {n} images: give {n} of 0 or more.")
-        return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel, numbers or range(n))
+        return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel, numbers)
 
     def complete(
         self,
