@@ -49,6 +49,8 @@ class _ValidatedFitLoop(_FitLoop):
         # No step was left to take: the limit was 0, or the run resumes a finished one.
         if self.trainer.enable_validation and not self.epoch_loop.val_loop._has_run:
             self.trainer.validating = True
+            # Restored from a validation's end, it would take its first batch for the only one left.
+            self.epoch_loop.val_loop.restarting = False
             self.epoch_loop.val_loop.run()
             self.trainer.training = True
 

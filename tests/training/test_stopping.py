@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training.tiny import StopAt, Validations, checkpoint_of, fit, read
+from tests.training.tiny import Noise, StopAt, Validations, checkpoint_of, fit, read
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,15 @@ def test_resuming_a_finished_run_leaves_what_it_left(tmp_path, limit):
     for key in ("state_dict", "current_model_state", "optimizer_states", "global_step"):
         torch.testing.assert_close(resumed[key], finished[key], rtol=0, atol=0)
     assert checkpoint_of(tmp_path / "resumed", "best").exists()
+
+
+@pytest.mark.parametrize("limit", [{"max_steps": 6}, {"max_epochs": 2}, {"max_steps": 8}])
+def test_a_finished_run_that_is_resumed_validates_all_images_again(tmp_path, limit):
+    seen, checkpoint = Validations(), None
+    for name in ("finished", "resumed", "resumed again"):
+        fit(tmp_path / name, seen, checkpoint=checkpoint, data=Noise(val_size=20), **limit)  # in three batches
+        checkpoint = checkpoint_of(tmp_path / name)
+    assert len(set(seen.values[-3:])) == 1
 
 
 def test_the_last_validation_is_of_the_last_weights(tmp_path):

@@ -26,11 +26,11 @@ LEVELS = 5
 class Noise(ImageDataModule):
     """32 training images, 7 held out, of three classes."""
 
-    def __init__(self, batch_size: int = 32 // BATCHES_PER_EPOCH, num_workers: int = 0) -> None:
-        super().__init__(batch_size=batch_size, val_size=7, num_workers=num_workers, seed=0)
+    def __init__(self, batch_size: int = 32 // BATCHES_PER_EPOCH, num_workers: int = 0, val_size: int = 7) -> None:
+        super().__init__(batch_size=batch_size, val_size=val_size, num_workers=num_workers, seed=0)
 
     def load(self, split: str) -> ImageArrays:
-        shape = (39 if split == "train" else 5, 1, 4, 4)
+        shape = (32 + self.val_size if split == "train" else 5, 1, 4, 4)
         images = np.random.default_rng(len(split)).integers(LEVELS, size=shape, dtype=np.uint8)
         return ImageArrays(images, levels=LEVELS, labels=np.arange(len(images)) % 3)
 
