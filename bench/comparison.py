@@ -5,7 +5,7 @@
     python -m bench.comparison ablation --directory RUNS --only-show
 
 Overrides after the name are given to every run. ``--directory`` keeps the runs, table.md and curves.png (needs
-matplotlib). A bound is marked by <=. ``--only-show`` reads runs that are there.
+matplotlib). A bound is marked by <=. ``--only-show`` reads runs that are there. Broken off, the same command goes on.
 """
 
 import argparse
@@ -24,23 +24,27 @@ Curve = dict[int, float]  # steps to bits per dimension
 
 
 def run_all(folder: str, directory: Path, overrides: list[str]) -> None:
-    """One job after another, each in its own folder of ``directory``."""
+    """One job after another, each in its own folder of ``directory``; ends here if one of them fails."""
     names = [f"{folder}/{path.stem}" for path in experiments(folder)]
-    subprocess.run(
+    status = subprocess.run(
         [
             *(sys.executable, "run.py", "--multirun", f"experiment={','.join(names)}"),
             f"hydra.sweep.dir={directory.resolve()}",
             "hydra.sweep.subdir=${hydra:runtime.choices.experiment}",
+            "checkpoint=last",
             *overrides,
         ],
         cwd=HOME,
-        check=True,
-    )
+    ).returncode
+    if status:
+        raise SystemExit(status)
 
 
 def experiments(folder: str) -> list[Path]:
     """The experiments of a folder, what they are compared with first."""
     paths = sorted((HOME / "conf" / "experiment" / folder).glob("*.yaml"))
+    if not paths:
+        raise SystemExit(f"conf/experiment/{folder} holds no experiments: choose a folder that does.")
     return sorted(paths, key=lambda path: path.stem not in ("base", "pixelcnn_pp"))
 
 
@@ -53,7 +57,8 @@ def read_curve(run: Path) -> tuple[str, Curve]:
 
 
 def table(curves: dict[str, tuple[str, Curve]]) -> str:
-    """Markdown: a row an experiment, a column a number of steps, the last with its difference from the first row."""
+    """Markdown: a row an experiment, a column a number of steps, the last with its difference from the first row at the
+    last steps that both have."""
     steps = sorted({step for _, curve in curves.values() for step in curve})
     reference = next(iter(curves.values()))[1]
     lines = [
@@ -62,8 +67,9 @@ def table(curves: dict[str, tuple[str, Curve]]) -> str:
     ]
     for name, (mark, curve) in curves.items():
         values = [f"{mark} {curve[step]:.3f}".strip() if step in curve else "" for step in steps]
-        difference = curve[max(curve)] - reference[max(reference)]
-        lines.append(f"| {name} | " + " | ".join(values) + f" | {difference:+.3f} |")
+        shared = max(curve.keys() & reference.keys(), default=None)
+        difference = "" if shared is None else f"{curve[shared] - reference[shared]:+.3f}"
+        lines.append(f"| {name} | " + " | ".join(values) + f" | {difference} |")
     return "\n".join(lines)
 
 
@@ -93,8 +99,10 @@ def main() -> None:
     curves = {
         path.stem: read_curve(run)
         for path in experiments(arguments.folder)
-        if (run := directory / arguments.folder / path.stem).is_dir()
+        if (run := directory / arguments.folder / path.stem).joinpath("csv").is_dir()
     }
+    if not curves:
+        raise SystemExit(f"{directory} holds no runs of {arguments.folder} with logger=csv: train them first.")
     shown = table(curves)
     (directory / "table.md").write_text(shown + "\n")
     plot(curves, directory / "curves.png")

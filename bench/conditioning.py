@@ -1,6 +1,6 @@
 """What conditions are worth on the embedded digits, by a class-conditional model and an auto-encoder that it trains.
 
-    python -m bench.conditioning                       some eight minutes on one core
+    python -m bench.conditioning                       some two to eight minutes on one core
     python -m bench.conditioning --directory DIR       uses the models in DIR that an earlier call has left there
 
 Leaves in DIR (outputs/conditioning), beside the runs, the test images in test.npz and pictures: classes.png (a row a
@@ -32,17 +32,19 @@ INTERPOLATED = 16, 10  # test images
 
 
 def run(*overrides: str) -> None:
-    """``python run.py`` as a user would call it."""
-    subprocess.run([sys.executable, "run.py", *overrides], check=True)
+    """``python run.py`` as a user would call it; ends here if that fails."""
+    status = subprocess.run([sys.executable, "run.py", *overrides]).returncode
+    if status:
+        raise SystemExit(status)
 
 
 def trained(conditioning: str, directory: Path, overrides: list[str]) -> Path:
-    """The checkpoint of ``experiment=digits`` with this conditioning, trained unless it is there."""
+    """The checkpoint of ``experiment=digits`` with this conditioning, trained to its end unless it is there."""
     to = directory / conditioning
-    checkpoint = to / "checkpoints/best.ckpt"
-    if not checkpoint.is_file():
-        run("experiment=digits", f"conditioning={conditioning}", "logger=none", f"hydra.run.dir={to}", *overrides)
-    return checkpoint
+    if not (to / "metrics.json").is_file():  # which only finished runs have
+        keys = (f"conditioning={conditioning}", "logger=none", f"hydra.run.dir={to}", "checkpoint=last")
+        run("experiment=digits", *keys, *overrides)
+    return to / "checkpoints/best.ckpt"
 
 
 def tensors(arrays: ImageArrays) -> tuple[Tensor, Tensor]:

@@ -67,6 +67,9 @@ def _from_image(path: str, height: int, width: int) -> Tensor:
         with Image.open(path) as image:
             if image.has_transparency_data or image.mode.startswith(("I", "F")):
                 raise UserError(f"task.mask={path} is transparent or of more than 8 bits: save it as black and white.")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1:
+                raise UserError(f"task.mask={path} holds {frames} frames: save one of them as a file.")
             values = np.asarray(image.convert("L"))
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise UserError(f"task.mask={path} is not a readable image: use {FORMS}.") from error

@@ -100,9 +100,6 @@ class PixelModel(nn.Module):
         size = (n, self.image.channels, self.image.height, self.image.width)
         nothing = torch.zeros(size, dtype=torch.uint8, device=self._weight.device)
         known = torch.zeros(size[2:], dtype=torch.bool)
-        numbers = range(n) if numbers is None else numbers
-        if len(numbers) != n or min(numbers, default=0) < 0:
-            raise UserError(f"numbers={list(numbers)} are not one for each of {n} images: give {n} of 0 or more.")
         return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel, numbers)
 
     def complete(
@@ -114,8 +111,9 @@ class PixelModel(nn.Module):
         temperature: Temperature = EXACT,
         batch_size: int = 64,
         on_pixel: Callable[[], object] = lambda: None,
+        numbers: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw what ``known``, bool (H, W), leaves open of ``images`` uint8 (N, C, H, W).
+        """Draw what ``known``, bool (H, W), leaves open of ``images`` uint8 (N, C, H, W), by ``numbers`` as `sample`.
 
         Returns the completed images and, float64 (N,), log p in nats of the drawn pixels, each given all before it:
         of the masses that they are drawn by at temperature 1, whatever ``temperature`` is and also where `log_prob` is
@@ -132,9 +130,7 @@ class PixelModel(nn.Module):
         if not self.description.likelihood.has_density:
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
-        completed = self._drawn(
-            images.clone(), known, condition, seed, temperature, batch_size, on_pixel, range(len(images))
-        )
+        completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel, numbers)
         was_training = self.training
         self.eval()  # as it has drawn
         scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
@@ -156,12 +152,16 @@ class PixelModel(nn.Module):
         temperature: Temperature,
         batch_size: int,
         on_pixel: Callable[[], object],
-        numbers: Sequence[int],
+        numbers: Sequence[int] | None,
     ) -> Tensor:
         if seed < 0:
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size} is out of range: use a positive number of images.")
+        n = len(images)
+        numbers = range(n) if numbers is None else numbers
+        if len(numbers) != n or min(numbers, default=0) < 0:
+            raise UserError(f"numbers={list(numbers)} are not one for each of {n} images: give {n} of 0 or more.")
         with torch.no_grad():
             h = self._encoded(condition, images)
         if h is not None and not h.isfinite().all():

@@ -7,11 +7,12 @@ where it is that: exact, and of images that the model is not given.
 from collections.abc import Mapping
 from math import log2
 
+OF_ITS_OWN = " given the code of each image"
 IN_WORDS = {
     "bits_per_dim": "{} bits/dim",
     "bits_upper_bound": "at most {} bits/dim",
-    "bits_given_code": "{} bits per sub-pixel given the code of each image",
-    "bits_bound_given_code": "at most {} bits per sub-pixel given the code of each image",
+    "bits_given_code": "{} bits per sub-pixel" + OF_ITS_OWN,
+    "bits_bound_given_code": "at most {} bits per sub-pixel" + OF_ITS_OWN,
     "energy_distance": "an energy distance of {} per sub-pixel",
 }
 
@@ -26,9 +27,13 @@ def by_channel(score_name: str, channels: int) -> list[str]:
     return [f"{score_name}_{channel}" for channel in CHANNELS[channels]]
 
 
-def in_words(score_name: str, value: str) -> str:
-    """``value`` of a score for the person at the terminal, without claiming more than it says."""
-    return IN_WORDS[score_name].format(value)
+def in_words(score_name: str, value: str, given: str | None = None) -> str:
+    """``value`` of a score for the person at the terminal, without claiming more than it says.
+
+    ``given`` names the one condition that all images were scored given, in place of their own.
+    """
+    words = IN_WORDS[score_name].format(value)
+    return words if given is None else f"{words.removesuffix(OF_ITS_OWN)} given {given}"
 
 
 def worse_than_uniform(score_name: str, value: float, levels: int) -> bool:

@@ -124,6 +124,8 @@ REFUSED = [
     ("trainer.gradient_clip_algorithm=foo", "trainer.gradient_clip_algorithm=foo", "norm, value"),
     ("trainer.min_steps=-1", "trainer.min_steps=-1", "0 or more"),
     ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0", "1 or more"),
+    ("task=sample checkpoint=a.ckpt trainer.accelerator=banana", "trainer.accelerator=banana", "choose one of"),
+    ("task=sample checkpoint=a.ckpt trainer.accelerator=mps", "trainer.accelerator=mps", "use the CPU"),
     ("optim.lr=inf", "optim.lr=inf", "finite"),
     ("optim.lr=nan", "optim.lr=nan", "finite"),
     ("optim.betas=[0.9,nan]", "optim.betas[1]=nan", "finite"),

@@ -87,3 +87,10 @@ def test_what_black_and_white_are_of_a_mask_is_not_guessed(tmp_path, mode):
     (path,) = tmp_path.iterdir()
     with pytest.raises(UserError, match="is transparent or of more than 8 bits: save it as black and white"):
         known_pixels(str(path), 8, 8)
+
+
+def test_a_mask_has_one_frame(tmp_path):
+    frames = [Image.new("L", (8, 8), value) for value in (0, 255)]
+    frames[0].save(tmp_path / "mask.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(UserError, match=r"mask.gif holds 2 frames"):
+        known_pixels(str(tmp_path / "mask.gif"), 8, 8)

@@ -34,8 +34,9 @@ def check(config: DictConfig) -> None:
         raise UserError(f"{infinite} is out of range: use a finite number.")
     _check_options(config)
     checked: Any = OmegaConf.to_object(config)
-    if checked.task.uses_data:
+    if checked.task.uses_devices:
         check_devices(checked.trainer)
+    if checked.task.uses_data:
         check_data(config.data)
 
 

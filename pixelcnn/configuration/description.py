@@ -159,7 +159,10 @@ def revise(
         else:
             name = groups[group].name
             raise UserError(f"{group}.{key} is no option of {group}={name} in init_from={init_from}: leave it out.")
-    groups["conditioning"] = _sized(groups["conditioning"], condition_sizes)
+    if groups["conditioning"] == stored.conditioning:
+        require_conditions(stored, f"init_from={init_from}", condition_sizes)
+    else:
+        groups["conditioning"] = _sized(groups["conditioning"], condition_sizes)
     return ModelDescription(image, **groups)
 
 
@@ -170,17 +173,18 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
     if _weights_of(revised) == fitting:
         return
     for group in GROUPS:
-        before, after = getattr(stored, group), getattr(revised, group)
-        changed = "name" if before.name != after.name else ""
-        for key in [changed] if changed else asdict(after):
-            was, asked = getattr(before, key), getattr(after, key)
-            alone = after if changed else replace(before, **{key: asked})
-            if was != asked and _weights_of(replace(stored, **{group: alone})) != fitting:
-                option = group if changed else f"{group}.{key}"
-                raise UserError(
-                    f"{option}={asked} does not fit the weights of init_from={init_from}, a model with {option}={was}: "
-                    "leave it out, or init_from."
-                )
+        before, after = asdict(getattr(stored, group)), getattr(revised, group)
+        kept = replace(after, **{key: value for key, value in before.items() if hasattr(after, key) and key != "name"})
+        culprit = f"init_from={init_from}, a model with {group}"
+        if _weights_of(replace(stored, **{group: kept})) != fitting:  # whatever its options
+            raise UserError(
+                f"{group}={after.name} does not fit the weights of {culprit}={before['name']}: leave one of them out."
+            )
+        for key, asked in asdict(after).items():
+            was = before.get(key)
+            one = replace(stored, **{group: replace(kept, **{key: asked})}) if key != "name" and was != asked else None
+            if one is not None and _weights_of(one) != fitting:
+                raise UserError(f"{group}.{key}={asked} does not fit the weights of {culprit}.{key}={was}: give that.")
     if (stored.image.height, stored.image.width) != (revised.image.height, revised.image.width):
         raise UserError(
             f"init_from={init_from} has an encoder for images of {stored.image.height}x{stored.image.width}, which "

@@ -25,7 +25,10 @@ from pixelcnn.configuration.run_directory import COMPOSED_FILES
 from pixelcnn.errors import UserError
 
 # What a path can be that no check looks for: closed to this user, too long, a ring of links, on a disk that fails.
-OF_THE_FILE_SYSTEM = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ESTALE, errno.EROFS)
+OF_THE_FILE_SYSTEM = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR),
+    *(errno.EIO, errno.ESTALE),
+)
 
 
 def tracebacks_wanted() -> bool:

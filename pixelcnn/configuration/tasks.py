@@ -7,6 +7,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.options import require
 
 SPLITS = ("val", "test")
+CONDITIONS = ("label", "condition", "image")  # what names one
 
 
 class Task:
@@ -14,13 +15,19 @@ class Task:
 
     needs_checkpoint: ClassVar[bool]
     uses_data: ClassVar[bool]
+    uses_devices: ClassVar[bool] = True
     module: ClassVar[str]  # in pixelcnn.tasks
 
 
-def _require_one_condition(task: Any, *keys: str) -> None:
-    given = [f"task.{key}={getattr(task, key)}" for key in keys if getattr(task, key) is not None]
+def _require_conditions(task: Any) -> None:
+    given = [f"task.{key}={getattr(task, key)}" for key in CONDITIONS if getattr(task, key) is not None]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)} exclude each other: give one condition.")
+    if task.interpolate_to is not None and (not given or task.label == "all"):
+        raise UserError(
+            f"task.interpolate_to={task.interpolate_to} is the other end of a way: "
+            "give the first one by task.label, task.condition or task.image."
+        )
 
 
 @dataclass
@@ -44,10 +51,14 @@ class EvaluateTask(Task):
     label: int | None
     condition: str | None
     image: str | None
+    interpolate_to: int | str | None
+    interpolate_at: float
     name: str = "evaluate"
 
     def __post_init__(self) -> None:
-        _require_one_condition(self, "label", "condition", "image")
+        _require_conditions(self)
+        share = self.interpolate_at
+        require(0 <= share <= 1, "task.interpolate_at", share, "use a share of the way, from 0 to 1")
         require(self.split in SPLITS, "task.split", self.split, f"choose one of {', '.join(SPLITS)}")
 
 
@@ -83,14 +94,9 @@ class SampleTask(Drawing, Task):
         super().__post_init__()
         require(self.num_samples >= 1, "task.num_samples", self.num_samples, "ask for at least one image")
         require(self.interpolate_rows >= 1, "task.interpolate_rows", self.interpolate_rows, "ask for at least one")
-        _require_one_condition(self, "label", "condition", "image")
-        if self.interpolate_to is not None:
-            if self.label in (None, "all") and self.condition is None and self.image is None:
-                raise UserError(
-                    f"task.interpolate_to={self.interpolate_to} is the other end of a way: "
-                    "give the first one by task.label, task.condition or task.image."
-                )
-            require(self.num_samples >= 2, "task.num_samples", self.num_samples, "an interpolation has two ends")
+        _require_conditions(self)
+        enough = self.interpolate_to is None or self.num_samples >= 2
+        require(enough, "task.num_samples", self.num_samples, "an interpolation has two ends")
 
 
 @dataclass
@@ -102,17 +108,21 @@ class CompleteTask(Drawing, Task):
     module: ClassVar[str] = "complete"
     mask: str
     num_images: int
-    image: str | None
+    file: str | None
+    num_completions: int
     label: int | None
     condition: str | None
-    num_completions: int
+    image: str | None
+    interpolate_to: int | str | None
     name: str = "complete"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_one_condition(self, "label", "condition")
+        _require_conditions(self)
         for key in ("num_images", "num_completions"):
             require(getattr(self, key) >= 1, f"task.{key}", getattr(self, key), "ask for at least one")
+        enough = self.interpolate_to is None or self.num_completions >= 2
+        require(enough, "task.num_completions", self.num_completions, "an interpolation has two ends")
 
 
 @dataclass
@@ -121,6 +131,7 @@ class ImportTask(Task):
 
     needs_checkpoint: ClassVar[bool] = False
     uses_data: ClassVar[bool] = False
+    uses_devices: ClassVar[bool] = False
     module: ClassVar[str] = "import_original"
     source: str
     image_size: int
@@ -136,6 +147,7 @@ class ExportTask(Task):
 
     needs_checkpoint: ClassVar[bool] = True
     uses_data: ClassVar[bool] = False
+    uses_devices: ClassVar[bool] = False
     module: ClassVar[str] = "export"
     name: str = "export"
 

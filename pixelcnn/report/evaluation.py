@@ -25,6 +25,7 @@ class EvaluatedSplit:
     checkpoint: str
     split: str
     score_name: str
+    given: str | None  # the one condition of all images, where they have not been given their own
     metrics: Mapping[str, float]  # as in metrics.json
     images: Ranking
     labels: np.ndarray | None  # int64 (N,)
@@ -72,7 +73,7 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
     return Outcome(
         "Evaluated" if finite else "Not finite",
         "good" if finite else "bad",
-        in_words(evaluated.score_name, value),
+        in_words(evaluated.score_name, value, evaluated.given),
         f"{told} Checkpoint: {evaluated.checkpoint}",
     )
 

@@ -13,15 +13,15 @@ from pixelcnn.checkpoint import load
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import require_agreement, require_conditions
 from pixelcnn.configuration.devices import one_device
+from pixelcnn.configuration.tasks import CONDITIONS
 from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.data.batches import Batch
-from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
-from pixelcnn.tasks.conditions import given_condition, missing_condition
+from pixelcnn.tasks.conditions import at_levels, given_condition, missing_condition, pixels_of, way_between
 
 UNKNOWN = 0.5  # grey, as a share of the highest level
 
@@ -42,28 +42,32 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
             f"task.mask={task.mask} knows pixels that come after unknown ones in raster order: they are kept, but what "
             "is drawn before them is not conditioned on them."
         )
-    condition = condition_of(batch, model, task)
-    if model.conditioning.sees_the_image and task.condition is None:
+    condition = conditions_of(batch, model, task)
+    if model.conditioning.sees_the_image and task.condition is None and task.image is None:
         print(
             "conditioning=encoder: each image is completed given the code of the whole original, unknown pixels "
-            "included. task.condition=FILE:ROW gives another code or image."
+            "included. task.image=FILE gives the code of another, task.condition=FILE:ROW any."
         )
     full_float32()
     device = one_device(trainer_options(config))
     model.to(device)
     repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
     images = repeated["images"].to(device)
+    one_row = range(len(batch["images"])) if task.interpolate_to is not None else None
+    # Along a way from one condition to another, nothing but the condition changes.
+    numbers = None if one_row is None else [n for n in one_row for _ in range(task.num_completions)]
     total = -(-len(images) // task.batch_size) * known.numel()
     with Progress() as progress:
         bar = progress.add_task(f"{len(images)} completions", total=total)
         completed, log_prob = model.complete(
             images,
             known,
-            None if condition is None else condition.repeat_interleave(task.num_completions, dim=0).to(device),
+            None if condition is None else condition.to(device),
             config.seed,
             Temperature(task.mixture_temperature, task.scale_temperature),
             task.batch_size,
             lambda: progress.advance(bar),
+            numbers,
         )
     completed = completed.cpu()
     np.savez(
@@ -79,17 +83,21 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Batch:
     """The images to complete, with what comes with them: a file's, or the first of the test set."""
     task = config.task
-    if task.image is not None:
-        if model.image.levels != 256:
-            raise UserError(f"task.image={task.image} has 256 levels, the model {model.image.levels}: use data=.")
+    if task.file is not None:
         require_agreement(model.description, config.checkpoint, config, overrides)
-        pixels = read_pixels(Path(task.image), model.image.channels)
-        return {"images": torch.tensor(pixels)[None], "index": torch.zeros(1, dtype=torch.int64)}
+        pixels = pixels_of(task.file, f"task.file={task.file}", model.image.channels)
+        height, width = pixels.shape[1:]
+        if height % model.stride or width % model.stride:
+            raise UserError(
+                f"task.file={task.file} is of {height}x{width}, and this model takes images of a height and width "
+                f"divisible by {model.stride}: cut it to such a size."
+            )
+        return {"images": at_levels(pixels, model.image.levels)[None], "index": torch.zeros(1, dtype=torch.int64)}
     data = data_module(config.data)
     data.prepare_data()
     data.setup("test")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-    if task.label is None and task.condition is None:
+    if all(task[kind] is None for kind in CONDITIONS):
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
     batch = data.first("test", task.num_images)
     there = len(batch["images"])
@@ -98,15 +106,22 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
     return batch
 
 
-def condition_of(batch: Batch, model: PixelModel, task: DictConfig) -> Tensor | None:
-    """What the images are completed given, first axis N: the condition that is given for all of them, or their own."""
-    images = batch["images"]
-    given = given_condition(model, images.shape[2], images.shape[3], task.label, task.condition)
+def conditions_of(batch: Batch, model: PixelModel, task: DictConfig) -> Tensor | None:
+    """What the K completions of each of the N images in turn are drawn given, first axis N K.
+
+    The condition that is given for all of them, the way from it to another one, or the images' own.
+    """
+    n, k, (height, width) = len(batch["images"]), task.num_completions, batch["images"].shape[2:]
+    if task.interpolate_to is not None:
+        _, way = way_between(model, height, width, task, torch.linspace(0, 1, k))
+        return way.repeat(n, *[1] * (way.ndim - 1))
+    given = given_condition(model, height, width, task.label, task.condition, task.image)
     if given is not None:
-        return given.condition.repeat_interleave(len(images), dim=0)
-    if task.image is not None and model.conditioning.batch_key not in (None, *batch):
-        raise missing_condition(model, f", which task.image={task.image} comes without")
-    return model.condition_in(batch)
+        return given.condition.repeat_interleave(n * k, dim=0)
+    if task.file is not None and model.conditioning.batch_key not in (None, *batch):
+        raise missing_condition(model, f", which task.file={task.file} comes without")
+    own = model.condition_in(batch)
+    return None if own is None else own.repeat_interleave(k, dim=0)
 
 
 def side_by_side(images: Tensor, known: Tensor, completed: Tensor, levels: int) -> Tensor:

@@ -6,15 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
+from pixelcnn.configuration.tasks import CONDITIONS
 from pixelcnn.data.arrays import DAMAGED
 from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 
 # By kind of conditioning: the arrays of a file that hold such conditions, the first that is there is taken.
-ARRAYS = {"class": ("labels",), "vector": ("embeddings",), "spatial": ("maps",), "encoder": ("codes", "images")}
+ARRAYS = {
+    "class": ("labels", "label_weights"),
+    "vector": ("embeddings",),
+    "spatial": ("maps",),
+    "encoder": ("codes", "images"),
+}
 # What a model of each kind can be told by.
 REMEDIES = {
     "class": "task.label=LABEL or task.condition=FILE:ROW",
@@ -81,7 +88,8 @@ def named(model: PixelModel, height: int, width: int, kind: str, value: int | st
 
 
 def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarray]:
-    """The row that FILE:ROW means, and which of ``names`` it is a row of; an .npy file is taken for the first of them.
+    """The row that FILE:ROW means, and which of ``names`` it is a row of; an .npy file is taken for the first of them,
+    or for images if it is of bytes.
 
     UserError, beginning with ``where``, for anything else.
     """
@@ -97,7 +105,8 @@ def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarr
                 name = next((name for name in names if name in stored), None)
                 array = None if name is None else stored[name]
         else:
-            name, array = names[0], stored
+            is_images = "images" in names and getattr(stored, "dtype", None) == np.uint8
+            name, array = "images" if is_images else names[0], stored
     except DAMAGED as error:
         raise UserError(f"{where} names a file that cannot be read as plain arrays ({error}): make it anew.") from error
     if name is None or not isinstance(array, np.ndarray):  # numpy hands on a file that is no array as its bytes
@@ -112,12 +121,31 @@ def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarr
     return name, array[int(number)]
 
 
-def interpolated(model: PixelModel, height: int, width: int, a: Tensor, b: Tensor, steps: int) -> Tensor:
-    """Features (steps, D) or (steps, D, H, W) at equal distances from those of condition ``a`` to ``b``'s."""
-    first, last = (model.conditioning.encode(condition, 1, height, width) for condition in (a, b))
-    assert first is not None and last is not None
-    share = torch.linspace(0, 1, steps).view(-1, *[1] * (first.ndim - 1))
-    return torch.lerp(first.float(), last.float(), share)
+def way_between(
+    model: PixelModel, height: int, width: int, task: DictConfig, shares: Tensor
+) -> tuple[tuple[Given, Given], Tensor]:
+    """The condition that ``task`` names and ``task.interpolate_to``, of the same kind, and what lies between them.
+
+    That is features (S, D) or (S, D, H, W), at ``shares`` (S,) of the way from the first to the second.
+    """
+    kind = next(kind for kind in CONDITIONS if task[kind] is not None)
+    first = named(model, height, width, kind, task[kind], f"task.{kind}={task[kind]}")
+    last = named(model, height, width, kind, task.interpolate_to, f"task.interpolate_to={task.interpolate_to}")
+    a, b = (model.conditioning.encode(end.condition, 1, height, width) for end in (first, last))
+    assert a is not None and b is not None
+    return (first, last), torch.lerp(a.float(), b.float(), shares.view(-1, *[1] * (a.ndim - 1)))
+
+
+def at_levels(pixels: np.ndarray, levels: int) -> Tensor:
+    """uint8 of 256 levels rounded to ``levels``, which the project's pictures show so."""
+    return torch.from_numpy((pixels.astype(np.int64) * (levels - 1) + 127) // 255).to(torch.uint8)
+
+
+def pixels_of(file: str, where: str, channels: int | None = None) -> np.ndarray:
+    """The image in ``file``, uint8 (C, H, W); UserError, beginning with ``where`` if there is none."""
+    if not os.path.isfile(file):
+        raise UserError(f"{where} names no file: give the path of an image.")
+    return read_pixels(Path(file), channels)
 
 
 def missing_condition(model: PixelModel, instead: str = "") -> UserError:
@@ -147,11 +175,10 @@ def _image_in(model: PixelModel, file: str, where: str) -> Tensor:
     name, shape = model.description.conditioning.name, model.image
     if name != "encoder":
         raise UserError(f"{where} is for models with conditioning=encoder, and this one has {name}: leave it out.")
-    pixels = read_pixels(Path(file), None)
+    pixels = pixels_of(file, where)
     if pixels.shape != (shape.channels, shape.height, shape.width):
         raise UserError(f"{where} is {_described(*pixels.shape)}, but this model's images are {_wanted(model)}.")
-    highest = shape.levels - 1
-    return torch.from_numpy((pixels.astype(np.int64) * highest + 127) // 255)[None].to(torch.uint8)
+    return at_levels(pixels, shape.levels)[None]
 
 
 def _image_of(model: PixelModel, row: np.ndarray, where: str) -> Tensor:

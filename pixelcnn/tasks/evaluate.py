@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -24,6 +25,7 @@ from pixelcnn.configuration.description import (
     require_conditions,
     require_same_run,
 )
+from pixelcnn.configuration.tasks import CONDITIONS
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
@@ -34,7 +36,7 @@ from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.scores import CHANNELS, by_channel, in_words
-from pixelcnn.tasks.conditions import given_condition
+from pixelcnn.tasks.conditions import given_condition, way_between
 from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import run_record
@@ -56,10 +58,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     data.setup("test" if split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     size = data.shape.height, data.shape.width
-    given = given_condition(model, *size, task.label, task.condition, task.image)
-    if given is None:
+    fixed, given = fixed_condition(model, *size, task)
+    if fixed is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
-    evaluation = Evaluation(model, None if given is None else given.condition)
+    evaluation = Evaluation(model, fixed)
     shown: list[Callback] = [] if options.enable_progress_bar is False else [progress_bar()]
     trainer = build_trainer(options, False, shown, run_dir)
     since = time.monotonic()
@@ -68,7 +70,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     rows = evaluation.scores.rows()
     if not trainer.is_global_zero:
         return None
-    return write_results(config, overrides, run_dir, model, data, trainer, seconds, *rows)
+    return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, *rows)
 
 
 def write_results(
@@ -79,11 +81,13 @@ def write_results(
     data: ImageDataModule,
     trainer: Trainer,
     seconds: float,
+    given: str | None,
     index: np.ndarray,
     label: np.ndarray,
     nats: np.ndarray,
 ) -> float:
-    """Leave and print what ``trainer`` has found; index, label and nats are those of `ImageScores.rows`."""
+    """Leave and print what ``trainer`` has found; index, label and nats are those of `ImageScores.rows`, ``given`` is
+    the condition of all images, if they had one."""
     split, score = config.task.split, model.score_name
     bits = nats / (math.log(2) * data.shape.height * data.shape.width)
     of_images = bits.mean(axis=1)
@@ -96,6 +100,7 @@ def write_results(
         checkpoint=config.checkpoint,
         split=split,
         score_name=score,
+        given=given,
         metrics=metrics,
         images=ranking(data, split, index, labels, of_images),
         labels=labels,
@@ -108,8 +113,18 @@ def write_results(
     )
     write_page(evaluation_page(evaluated), run_dir / "report.html")
     print(f"Report: {run_dir / 'report.html'}")
-    print(describe(split, score, metrics))
+    print(describe(split, score, metrics, given))
     return float(of_images.mean())
+
+
+def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig) -> tuple[Tensor | None, str | None]:
+    """The condition that ``task`` names for all images, first axis 1, and what to call it; None where it names none."""
+    names = [f"task.{kind}={task[kind]}" for kind in CONDITIONS if task[kind] is not None]
+    if task.interpolate_to is not None:
+        _, way = way_between(model, height, width, task, torch.tensor([task.interpolate_at]))
+        return way, f"what lies {task.interpolate_at:g} of the way from {names[0]} to {task.interpolate_to}"
+    given = given_condition(model, height, width, task.label, task.condition, task.image)
+    return (None, None) if given is None else (given.condition, names[0])
 
 
 def require_whole(options: TrainerOptions) -> None:
@@ -166,11 +181,11 @@ def summary(score: str, bits: np.ndarray) -> dict[str, float]:
     return values
 
 
-def describe(split: str, score: str, metrics: dict[str, float]) -> str:
-    """One line for the person at the terminal."""
+def describe(split: str, score: str, metrics: dict[str, float], given: str | None = None) -> str:
+    """One line for the person at the terminal; ``given`` names the condition of all images, if they had one."""
     value, interval = metrics[f"{split}/{score}"], metrics[f"{split}/{score}_ci95"]
     images = metrics[f"{split}/num_images"]
-    return f"{split}: {in_words(score, f'{value:.4f}')} (95 % interval +-{interval:.4f}) over {images} images"
+    return f"{split}: {in_words(score, f'{value:.4f}', given)} (95 % interval +-{interval:.4f}) over {images} images"
 
 
 def ranking(

@@ -18,9 +18,7 @@ from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
-from pixelcnn.tasks.conditions import ARRAYS, Given, given_condition, interpolated, missing_condition, named
-
-KINDS = ("label", "condition", "image")  # of the keys that name a condition
+from pixelcnn.tasks.conditions import ARRAYS, given_condition, missing_condition, way_between
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
@@ -36,7 +34,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
         n, condition, columns = conditions(model, task)
         write(model, sampled(model, condition, range(n), config), condition, columns, run_dir)
         return
-    ends, way = way_between(model, task)
+    size = model.image.height, model.image.width
+    ends, way = way_between(model, *size, task, torch.linspace(0, 1, task.num_samples))
     rows = task.interpolate_rows
     of_each = way.repeat(rows, *[1] * (way.ndim - 1))
     # A row by the same random numbers.
@@ -65,15 +64,6 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Tensor | None,
     if condition is None and conditioning.batch_key is not None:
         raise missing_condition(model)
     return n, condition, None
-
-
-def way_between(model: PixelModel, task: DictConfig) -> tuple[tuple[Given, Given], Tensor]:
-    """The two conditions, and the features (num_samples, ...) on the way from the first to the second."""
-    size = model.image.height, model.image.width
-    kind = next(kind for kind in KINDS if task[kind] is not None)
-    first = named(model, *size, kind, task[kind], f"task.{kind}={task[kind]}")
-    last = named(model, *size, kind, task.interpolate_to, f"task.interpolate_to={task.interpolate_to}")
-    return (first, last), interpolated(model, *size, first.condition, last.condition, task.num_samples)
 
 
 def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int], config: DictConfig) -> Tensor:

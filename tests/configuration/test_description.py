@@ -113,6 +113,10 @@ def test_the_number_of_features_is_the_data_sets(composed):
         (["model.dropout=0.1", "model.num_filters=8"], "model.num_filters=8 does not .* with model.num_filters=160"),
         (["model.num_stages=2"], "model.num_stages=2 does not .* with model.num_stages=3"),
         (["likelihood.num_mixtures=5"], "likelihood.num_mixtures=5 does not .* with likelihood.num_mixtures=10"),
+        (
+            ["likelihood=logistic_mixture", "likelihood.num_mixtures=3"],
+            "num_mixtures=3 does .*_mixtures=10: give that",
+        ),
         (["model=gated_pixelcnn"], "model=gated_pixelcnn does not .* with model=pixelcnn_pp"),
         (["conditioning=class"], "conditioning=class does not .* with conditioning=none"),
     ],
@@ -135,3 +139,16 @@ def test_an_encoder_for_images_of_another_size_is_refused(composed):
     revised = replace(before, image=ImageShape(3, 64, 64))
     with pytest.raises(UserError, match=r"init_from=a.ckpt has an encoder for images of 32x32, .* 64x64"):
         require_same_weights(before, revised, "a.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"labels": 100}, "data has labels up to 99, init_from=a.ckpt knows 0 to 9"),
+        ({}, "data has no labels, which init_from=a.ckpt is conditioned on"),
+    ],
+)
+def test_data_without_the_conditions_of_weights_to_start_from_are_refused(composed, sizes, told):
+    before = describe(composed("conditioning=class"), SHAPE, {"labels": 10})
+    with pytest.raises(UserError, match=told):
+        revise(before, "a.ckpt", composed(), [], SHAPE, sizes)

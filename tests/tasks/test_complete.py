@@ -50,8 +50,14 @@ def test_more_images_than_there_are_are_refused(complete, arrays):
 def test_a_file_is_completed(complete, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "one.png")
-    found = complete(f"task.image={tmp_path}/one.png", "task.mask=top:0.75", "task.num_completions=2")
+    found = complete(f"task.file={tmp_path}/one.png", "task.mask=top:0.75", "task.num_completions=2")
     np.testing.assert_array_equal(found["images"][:, :6], np.stack([pixels[:6]] * 2))
+
+
+def test_a_file_of_a_size_that_the_model_does_not_take_is_named(complete, tmp_path):
+    Image.new("RGB", (7, 13)).save(tmp_path / "odd.png")
+    with pytest.raises(SystemExit, match=r"task.file=.*odd.png is of 13x7, .* divisible by \d: cut it"):
+        complete(f"task.file={tmp_path}/odd.png", "task.mask=top:0.75")
 
 
 def test_labels_are_the_data_sets_or_given(complete, arrays, call, tmp_path):

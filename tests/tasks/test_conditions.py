@@ -156,7 +156,7 @@ def test_rows_that_are_no_condition_are_named(file, folder, kind, spec, words):
         ("class", "grey.png", "is for models with conditioning=encoder, and this one has class"),
         ("encoder", "small.png", "is 4x8 RGB, but this model's images are 8x8 RGB"),
         ("encoder", "grey.png", "is 8x8 grey, but this model's images are 8x8 RGB"),
-        ("encoder", "absent.png", "does not exist"),
+        ("encoder", "absent.png", "names no file"),
         ("encoder", "text.npz", "cannot be read as an image"),
     ],
 )
@@ -275,14 +275,56 @@ def test_completions_given_a_condition_of_their_own_or_one_for_all(call, checkpo
         np.testing.assert_allclose(found["log_prob"], log_prob, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["class", "encoder"])
+def test_completions_on_the_way_between_two_conditions(call, checkpoint, file, tmp_path, kind):
+    path, keys = checkpoint(kind)
+    model = load(path.removeprefix("checkpoint="))
+    ends = ("task.condition={0}:1", "task.interpolate_to={0}:5")
+    options = ("task.mask=top:0.5", "task.num_images=2", "task.num_completions=3", "seed=7")
+    call("task=complete", path, *keys, *options, *(end.format(file) for end in ends), f"hydra.run.dir={tmp_path}")
+    found = np.load(tmp_path / "completions.npz")
+    a, b = (given_condition(model, 8, 8, condition=f"{file}:{row}").condition for row in (1, 5))
+    h = [model.conditioning.encode(end, 1, 8, 8).float() for end in (a, b)]
+    known, images = torch.arange(64).view(8, 8) < 32, torch.from_numpy(COLUMNS["images"][:2]).permute(0, 3, 1, 2)
+    of_steps = [model.complete(images, known, step.expand(2, -1), seed=7) for step in (h[0], (h[0] + h[1]) / 2, h[1])]
+    drawn, log_prob = (torch.stack(each, dim=1).flatten(0, 1) for each in zip(*of_steps, strict=True))
+    np.testing.assert_array_equal(found["images"], drawn.permute(0, 2, 3, 1))
+    np.testing.assert_allclose(found["log_prob"], log_prob, rtol=1e-5)
+
+
+def test_evaluation_on_the_way_between_two_conditions(call, checkpoint, file, tmp_path, capsys):
+    path, keys = checkpoint("class")
+    model = load(path.removeprefix("checkpoint="))
+    way = ("task.label=0", "task.interpolate_to=2", "task.interpolate_at=0.25")
+    call("task=evaluate", path, *keys, *way, f"hydra.run.dir={tmp_path}")
+    images = torch.from_numpy(COLUMNS["images"]).permute(0, 3, 1, 2).contiguous()
+    with torch.no_grad():
+        expected = model.score(images, torch.tensor([[0.75, 0, 0.25]]).expand(11, 3)).double().mean()
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["test/bits_per_dim"] == pytest.approx(float(expected), rel=1e-6)
+    assert "given what lies 0.25 of the way from task.label=0 to 2" in capsys.readouterr().out
+
+
+def test_weights_of_labels_and_images_alone_are_given_again(file, tmp_path):
+    weights = np.array([[0.5, 0.5, 0], [0, 0, 1]], np.float32)
+    np.savez(tmp_path / "samples.npz", label_weights=weights)
+    assert given("class", f"{tmp_path}/samples.npz:1").tolist() == [[0, 0, 1]]
+    np.save(tmp_path / "images.npy", COLUMNS["images"])
+    assert torch.equal(given("encoder", f"{tmp_path}/images.npy:4"), given("encoder", f"{file}:4"))
+
+
 def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, file, tmp_path, capsys):
     Image.fromarray(COLUMNS["images"][2]).save(tmp_path / "one.png")
-    options = ("task=complete", f"task.image={tmp_path}/one.png", "task.mask=top:0.5")
+    options = ("task=complete", f"task.file={tmp_path}/one.png", "task.mask=top:0.5")
     call(*options, checkpoint("encoder")[0], f"hydra.run.dir={tmp_path}/run")
     assert "given the code of the whole original" in capsys.readouterr().out
     assert np.load(tmp_path / "run/completions.npz")["images"].shape == (4, 8, 8, 3)
     call(*options, checkpoint("vector")[0], f"task.condition={file}:2", f"hydra.run.dir={tmp_path}/given")
-    with pytest.raises(SystemExit, match=r"which task.image=.*one.png comes without: give task.condition=FILE:ROW"):
+    call(*options, checkpoint("encoder")[0], f"task.image={tmp_path}/one.png", f"hydra.run.dir={tmp_path}/same")
+    assert "whole original" not in capsys.readouterr().out
+    same, own = (np.load(tmp_path / name / "completions.npz")["images"] for name in ("same", "run"))
+    np.testing.assert_array_equal(same, own)
+    with pytest.raises(SystemExit, match=r"which task.file=.*one.png comes without: give task.condition=FILE:ROW"):
         call(*options, checkpoint("vector")[0], f"hydra.run.dir={tmp_path}/refused")
 
 
@@ -296,6 +338,8 @@ def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, 
         (("task=sample", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
         (("task=sample", "task.label=all", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
         (("task=sample", "task.label=1", "task.interpolate_to=3", "task.num_samples=1"), "task.num_samples=1 is out"),
+        (("task=complete", "task.mask=top:0.5", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
+        (("task=evaluate", "task.label=1", "task.interpolate_to=2", "task.interpolate_at=2"), "interpolate_at=2"),
         (("task=sample", "task.interpolate_rows=0"), "task.interpolate_rows=0 is out of range"),
     ],
 )

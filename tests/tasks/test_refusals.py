@@ -128,7 +128,7 @@ REFUSED = {
     ),
     "no state to resume": (TRAIN + "checkpoint=/FOLDER/exported", "exported", "init_from="),
     "another architecture": (
-        TRAIN + "init_from=/FOLDER/none.ckpt model.num_filters=6", "init_from=/FOLDER/none.ckpt", "use the options",
+        TRAIN + "init_from=/FOLDER/none.ckpt model.num_filters=6", "init_from=/FOLDER/none.ckpt", "give that",
     ),
     "another network": (EVALUATE + "model=gated_pixelcnn", "model=gated_pixelcnn", "leave it out"),
     "another width": (SAMPLE + "model.num_filters=6", "model.num_filters=6", "leave it out"),
@@ -146,7 +146,7 @@ REFUSED = {
     "text for a mask": (COMPLETE + "task.mask=/FOLDER/text.png", "text.png", "top:SHARE"),
     "misspelt mask": (COMPLETE + "task.mask=tpo:0.5", "tpo:0.5", "top:SHARE"),
     "text for an image to complete": (
-        COMPLETE + "task.mask=top:0.5 task.image=/FOLDER/text.png", "text.png", "replace or remove",
+        COMPLETE + "task.mask=top:0.5 task.file=/FOLDER/text.png", "text.png", "replace or remove",
     ),
     "temperature of infinity": (SAMPLE + "task.mixture_temperature=inf", "mixture_temperature=inf", "finite"),
     "part of the test set": (EVALUATE + "trainer.limit_test_batches=1", "limit_test_batches=1", "leave it out"),
@@ -156,7 +156,7 @@ REFUSED = {
     "source of something else": (f"{IMPORT}no_images.npz", "no_images.npz", "original"),
     "name too long for a condition": (f"{OF_VECTOR}task.condition={LONG}.npz:0", LONG, "give the path"),
     "name too long for a mask": (f"{COMPLETE}task.mask={LONG}", LONG, "top:SHARE"),
-    "name too long for an image": (f"{COMPLETE}task.mask=top:0.5 task.image={LONG}", LONG, "give the path"),
+    "name too long for an image": (f"{COMPLETE}task.mask=top:0.5 task.file={LONG}", LONG, "give the path"),
     "name too long for a source": (f"{IMPORT}{LONG}", LONG, "name an .npz"),
 }  # fmt: skip
 
