@@ -51,9 +51,9 @@ def experiments(folder: str) -> list[Path]:
 def read_curve(run: Path) -> tuple[str, Curve]:
     """The mark of a run's score and its values on the held-out images, from the metrics of logger=csv."""
     rows = logged(run)
-    name = next(name for name in IN_WORDS if f"val/{name}" in rows[0])
+    name = next(name for name in IN_WORDS if any(row.get(f"val/{name}") for row in rows))
     mark = "<=" if IN_WORDS[name].startswith("at most") else ""
-    return mark, {int(row["step"]) + 1: float(row[f"val/{name}"]) for row in rows if row[f"val/{name}"]}
+    return mark, {int(row["step"]) + 1: float(row[f"val/{name}"]) for row in rows if row.get(f"val/{name}")}
 
 
 def table(curves: dict[str, tuple[str, Curve]]) -> str:

@@ -11,10 +11,14 @@ import matplotlib.pyplot as plt
 
 
 def logged(run: Path) -> list[dict[str, str]]:
-    """The lines that logger=csv has left, of a resumed run its last part."""
-    latest = max((run / "csv").glob("version_*"), key=lambda folder: int(folder.name.removeprefix("version_")))
-    with (latest / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
+    """The lines that logger=csv has left, of a resumed run those of each start in turn."""
+    starts = sorted((run / "csv").glob("version_*"), key=lambda folder: int(folder.name.removeprefix("version_")))
+    lines: list[dict[str, str]] = []
+    for file in (start / "metrics.csv" for start in starts):
+        if file.is_file():  # not where it was killed before its first step
+            with file.open() as opened:
+                lines += csv.DictReader(opened)
+    return lines
 
 
 def main(run: Path, picture: Path) -> None:
@@ -22,7 +26,7 @@ def main(run: Path, picture: Path) -> None:
     rows = logged(run)
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     for name, style in (("train/bits_per_dim", "-"), ("val/bits_per_dim", "o-")):
-        points = [(int(row["step"]) + 1, float(row[name])) for row in rows if row[name]]
+        points = [(int(row["step"]) + 1, float(row[name])) for row in rows if row.get(name)]
         axes.plot(*zip(*points, strict=True), style, label=name, linewidth=1, markersize=4)
     axes.set(xlabel="steps", ylabel="bits/dim", ylim=(3.8, 6))
     axes.legend()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from pixelcnn.errors import UserError
 
@@ -80,14 +81,19 @@ def _locked(lock: IO[str]) -> bool:
 def require_free_sweep(config: DictConfig) -> None:
     """Raise UserError where a sweep's first job would get the directory of an earlier one.
 
-    ``config`` is a whole composed configuration, with Hydra's node.
+    ``config`` is a whole composed configuration, with Hydra's node. A directory that is named by what only a job has,
+    such as the option that it has of a group, is left to the job.
     """
     first = config.copy()
     OmegaConf.set_readonly(first, False)
     OmegaConf.set_readonly(first.hydra, False)
     with open_dict(first):
         first.hydra.job.num, first.hydra.job.id = 0, "0"
-    require_free(Path(first.hydra.sweep.dir) / str(first.hydra.sweep.subdir), first, "hydra.sweep.dir")
+    try:
+        run_dir = Path(first.hydra.sweep.dir) / str(first.hydra.sweep.subdir)
+    except OmegaConfBaseException:
+        return
+    require_free(run_dir, first, "hydra.sweep.dir")
 
 
 class ComposedFiles:

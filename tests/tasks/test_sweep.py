@@ -44,6 +44,15 @@ def ranks(job: Path) -> list[dict]:
     return json.loads((job / "run.json").read_text())["ranks"]
 
 
+def test_jobs_in_directories_that_only_they_can_name(arrays, call, tmp_path):
+    keys = (*arrays, *(key for key in TINY if not key.startswith("logger")), *STEPS, f"hydra.sweep.dir={tmp_path}")
+    named = "hydra.sweep.subdir=${hydra:runtime.choices.logger}"
+    call("-m", *keys, "logger=none,csv", named)
+    assert {row["job"] for row in table(tmp_path)} == {"none", "csv"}
+    with pytest.raises(SystemExit, match=f"hydra.sweep.dir={tmp_path}/none holds a run already"):
+        call("-m", *keys, "logger=none", named)
+
+
 @needs("hydra_optuna_sweeper")
 def test_optuna_over_two_processes(arrays, call, tmp_path):
     keys = (*arrays, *TINY, *STEPS, f"hydra.sweep.dir={tmp_path}", "trainer.accelerator=cpu", "model.num_filters=4,6")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training.tiny import BATCHES_PER_EPOCH, Noise, StopAt, checkpoint_of, fit, read
+from tests.training.tiny import BATCHES_PER_EPOCH, Noise, StopAt, Validations, checkpoint_of, fit, read
 
 STEPS = 11  # in the middle of the third epoch
 EXACT = ("current_model_state", "state_dict", "averaging_state", "optimizer_states", "lr_schedulers", "global_step")
@@ -79,6 +79,16 @@ def test_twice_and_with_workers(tmp_path, uninterrupted):
         fit(tmp_path / str(stop), checkpoint=checkpoint, data=Noise(num_workers=2), max_steps=stop)
         checkpoint = checkpoint_of(tmp_path / str(stop))
     assert_same_checkpoint(read(tmp_path / str(STEPS)), uninterrupted)
+
+
+@pytest.mark.parametrize("stop", [3, 4, 6])
+def test_later_validations_are_of_all_images(tmp_path, stop):
+    seen, options = Validations(), {"val_check_interval": 2}
+    for name, checkpoint, steps in (("a", None, 8), ("b", None, stop), ("b", checkpoint_of(tmp_path / "b"), 8)):
+        fit(tmp_path / name, seen, checkpoint=checkpoint, data=Noise(val_size=20), max_steps=steps, **options)
+    values = list(zip(seen.steps, seen.values, strict=True))  # of three batches each
+    whole, later = dict(values[:4]), dict(values[4:])
+    assert whole.items() <= later.items()
 
 
 def test_steps_of_the_logger_go_on(tmp_path):
