@@ -66,11 +66,17 @@ def _stored(file: Path, where: str) -> dict[str, np.ndarray]:
         with archive:
             stored = {name: archive[name] for name in NAMES if name in archive}
     except DAMAGED as error:
-        raise UserError(f"{where} cannot be read as an .npz file of plain arrays ({error}): make it anew.") from error
+        told = f"{where} cannot be read as an .npz file of plain arrays ({fault(error)}): make it anew."
+        raise UserError(told) from error
     for name, array in stored.items():
         if not isinstance(array, np.ndarray):  # numpy hands on a file that is no array as its bytes
             raise UserError(f"{where} holds `{name}` that is no array: store it by np.savez(FILE, {name}=...).")
     return stored
+
+
+def fault(error: Exception) -> str:
+    """What numpy says of a file that it does not load, without its advice to run the code that may be in it."""
+    return "it is of another kind, or holds objects" if "pickle" in str(error) else str(error)
 
 
 def _images(stored: dict[str, np.ndarray], where: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pixelcnn.data.arrays import fault
 from pixelcnn.data.plain_pickle import DAMAGED, plain, read_plain_pickle
 from pixelcnn.data.processes import in_processes
 from pixelcnn.errors import UserError
@@ -83,7 +84,8 @@ def _from_npz(file: Path) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in ("data", "labels") if name in archive}
     except (*DAMAGED, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{file} cannot be read as an .npz file of plain arrays ({error}): get it anew.") from error
+        told = f"{file} cannot be read as an .npz file of plain arrays ({fault(error)}): get it anew."
+        raise UserError(told) from error
 
 
 def _from_pickle(file: Path) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from pixelcnn.configuration.tasks import CONDITIONS
-from pixelcnn.data.arrays import DAMAGED
+from pixelcnn.data.arrays import DAMAGED, fault
 from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
@@ -108,7 +108,8 @@ def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarr
             is_images = "images" in names and getattr(stored, "dtype", None) == np.uint8
             name, array = "images" if is_images else names[0], stored
     except DAMAGED as error:
-        raise UserError(f"{where} names a file that cannot be read as plain arrays ({error}): make it anew.") from error
+        told = f"{where} names a file that cannot be read as plain arrays ({fault(error)}): make it anew."
+        raise UserError(told) from error
     if name is None or not isinstance(array, np.ndarray):  # numpy hands on a file that is no array as its bytes
         raise UserError(
             f"{where} names a file without an array `{'` or `'.join(names)}`, which this model is conditioned on: "
