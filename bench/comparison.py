@@ -48,21 +48,24 @@ def experiments(folder: str) -> list[Path]:
     return sorted(paths, key=lambda path: path.stem not in ("base", "pixelcnn_pp"))
 
 
-def read_curve(run: Path) -> tuple[str, Curve]:
-    """The mark of a run's score and its values on the held-out images, from the metrics of logger=csv."""
+def read_curve(run: Path) -> tuple[str, Curve] | None:
+    """The mark of a run's score and its values on the held-out images, from the metrics of logger=csv; None before its
+    first validation."""
     rows = logged(run)
-    name = next(name for name in IN_WORDS if any(row.get(f"val/{name}") for row in rows))
-    mark = "<=" if IN_WORDS[name].startswith("at most") else ""
-    return mark, {int(row["step"]) + 1: float(row[f"val/{name}"]) for row in rows if row.get(f"val/{name}")}
+    for name, words in IN_WORDS.items():
+        curve = {int(row["step"]) + 1: float(row[f"val/{name}"]) for row in rows if row.get(f"val/{name}")}
+        if curve:
+            return "<=" if words.startswith("at most") else "", curve
+    return None
 
 
 def table(curves: dict[str, tuple[str, Curve]]) -> str:
     """Markdown: a row an experiment, a column a number of steps, the last with its difference from the first row at the
     last steps that both have."""
     steps = sorted({step for _, curve in curves.values() for step in curve})
-    reference = next(iter(curves.values()))[1]
+    against, (_, reference) = next(iter(curves.items()))
     lines = [
-        "| experiment | " + " | ".join(f"{step} steps" for step in steps) + " | difference |",
+        "| experiment | " + " | ".join(f"{step} steps" for step in steps) + f" | difference from {against} |",
         "|---|" + "---|" * (len(steps) + 1),
     ]
     for name, (mark, curve) in curves.items():
@@ -96,11 +99,8 @@ def main() -> None:
     directory = arguments.directory or HOME / "multirun" / arguments.folder
     if not arguments.only_show:
         run_all(arguments.folder, directory, arguments.overrides)
-    curves = {
-        path.stem: read_curve(run)
-        for path in experiments(arguments.folder)
-        if (run := directory / arguments.folder / path.stem).joinpath("csv").is_dir()
-    }
+    found = {path.stem: read_curve(directory / arguments.folder / path.stem) for path in experiments(arguments.folder)}
+    curves = {name: curve for name, curve in found.items() if curve is not None}
     if not curves:
         raise SystemExit(f"{directory} holds no runs of {arguments.folder} with logger=csv: train them first.")
     shown = table(curves)

@@ -26,8 +26,8 @@ def main(run: Path, picture: Path) -> None:
     rows = logged(run)
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     for name, style in (("train/bits_per_dim", "-"), ("val/bits_per_dim", "o-")):
-        points = [(int(row["step"]) + 1, float(row[name])) for row in rows if row.get(name)]
-        axes.plot(*zip(*points, strict=True), style, label=name, linewidth=1, markersize=4)
+        points = {int(row["step"]) + 1: float(row[name]) for row in rows if row.get(name)}
+        axes.plot(*zip(*sorted(points.items()), strict=True), style, label=name, linewidth=1, markersize=4)
     axes.set(xlabel="steps", ylabel="bits/dim", ylim=(3.8, 6))
     axes.legend()
     axes.grid(alpha=0.3)

@@ -47,7 +47,6 @@ class RunCallback(Callback):
                 f"-m under torchrun or srun would run the sweep {count} times: leave them out, "
                 "trainer.devices=N starts N processes for each job."
             )
-        HydraConfig.instance().set_config(config)  # which the jobs' directories may be named by
         with callback_refusals():
             require_free_sweep(config)
             require_runnable(config)

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import IO
 
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from pixelcnn.errors import UserError
 
@@ -27,6 +27,7 @@ RESULTS = (
 
 LOCK = ".lock"
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system that has none; runs are not kept apart
+BEFORE_A_JOB = ("hydra.job.", "now:")  # what a sweep's subdir can be told by before a job has begun
 SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
 
 
@@ -81,19 +82,18 @@ def _locked(lock: IO[str]) -> bool:
 def require_free_sweep(config: DictConfig) -> None:
     """Raise UserError where a sweep's first job would get the directory of an earlier one.
 
-    ``config`` is a whole composed configuration, with Hydra's node. A directory that is named by what only a job has,
-    such as the option that it has of a group, is left to the job.
+    ``config`` is a whole composed configuration, with Hydra's node. Directories that are named by more than the jobs'
+    numbers, such as by an option that differs between them, are left to the jobs.
     """
+    subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]
+    if not all(name.startswith(BEFORE_A_JOB) for name in re.findall(r"\$\{(.*?)\}", str(subdir))):
+        return
     first = config.copy()
     OmegaConf.set_readonly(first, False)
     OmegaConf.set_readonly(first.hydra, False)
     with open_dict(first):
         first.hydra.job.num, first.hydra.job.id = 0, "0"
-    try:
-        run_dir = Path(first.hydra.sweep.dir) / str(first.hydra.sweep.subdir)
-    except OmegaConfBaseException:
-        return
-    require_free(run_dir, first, "hydra.sweep.dir")
+    require_free(Path(first.hydra.sweep.dir) / str(first.hydra.sweep.subdir), first, "hydra.sweep.dir")
 
 
 class ComposedFiles:

@@ -52,13 +52,15 @@ class EvaluateTask(Task):
     condition: str | None
     image: str | None
     interpolate_to: int | str | None
-    interpolate_at: float
+    interpolate_at: float | None
     name: str = "evaluate"
 
     def __post_init__(self) -> None:
         _require_conditions(self)
         share = self.interpolate_at
-        require(0 <= share <= 1, "task.interpolate_at", share, "use a share of the way, from 0 to 1")
+        if share is not None and self.interpolate_to is None:
+            raise UserError(f"task.interpolate_at={share} is a share of a way: give its end by task.interpolate_to.")
+        require(share is None or 0 <= share <= 1, "task.interpolate_at", share, "use a share of the way, from 0 to 1")
         require(self.split in SPLITS, "task.split", self.split, f"choose one of {', '.join(SPLITS)}")
 
 

@@ -175,7 +175,10 @@ def _image_in(model: PixelModel, file: str, where: str) -> Tensor:
     """The image file's pixels, uint8 (1, C, H, W), their 256 levels rounded to the model's."""
     name, shape = model.description.conditioning.name, model.image
     if name != "encoder":
-        raise UserError(f"{where} is for models with conditioning=encoder, and this one has {name}: leave it out.")
+        raise UserError(
+            f"{where} is for models with conditioning=encoder, and this one has {name}: leave it out, or complete the "
+            "image by task=complete task.file=FILE."
+        )
     pixels = pixels_of(file, where)
     if pixels.shape != (shape.channels, shape.height, shape.width):
         raise UserError(f"{where} is {_described(*pixels.shape)}, but this model's images are {_wanted(model)}.")

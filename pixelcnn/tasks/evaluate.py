@@ -42,6 +42,7 @@ from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import run_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
+HALF = 0.5  # of the way between two conditions
 RANKED = 16  # best and worst images in the report
 
 
@@ -121,8 +122,9 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
     """The condition that ``task`` names for all images, first axis 1, and what to call it; None where it names none."""
     names = [f"task.{kind}={task[kind]}" for kind in CONDITIONS if task[kind] is not None]
     if task.interpolate_to is not None:
-        _, way = way_between(model, height, width, task, torch.tensor([task.interpolate_at]))
-        return way, f"what lies {task.interpolate_at:g} of the way from {names[0]} to {task.interpolate_to}"
+        share = HALF if task.interpolate_at is None else task.interpolate_at
+        _, way = way_between(model, height, width, task, torch.tensor([share]))
+        return way, f"what lies {share:g} of the way from {names[0]} to {task.interpolate_to}"
     given = given_condition(model, height, width, task.label, task.condition, task.image)
     return (None, None) if given is None else (given.condition, names[0])
 

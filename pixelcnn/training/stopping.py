@@ -51,6 +51,7 @@ class _ValidatedFitLoop(_FitLoop):
             self.trainer.validating = True
             # Restored from a validation's end, it would take its first batch for the only one left.
             self.epoch_loop.val_loop.restarting = False
+            self.epoch_loop._batches_that_stepped = max(0, self.epoch_loop.global_step - 1)  # as after the last step
             self.epoch_loop.val_loop.run()
             self.trainer.training = True
 

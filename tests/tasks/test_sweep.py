@@ -51,6 +51,8 @@ def test_jobs_in_directories_that_only_they_can_name(arrays, call, tmp_path):
     assert {row["job"] for row in table(tmp_path)} == {"none", "csv"}
     with pytest.raises(SystemExit, match=f"hydra.sweep.dir={tmp_path}/none holds a run already"):
         call("-m", *keys, "logger=none", named)
+    for seeds in ("0", "2,3"):  # the first is the default
+        call("-m", *keys, "logger=none", f"seed={seeds}", "hydra.sweep.subdir=seed${seed}")
 
 
 @needs("hydra_optuna_sweeper")

@@ -1,7 +1,10 @@
 """Every finished run has validated its last weights and left its checkpoints, whatever stopped it."""
 
+import csv
+
 import pytest
 import torch
+from pytorch_lightning.loggers import CSVLogger
 
 from tests.training.tiny import Noise, StopAt, Validations, checkpoint_of, fit, read
 
@@ -53,6 +56,18 @@ def test_a_finished_run_that_is_resumed_validates_all_images_again(tmp_path, lim
         fit(tmp_path / name, seen, checkpoint=checkpoint, data=Noise(val_size=20), **limit)  # in three batches
         checkpoint = checkpoint_of(tmp_path / name)
     assert len(set(seen.values[-3:])) == 1
+
+
+@pytest.mark.parametrize("limit", [{"max_steps": 6}, {"max_epochs": 2}])
+def test_a_finished_run_that_is_resumed_logs_no_later_step(tmp_path, limit):
+    steps, checkpoint = [], None
+    for name in ("finished", "resumed", "resumed again"):
+        logger = CSVLogger(tmp_path, name=name)
+        fit(tmp_path / name, checkpoint=checkpoint, logger=logger, **limit)
+        with (tmp_path / name / "version_0" / "metrics.csv").open() as file:
+            steps.append([int(row["step"]) for row in csv.DictReader(file) if row["val/bits_per_dim"]])
+        checkpoint = checkpoint_of(tmp_path / name)
+    assert steps[1:] == [steps[0][-1:]] * 2
 
 
 def test_the_last_validation_is_of_the_last_weights(tmp_path):
