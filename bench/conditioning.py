@@ -1,6 +1,6 @@
 """What conditions are worth on the embedded digits, by a class-conditional model and an auto-encoder that it trains.
 
-    python -m bench.conditioning                       some two to eight minutes on one core
+    python -m bench.conditioning                       two to eight minutes on one core
     python -m bench.conditioning --directory DIR       uses the models in DIR that an earlier call has left there
 
 Leaves in DIR (outputs/conditioning), beside the runs, the test images in test.npz and pictures: classes.png (a row a

@@ -11,13 +11,12 @@ memory of all rows kept, "memory" the most that the process has had resident so 
 
 import argparse
 import platform
-import resource
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
 
+from bench.measuring import memory, seconds
 from pixelcnn.execution import full_float32
 from pixelcnn.incremental import IncrementalWalk
 from pixelcnn.model import PixelModel, build
@@ -40,22 +39,6 @@ def papers_model(num_filters: int, num_resnet_blocks: int) -> PixelModel:
         UnconditionalOptions(),
     )
     return build(description).eval()
-
-
-def seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Of one call, until the device has done its work."""
-    start = time.perf_counter()
-    call()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def memory(device: torch.device) -> int:
-    """The most bytes that were in use so far."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> None:

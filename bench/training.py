@@ -19,7 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.sampling import memory, papers_model, seconds
+from bench.measuring import memory, seconds
+from bench.sampling import papers_model
 from pixelcnn.execution import execute
 from pixelcnn.options import Execution
 from pixelcnn.training.adam import FusedAdam

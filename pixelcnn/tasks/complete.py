@@ -1,5 +1,6 @@
 """``task=complete``: given images, some of whose pixels are known, draws the others."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from pixelcnn.checkpoint import load
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import require_agreement, require_conditions
 from pixelcnn.configuration.devices import one_device
-from pixelcnn.configuration.tasks import CONDITIONS
 from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.data.batches import Batch
 from pixelcnn.errors import UserError
@@ -21,7 +21,14 @@ from pixelcnn.execution import full_float32
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling import Temperature
-from pixelcnn.tasks.conditions import at_levels, given_condition, missing_condition, pixels_of, way_between
+from pixelcnn.tasks.conditions import (
+    at_levels,
+    given_condition,
+    missing_condition,
+    named_kind,
+    pixels_of,
+    way_between,
+)
 
 UNKNOWN = 0.5  # grey, as a share of the highest level
 
@@ -43,39 +50,19 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
             "is drawn before them is not conditioned on them."
         )
     condition = conditions_of(batch, model, task)
-    if model.conditioning.sees_the_image and task.condition is None and task.image is None:
+    if model.conditioning.sees_the_image and named_kind(task) is None:
         print(
             "conditioning=encoder: each image is completed given the code of the whole original, unknown pixels "
             "included. task.image=FILE gives the code of another, task.condition=FILE:ROW any."
         )
-    full_float32()
-    device = one_device(trainer_options(config))
-    model.to(device)
     repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
-    images = repeated["images"].to(device)
-    one_row = range(len(batch["images"])) if task.interpolate_to is not None else None
-    # Along a way from one condition to another, nothing but the condition changes.
-    numbers = None if one_row is None else [n for n in one_row for _ in range(task.num_completions)]
-    total = -(-len(images) // task.batch_size) * known.numel()
-    with Progress() as progress:
-        bar = progress.add_task(f"{len(images)} completions", total=total)
-        completed, log_prob = model.complete(
-            images,
-            known,
-            None if condition is None else condition.to(device),
-            config.seed,
-            Temperature(task.mixture_temperature, task.scale_temperature),
-            task.batch_size,
-            lambda: progress.advance(bar),
-            numbers,
-        )
-    completed = completed.cpu()
+    completed, log_prob = completions(model, repeated["images"], known, condition, config)
     np.savez(
         run_dir / "completions.npz",
         images=completed.permute(0, 2, 3, 1).numpy(),
         index=repeated["index"].numpy(),
         mask=known.numpy(),
-        log_prob=log_prob.cpu().numpy(),
+        log_prob=log_prob.numpy(),
     )
     pictures.save(side_by_side(batch["images"], known, completed, model.image.levels), run_dir / "completions.png")
 
@@ -97,7 +84,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
     data.prepare_data()
     data.setup("test")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-    if all(task[kind] is None for kind in CONDITIONS):
+    if named_kind(task) is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
     batch = data.first("test", task.num_images)
     there = len(batch["images"])
@@ -122,6 +109,30 @@ def conditions_of(batch: Batch, model: PixelModel, task: DictConfig) -> Tensor |
         raise missing_condition(model, f", which task.file={task.file} comes without")
     own = model.condition_in(batch)
     return None if own is None else own.repeat_interleave(k, dim=0)
+
+
+def completions(
+    model: PixelModel, images: Tensor, known: Tensor, condition: Tensor | None, config: DictConfig
+) -> tuple[Tensor, Tensor]:
+    """`PixelModel.complete` of images (N K, C, H, W), on the one device that ``trainer.*`` names, to the CPU.
+
+    With a progress bar. Along a way from one condition to another nothing but the condition changes, the K completions
+    of an image having the same random numbers.
+    """
+    full_float32()
+    task, n, device = config.task, len(images), one_device(trainer_options(config))
+    model.to(device)
+    given = None if condition is None else condition.to(device)
+    of_each = 1 if task.interpolate_to is None else task.num_completions
+    numbers = torch.arange(n // of_each).repeat_interleave(of_each).tolist()
+    temperature = Temperature(task.mixture_temperature, task.scale_temperature)
+    with Progress() as progress:
+        bar = progress.add_task(f"{n} completions", total=-(-n // task.batch_size) * known.numel())
+        advance = partial(progress.advance, bar)
+        completed, log_prob = model.complete(
+            images.to(device), known, given, config.seed, temperature, task.batch_size, advance, numbers
+        )
+    return completed.cpu(), log_prob.cpu()
 
 
 def side_by_side(images: Tensor, known: Tensor, completed: Tensor, levels: int) -> Tensor:

@@ -48,10 +48,15 @@ def given_condition(
     image: str | None = None,
 ) -> Given | None:
     """What ``task.label``, ``task.condition`` or ``task.image`` name, for images of this size; None if none is set."""
-    for kind, value in (("label", label), ("condition", condition), ("image", image)):
+    for kind, value in zip(CONDITIONS, (label, condition, image), strict=True):
         if value is not None:
             return named(model, height, width, kind, value, f"task.{kind}={value}")
     return None
+
+
+def named_kind(task: DictConfig) -> str | None:
+    """Which of `CONDITIONS` ``task`` names, if any."""
+    return next((kind for kind in CONDITIONS if task[kind] is not None), None)
 
 
 def named(model: PixelModel, height: int, width: int, kind: str, value: int | str, where: str) -> Given:
@@ -129,7 +134,8 @@ def way_between(
 
     That is features (S, D) or (S, D, H, W), at ``shares`` (S,) of the way from the first to the second.
     """
-    kind = next(kind for kind in CONDITIONS if task[kind] is not None)
+    kind = named_kind(task)
+    assert kind is not None  # as the schema has it
     first = named(model, height, width, kind, task[kind], f"task.{kind}={task[kind]}")
     last = named(model, height, width, kind, task.interpolate_to, f"task.interpolate_to={task.interpolate_to}")
     a, b = (model.conditioning.encode(end.condition, 1, height, width) for end in (first, last))

@@ -25,7 +25,6 @@ from pixelcnn.configuration.description import (
     require_conditions,
     require_same_run,
 )
-from pixelcnn.configuration.tasks import CONDITIONS
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
@@ -36,7 +35,7 @@ from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.scores import CHANNELS, by_channel, in_words
-from pixelcnn.tasks.conditions import given_condition, way_between
+from pixelcnn.tasks.conditions import named, named_kind, way_between
 from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import run_record
@@ -120,13 +119,15 @@ def write_results(
 
 def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig) -> tuple[Tensor | None, str | None]:
     """The condition that ``task`` names for all images, first axis 1, and what to call it; None where it names none."""
-    names = [f"task.{kind}={task[kind]}" for kind in CONDITIONS if task[kind] is not None]
-    if task.interpolate_to is not None:
-        share = HALF if task.interpolate_at is None else task.interpolate_at
-        _, way = way_between(model, height, width, task, torch.tensor([share]))
-        return way, f"what lies {share:g} of the way from {names[0]} to {task.interpolate_to}"
-    given = given_condition(model, height, width, task.label, task.condition, task.image)
-    return (None, None) if given is None else (given.condition, names[0])
+    kind = named_kind(task)
+    if kind is None:
+        return None, None
+    first = f"task.{kind}={task[kind]}"
+    if task.interpolate_to is None:
+        return named(model, height, width, kind, task[kind], first).condition, first
+    share = HALF if task.interpolate_at is None else task.interpolate_at
+    _, way = way_between(model, height, width, task, torch.tensor([share]))
+    return way, f"what lies {share:g} of the way from {first} to {task.interpolate_to}"
 
 
 def require_whole(options: TrainerOptions) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import run
+from tests.tasks.conditioned import file  # noqa: F401  a fixture
 
 TINY = (
     "model.num_filters=4",
