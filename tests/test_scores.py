@@ -2,7 +2,7 @@
 
 import pytest
 
-from pixelcnn.scores import worse_than_uniform
+from pixelcnn.scores import in_words, worse_than_uniform
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,17 @@ from pixelcnn.scores import worse_than_uniform
 )
 def test_what_knowing_nothing_would_score(name, value, levels, worse):
     assert worse_than_uniform(name, value, levels) is worse
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("bits_per_dim", "1.5 bits/dim given task.label=3"),
+        ("bits_upper_bound", "at most 1.5 bits/dim given task.label=3"),
+        ("bits_given_code", "1.5 bits per sub-pixel given task.label=3"),
+        ("bits_bound_given_code", "at most 1.5 bits per sub-pixel given task.label=3"),
+    ],
+)
+def test_what_all_images_are_given_is_said_in_place_of_their_own_codes(name, words):
+    assert in_words(name, "1.5", "task.label=3") == words
+    assert ("the code of each image" in in_words(name, "1.5")) is name.endswith("given_code")

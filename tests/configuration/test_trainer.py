@@ -7,10 +7,10 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from lightning_fabric.accelerators.mps import MPSAccelerator
 from omegaconf import OmegaConf
 from omegaconf.errors import ValidationError
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.accelerators import MPSAccelerator
 
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer
 from pixelcnn.errors import UserError

@@ -190,7 +190,12 @@ def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, 
         (("task=sample", "task.label=all", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
         (("task=sample", "task.label=1", "task.interpolate_to=3", "task.num_samples=1"), "task.num_samples=1 is out"),
         (("task=complete", "task.mask=top:0.5", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
+        (
+            ("task=complete", "task.mask=top:0.5", "task.label=1", "task.interpolate_to=3", "task.num_completions=1"),
+            "task.num_completions=1 is out of range: an interpolation has two ends",
+        ),
         (("task=evaluate", "task.label=1", "task.interpolate_to=2", "task.interpolate_at=2"), "interpolate_at=2"),
+        (("task=evaluate", "task.interpolate_at=0.3"), "task.interpolate_at=0.3 is a share of a way"),
         (("task=sample", "task.interpolate_rows=0"), "task.interpolate_rows=0 is out of range"),
     ],
 )
