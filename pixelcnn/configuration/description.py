@@ -180,11 +180,12 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
             raise UserError(
                 f"{group}={after.name} does not fit the weights of {culprit}={before['name']}: leave one of them out."
             )
-        for key, asked in asdict(after).items():
-            was = before.get(key)
-            one = replace(stored, **{group: replace(kept, **{key: asked})}) if key != "name" and was != asked else None
-            if one is not None and _weights_of(one) != fitting:
-                raise UserError(f"{group}.{key}={asked} does not fit the weights of {culprit}.{key}={was}: give that.")
+        changed = {key: asked for key, asked in asdict(after).items() if key != "name" and asked != before.get(key)}
+        for key, asked in changed.items():
+            if _weights_of(replace(stored, **{group: replace(kept, **{key: asked})})) != fitting:
+                raise UserError(
+                    f"{group}.{key}={asked} does not fit the weights of {culprit}.{key}={before.get(key)}: give that."
+                )
     if (stored.image.height, stored.image.width) != (revised.image.height, revised.image.width):
         raise UserError(
             f"init_from={init_from} has an encoder for images of {stored.image.height}x{stored.image.width}, which "
