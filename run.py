@@ -11,11 +11,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.ranks import directory_of_its_own, is_first
-from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
-from pixelcnn.configuration.run_directory import occupied, require_free
+from pixelcnn.launch.ranks import directory_of_its_own, is_first
+from pixelcnn.launch.refusal import check_arguments, job_refusals, refusals
+from pixelcnn.launch.run_directory import occupied, require_free
 from pixelcnn.configuration.store import register
-from pixelcnn.configuration.sweep import one_group, run_apart, runs_apart
+from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
 from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.configuration.trainer import trainer_options
 

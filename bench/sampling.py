@@ -18,7 +18,7 @@ import torch
 
 from bench.measuring import memory, seconds
 from pixelcnn.execution import full_float32
-from pixelcnn.incremental import IncrementalWalk
+from pixelcnn.sampling.incremental import IncrementalWalk
 from pixelcnn.model import PixelModel, build
 from pixelcnn.options import (
     DiscretizedLogisticMixtureOptions,

@@ -1,6 +1,6 @@
 """The networks of the family, each as a list of nodes."""
 
-from pixelcnn.topology import (
+from pixelcnn.network.topology import (
     IMAGE,
     UP,
     UP_LEFT,

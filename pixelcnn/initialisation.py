@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelcnn.layers import WeightNormalized
+from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
 

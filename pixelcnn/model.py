@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from pixelcnn.conditioning import build_conditioning
 from pixelcnn.errors import UserError
-from pixelcnn.incremental import pixel_parameters_incrementally
+from pixelcnn.sampling.incremental import pixel_parameters_incrementally
 from pixelcnn.likelihood import build_likelihood
 from pixelcnn.networks import build_network
 from pixelcnn.options import ModelDescription
-from pixelcnn.sampling import Sampler, Temperature, uniforms_of
+from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 
 EXACT = Temperature()
 

@@ -5,13 +5,13 @@ from typing import Any
 from torch import nn
 
 from pixelcnn.architectures import gated_pixelcnn, pixelcnn, pixelcnn_pp
-from pixelcnn.blocks import Add, GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
+from pixelcnn.network.blocks import Add, GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
 from pixelcnn.errors import UserError
-from pixelcnn.layers import CausalConv2d
-from pixelcnn.masked_blocks import GateLayer, HorizontalLayer, MaskedImageLayer, MaskedOutputLayer, ResidualLayer
+from pixelcnn.network.layers import CausalConv2d
+from pixelcnn.network.masked_blocks import GateLayer, HorizontalLayer, MaskedImageLayer, MaskedOutputLayer, ResidualLayer
 from pixelcnn.options import GatedPixelCNNOptions, PixelCNNOptions, PixelCNNPPOptions
-from pixelcnn.parallel import Network
-from pixelcnn.topology import (
+from pixelcnn.network.parallel import Network
+from pixelcnn.network.topology import (
     Downsample,
     Gate,
     GatedBlock,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.model import PixelModel
-from pixelcnn.sampling import uniforms_of
+from pixelcnn.sampling.sampler import uniforms_of
 
 
 @torch.no_grad()

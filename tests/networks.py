@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pixelcnn.networks import build_network
 from pixelcnn.options import GatedPixelCNNOptions, PixelCNNOptions, PixelCNNPPOptions
-from pixelcnn.parallel import Network
+from pixelcnn.network.parallel import Network
 from tests.conftest import randomised
 
 TINY_NETWORKS: dict[str, Any] = {

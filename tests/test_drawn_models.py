@@ -14,8 +14,8 @@ from pixelcnn.checkpoint import PREFIX, entry, export, load
 from pixelcnn.errors import UserError
 from pixelcnn.masks import comes_first
 from pixelcnn.options import ImageShape, ModelDescription
-from pixelcnn.receptive_field import receptive_fields
-from pixelcnn.sampling import Temperature
+from pixelcnn.network.receptive_field import receptive_fields
+from pixelcnn.sampling.sampler import Temperature
 from tests.drawn import (
     EXACT,
     SCORED,

@@ -11,7 +11,7 @@ from pixelcnn import execution
 from pixelcnn.errors import UserError
 from pixelcnn.execution import execute
 from pixelcnn.options import Execution
-from pixelcnn.topology import GatedBlock
+from pixelcnn.network.topology import GatedBlock
 from tests.conftest import random_images, tiny_model
 
 PLAIN = Execution(compile=False, channels_last=False, activation_checkpointing=False)

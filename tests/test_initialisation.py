@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pixelcnn.initialisation import data_dependent_initialisation
-from pixelcnn.layers import WeightNormalized
+from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.model import build
 from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
 from tests.conftest import random_images, tiny_description, tiny_model

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from pixelcnn.configuration.data import check_data
-from pixelcnn.configuration.devices import check_devices
+from pixelcnn.launch.devices import check_devices
 from pixelcnn.configuration.messages import keys_of, sentence, unknown_key
 from pixelcnn.configuration.store import GROUPS
 from pixelcnn.errors import UserError

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.configuration.resumption import LAST
+from pixelcnn.launch.resumption import LAST
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
 

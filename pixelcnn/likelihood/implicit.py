@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.errors import UserError
-from pixelcnn.layers import CausalConv2d
+from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.likelihood.levels import nearest_level, scale
-from pixelcnn.nonlinearities import concat_elu
+from pixelcnn.network.nonlinearities import concat_elu
 from pixelcnn.options import ImageShape, ImplicitOptions
-from pixelcnn.topology import POINT
+from pixelcnn.network.topology import POINT
 
 
 class Implicit(nn.Module):

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.blocks import GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
-from pixelcnn.layers import CausalConv2d, WeightNormalized
-from pixelcnn.parallel import Network
+from pixelcnn.network.blocks import GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
+from pixelcnn.network.layers import CausalConv2d, WeightNormalized
+from pixelcnn.network.parallel import Network
 
 
 def parameters_by_original_name(network: Network) -> dict[str, nn.Parameter]:

@@ -13,14 +13,14 @@ from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import require_agreement, require_conditions
-from pixelcnn.configuration.devices import one_device
+from pixelcnn.launch.devices import one_device
 from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.data.batches import Batch
 from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
-from pixelcnn.sampling import Temperature
+from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.tasks.conditions import (
     at_levels,
     given_condition,

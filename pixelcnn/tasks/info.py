@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import SIZES, describe
-from pixelcnn.configuration.devices import one_device, processes
+from pixelcnn.launch.devices import one_device, processes
 from pixelcnn.configuration.objective import require_trainable
 from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.errors import UserError

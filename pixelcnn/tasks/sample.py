@@ -13,11 +13,11 @@ from torch import Tensor
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
-from pixelcnn.configuration.devices import one_device
+from pixelcnn.launch.devices import one_device
 from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
-from pixelcnn.sampling import Temperature
+from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.tasks.conditions import ARRAYS, given_condition, missing_condition, way_between
 
 

@@ -26,7 +26,7 @@ from pixelcnn.configuration.description import (
 )
 from pixelcnn.configuration.network import execution_of
 from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.configuration.resumption import LAST, directory_of_run
+from pixelcnn.launch.resumption import LAST, directory_of_run
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.durable import remove_partial, sentence_when_full

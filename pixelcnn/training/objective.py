@@ -13,7 +13,7 @@ from torch import Tensor
 from pixelcnn.energy_distance import energy_distance
 from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
-from pixelcnn.sampling import uniforms_of
+from pixelcnn.sampling.sampler import uniforms_of
 from pixelcnn.scores import by_channel
 
 

@@ -18,7 +18,7 @@ from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import describe
 from pixelcnn.configuration.messages import keys_of
-from pixelcnn.configuration.refusal import check_arguments, refusals
+from pixelcnn.launch.refusal import check_arguments, refusals
 from pixelcnn.configuration.store import register
 from pixelcnn.model import build
 from pixelcnn.options import MODELS, ImageShape

@@ -11,7 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from pixelcnn.configuration.resumption import directory_of_run
+from pixelcnn.launch.resumption import directory_of_run
 from pixelcnn.training.throughput import TIMED
 from tests.tasks.conftest import TINY
 from tests.tasks.test_distributed import TWO, exit_codes_of_two

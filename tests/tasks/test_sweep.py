@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelcnn.configuration.run_directory import occupied
+from pixelcnn.launch.run_directory import occupied
 from tests.tasks.conftest import TINY
 from tests.tasks.test_distributed import ROOT
 from tests.training.test_logging import nobody  # noqa: F401

@@ -1,0 +1,129 @@
+"""Refuses devices that the machine does not have, before anything is loaded for them."""
+
+import os
+from typing import Any
+
+from pixelcnn.launch.ranks import started_outside
+from pixelcnn.configuration.trainer import TrainerOptions
+from pixelcnn.errors import UserError
+
+PROCESSES_TO_TRY = 8  # on however few cores: to see what eight devices would do
+FORMS = 'use a number, -1 or "auto" for all there are, or a list of which ones'
+
+
+def check_devices(options: TrainerOptions) -> None:
+    """Raise UserError where ``trainer.accelerator`` and ``trainer.devices`` ask for what this machine lacks.
+
+    Lightning's ``auto`` replaces GPUs that are not there by as many CPU processes; here these have to be asked for, by
+    ``trainer.accelerator=cpu``. The names of ``trainer.accelerator`` and ``trainer.strategy`` are checked too. Apple's
+    GPUs are refused: scores are summed in float64, and pixels drawn in it, which they lack.
+    """
+    _check_names(options)
+    accelerator, wanted = options.accelerator, _wanted(options.devices)
+    if accelerator == "cpu":
+        if isinstance(wanted, list) or wanted == -1:
+            raise UserError(f"trainer.devices={options.devices} does not count CPU processes: give their number.")
+        most = max(os.cpu_count() or 1, PROCESSES_TO_TRY)
+        if wanted is not None and wanted > most:
+            raise UserError(
+                f"trainer.devices={options.devices} asks for more CPU processes than this machine has cores, "
+                f"{os.cpu_count()}: use at most {most}."
+            )
+    elif accelerator in ("auto", "gpu", "cuda"):
+        check_gpus(options, _gpus())
+    started, asked = started_outside(), processes(options) * options.num_nodes
+    if started > 1 and started != asked:
+        raise UserError(
+            f"trainer.devices={options.devices} and trainer.num_nodes={options.num_nodes} ask for {asked} processes, "
+            f"but torchrun or srun has started {started}: let devices be those of one machine, num_nodes the machines."
+        )
+
+
+def _check_names(options: TrainerOptions) -> None:
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    accelerator, strategy = options.accelerator, options.strategy
+    names = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
+    if accelerator not in names:
+        raise UserError(f"trainer.accelerator={accelerator} does not exist: choose one of {', '.join(names)}.")
+    if accelerator == "mps":
+        raise UserError("trainer.accelerator=mps has no float64, which scores and samples need: use the CPU, by cpu.")
+    ours = ("auto", "gpu", "cpu", "cuda")
+    if accelerator not in ours and not AcceleratorRegistry[accelerator]["accelerator"].is_available():
+        raise UserError(
+            f"trainer.accelerator={accelerator} is not available on this machine: choose one of {', '.join(ours)}."
+        )
+    strategies = ["auto", *StrategyRegistry.available_strategies()]
+    if strategy not in strategies:
+        raise UserError(f"trainer.strategy={strategy} does not exist: choose one of {', '.join(strategies)}.")
+
+
+def require_machines(options: TrainerOptions) -> None:
+    """Raise UserError where several machines are asked for and nothing has started this run on them: it would wait."""
+    if options.num_nodes > 1 and started_outside() == 1 and "MASTER_ADDR" not in os.environ:
+        raise UserError(
+            f"trainer.num_nodes={options.num_nodes} needs the command to be started on each machine: "
+            "start it by torchrun or srun, or leave trainer.num_nodes out."
+        )
+
+
+def processes(options: TrainerOptions) -> int:
+    """How many processes ``options`` ask for on each machine, one for each device."""
+    wanted = _wanted(options.devices)
+    if isinstance(wanted, list):
+        return len(wanted)
+    if wanted is None or wanted == -1:
+        return 1 if options.accelerator == "cpu" else max(1, _gpus())
+    return wanted
+
+
+def one_device(options: TrainerOptions) -> str:
+    """The device of what runs on one: the first that ``options`` name, for ``auto`` a GPU if there is one."""
+    wanted = _wanted(options.devices)
+    if options.accelerator == "cpu" or not _gpus():
+        return "cpu"
+    return f"cuda:{wanted[0] if isinstance(wanted, list) else 0}"
+
+
+def check_gpus(options: TrainerOptions, there: int) -> None:
+    """Raise UserError where ``options`` ask for more GPUs than are ``there``, or for one with none there."""
+    accelerator, given, wanted = options.accelerator, options.devices, _wanted(options.devices)
+    asks_for_gpu = accelerator != "auto" or wanted not in (None, 1)
+    if there == 0 and asks_for_gpu:
+        key = f"trainer.accelerator={accelerator}" if accelerator != "auto" else f"trainer.devices={given}"
+        processes = f" trainer.devices={wanted}" if isinstance(wanted, int) and wanted > 1 else " trainer.devices=1"
+        raise UserError(
+            f"{key} asks for GPUs and this machine has none that PyTorch can use: run it where they are, "
+            f"or on the CPU with trainer.accelerator=cpu{processes}."
+        )
+    last = wanted - 1 if isinstance(wanted, int) else max(wanted or [0])
+    if there and last >= there:
+        count = "one GPU" if there == 1 else f"{there} GPUs, 0 to {there - 1}"
+        raise UserError(f"trainer.devices={given} asks for more than this machine has, {count}: ask for those.")
+
+
+def _wanted(devices: Any) -> int | list[int] | None:
+    """A number of devices (-1: all), or which ones; None for Lightning's ``auto``."""
+    if devices == "auto":
+        return None
+    if isinstance(devices, str):
+        try:
+            indices = [int(index) for index in devices.split(",") if index.strip()]
+        except ValueError:
+            indices = []
+        # As in Lightning, "2" is a number of devices and "2," one of them.
+        wanted = indices[0] if len(indices) == 1 and "," not in devices else indices
+    else:
+        wanted = devices
+    if type(wanted) is int and (wanted >= 1 or wanted == -1):
+        return wanted
+    if isinstance(wanted, list) and wanted and all(type(index) is int and index >= 0 for index in wanted):
+        return wanted
+    raise UserError(f"trainer.devices={devices} does not say which devices: {FORMS}.")
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()

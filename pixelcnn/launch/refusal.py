@@ -1,0 +1,152 @@
+"""Wrong input ends in one sentence and exit status 1; bugs keep their traceback, and HYDRA_FULL_ERROR=1 shows all."""
+
+import errno
+import os
+import sys
+import traceback
+from argparse import ArgumentError
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra._internal.utils
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, RangeSweep
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from pixelcnn.configuration.messages import damaged_storage, out_of_memory, sentence
+from pixelcnn.launch.run_directory import COMPOSED_FILES
+from pixelcnn.errors import UserError
+
+# What a path can be that no check looks for: closed to this user, too long, a ring of links, on a disk that fails.
+OF_THE_FILE_SYSTEM = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR),
+    *(errno.EIO, errno.ESTALE),
+)
+
+
+def tracebacks_wanted() -> bool:
+    """Whether the user asked to see tracebacks of wrong input too."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+@contextmanager
+def refusals(task: Callable[..., Any]) -> Iterator[None]:
+    """Around Hydra's main: wrong input exits with its sentence, be it found by Hydra or by ``task``, which it calls."""
+    if tracebacks_wanted():
+        yield
+        return
+    # Hydra would print its errors itself. Its own switch is the environment variable, which child processes inherit.
+    hydra._internal.utils.run_and_report = lambda func: func()
+    try:
+        yield
+    except UserError as error:
+        raise SystemExit(str(error)) from error
+    except _storage_errors() as error:
+        raise SystemExit(damaged_storage(error)) from error
+    except (HydraException, OmegaConfBaseException, OSError, ValueError, YAMLError) as error:
+        frames = traceback.walk_tb(error.__traceback__)
+        if any(frame.f_code is task.__code__ for frame, _ in frames):
+            raise
+        raise SystemExit(sentence(error)) from error
+
+
+def _storage_errors() -> tuple[type[Exception], ...]:
+    """What the storage of a search raises, where one has been opened."""
+    sqlalchemy = sys.modules.get("sqlalchemy.exc")
+    return () if sqlalchemy is None else (sqlalchemy.SQLAlchemyError,)
+
+
+@contextmanager
+def job_refusals() -> Iterator[None]:
+    """Around a single job: exits with the sentence at once, for Hydra has more lines to say about a failed job.
+
+    A job of a multirun must not exit, since others come after it; its error goes to the sweeper.
+    """
+    try:
+        yield
+    except UserError as error:
+        COMPOSED_FILES.restore()
+        _end(error, error)
+    except (MemoryError, RuntimeError) as error:  # torch's own is a RuntimeError
+        if not _is_out_of_memory(error):
+            raise
+        _end(UserError(out_of_memory(error)), error)
+    except OSError as error:
+        run_dir = HydraConfig.get().runtime.output_dir
+        within = error.filename is not None and Path(run_dir) in Path(os.path.abspath(error.filename)).parents
+        if within or error.errno == errno.ENOSPC:
+            _end(UserError(sentence(error)), error)
+        if error.filename is None or error.errno not in OF_THE_FILE_SYSTEM:
+            raise
+        told = f"{error.filename} cannot be used ({error.strerror}): make it accessible, or name another path."
+        _end(UserError(told), error)
+
+
+def _end(refusal: UserError, error: Exception) -> NoReturn:
+    if tracebacks_wanted() or HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise refusal from (None if refusal is error else error)
+    raise SystemExit(str(refusal)) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Of any device: torch has a class for GPUs alone, and says the others in words."""
+    told = str(error)
+    return type(error).__name__ in ("MemoryError", "OutOfMemoryError") or any(
+        words in told for words in ("can't allocate memory", "Storage size calculation overflowed")
+    )
+
+
+@contextmanager
+def callback_refusals() -> Iterator[None]:
+    """Around a callback of Hydra's, which would take an error for a warning and go on: exits with the sentence."""
+    try:
+        yield
+    except UserError as error:
+        if tracebacks_wanted():
+            traceback.print_exception(error)
+        raise SystemExit(str(error)) from error
+    except OSError as error:
+        raise SystemExit(sentence(error)) from error
+
+
+def check_arguments(arguments: Sequence[str], conf: Path) -> None:
+    """Raise UserError for what Hydra would refuse with its usage or without naming the key."""
+    parser = hydra._internal.utils.get_args_parser()
+    parser.exit_on_error = False
+    try:
+        known, unknown = parser.parse_known_args(arguments)
+    except ArgumentError as error:
+        raise UserError(f"{error.argument_name} is refused ({error.message}): see --hydra-help.") from error
+    if unknown:
+        raise UserError(_refused_flag(unknown[0], [flag for act in parser._actions for flag in act.option_strings]))
+    if known.shell_completion:  # half-written
+        return
+    for override in OverridesParser.create().parse_overrides(known.overrides):
+        if override.is_delete():
+            line = override.input_line
+            raise UserError(f"{line} takes a key away, which nothing can do without: remove {line}, or give a value.")
+        group, value = override.key_or_group, override.value()
+        # Only recipes can be several.
+        one_of = isinstance(value, list) and group not in ("experiment", "sweep")
+        names_no_option = value is None or isinstance(value, bool | int | float) or one_of
+        if names_no_option and (conf / group).is_dir():
+            raise UserError(f"{override.input_line} does not name an option: write {group or 'KEY'}=NAME, see --help.")
+        nothing = isinstance(value, RangeSweep) and next(iter(value.range()), None) is None
+        if nothing or (isinstance(value, IntervalSweep) and (value.start or 0) > (value.end or 0)):
+            raise UserError(
+                f"{override.input_line} holds no value: let it go from the smaller number to the larger one."
+            )
+
+
+def _refused_flag(argument: str, flags: list[str]) -> str:
+    if not argument.startswith("-"):
+        return f"{argument} is out of place: put flags such as -m before or after all key=value."
+    close = get_close_matches(argument, flags, 1)
+    return f"{argument} is not a flag: " + (f"did you mean {close[0]}?" if close else "see --hydra-help.")

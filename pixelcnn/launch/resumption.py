@@ -1,0 +1,30 @@
+"""What it takes to go on with a run: its directory, which every rank has to know."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from pixelcnn.launch.ranks import is_first
+
+LAST = "last"  # as in checkpoint=last
+DIRECTORY = "hydra.run.dir"
+
+
+def directory_of_run(output_dir: Path, arguments: Sequence[str], config: DictConfig) -> Path:
+    """The run directory on rank 0, whatever the rank: ``output_dir``, or where that is a rank's own, what was typed.
+
+    ``arguments`` are the command line as `pixelcnn.launch.ranks.directory_of_its_own` has left it. Without a
+    typed directory rank 0 makes one by the clock, which has nothing in it, and ``output_dir`` is as good.
+    """
+    of_rank = f"{DIRECTORY}={output_dir}"
+    if is_first() or of_rank not in arguments:
+        return output_dir
+    before = arguments[: list(arguments).index(of_rank)]
+    typed = [argument for argument in before if argument.startswith(f"{DIRECTORY}=")]
+    if not typed:
+        return output_dir
+    value = OverridesParser.create().parse_override(typed[-1]).value()
+    with_directory = OmegaConf.create({**OmegaConf.to_container(config), "directory": value})  # type: ignore[dict-item]
+    return Path(with_directory.directory)

@@ -1,0 +1,100 @@
+"""How a sweep runs one job: within its own process, or in processes that know of this job alone."""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.conf import HydraConf
+from hydra.core.utils import env_override
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from pixelcnn.launch.devices import processes
+from pixelcnn.launch.ranks import started_outside
+from pixelcnn.configuration.trainer import TrainerOptions
+from pixelcnn.errors import UserError
+from pixelcnn.options import require
+from pixelcnn.scores import score_of_run
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+
+def runs_apart(options: TrainerOptions, mode: RunMode | None) -> bool:
+    """Whether a job is one of a sweep and of several processes, which are to be started for it.
+
+    Lightning starts further processes by the command line, which in a sweep is that of all jobs. Those that Slurm has
+    started for a single job, by ``hydra/launcher=submitit_slurm hydra.launcher.tasks_per_node=8``, are all there.
+    Raises UserError where another machine would have to start some.
+    """
+    if mode != RunMode.MULTIRUN or started_outside() > 1:
+        return False
+    if options.num_nodes > 1:
+        raise UserError(
+            f"trainer.num_nodes={options.num_nodes} in a sweep (-m) needs Slurm to start the machines: add "
+            f"hydra/launcher=submitit_slurm hydra.launcher.nodes={options.num_nodes} "
+            f"hydra.launcher.tasks_per_node={processes(options)}."
+        )
+    return processes(options) > 1
+
+
+def require_runnable(config: DictConfig) -> None:
+    """Raise UserError where a sweep's launcher or sweeper could not begin; ``config`` has Hydra's node."""
+    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm" and shutil.which("srun") is None:
+        raise UserError(
+            "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
+            "cluster, or use submitit_local or joblib."
+        )
+    trials = config.hydra.sweeper.get("n_trials")
+    require(trials is None or trials >= 1, "hydra.sweeper.n_trials", trials, "ask for at least one")
+
+
+@contextmanager
+def one_group(context: HydraConf) -> Iterator[None]:
+    """Within it W&B groups the runs of a sweep by the name of its directory, unless WANDB_RUN_GROUP is given."""
+    groups = context.mode == RunMode.MULTIRUN and "WANDB_RUN_GROUP" not in os.environ
+    with env_override({"WANDB_RUN_GROUP": Path(context.sweep.dir).name} if groups else {}):
+        yield
+
+
+def run_apart(script: Path, context: HydraConf) -> float | None:
+    """Run the job of ``context`` as a run of its own by ``script``, in the job's directory; returns its objective.
+
+    Raises UserError where it fails, having said why itself.
+    """
+    run_dir = Path(context.runtime.output_dir)
+    # The last of several values counts. The sweep has written .hydra.
+    alone = [f'hydra.run.dir="{run_dir}"', "hydra.output_subdir=null", "hydra.mode=RUN"]
+    command = [sys.executable, str(script), *context.overrides.hydra, *context.overrides.task, *alone]
+    # By this name Lightning starts processes itself, though Slurm has started this one.
+    environment = {**os.environ, "SLURM_JOB_NAME": "interactive"}
+    process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent)
+    told = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
+    before = [signal.signal(number, lambda number, frame: process.send_signal(number)) for number in told]
+    try:
+        status = process.wait()
+    except KeyboardInterrupt as interruption:
+        process.wait()  # it is interrupted as well, and saves what it has
+        raise SystemExit(f"Interrupted: the sweep ends with the run in {run_dir}.") from interruption
+    finally:
+        for number, handler in zip(told, before, strict=True):
+            signal.signal(number, handler)
+    if status - 128 in told:
+        raise SystemExit(status)  # told to leave, it has saved and said how to go on
+    if status != 0:
+        raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
+    metrics = run_dir / "metrics.json"
+    found = score_of_run(json.loads(metrics.read_text())) if metrics.exists() else None
+    return None if found is None else found[1]
+
+
+def _end_with_the_parent() -> None:
+    """Have this process told to leave when the one that has started it dies, as Linux can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,59 @@
+"""The parallel walk: a topology with weights, evaluated for all pixels at once (training and evaluation)."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from pixelcnn.network.topology import IMAGE, Node, Topology
+
+
+class Network(nn.Module):
+    """Maps images to the P parameters of every pixel's distribution.
+
+    ``layers[node.name]``, made by ``layer_of``, is the module of each node. Modules with weights ``hw`` take the
+    condition h too. With ``activation_checkpointing`` only the nodes' values are kept for the gradient, for which each
+    layer is computed a second time, with the same dropout.
+    """
+
+    activation_checkpointing = False
+
+    def __init__(self, topology: Topology, layer_of: Callable[[Node], nn.Module]) -> None:
+        super().__init__()
+        self.topology = topology
+        self.layers = nn.ModuleDict({node.name: layer_of(node) for node in topology.nodes})
+        self._last_reader = {name: node.name for node in topology.nodes for name in node.inputs}
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        """x (N, C, H, W) in [-1, 1], h None, (N, D) or a map (N, D, H, W); returns (N, P, H, W)."""
+        return self.values(x, h)[self.topology.nodes[-1].name]
+
+    def values(self, x: Tensor, h: Tensor | None = None, keep: bool = False) -> dict[str, Tensor]:
+        """Every node's value by name; without ``keep`` each is dropped after its last reader has run."""
+        values = {IMAGE: with_ones_channel(x)}
+        for node in self.topology.nodes:
+            layer: Callable[..., Tensor] = self.layers[node.name]
+            inputs = [values[name] for name in node.inputs]
+            if getattr(layer, "hw", None) is not None:
+                layer = partial(layer, h=condition_at(h, node.level))
+            if self.activation_checkpointing and torch.is_grad_enabled():
+                layer = partial(checkpoint, layer, use_reentrant=False)
+            values[node.name] = layer(*inputs)
+            if not keep:
+                for name in set(node.inputs):
+                    if self._last_reader[name] == node.name:
+                        del values[name]
+        return values
+
+
+def with_ones_channel(x: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, C + 1, H, W): a channel of ones tells the inside of the image from its zero padding."""
+    return torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
+
+
+def condition_at(h: Tensor | None, level: int) -> Tensor | None:
+    """h for nodes of a level: a map (N, D, H, W) is averaged over the pixels that one of the level stands for."""
+    return h if h is None or h.ndim == 2 or level == 0 else F.avg_pool2d(h, 2**level)

@@ -1,0 +1,145 @@
+"""Networks as data: an ordered list of nodes, each naming its inputs.
+
+The list is the one definition of an architecture. `pixelcnn.network.parallel` evaluates it for all pixels at once,
+`pixelcnn.sampling.incremental` one pixel at a time, `pixelcnn.network.receptive_field` follows what each pixel can see. The order of the
+nodes is the order in which the original code creates its variables.
+
+Two streams run through a network. At pixel (i, j) a node of the **u** stream ("up") has seen the rows above i, a node
+of the **ul** stream ("up-left") these and the pixels left of j in row i. A node of level l has 1/2^l of the image's
+height and width.
+
+A pixel's channels come in groups, one after another. Where there are several, each node of the ul stream has its
+features split alike, and group g of them has also seen the channels of the groups before g at its own pixel. Windows
+of *masked* layers stop at the pixel itself in row i and there see only what comes before (van den Oord et al. 2016a,
+section 3.4).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a causal convolution's output (i, j) looks at: rows i-above .. i, columns j-left .. j+right."""
+
+    above: int
+    left: int
+    right: int
+
+    @property
+    def rows(self) -> int:
+        """Height of the kernel."""
+        return self.above + 1
+
+    @property
+    def columns(self) -> int:
+        """Width of the kernel."""
+        return self.left + 1 + self.right
+
+
+POINT = Window(above=0, left=0, right=0)
+UP = Window(above=1, left=1, right=1)
+UP_LEFT = Window(above=1, left=1, right=0)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer: its name, the names of its inputs (earlier nodes), its stream and its level."""
+
+    name: str
+    inputs: tuple[str, ...]
+    stream: str
+    level: int
+
+
+@dataclass(frozen=True)
+class ImageConv(Node):
+    """Convolution of the image itself, then moved down and right by ``shift`` so that no pixel sees itself."""
+
+    window: Window
+    shift: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class MaskedImageConv(Node):
+    """Masked convolution of the image itself, of kind A: of its own pixel it sees the groups before."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class Sum(Node):
+    """Sum of the inputs."""
+
+
+@dataclass(frozen=True)
+class GatedBlock(Node):
+    """Gated residual block on the first input; the other inputs are auxiliary, seen at the same pixel only."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class Downsample(Node):
+    """Convolution of stride 2: output (i, j) looks at the window around (2i, 2j)."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class Upsample(Node):
+    """Transposed convolution of stride 2: input (i, j) reaches (2i+a, 2j+b-right) for every (a, b) of the kernel."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class Output(Node):
+    """The parameters of every pixel: a 1x1 layer on elu of the input."""
+
+
+@dataclass(frozen=True)
+class VerticalConv(Node):
+    """Convolution in the vertical stack: what its gate and the horizontal stack read, two halves."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class Gate(Node):
+    """tanh of one half of the input times sigmoid of the other."""
+
+
+@dataclass(frozen=True)
+class HorizontalBlock(Node):
+    """Layer of the horizontal stack, residual: a masked convolution of the first input joins the second, the vertical
+    stack's, in a gate."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class MaskedResidualBlock(Node):
+    """Residual block of 1x1, masked and 1x1 convolutions."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class MaskedOutput(Node):
+    """The parameters of every pixel, group by group: two masked 1x1 layers, relu before each."""
+
+
+IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """An architecture: nodes in an order in which inputs come before their readers; the last one is the output."""
+
+    nodes: tuple[Node, ...]
+    num_groups: int = 1  # of a pixel's channels
+
+    @property
+    def stride(self) -> int:
+        """Image heights and widths must be divisible by this."""
+        return 2 ** max(node.level for node in self.nodes)

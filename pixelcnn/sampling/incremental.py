@@ -1,0 +1,122 @@
+"""The incremental walk: the same topology and weights, one pixel at a time, each activation computed once.
+
+Every node of the topology gets a stepper (`pixelcnn.sampling.stepper`). A node of level l takes part at rows and pixels that
+2^l divides, so that what is due at row i and pixel (i, j) is a list made once.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pixelcnn.sampling.masked_steppers import MASKED_STEPPERS
+from pixelcnn.network.parallel import Network
+from pixelcnn.sampling.residual_steppers import RESIDUAL_STEPPERS, OutputStepper
+from pixelcnn.sampling.rows import Reach
+from pixelcnn.sampling.stepper import ImageStepper, Setting, Stepper
+from pixelcnn.network.topology import IMAGE, Node
+
+STEPPERS = RESIDUAL_STEPPERS | MASKED_STEPPERS
+Visit = Callable[[int, int, Tensor], Tensor]
+
+
+class IncrementalWalk:
+    """Computes the parameters of every site of n images of a width, in raster order; a site is a group of a pixel's
+    channels.
+
+    The weights are read when the walk is made; any number of batches of n images can follow. The network is read as in
+    evaluation: no dropout.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, network: Network, image_channels: int, n: int, width: int) -> None:
+        topology = network.topology
+        self.num_groups, self.width = topology.num_groups, width
+        self.group_channels = image_channels // topology.num_groups
+        setting = _setting(network, n, width)
+        self.image = ImageStepper(setting, Node(IMAGE, (), "image", 0), image_channels)
+        setting.steppers[IMAGE] = self.image
+        for node in topology.nodes:
+            setting.steppers[node.name] = STEPPERS[type(node)](setting, node, network.layers[node.name])
+        self.steppers: list[Stepper] = list(setting.steppers.values())
+        output = self.steppers[-1]
+        assert isinstance(output, OutputStepper)
+        self.output = output
+        self._due = [self._due_at(phase, topology.stride) for phase in range(topology.stride)]
+
+    def _due_at(self, phase: int, period: int) -> tuple[list[tuple[int, Stepper]], list[list[tuple[int, Stepper]]]]:
+        """What takes part in rows of a phase, with its stride, and which of it at pixels of each phase."""
+        by_stride = [(2**stepper.node.level, stepper) for stepper in self.steppers]
+        in_row = [(stride, stepper) for stride, stepper in by_stride if phase % stride == 0]
+        pixelwise = [(stride, stepper) for stride, stepper in in_row if stepper.node.stream == "ul"]
+        return in_row, [[due for due in pixelwise if column % due[0] == 0] for column in range(period)]
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all rows kept, without weights: it grows with the images' number and width, not their height."""
+        rows = sum(rows.num_bytes for stepper in self.steppers for rows in stepper.kept())
+        return rows + sum(conv.num_bytes for stepper in self.steppers for conv in stepper.convs())
+
+    @property
+    def period(self) -> int:
+        """After so many rows every value is kept in the same place again."""
+        return math.lcm(*(rows.depth << stepper.node.level for stepper in self.steppers for rows in stepper.kept()))
+
+    @torch.inference_mode()
+    def begin_images(self, h: Tensor | None) -> None:
+        """New images begin, with h as the network takes it."""
+        for stepper in self.steppers:
+            for rows in stepper.kept():
+                rows.clear()
+            stepper.begin_image(h)
+
+    @torch.inference_mode()
+    def run_row(self, i: int, visit: Visit) -> None:
+        """Walk row i, the rows before it walked. At every site in order ``visit(j, group, parameters)``, parameters
+        (N, P / groups), returns what the network sees of the group's channels, (N, channels)."""
+        in_row, at_pixel = self._due[i % len(self._due)]
+        for stride, stepper in in_row:
+            stepper.begin_row(i // stride)
+        period = len(at_pixel)
+        for j in range(self.width):
+            for group in range(self.num_groups):
+                for stride, stepper in at_pixel[j % period]:
+                    stepper.pixel(i // stride, j // stride, group)
+                first = group * self.group_channels
+                channels = slice(first, first + self.group_channels)
+                self.image.write(j, visit(j, group, self.output.parameters), channels)
+
+
+def _setting(network: Network, n: int, width: int) -> Setting:
+    values: dict[str, Reach] = {}
+    activations: dict = {}
+    for node in network.topology.nodes:
+        kind, layer = STEPPERS[type(node)], network.layers[node.name]
+        for name, reach in kind.reads(node).items():
+            values[name] = values.get(name, Reach()).joined(reach)
+        for name, (nonlinearity, reach) in kind.reads_activated(node, layer).items():
+            _, before = activations.get(name, (nonlinearity, Reach()))
+            activations[name] = (nonlinearity, before.joined(reach))
+    like = next(network.parameters())
+    return Setting(n, width, network.topology.num_groups, like, values, activations)
+
+
+def pixel_parameters_incrementally(network: Network, x: Tensor, h: Tensor | None) -> Tensor:
+    """`Network.forward`, one site at a time and without gradients: x (N, C, H, W) to (N, P, H, W)."""
+    n, channels, height, width = x.shape
+    walk = IncrementalWalk(network, channels, n, width)
+    walk.begin_images(h)
+    rows: list[list[Tensor]] = []
+    by_group = x.unflatten(1, (walk.num_groups, -1))
+    for i in range(height):
+        sites: list[Tensor] = []
+
+        def visit(j: int, group: int, parameters: Tensor, i: int = i, sites: list[Tensor] = sites) -> Tensor:
+            sites.append(parameters.clone())
+            return by_group[:, group, :, i, j]
+
+        walk.run_row(i, visit)
+        rows.append(sites)
+    stacked = torch.stack([torch.stack(sites, dim=2) for sites in rows], dim=2)  # N, P / groups, H, W * groups
+    return stacked.unflatten(3, (width, walk.num_groups)).permute(0, 4, 1, 2, 3).flatten(1, 2).clone()

@@ -1,0 +1,116 @@
+"""Drawing images pixel by pixel in raster order: whole ones, or what is missing of given ones."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.sampling.capture import Work, cuda_graphs
+from pixelcnn.errors import UserError
+from pixelcnn.sampling.incremental import IncrementalWalk
+from pixelcnn.likelihood import Likelihood
+from pixelcnn.network.parallel import Network
+
+Capture = Callable[[Work], Work]
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Below 1 samples keep to what is likely: of the components, and of the values around a component's mean."""
+
+    mixture: float = 1.0  # divides the components' logits
+    scale: float = 1.0  # multiplies the components' scales
+
+    def __post_init__(self) -> None:
+        if not (0 < self.mixture < math.inf and 0 < self.scale < math.inf):
+            raise UserError(f"temperature of {self.mixture} and {self.scale} is out of range: use positive numbers.")
+
+
+class Sampler:
+    """Draws batches of n images of a width, or completes them, by one incremental walk.
+
+    On a GPU each kind of row is captured once and replayed, for all batches and at one ``temperature``; ``capture``
+    replaces what captures.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        likelihood: Likelihood,
+        n: int,
+        channels: int,
+        width: int,
+        temperature: Temperature,
+        capture: Capture | None = None,
+    ) -> None:
+        weight = next(network.parameters())
+        self.n, self.likelihood, self.temperature, self.dtype = n, likelihood, temperature, weight.dtype
+        self.walk = IncrementalWalk(network, channels, n, width)
+        groups = self.walk.num_groups
+        # The current row: its levels, and the uniform numbers that its pixels are drawn by.
+        self.levels = torch.zeros(n, channels, width, dtype=torch.uint8, device=weight.device)
+        self.uniforms = torch.zeros(n, likelihood.num_uniforms, width, dtype=torch.float64, device=weight.device)
+        self._levels_by_group = self.levels.unflatten(1, (groups, -1))
+        self._uniforms_by_group = self.uniforms.unflatten(1, (groups, -1))
+        self._capture = cuda_graphs() if capture is None and weight.is_cuda else capture
+        self._replays: dict[tuple[int, tuple[bool, ...]], Work] = {}
+
+    @torch.inference_mode()
+    def draw(
+        self, images: Tensor, known: Tensor, h: Tensor | None, uniforms: Tensor, on_pixel: Callable[[], object]
+    ) -> None:
+        """Fill in the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False.
+
+        Each is drawn given all pixels before it, known or drawn; known pixels after it play no part. uniforms: float64
+        (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done.
+        """
+        self.walk.begin_images(h)
+        for i, known_columns in enumerate(known.tolist()):
+            self.levels.copy_(images[:, :, i])
+            self.uniforms.copy_(uniforms[:, :, i])
+            self._row(i, tuple(known_columns))
+            images[:, :, i] = self.levels
+            for _ in known_columns:
+                on_pixel()
+
+    def _row(self, i: int, known: tuple[bool, ...]) -> None:
+        if self._capture is None:
+            self.draw_row(i, known)
+            return
+        # Rows do the same work if their values are kept in the same places; row 0 has none above it.
+        kind = (i if i == 0 else 1 + (i - 1) % self.walk.period, known)
+        if kind not in self._replays:
+            self._replays[kind] = self._capture(lambda: self.draw_row(i, known))
+        self._replays[kind]()
+
+    def draw_row(self, i: int, known: tuple[bool, ...]) -> None:
+        """Fill in what is not known of ``levels``, row i of the images, by ``uniforms``."""
+
+        def visit(j: int, group: int, parameters: Tensor) -> Tensor:
+            levels = self._levels_by_group[:, group, :, j]
+            if not known[j]:
+                # In float64, where uniform numbers reach masses below 2^-24.
+                drawn = self.likelihood.sample_levels(
+                    parameters[:, :, None, None].double(),
+                    self._uniforms_by_group[:, group, :, j, None, None],
+                    self.temperature.mixture,
+                    self.temperature.scale,
+                )
+                levels.copy_(drawn[:, :, 0, 0])
+            return self.likelihood.scale(levels.to(self.dtype))
+
+        self.walk.run_row(i, visit)
+
+
+def uniforms_of(seed: int, numbers: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
+    """Uniform numbers float64 (n, *shape) for n images, each from (seed, its number) alone."""
+    return torch.stack([_uniforms(seed, k, shape) for k in numbers])
+
+
+def _uniforms(seed: int, k: int, shape: tuple[int, int, int]) -> Tensor:
+    state = np.random.SeedSequence((seed, k)).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(state >> 1))
+    return torch.rand(shape, generator=generator, dtype=torch.float64)

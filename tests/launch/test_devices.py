@@ -1,0 +1,92 @@
+"""Devices that are not there are refused, and CPU processes never stand in for them unasked."""
+
+import pytest
+import torch
+
+from pixelcnn.configuration import devices as of_machine
+from pixelcnn.launch.devices import check_devices, check_gpus, one_device
+from pixelcnn.configuration.trainer import TrainerOptions
+from pixelcnn.errors import UserError
+
+
+def options(devices=1, accelerator="auto"):
+    return TrainerOptions(accelerator=accelerator, devices=devices, use_distributed_sampler=False)
+
+
+@pytest.mark.parametrize(
+    ("there", "accelerator", "devices"),
+    [
+        (0, "auto", 1), (0, "auto", "1"), (0, "auto", "auto"),
+        (1, "auto", 1), (1, "gpu", "auto"), (1, "auto", -1), (1, "cuda", [0]), (1, "auto", "0,"),
+        (8, "auto", 8), (8, "gpu", "8"), (8, "auto", [7, 0]), (8, "auto", "0, 7"), (8, "auto", "-1"),
+    ],
+)  # fmt: skip
+def test_what_is_there_may_be_used(there, accelerator, devices):
+    check_gpus(options(devices, accelerator), there)
+
+
+@pytest.mark.parametrize(
+    ("there", "accelerator", "devices", "key"),
+    [
+        (0, "auto", 8, "trainer.devices=8"), (0, "auto", "8", "trainer.devices=8"),
+        (0, "auto", -1, "trainer.devices=-1"), (0, "auto", [0], r"trainer.devices=\[0\]"),
+        (0, "gpu", 1, "trainer.accelerator=gpu"),
+        (0, "cuda", "auto", "trainer.accelerator=cuda"),
+        (1, "auto", 2, "trainer.devices=2"), (1, "gpu", [1], r"trainer.devices=\[1\]"),
+        (7, "auto", 8, "trainer.devices=8"), (8, "auto", "0,8", "trainer.devices=0,8"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_refused(there, accelerator, devices, key):
+    with pytest.raises(UserError, match=key):
+        check_gpus(options(devices, accelerator), there)
+
+
+def test_the_remedy_keeps_the_number_of_processes():
+    with pytest.raises(UserError, match=r"trainer.accelerator=cpu trainer.devices=8"):
+        check_gpus(options(8), there=0)
+
+
+@pytest.mark.parametrize("devices", ["abc", "0,a", "", 0, -2, 1.5, True, None, [], [-1], ["a"], "0"])
+def test_what_names_no_devices_is_refused(devices):
+    with pytest.raises(UserError, match=r"trainer.devices="):
+        check_devices(options(devices))
+
+
+@pytest.mark.parametrize("devices", [[0, 1], -1])
+def test_cpu_processes_are_counted(devices):
+    with pytest.raises(UserError, match=r"trainer.devices="):
+        check_devices(options(devices, "cpu"))
+
+
+def test_cpu_processes_may_be_asked_for():
+    check_devices(options(8, "cpu"))
+
+
+def test_an_unknown_accelerator_is_refused_with_the_known_ones():
+    with pytest.raises(UserError, match=r"trainer.accelerator=foo .* auto, gpu, .*cuda"):
+        check_devices(options(accelerator="foo"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+def test_this_machine_is_asked():
+    with pytest.raises(UserError, match=r"trainer.accelerator=cuda"):
+        check_devices(options(accelerator="cuda"))
+    with pytest.raises(UserError, match=r"trainer.devices=8"):
+        check_devices(options(8))
+
+
+def test_apples_gpus_are_refused():
+    with pytest.raises(UserError, match=r"trainer.accelerator=mps has no float64"):
+        check_devices(options(accelerator="mps"))
+
+
+@pytest.mark.parametrize(
+    ("there", "accelerator", "devices", "device"),
+    [
+        (0, "auto", 1, "cpu"), (8, "cpu", 1, "cpu"), (8, "auto", 1, "cuda:0"), (1, "gpu", "auto", "cuda:0"),
+        (8, "auto", "2,5", "cuda:2"), (8, "cuda", [7], "cuda:7"), (8, "auto", -1, "cuda:0"),
+    ],
+)  # fmt: skip
+def test_what_runs_on_one_device_takes_the_first_that_is_named(monkeypatch, there, accelerator, devices, device):
+    monkeypatch.setattr(of_machine, "_gpus", lambda: there)
+    assert one_device(options(devices, accelerator)) == device

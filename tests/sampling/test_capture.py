@@ -1,0 +1,87 @@
+"""Rows captured once and replayed draw the same images: by CUDA graphs on a GPU, here by a recording like them."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
+from tests.conftest import random_images, tiny_model
+
+WAITS_FOR_THE_DEVICE = {
+    "aten._local_scalar_dense",
+    "aten.nonzero",
+    "aten.is_nonzero",
+    "aten.equal",
+    "aten.masked_select",
+}
+
+
+class Recording(TorchDispatchMode):
+    """What a CUDA graph keeps of some work: the operations and where their operands lie, no decision of the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert str(function).rsplit(".", 1)[0] not in WAITS_FOR_THE_DEVICE, f"{function} waits for the device"
+        result = function(*args, **(kwargs or {}))
+        self.calls.append((function, args, kwargs or {}, result))
+        return result
+
+    def replay(self):
+        for function, args, kwargs, place in self.calls:
+            result = function(*args, **kwargs)
+            new = isinstance(result, torch.Tensor) and result.data_ptr() != place.data_ptr()
+            if new:
+                place.copy_(result)
+
+
+def recorded(work):
+    work()
+    with Recording() as recording:
+        work()
+    return torch.inference_mode()(recording.replay)
+
+
+def drawn(model, capture, batches=2, known=None):
+    shape = model.image
+    sampler = Sampler(model.network, model.likelihood, 2, shape.channels, shape.width, Temperature(), capture)
+    images = random_images(model, 2 * batches)
+    if known is None:
+        known = torch.zeros(shape.height, shape.width, dtype=torch.bool)
+    uniforms = uniforms_of(3, range(2 * batches), (model.likelihood.num_uniforms, shape.height, shape.width))
+    device = sampler.levels.device
+    images, uniforms = images.to(device), uniforms.to(device)
+    for first in range(0, 2 * batches, 2):
+        sampler.draw(images[first : first + 2], known, None, uniforms[first : first + 2], lambda: None)
+    return images.cpu(), sampler
+
+
+@pytest.mark.parametrize("options", [dict(), dict(channels=1, num_stages=1), dict(nonlinearity="elu", num_stages=2)])
+def test_replayed_rows_draw_the_same_images(options):
+    model = tiny_model(torch.float64, height=24, width=4, num_filters=3, **options)
+    plain, _ = drawn(model, None)
+    replayed, sampler = drawn(model, recorded)
+    assert torch.equal(plain, replayed)
+    assert len(sampler._replays) == 1 + sampler.walk.period < 24
+
+
+def test_replayed_rows_complete_the_same_images():
+    model = tiny_model(torch.float64, height=16, width=4, num_filters=3, num_stages=2)
+    known = torch.zeros(16, 4, dtype=torch.bool)
+    known[:5], known[9:12, 1:3] = True, True
+    images = random_images(model, 4)
+    plain, replayed = drawn(model, None, known=known)[0], drawn(model, recorded, known=known)[0]
+    assert torch.equal(plain, replayed)
+    assert torch.equal(plain[:, :, known], images[:, :, known]) and not torch.equal(plain, images)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("height", [8, 32])
+def test_on_a_gpu_graphs_draw_what_single_launches_draw(height):
+    model = tiny_model(torch.float64, height=height, width=8, num_filters=8).to("cuda")
+    eager, _ = drawn(model, lambda work: work)
+    graphs, sampler = drawn(model, None)
+    assert sampler._replays and torch.equal(eager, graphs)
+    assert torch.equal(graphs, drawn(model.cpu(), None)[0])
