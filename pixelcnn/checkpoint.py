@@ -2,9 +2,12 @@
 
 A checkpoint is Lightning's file with one more entry,
 
-    checkpoint["pixelcnn"] = {"format": 1, "description": ModelDescription.to_dict(), "config": the composed config}
+    checkpoint["pixelcnn"] = {"format": 2, "description": ModelDescription.to_dict(), "config": the composed config}
 
-The weights stand under "model." in ``state_dict``: the moving average's where the run kept one (the raw weights are
+Its parts are classes by their dotted names: those of this project are imported, those of other packages only where
+the caller trusts them. Format 1 had names of options in their place and is read as well.
+
+The weights are under "model." in ``state_dict``: the moving average's where the run kept one (the raw weights are
 then in ``current_model_state``). An exported model is a folder of ``model.safetensors``, these weights alone, and
 ``config.yaml``, that entry.
 """
@@ -14,6 +17,7 @@ import pickle
 import struct
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +27,25 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pixelcnn.checkpoint_format_1 import description_of_format_2
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel, build
-from pixelcnn.options import ModelDescription
 
-FORMAT = 1
+FORMAT = 2
 PREFIX = "model."
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 END_OF_YAML = "..."
 
 
-def load(path: str | Path) -> PixelModel:
-    """The distribution that a checkpoint or an exported folder holds, with the moving average's weights.
+def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
+    """The distribution that a checkpoint or an exported folder holds, with the EMA weights.
 
-    On the CPU, in evaluation mode. UserError where the file is missing, damaged or not of this project.
+    On the CPU, in evaluation mode. ``trust`` names the packages, other than this project, whose classes the file may
+    name as parts of its model. UserError where the file is missing, damaged, not of this project, or names others.
     """
     checkpoint = read(path)
-    model = build(description_of(checkpoint, path))
+    model = build(description_of(checkpoint, path, trust=trust))
     load_weights(model, checkpoint, path)
     return model.eval()
 
@@ -148,8 +154,8 @@ def _require_format(stored: Any, named: str) -> None:
     if not whole or not isinstance(stored["config"], dict):
         raise UserError(f"{named} describes no model: use one that this project wrote.")
     found = stored["format"]
-    if found != FORMAT:
-        raise UserError(f"{named} has format {found}, not {FORMAT}: use the version that wrote it.")
+    if found not in (1, FORMAT):
+        raise UserError(f"{named} has format {found}, not 1 or {FORMAT}: use the version that wrote it.")
 
 
 def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
@@ -157,10 +163,19 @@ def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, "description": model.description.to_dict(), "config": config}
 
 
-def description_of(checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint") -> ModelDescription:
-    """What model the weights of the checkpoint ``key``=``path`` belong to; UserError where this version knows none."""
+def description_of(
+    checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint", trust: Collection[str] = ()
+) -> ModelDescription:
+    """What model the weights of the checkpoint ``key``=``path`` belong to.
+
+    UserError where this version knows none, or a part is from a package that is not in ``trust``.
+    """
+    stored = checkpoint["pixelcnn"]
     try:
-        return ModelDescription.from_dict(checkpoint["pixelcnn"]["description"])
+        parts = description_of_format_2(stored["description"]) if stored["format"] == 1 else stored["description"]
+        return ModelDescription.from_dict(parts, trust)
+    except UserError as error:
+        raise UserError(f"{key}={path} describes a model whose {error}") from error
     except (KeyError, TypeError) as error:
         raise UserError(f"{key}={path} describes no model of this version ({error}): use another one.") from error
 

@@ -2,7 +2,13 @@
 
 
 class UserError(Exception):
-    """Something the user can mend: its message is one sentence naming the key or file, the fault and the remedy.
+    """Something the user can fix: its message is one sentence naming the key or file, the fault and the remedy.
 
-    ``run.py`` prints the message and exits with status 1; any other exception is a bug and keeps its traceback.
+    The command line prints the message and exits with status 1; any other exception is a bug and keeps its traceback.
     """
+
+
+def require(condition: bool, key: str, value: object, remedy: str) -> None:
+    """Raise UserError naming ``key``, its ``value`` and what it should be, unless ``condition`` holds."""
+    if not condition:
+        raise UserError(f"{key}={value} is out of range: {remedy}.")

@@ -5,16 +5,26 @@ None of it changes what is computed, beyond the rounding of floats, or what a ch
 
 import os
 import shutil
+from dataclasses import dataclass
 
 import torch
 
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
-from pixelcnn.options import Execution
+from pixelcnn.network import Network
 
 COMPILERS = ("g++", "clang++")
 # A layer's code is compiled once for each kind and number of its inputs, their sizes, training and evaluation.
 RECOMPILATIONS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a network is computed, which is not part of a model's description."""
+
+    compile: bool = False
+    channels_last: bool = False
+    activation_checkpointing: bool = False
 
 
 def full_float32() -> None:
@@ -31,7 +41,11 @@ def execute(model: PixelModel, execution: Execution) -> None:
     network = model.network
     if execution.channels_last:
         network.to(memory_format=torch.channels_last)
-    network.activation_checkpointing = execution.activation_checkpointing
+    if isinstance(network, Network):
+        network.activation_checkpointing = execution.activation_checkpointing
+    elif execution.activation_checkpointing:
+        name = model.description.network.name
+        raise UserError(f"model.activation_checkpointing=true needs a topology, which model={name} lacks: leave it out.")
     if execution.compile:
         compilers = (os.environ["CXX"],) if "CXX" in os.environ else COMPILERS
         if not any(map(shutil.which, compilers)):
@@ -40,5 +54,5 @@ def execute(model: PixelModel, execution: Execution) -> None:
                 "install one or leave model.compile out."
             )
         torch._dynamo.config.recompile_limit = RECOMPILATIONS
-        for layer in network.layers.values():
+        for layer in network.layers.values() if isinstance(network, Network) else [network]:
             layer.compile()

@@ -5,43 +5,64 @@ log p(x | condition) = sum over pixels of log p(x_ij | x before (i, j), conditio
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.conditioning import build_conditioning
+from pixelcnn.conditioning import Unconditional
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
-from pixelcnn.sampling.incremental import pixel_parameters_incrementally
-from pixelcnn.likelihood import build_likelihood
-from pixelcnn.networks import build_network
-from pixelcnn.options import ModelDescription
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import DiscretizedLogisticMixture
+from pixelcnn.network import PixelCNNPP
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
+from pixelcnn.sampling.walk import pixel_parameters_incrementally
 
 EXACT = Temperature()
 
 
 class PixelModel(nn.Module):
-    """p(images | condition), for uint8 images (N, C, H, W) of the description's channels and levels.
+    """p(images | condition), for uint8 images (N, C, H, W).
 
-    The description's height and width are those of samples; being convolutional, the network scores any size that its
-    strides divide.
+    ``image`` is the shape of an image, (C, H, W) of 256 levels or an `ImageShape`; its height and width are those of
+    samples: being convolutional, the project's networks score any size that their strides divide. Each part is a class
+    or a ``functools.partial`` of one with its own keywords,
+
+        PixelModel((3, 32, 32), partial(PixelCNNPP, num_filters=32), conditioning=partial(ClassLabels, num_classes=10))
+
+    and is given the rest: see `pixelcnn.network`, `pixelcnn.likelihood` and `pixelcnn.conditioning`. By default it is
+    the paper's model. V and hw start from N(0, 0.05), with g = 1 and b = 0. UserError where the parts do not combine.
     """
 
-    def __init__(self, description: ModelDescription) -> None:
+    def __init__(
+        self,
+        image: ImageShape | Sequence[int],
+        network: Any = PixelCNNPP,
+        likelihood: Any = DiscretizedLogisticMixture,
+        conditioning: Any = Unconditional,
+    ) -> None:
         super().__init__()
-        self.description = description
+        self.description = description = ModelDescription(ImageShape.of(image), network, likelihood, conditioning)
         self.image = description.image
-        self.likelihood = build_likelihood(description.likelihood, description.image, description.model.masked_channels)
-        self.conditioning = build_conditioning(description.conditioning, description.image, self.likelihood.scale)
-        self.network = build_network(
-            description.model,
-            self.image.channels,
-            self.likelihood.num_parameters,
-            self.likelihood.num_groups,
-            self.conditioning.features,
+        masked_channels = getattr(description.network.target, "masked_channels", False)
+        self.likelihood = description.likelihood.build("likelihood.", image=self.image, masked_channels=masked_channels)
+        self.conditioning = description.conditioning.build(
+            "conditioning.", image=self.image, scale=self.likelihood.scale
         )
-        self.stride = self.network.topology.stride
+        self.network = description.network.build(
+            "model.",
+            image_channels=self.image.channels,
+            num_parameters=self.likelihood.num_parameters,
+            num_groups=self.likelihood.num_groups,
+            condition_features=self.conditioning.features,
+        )
+        self.stride = getattr(self.network, "stride", 1)
         self._check_size(self.image.height, self.image.width)
+
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """`log_prob`, for wrappers that call the module, such as DistributedDataParallel and torch.compile."""
+        return self.log_prob(images, condition)
 
     def log_prob(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """log p(image | condition) in nats, (N,); images uint8 (N, C, H, W)."""
@@ -50,8 +71,17 @@ class PixelModel(nn.Module):
 
     def log_prob_by_channel(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
-        parameters = self.pixel_parameters(images, condition)
-        return self.likelihood.log_prob_by_channel(parameters, images).sum(dim=(2, 3))
+        return self._log_prob_of_values(images, condition).sum(dim=(2, 3))
+
+    def bits(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Where the bits of `log_prob` go: (N, C, H, W), by the chain rule over pixels and channels.
+
+        They sum to -log2 p(image | condition).
+        """
+        return self._log_prob_of_values(images, condition) / -math.log(2)
+
+    def _log_prob_of_values(self, images: Tensor, condition: Tensor | None) -> Tensor:
+        return self.likelihood.log_prob_by_channel(self.pixel_parameters(images, condition), images)
 
     @property
     def score_name(self) -> str:
@@ -77,7 +107,9 @@ class PixelModel(nn.Module):
         """
         self._check(images)
         x, h = self.likelihood.scale(images.to(self._weight.dtype)), self._encoded(condition, images)
-        return pixel_parameters_incrementally(self.network, x, h) if incremental else self.network(x, h)
+        if not incremental:
+            return self.network(x, h)
+        return pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
 
     def sample(
         self,
@@ -127,7 +159,7 @@ class PixelModel(nn.Module):
                 f"known of {known.dtype} and shape {tuple(known.shape)} is not one mask for images of "
                 f"{images.shape[2]}x{images.shape[3]}: give torch.bool (H, W)."
             )
-        if not self.description.likelihood.has_density:
+        if not self.likelihood.has_density:
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
         completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel, numbers)
@@ -174,7 +206,7 @@ class PixelModel(nn.Module):
             if sampler is None or sampler.n != len(part):
                 sampler = None  # its caches make room
                 sampler = Sampler(
-                    self.network, self.likelihood, len(part), self.image.channels, images.shape[3], temperature
+                    self.network, self.likelihood, len(part), self.image.channels, *images.shape[2:], temperature
                 )
             uniforms = uniforms_of(seed, numbers[first : first + len(part)], shape).to(images.device)
             h_of_part = None if h is None else h[first : first + batch_size]
@@ -209,8 +241,8 @@ class PixelModel(nn.Module):
             raise UserError(f"images of {height}x{width} hold no pixel: give some of a positive height and width.")
         if height % self.stride or width % self.stride:
             raise UserError(
-                f"model.num_stages={self.description.model.num_stages} needs images of a height and width divisible by "
-                f"{self.stride}, these are {height}x{width}: use fewer stages or other sizes."
+                f"images of {height}x{width} do not fit model={self.description.network.name}, whose strides need a "
+                f"height and width divisible by {self.stride}: use a smaller model.num_stages or other sizes."
             )
 
     def _encoded(self, condition: Tensor | None, images: Tensor) -> Tensor | None:
@@ -224,5 +256,5 @@ class PixelModel(nn.Module):
 
 
 def build(description: ModelDescription) -> PixelModel:
-    """A new model (V and hw from N(0, 0.05), g = 1, b = 0); UserError where its parts do not combine."""
-    return PixelModel(description)
+    """A new model of ``description``."""
+    return PixelModel(description.image, description.network, description.likelihood, description.conditioning)

@@ -4,8 +4,7 @@ Every kind but `none` also takes features themselves in place of what they are m
 interpolated.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -13,14 +12,22 @@ from pixelcnn.conditioning.class_label import ClassLabels
 from pixelcnn.conditioning.encoder import Encoder
 from pixelcnn.conditioning.given import Maps, Vectors
 from pixelcnn.conditioning.none import Unconditional
-from pixelcnn.options import ImageShape
+
+
+__all__ = ["ClassLabels", "Conditioning", "Encoder", "Maps", "Unconditional", "Vectors"]
 
 
 class Conditioning(Protocol):
-    """What every kind, an nn.Module, has."""
+    """What every kind, an nn.Module, has. Its constructor takes those of
 
+        image (`pixelcnn.image_shape.ImageShape`), scale (levels to the numbers in [-1, 1] that networks see)
+
+    that it names, beside keys of its own.
+    """
+
+    batch_key: ClassVar[str | None]  # which entry of a data set's batch is the condition
+    size_key: ClassVar[str | None]  # which of its arguments is the data set's number of classes or features
     features: int  # D, the length of h; 0 for none
-    batch_key: str | None  # which entry of a data set's batch is the condition
     sees_the_image: bool  # whether the condition is made of the image that is scored
 
     def examples(self, n: int) -> Tensor | None:
@@ -29,20 +36,3 @@ class Conditioning(Protocol):
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
         """h of n images of this size: None, (N, D), or a map (N, D, height, width); UserError for what is no such
         condition."""
-
-
-CONDITIONINGS: dict[str, Callable[[Any, ImageShape, Callable[[Tensor], Tensor]], Any]] = {
-    "none": Unconditional,
-    "class": ClassLabels,
-    "vector": Vectors,
-    "spatial": Maps,
-    "encoder": Encoder,
-}
-
-
-def build_conditioning(options: Any, image: ImageShape, scale: Callable[[Tensor], Tensor]) -> Conditioning:
-    """The conditioning that ``options`` (a dataclass of `pixelcnn.options`) describe, for images of this shape.
-
-    ``scale`` takes levels to the numbers in [-1, 1] that networks see; an encoder is one.
-    """
-    return CONDITIONINGS[options.name](options, image, scale)

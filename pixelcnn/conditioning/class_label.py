@@ -1,13 +1,12 @@
 """Class labels: one-hot vectors, as in the original (section 2 of van den Oord et al. 2016b: h in every block)."""
 
-from typing import Any
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelcnn.errors import UserError
-from pixelcnn.options import ClassOptions
+from pixelcnn.errors import UserError, require
 
 
 class ClassLabels(nn.Module):
@@ -16,13 +15,15 @@ class ClassLabels(nn.Module):
     Between two classes are the mixtures of their vectors, float (N, num_classes), which are taken as they are.
     """
 
+    name: ClassVar[str] = "class"
+    batch_key: ClassVar[str | None] = "labels"
+    size_key: ClassVar[str | None] = "num_classes"
     sees_the_image = False
-    batch_key: str | None = "labels"
 
-    def __init__(self, options: ClassOptions, *_: Any) -> None:
+    def __init__(self, *, num_classes: int) -> None:
         super().__init__()
-        assert options.num_classes is not None, "known from the data set by now"
-        self.features = options.num_classes
+        require(num_classes >= 1, "num_classes", num_classes, "use a positive number")
+        self.features = num_classes
 
     def examples(self, n: int) -> Tensor | None:
         """Conditions for a grid of n samples: the classes in turn, int64 (n,)."""

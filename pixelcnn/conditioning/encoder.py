@@ -1,12 +1,13 @@
 """The auto-encoder of section 2.4 of van den Oord et al. 2016b: a code of the image itself, its decoder a PixelCNN."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.errors import UserError
-from pixelcnn.options import EncoderOptions, ImageShape
+from pixelcnn.errors import UserError, require
+from pixelcnn.image_shape import ImageShape
 
 SMALLEST = 4  # height and width of the map that the code is computed from
 AT_ONCE = 256  # images, so that encoding many takes no more memory than drawing them does
@@ -19,14 +20,20 @@ class Encoder(nn.Module):
     a dense layer. Images of another size than the model's are averaged to that map, so that they have codes as well.
     """
 
+    name: ClassVar[str] = "encoder"
+    batch_key: ClassVar[str | None] = "images"
+    size_key: ClassVar[str | None] = None
     sees_the_image = True
-    batch_key: str | None = "images"
 
-    def __init__(self, options: EncoderOptions, image: ImageShape, scale: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, image: ImageShape, scale: Callable[[Tensor], Tensor], *, code_size: int = 10, num_filters: int = 32
+    ) -> None:
         super().__init__()
-        self.features, self.scale = options.code_size, scale
+        require(code_size >= 1, "code_size", code_size, "use a positive number")
+        require(num_filters >= 1, "num_filters", num_filters, "use a positive number")
+        self.features, self.scale = code_size, scale
         self.channels, self.levels = image.channels, image.levels
-        filters = options.num_filters
+        filters = num_filters
         layers: list[nn.Module] = [nn.Conv2d(image.channels, filters, 3, padding=1), nn.ELU()]
         side = min(image.height, image.width)
         while side > SMALLEST:

@@ -1,24 +1,25 @@
 """Features that are given with the data and enter as they are (section 2.3 of van den Oord et al. 2016b)."""
 
-from typing import Any
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from pixelcnn.errors import UserError
-from pixelcnn.options import SpatialOptions, VectorOptions
+from pixelcnn.errors import UserError, require
 
 
 class GivenFeatures(nn.Module):
     """The condition is h itself: floats of ``num_features`` for each image."""
 
+    name: ClassVar[str]
+    batch_key: ClassVar[str | None]
+    size_key: ClassVar[str | None] = "num_features"
     sees_the_image = False
-    batch_key: str | None
     called: str  # one of them, in messages
 
-    def __init__(self, options: VectorOptions | SpatialOptions, *_: Any) -> None:
+    def __init__(self, *, num_features: int) -> None:
         super().__init__()
-        assert options.num_features is not None, "known from the data set by now"
-        self.name, self.features = options.name, options.num_features
+        require(num_features >= 1, "num_features", num_features, "use a positive number")
+        self.features = num_features
 
     def examples(self, n: int) -> Tensor | None:
         """None: they cannot be made up."""
@@ -46,6 +47,7 @@ class GivenFeatures(nn.Module):
 class Vectors(GivenFeatures):
     """A vector for each image, (N, num_features), such as an embedding made by another network."""
 
+    name = "vector"
     batch_key = "embeddings"
     called = "an embedding"
 
@@ -59,6 +61,7 @@ class Maps(GivenFeatures):
     A pixel may depend on all of the map, on what lies at later pixels too: it is given, and not drawn.
     """
 
+    name = "spatial"
     batch_key = "maps"
     called = "a map"
 

@@ -1,22 +1,20 @@
 """No condition: the model of all images."""
 
-from typing import Any
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from pixelcnn.errors import UserError
-from pixelcnn.options import UnconditionalOptions
 
 
 class Unconditional(nn.Module):
     """Takes no condition."""
 
+    name: ClassVar[str] = "none"
+    size_key: ClassVar[str | None] = None
     features = 0
     sees_the_image = False
     batch_key: str | None = None
-
-    def __init__(self, options: UnconditionalOptions, *_: Any) -> None:
-        super().__init__()
 
     def examples(self, n: int) -> Tensor | None:
         """Conditions for a grid of n samples: none."""

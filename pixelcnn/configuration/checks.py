@@ -1,76 +1,86 @@
-"""What Hydra leaves unchecked when it has composed: added and missing keys, ranges, devices, the data set's types."""
+"""What is checked when Hydra has composed, before anything is loaded or written: keys, types, ranges."""
 
-import math
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
-from pixelcnn.configuration.data import check_data
-from pixelcnn.launch.devices import check_devices
+from pixelcnn.configuration.groups import GROUPS, checked_group, imported, instantiated, own_arguments, target_of
 from pixelcnn.configuration.messages import keys_of, sentence, unknown_key
-from pixelcnn.configuration.store import GROUPS
+from pixelcnn.configuration.root import Initialisation, Root, check_start
+from pixelcnn.configuration.trainer import check_trainer
 from pixelcnn.errors import UserError
+from pixelcnn.signature import arguments_of, checked_arguments, name_of, refusal
+
+OWN = "pixelcnn."  # the project's parts, whose constructors may be tried
 
 
 def check(config: DictConfig) -> None:
-    """Raise UserError for the first thing wrong with a composed ``pixelcnn.configuration.schemas.Config``.
+    """Raise UserError for the first thing wrong with a composed configuration, and give it all its defaults.
 
-    Its types have been checked while it was composed, but for the data set's, whose class is the schema.
+    Afterwards every key of every group is there, of its constructor's type.
     """
     try:
         OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:
         raise UserError(sentence(error)) from error
-    added = _added(config, "")
-    if added is not None:
-        raise UserError(unknown_key(added, [key for key in keys_of(config) if key != added]))
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserError(f"{missing[0]} has no value: give {missing[0]}=VALUE.")
-    infinite = _not_finite(config, "")
-    if infinite is not None:
-        raise UserError(f"{infinite} is out of range: use a finite number.")
-    _check_options(config)
-    checked: Any = OmegaConf.to_object(config)
-    if checked.task.uses_devices:
-        check_devices(checked.trainer)
-    if checked.task.uses_data:
-        check_data(config.data)
+    for key in map(str, config):
+        if key not in (*GROUPS, *arguments_of(Root), "initialisation"):
+            raise UserError(unknown_key(key, [known for known in keys_of(config) if known.partition(".")[0] != key]))
+    _check_root(config)
+    for group in GROUPS:
+        checked_group(config, group)
+    check_trainer(config.trainer)
+    task, objective = instantiated(config, "task"), instantiated(config, "objective")
+    instantiated(config, "ema")
+    _try_parts_of_the_model(config)
+    check_start(config, task, objective, target_of(config, "likelihood"))
 
 
-def _check_options(config: DictConfig) -> None:
-    for group, schemas in GROUPS.items():
-        name = config[group].get("name")
-        if name is not None and schemas.get(name) is not OmegaConf.get_type(config[group]):
-            raise UserError(f"{group}.name={name} does not choose an option: write {group}={name}.")
+def _check_root(config: DictConfig) -> None:
+    own = {name: OmegaConf.to_container(config).get(name) for name in arguments_of(Root)}  # type: ignore[union-attr]
+    root = Root(**checked_arguments(Root, own))
+    values = OmegaConf.to_container(config.initialisation)
+    assert isinstance(values, dict)
+    arguments = checked_arguments(Initialisation, values, prefix="initialisation.")
+    try:
+        initialisation = Initialisation(**arguments)
+    except UserError as error:
+        raise refusal(error, Initialisation, arguments, "initialisation.") from error
+    with open_dict(config):
+        config.update({**asdict(root), "initialisation": asdict(initialisation)})
 
 
-def _not_finite(node: Any, key: str) -> str | None:
-    """The first KEY=VALUE that is infinite or not a number; arguments of callbacks and plugins are their own."""
-    if isinstance(node, float):
-        return None if math.isfinite(node) else f"{key}={node}"
-    if not isinstance(node, DictConfig | ListConfig) or key in ("trainer.callbacks", "trainer.plugins"):
-        return None
-    if isinstance(node, DictConfig):
-        items = [(f"{key}." * bool(key) + str(name), value) for name, value in node.items()]
-    else:
-        items = [(f"{key}[{place}]", value) for place, value in enumerate(node)]
-    below = (_not_finite(value, path) for path, value in items)
-    return next((found for found in below if found is not None), None)
+def _try_parts_of_the_model(config: DictConfig) -> None:
+    """Have the constructors of the project's own parts say what is out of range, before the data set is loaded.
+
+    On torch's meta device, where weights take neither memory nor time, and for images that stand in for the data set's.
+    """
+    import torch
+
+    from pixelcnn.image_shape import ImageShape
+
+    any_size: dict[str, Any] = {"num_classes": 1, "num_features": 1}
+    given = {"image": ImageShape(3, 256, 256), "image_channels": 3, "num_parameters": 30, "scale": lambda levels: levels}
+    for group in ("model", "likelihood", "conditioning"):
+        target = target_of(config, group)
+        if not name_of(target).startswith(OWN):
+            continue
+        own = own_arguments(config, group)
+        known = arguments_of(target)
+        arguments = {name: value for name, value in {**any_size, **given, **own}.items() if name in known}
+        try:
+            with torch.device("meta"):
+                target(**arguments)
+        except UserError as error:
+            raise refusal(error, target, own, f"{group}.") from error
 
 
-def _added(node: DictConfig, prefix: str) -> str | None:
-    """The first key that +key=value has put where the schema has none."""
-    schema = OmegaConf.get_type(node)
-    known = {field.name for field in fields(schema)} if is_dataclass(schema) else set(node)
-    for name in map(str, node):
-        key = f"{prefix}{name}"
-        if name not in known:
-            return key
-        below = None if OmegaConf.is_missing(node, name) else node[name]
-        found = _added(below, f"{key}.") if isinstance(below, DictConfig) else None
-        if found is not None:
-            return found
-    return None
+def task_module(config: DictConfig) -> Any:
+    """The module that runs the task of ``config``."""
+    return import_module(f"pixelcnn.tasks.{imported(config.task._target_, 'task').module}")

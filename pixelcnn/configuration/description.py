@@ -1,34 +1,36 @@
 """The description of a model, from the configuration or, where there is a checkpoint, in agreement with it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from pixelcnn.configuration.network import EXECUTION, execution_of, network_options
+from pixelcnn.configuration.groups import EXECUTION, own_arguments, target_of
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
+from pixelcnn.execution import Execution
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.model import build
-from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, SpatialOptions, VectorOptions
+from pixelcnn.part import Part
+from pixelcnn.signature import name_of
 
-GROUPS = ("model", "likelihood", "conditioning")
+ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "conditioning"}  # of the groups of a model
 # What decides which images a run holds out, and what a resumed run has to keep in all.
 HELD_OUT = ("seed", "data._target_", "data.val_size")
 RESUMED = (
     *HELD_OUT,
-    *("data.batch_size", "objective.name", "objective.num_samples"),
+    *("data.batch_size", "objective._target_", "objective.num_samples"),
     *("optim.lr", "optim.betas", "optim.lr_decay", "ema.decay", "ema.warmup"),
 )
 
 
-# By kind of condition: its name in a batch, and the option that says how many values it has.
-SIZES = {
-    ClassOptions: ("labels", "num_classes"),
-    VectorOptions: ("embeddings", "num_features"),
-    SpatialOptions: ("maps", "num_features"),
-}
+def execution_of(config: DictConfig) -> Execution:
+    """How a composed configuration wants its network computed."""
+    return Execution(**{key: config.model[key] for key in EXECUTION})
 
 
 def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str, int]) -> ModelDescription:
@@ -36,38 +38,40 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
 
     ``condition_sizes``: the number of classes of its ``labels``, of features of its ``embeddings`` and ``maps``.
     """
-    model, likelihood, conditioning = (_options(config, group) for group in GROUPS)
-    return ModelDescription(image, model, likelihood, _sized(conditioning, condition_sizes))
+    conditioning = _sized(target_of(config, "conditioning"), own_arguments(config, "conditioning"), condition_sizes)
+    return ModelDescription(image, _chosen(config, "model"), _chosen(config, "likelihood"), conditioning)
 
 
-def _options(config: DictConfig, group: str) -> Any:
-    options = OmegaConf.to_object(config[group])
-    return network_options(options) if group == "model" else options
+def _chosen(config: DictConfig, group: str) -> Any:
+    return partial(target_of(config, group), **own_arguments(config, group))
 
 
-def _sized(conditioning: Any, sizes: Mapping[str, int]) -> Any:
-    """``conditioning`` with the size that it leaves open; UserError where that is none, or not the data set's."""
-    if type(conditioning) not in SIZES:
-        return conditioning
-    column, option = SIZES[type(conditioning)]
-    asked, present = getattr(conditioning, option), sizes.get(column)
+def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int]) -> Any:
+    """A conditioning with the size that it leaves open; UserError where that is none, or not the data set's."""
+    key, column = getattr(target, "size_key", None), getattr(target, "batch_key", None)
+    if key is None:
+        return partial(target, **arguments)
+    asked, present = arguments.get(key), sizes.get(column)
     if asked is None and present is None:
-        name = conditioning.name
+        name = getattr(target, "name", name_of(target))
         raise UserError(f"conditioning={name} needs {column}, which the data set does not have: use conditioning=none.")
-    if not _fits(option, asked, present):
-        count = "classes" if option == "num_classes" else "features"
+    if not _fits(key, asked, present):
         raise UserError(
-            f"conditioning.{option}={asked} is not the number of {count} of the data set's {column}, {present}: "
+            f"conditioning.{key}={asked} is not the number of {_counted(key)} of the data set's {column}, {present}: "
             "leave it out."
         )
-    return conditioning if asked is not None else replace(conditioning, **{option: present})
+    return partial(target, **{**arguments, key: present if asked is None else asked})
 
 
-def _fits(option: str, size: int | None, present: int | None) -> bool:
+def _fits(key: str, size: int | None, present: int | None) -> bool:
     """Whether a model of ``size`` classes or features takes what a data set has; labels may leave some out."""
     if size is None or present is None:
         return True
-    return present <= size if option == "num_classes" else present == size
+    return present <= size if key == "num_classes" else present == size
+
+
+def _counted(key: str) -> str:
+    return key.removeprefix("num_").replace("_", " ")
 
 
 def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str, int]) -> None:
@@ -75,18 +79,18 @@ def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str
 
     ``sizes`` is the data set's ``condition_sizes``.
     """
-    conditioning = stored.conditioning
-    if type(conditioning) not in SIZES:
+    target = stored.conditioning.target
+    key, column = getattr(target, "size_key", None), getattr(target, "batch_key", None)
+    if key is None:
         return
-    column, option = SIZES[type(conditioning)]
-    size, present = getattr(conditioning, option), sizes.get(column)
+    size, present = stored.conditioning[key], sizes.get(column)
     if present is None:
         raise UserError(f"data has no {column}, which {source} is conditioned on: choose a data set with them.")
-    if not _fits(option, size, present):
+    if not _fits(key, size, present):
         has, knows = (
             (f"labels up to {present - 1}", f"knows 0 to {size - 1}")
-            if option == "num_classes"
-            else (f"{column} of {present} features", f"takes {size}")
+            if key == "num_classes"
+            else (f"{column} of {present} {_counted(key)}", f"takes {size}")
         )
         raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one that it was trained on.")
 
@@ -94,8 +98,9 @@ def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
     """``config`` as plain containers, with the model that it came to, be it from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    came_to = {group: asdict(getattr(description, group)) for group in GROUPS}
-    return {**plain, **came_to, "model": {**came_to["model"], **asdict(execution_of(config))}}
+    came_to = {group: getattr(description, role).to_dict() for group, role in ROLES.items()}
+    execution = {key: config.model[key] for key in EXECUTION}
+    return {**plain, **came_to, "model": {**came_to["model"], **execution}}
 
 
 def require_agreement(
@@ -105,18 +110,26 @@ def require_agreement(
 
     Only what ``overrides`` (Hydra's, as typed) set in the groups model, likelihood and conditioning is compared: the
     defaults and an ``experiment=`` are no wishes for the architecture of a model that exists. Choosing an option, as in
-    ``model=pixelcnn_pp``, compares the names. ``image`` is the data set's shape, where there is a data set; its
+    ``model=pixelcnn_pp``, compares the classes. ``image`` is the data set's shape, where there is a data set; its
     channels and levels have to agree.
     """
     for group, key in chosen(overrides):
-        asked = config[group][key]
-        present = asdict(getattr(stored, group)).get(key)
+        part: Part = getattr(stored, ROLES[group])
+        if key == "_target_":
+            option, asked, present = group, target_of(config, group), part.target
+        else:
+            option, asked, present = f"{group}.{key}", config[group].get(key), part.arguments.get(key)
         if asked != present:
-            option = group if key == "name" else f"{group}.{key}"
-            has = f"{option}={present}" if present is not None else f"no {option}"
-            raise UserError(f"{option}={asked} disagrees with checkpoint={checkpoint}, which has {has}: leave it out.")
+            has = f"no {option}" if present is None else f"{option}={_shown(present)}"
+            raise UserError(
+                f"{option}={_shown(asked)} disagrees with checkpoint={checkpoint}, which has {has}: leave it out."
+            )
     if image is not None:
         _require_kind(stored, f"checkpoint={checkpoint}", image)
+
+
+def _shown(value: Any) -> Any:
+    return getattr(value, "name", value.__name__) if isinstance(value, type) else value
 
 
 def require_same_run(stored: dict[str, Any], config: DictConfig, keys: tuple[str, ...]) -> None:
@@ -128,7 +141,7 @@ def require_same_run(stored: dict[str, Any], config: DictConfig, keys: tuple[str
     for key in keys:
         was, asked = OmegaConf.select(before, key), OmegaConf.select(now, key)
         if was is not None and was != asked:
-            option = key.removesuffix(".name")
+            option = key.removesuffix("._target_")
             raise UserError(
                 f"{option}={asked} disagrees with checkpoint={config.checkpoint}, whose run has {option}={was}: "
                 "give that one (or start a new run from its weights, by init_from=)."
@@ -149,21 +162,22 @@ def revise(
     weights fit the revised model is a matter of `require_same_weights`.
     """
     _require_kind(stored, f"init_from={init_from}", image)
-    groups = {group: getattr(stored, group) for group in GROUPS}
+    parts: dict[str, Part] = {group: getattr(stored, role) for group, role in ROLES.items()}
     for group, key in chosen(overrides):
-        if key == "name":
-            if config[group].name != groups[group].name:
-                groups[group] = _options(config, group)
-        elif hasattr(groups[group], key):
-            groups[group] = replace(groups[group], **{key: config[group][key]})
+        part = parts[group]
+        if key == "_target_":
+            if target_of(config, group) is not part.target:
+                parts[group] = Part(target_of(config, group), own_arguments(config, group))
+        elif key in part.arguments:
+            parts[group] = replace(part, arguments={**part.arguments, key: config[group][key]})
         else:
-            name = groups[group].name
-            raise UserError(f"{group}.{key} is no option of {group}={name} in init_from={init_from}: leave it out.")
-    if groups["conditioning"] == stored.conditioning:
+            raise UserError(f"{group}.{key} is not a key of {group}={part.name} in init_from={init_from}: leave it out.")
+    conditioning: Any = parts["conditioning"]
+    if conditioning == stored.conditioning:
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
     else:
-        groups["conditioning"] = _sized(groups["conditioning"], condition_sizes)
-    return ModelDescription(image, **groups)
+        conditioning = _sized(conditioning.target, dict(conditioning.arguments), condition_sizes)
+    return ModelDescription(image, parts["model"], parts["likelihood"], conditioning)
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
@@ -172,19 +186,21 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
     fitting = _weights_of(stored)
     if _weights_of(revised) == fitting:
         return
-    for group in GROUPS:
-        before, after = asdict(getattr(stored, group)), getattr(revised, group)
-        kept = replace(after, **{key: value for key, value in before.items() if hasattr(after, key) and key != "name"})
+    for group, role in ROLES.items():
+        before, after = getattr(stored, role), getattr(revised, role)
+        shared = {key: value for key, value in before.arguments.items() if key in after.arguments}
+        kept = replace(after, arguments={**after.arguments, **shared})
         culprit = f"init_from={init_from}, a model with {group}"
-        if _weights_of(replace(stored, **{group: kept})) != fitting:  # whatever its options
+        if _weights_of(replace(stored, **{role: kept})) != fitting:  # whatever its options
             raise UserError(
-                f"{group}={after.name} does not fit the weights of {culprit}={before['name']}: leave one of them out."
+                f"{group}={after.name} does not fit the weights of {culprit}={before.name}: leave one of them out."
             )
-        changed = {key: asked for key, asked in asdict(after).items() if key != "name" and asked != before.get(key)}
-        for key, asked in changed.items():
-            if _weights_of(replace(stored, **{group: replace(kept, **{key: asked})})) != fitting:
+        for key, asked in after.arguments.items():
+            changed = replace(kept, arguments={**kept.arguments, key: asked})
+            if asked != before.arguments.get(key) and _weights_of(replace(stored, **{role: changed})) != fitting:
+                was = before.arguments.get(key)
                 raise UserError(
-                    f"{group}.{key}={asked} does not fit the weights of {culprit}.{key}={before.get(key)}: give that."
+                    f"{group}.{key}={asked} does not fit the weights of {culprit}.{key}={was}: give that."
                 )
     if (stored.image.height, stored.image.width) != (revised.image.height, revised.image.width):
         raise UserError(
@@ -208,12 +224,12 @@ def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> N
 
 
 def chosen(overrides: list[str]) -> Iterator[tuple[str, str]]:
-    """Group and key of each value that ``overrides`` set of a model; the key of an option is `name`."""
+    """Group and key of each value that ``overrides`` set of a model; the key of an option is ``_target_``."""
     for override in OverridesParser.create().parse_overrides(overrides):
         group, _, key = override.key_or_group.partition(".")
         value = override.value()
-        if group in GROUPS:
-            for name in [key] if key else value if isinstance(value, dict) else ["name"]:
+        if group in ROLES:
+            for name in [key] if key else value if isinstance(value, dict) else ["_target_"]:
                 if group != "model" or name not in EXECUTION:
                     yield group, name
 

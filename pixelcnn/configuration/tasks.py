@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pixelcnn.errors import UserError
-from pixelcnn.options import require
+from pixelcnn.errors import UserError, require
 
 SPLITS = ("val", "test")
 CONDITIONS = ("label", "condition", "image")  # what names one
@@ -40,7 +39,7 @@ class TrainTask(Task):
     name: str = "train"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EvaluateTask(Task):
     """``task=evaluate``."""
 
@@ -60,11 +59,11 @@ class EvaluateTask(Task):
         share = self.interpolate_at
         if share is not None and self.interpolate_to is None:
             raise UserError(f"task.interpolate_at={share} is a share of a way: give its end by task.interpolate_to.")
-        require(share is None or 0 <= share <= 1, "task.interpolate_at", share, "use a share of the way, from 0 to 1")
-        require(self.split in SPLITS, "task.split", self.split, f"choose one of {', '.join(SPLITS)}")
+        require(share is None or 0 <= share <= 1, "interpolate_at", share, "use a share of the way, from 0 to 1")
+        require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Drawing:
     """How images are drawn."""
 
@@ -74,10 +73,10 @@ class Drawing:
 
     def __post_init__(self) -> None:
         for key in ("batch_size", "mixture_temperature", "scale_temperature"):
-            require(getattr(self, key) > 0, f"task.{key}", getattr(self, key), "use a positive number")
+            require(getattr(self, key) > 0, key, getattr(self, key), "use a positive number")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SampleTask(Drawing, Task):
     """``task=sample``."""
 
@@ -94,14 +93,14 @@ class SampleTask(Drawing, Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.num_samples >= 1, "task.num_samples", self.num_samples, "ask for at least one image")
-        require(self.interpolate_rows >= 1, "task.interpolate_rows", self.interpolate_rows, "ask for at least one")
+        require(self.num_samples >= 1, "num_samples", self.num_samples, "ask for at least one image")
+        require(self.interpolate_rows >= 1, "interpolate_rows", self.interpolate_rows, "ask for at least one")
         _require_conditions(self)
         enough = self.interpolate_to is None or self.num_samples >= 2
-        require(enough, "task.num_samples", self.num_samples, "an interpolation has two ends")
+        require(enough, "num_samples", self.num_samples, "an interpolation has two ends")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class CompleteTask(Drawing, Task):
     """``task=complete``."""
 
@@ -122,9 +121,9 @@ class CompleteTask(Drawing, Task):
         super().__post_init__()
         _require_conditions(self)
         for key in ("num_images", "num_completions"):
-            require(getattr(self, key) >= 1, f"task.{key}", getattr(self, key), "ask for at least one")
+            require(getattr(self, key) >= 1, key, getattr(self, key), "ask for at least one")
         enough = self.interpolate_to is None or self.num_completions >= 2
-        require(enough, "task.num_completions", self.num_completions, "an interpolation has two ends")
+        require(enough, "num_completions", self.num_completions, "an interpolation has two ends")
 
 
 @dataclass
@@ -140,7 +139,7 @@ class ImportTask(Task):
     name: str = "import"
 
     def __post_init__(self) -> None:
-        require(self.image_size >= 1, "task.image_size", self.image_size, "use a positive number of pixels")
+        require(self.image_size >= 1, "image_size", self.image_size, "use a positive number of pixels")
 
 
 @dataclass
@@ -166,16 +165,5 @@ class InfoTask(Task):
     name: str = "info"
 
     def __post_init__(self) -> None:
-        require(self.image_size >= 1, "task.image_size", self.image_size, "use a positive number of pixels")
-        require(self.seconds >= 0, "task.seconds", self.seconds, "use a positive number, or 0 for no measuring")
-
-
-TASKS: dict[str, type[Task]] = {
-    "train": TrainTask,
-    "evaluate": EvaluateTask,
-    "sample": SampleTask,
-    "complete": CompleteTask,
-    "import": ImportTask,
-    "export": ExportTask,
-    "info": InfoTask,
-}
+        require(self.image_size >= 1, "image_size", self.image_size, "use a positive number of pixels")
+        require(self.seconds >= 0, "seconds", self.seconds, "use a positive number, or 0 for no measuring")

@@ -1,15 +1,15 @@
-"""Every argument of Lightning's Trainer as a typed field, so that ``trainer.*`` is checked before anything starts."""
+"""Lightning's Trainer from the group ``trainer``, whose keys are its arguments: ranges, and what it refuses in a run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from pixelcnn.errors import UserError
-from pixelcnn.options import require
+from pixelcnn.configuration.groups import TARGET, imported
+from pixelcnn.errors import UserError, require
+from pixelcnn.signature import arguments_of
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins import CheckpointIO
@@ -42,101 +42,41 @@ CHOICES = {"gradient_clip_algorithm": ("norm", "value"), "profiler": ("simple", 
 PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")
 
 
-@dataclass
-class TrainerOptions:
-    """The arguments of ``pytorch_lightning.Trainer``, with its defaults; its documentation explains them.
-
-    Callbacks and plugins are given as ``{_target_: class, argument: value}``. OmegaConf has no type for a choice
-    between lists and plain values, hence ``devices: Any``, which ``check_devices`` checks.
-    """
-
-    accelerator: str = "auto"
-    strategy: str = "auto"
-    devices: Any = "auto"  # a number, "auto", or which ones: [0, 2] or "0,2"
-    num_nodes: int = 1
-    precision: int | str | None = None
-    logger: bool | None = None
-    callbacks: list[dict[str, Any]] | None = None
-    fast_dev_run: int | bool = False
-    max_epochs: int | None = None
-    min_epochs: int | None = None
-    max_steps: int = -1
-    min_steps: int | None = None
-    max_time: str | None = None
-    limit_train_batches: int | float | None = None
-    limit_val_batches: int | float | None = None
-    limit_test_batches: int | float | None = None
-    limit_predict_batches: int | float | None = None
-    overfit_batches: int | float = 0.0
-    val_check_interval: int | float | str | None = None
-    check_val_every_n_epoch: int | None = 1
-    num_sanity_val_steps: int | None = None
-    log_every_n_steps: int | None = None
-    enable_checkpointing: bool | None = None
-    enable_progress_bar: bool | None = None
-    enable_model_summary: bool | None = None
-    accumulate_grad_batches: int = 1
-    gradient_clip_val: int | float | None = None
-    gradient_clip_algorithm: str | None = None
-    deterministic: bool | str | None = None
-    benchmark: bool | None = None
-    inference_mode: bool = True
-    use_distributed_sampler: bool = True
-    profiler: str | None = None
-    detect_anomaly: bool = False
-    barebones: bool = False
-    plugins: list[Any] | None = None
-    sync_batchnorm: bool = False
-    reload_dataloaders_every_n_epochs: int = 0
-    default_root_dir: str | None = None
-    enable_autolog_hparams: bool = True
-    model_registry: str | None = None
-
-    def __post_init__(self) -> None:
-        """What Lightning lets pass or refuses without a remedy; ``build_trainer`` reports the rest."""
-        for key, least in AT_LEAST.items():
-            value = getattr(self, key)
-            remedy = f"use {least} or more" + ", where -1 is no limit" * (key in UNLIMITED)
-            require(value is None or value >= least, f"trainer.{key}", value, remedy)
-        for key in AMOUNTS:
-            value = getattr(self, key)
-            in_range = not isinstance(value, int | float) or (value >= 0 and (isinstance(value, int) or value <= 1))
-            require(in_range, f"trainer.{key}", value, "use a number of batches, or a share of them from 0.0 to 1.0")
-        for key, choices in CHOICES.items():
-            value = getattr(self, key)
-            require(value is None or value in choices, f"trainer.{key}", value, f"choose one of {', '.join(choices)}")
-        require(self.val_check_interval != 0, "trainer.val_check_interval", 0, "use a positive number, or null")
-        for place, callback in enumerate(self.callbacks or []):
-            if "_target_" not in callback:
-                raise UserError(f"trainer.callbacks[{place}] names no class: write {{_target_: package.module.Class}}.")
-        require(
-            str(self.precision) in PRECISIONS,
-            "trainer.precision",
-            self.precision,
-            "use 32-true, bf16-mixed or 16-mixed: weights and likelihood stay in float32",
-        )
-        require(
-            self.deterministic in (None, True, False, "warn"),
-            "trainer.deterministic",
-            self.deterministic,
-            "use true, false or warn",
-        )
-        require(
-            not self.use_distributed_sampler,
-            "trainer.use_distributed_sampler",
-            self.use_distributed_sampler,
-            "leave it false, for the data sets deal their images out to the devices themselves",
-        )
+def check_trainer(trainer: DictConfig) -> None:
+    """Raise UserError for what Lightning lets pass or refuses without a remedy; `build_trainer` reports the rest."""
+    for key, least in AT_LEAST.items():
+        value = trainer[key]
+        remedy = f"use {least} or more" + ", where -1 is no limit" * (key in UNLIMITED)
+        require(value is None or value >= least, f"trainer.{key}", value, remedy)
+    for key in AMOUNTS:
+        value = trainer[key]
+        in_range = not isinstance(value, int | float) or (value >= 0 and (isinstance(value, int) or value <= 1))
+        require(in_range, f"trainer.{key}", value, "use a number of batches, or a share of them from 0.0 to 1.0")
+    for key, choices in CHOICES.items():
+        value = trainer[key]
+        require(value is None or value in choices, f"trainer.{key}", value, f"choose one of {', '.join(choices)}")
+    require(trainer.val_check_interval != 0, "trainer.val_check_interval", 0, "use a positive number, or null")
+    require(
+        str(trainer.precision) in PRECISIONS,
+        "trainer.precision",
+        trainer.precision,
+        "use 32-true, bf16-mixed or 16-mixed: weights and likelihood stay in float32",
+    )
+    require(
+        trainer.deterministic in (None, True, False, "warn"),
+        "trainer.deterministic",
+        trainer.deterministic,
+        "use true, false or warn",
+    )
+    require(
+        not trainer.use_distributed_sampler,
+        "trainer.use_distributed_sampler",
+        trainer.use_distributed_sampler,
+        "leave it false, for the data sets deal their images out to the devices themselves",
+    )
 
 
-def trainer_options(config: DictConfig) -> TrainerOptions:
-    """``trainer.*`` of a composed configuration."""
-    options = OmegaConf.to_object(config.trainer)
-    assert isinstance(options, TrainerOptions)
-    return options
-
-
-def require_validation(options: TrainerOptions, batches: int) -> None:
+def require_validation(options: DictConfig, batches: int) -> None:
     """Raise UserError where a run would never validate; ``batches`` are those of an epoch of training."""
     if options.limit_val_batches == 0 or options.fast_dev_run:
         key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
@@ -155,48 +95,59 @@ def require_validation(options: TrainerOptions, batches: int) -> None:
 
 
 def build_trainer(
-    options: TrainerOptions,
-    logger: "Logger | bool",
+    options: DictConfig,
+    loggers: "list[Logger]",
     callbacks: "list[Callback]",
     run_dir: Path,
     checkpoint_io: "CheckpointIO | None" = None,
 ) -> "Trainer":
-    """Lightning's Trainer as ``options`` ask for it, with the run's own logger, callbacks and way to write checkpoints.
+    """Lightning's Trainer as ``options`` ask for it, with the run's own loggers, callbacks and way to write checkpoints.
 
-    ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` stand above ours.
+    ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` override ours.
     Raises UserError where Lightning refuses an argument.
     """
     import torch
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from lightning_fabric.plugins import CheckpointIO
-    from pytorch_lightning import Trainer
+    from pytorch_lightning import Callback
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-    arguments = {field.name: getattr(options, field.name) for field in fields(options)}
+    arguments = arguments_in(options)
     try:
-        arguments["callbacks"] = [*callbacks, *instantiate(options.callbacks or [])]
-        plugins = list(instantiate(options.plugins or []))
-        theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
-        arguments["plugins"] = plugins if checkpoint_io is None or theirs else [*plugins, checkpoint_io]
+        theirs = instantiate(options.callbacks or [], _convert_="all")
+        theirs = theirs if isinstance(theirs, list) else [theirs]
+        for callback in theirs:
+            if not isinstance(callback, Callback):
+                raise UserError(f"trainer.callbacks has a {type(callback).__name__}, which is no callback: remove it.")
+        arguments["callbacks"] = [*callbacks, *theirs]
+        plugins = instantiate(options.plugins or [], _convert_="all")
+        plugins = list(plugins) if isinstance(plugins, list) else [plugins]
+        has_writer = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        arguments["plugins"] = plugins if checkpoint_io is None or has_writer else [*plugins, checkpoint_io]
         # Lightning's own choice would begin with Apple's GPUs, which lack float64.
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         arguments["accelerator"] = automatic if options.accelerator == "auto" else options.accelerator
-        arguments["logger"] = False if options.logger is False else logger
+        arguments["logger"] = False if options.logger is False else loggers
         arguments["default_root_dir"] = options.default_root_dir or run_dir
-        return Trainer(**arguments)
+        return imported(options._target_, "trainer")(**arguments)
     except (InstantiationException, ImportError, MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(_refused(error, _meant(options, str(error)))) from error
 
 
-def _meant(options: TrainerOptions, told: str) -> str:
+def arguments_in(options: DictConfig) -> dict[str, Any]:
+    """The constructor's arguments in the group ``trainer``."""
+    values: dict[str, Any] = OmegaConf.to_container(options)  # type: ignore[assignment]
+    return {name: value for name, value in values.items() if name not in TARGET}
+
+
+def _meant(options: DictConfig, told: str) -> str:
     """The keys and values set in ``options`` that ``told``, by Lightning, is about."""
-    values = {field.name: getattr(options, field.name) for field in fields(options)}
-    defaults = {field.name: field.default for field in fields(options)}
+    defaults = arguments_of(imported(options._target_, "trainer"))
     names = [
         f"trainer.{name}={value}"
-        for name, value in values.items()
-        if value != defaults[name]
+        for name, value in arguments_in(options).items()
+        if value != defaults[name].default
         # Classes of callbacks and plugins are named by their path; Lightning names a plugin in the singular.
         and (name.removesuffix("s") in told.lower() or _names_text(value, told))
     ]
@@ -210,7 +161,7 @@ def _names_text(value: Any, told: str) -> bool:
 
 
 @contextmanager
-def lightnings_refusals(options: TrainerOptions) -> Iterator[None]:
+def lightnings_refusals(options: DictConfig) -> Iterator[None]:
     """Around what Lightning does with ``options``: its refusals, some of which it has only in a run, are ours."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 

@@ -1,6 +1,6 @@
 """Likelihoods: the distribution of a pixel given its parameters, one kind per file."""
 
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -8,17 +8,25 @@ from pixelcnn.likelihood.categorical import Categorical
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
 from pixelcnn.likelihood.implicit import Implicit
 from pixelcnn.likelihood.logistic_mixture import LogisticMixture
-from pixelcnn.options import ImageShape
+
+
+__all__ = ["Categorical", "DiscretizedLogisticMixture", "Implicit", "Likelihood", "LogisticMixture"]
 
 
 class Likelihood(Protocol):
-    """What every likelihood has.
+    """What every likelihood has. Its constructor takes those of
+
+        image (`pixelcnn.image_shape.ImageShape`), masked_channels (whether the network can compute a channel's
+        parameters from the channels before it)
+
+    that it names, beside keys of its own.
 
     A pixel's channels are drawn in ``num_groups`` groups, one after another. The network sees the groups before the one
     that it computes parameters for; how the channels inside a group depend on each other is the likelihood's matter.
     Parameters stand group by group, P / num_groups each; so do the uniform numbers.
     """
 
+    has_density: ClassVar[bool]  # whether log_prob exists
     num_groups: int  # 1, or one for each channel
     is_bound: bool  # whether log_prob is only a lower bound of the log-probability
 
@@ -53,19 +61,3 @@ class Likelihood(Protocol):
         parameters (N, P / num_groups, H, W) and uniforms in (0, 1) (N, num_uniforms / num_groups, H, W) are the
         group's, in float64 where masses below 2^-24 matter.
         """
-
-
-LIKELIHOODS: dict[str, type] = {
-    "discretized_logistic_mixture": DiscretizedLogisticMixture,
-    "categorical": Categorical,
-    "logistic_mixture": LogisticMixture,
-    "implicit": Implicit,
-}
-
-
-def build_likelihood(options: Any, image: ImageShape, masked_channels: bool) -> Likelihood:
-    """The likelihood that ``options`` (a dataclass of `pixelcnn.options`) describe, for images of this shape.
-
-    ``masked_channels``: whether the network can compute a channel's parameters from the channels before it.
-    """
-    return LIKELIHOODS[options.name](options, image, masked_channels)

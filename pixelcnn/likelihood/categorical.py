@@ -10,22 +10,26 @@ a, c and d with one number for each level; 6 L parameters [R: r | G: g, a | B: b
 likelier, but only by log-odds of two levels that are linear in x_R. With one channel there are L logits.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import scale
-from pixelcnn.options import CategoricalOptions, ImageShape
 
 
 class Categorical:
     """The likelihood of one pixel's channels given its parameters: exact, any distribution over the levels."""
 
+    name: ClassVar[str] = "categorical"
+    has_density: ClassVar[bool] = True
     is_bound = False
 
-    def __init__(self, options: CategoricalOptions, image: ImageShape, masked_channels: bool = False) -> None:
+    def __init__(self, image: ImageShape, masked_channels: bool = False) -> None:
         self.channels, self.levels = image.channels, image.levels
         self.num_groups = image.channels if masked_channels else 1
 

@@ -11,15 +11,17 @@ place, b in G's, c in B's; with one channel there are none.
 
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn.errors import require
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import nearest_level, scale
-from pixelcnn.options import ImageShape
 
 MIN_LOG_SCALE = -7.0
 
@@ -30,8 +32,10 @@ class CoupledLogistics:
     """What the likelihoods of such a mixture share; they differ in `log_terms`, the score of a value of a channel."""
 
     num_groups = 1  # the components couple the channels
+    has_density: ClassVar[bool] = True
 
-    def __init__(self, num_mixtures: int, image: ImageShape) -> None:
+    def __init__(self, image: ImageShape, *, num_mixtures: int = 10) -> None:
+        require(num_mixtures >= 1, "num_mixtures", num_mixtures, "use at least one mixture component")
         self.num_mixtures = num_mixtures
         self.channels, self.levels = image.channels, image.levels
         self.per_channel = 3 if image.channels == 3 else 2

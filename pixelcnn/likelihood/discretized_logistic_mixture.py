@@ -5,15 +5,16 @@ and the last bin to infinity.
 """
 
 import math
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.coupled_logistics import CoupledLogistics
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
 
 
 class DiscretizedLogisticMixture(CoupledLogistics):
@@ -24,18 +25,19 @@ class DiscretizedLogisticMixture(CoupledLogistics):
     density at its centre where the mass is below 1e-5.
     """
 
+    name: ClassVar[str] = "discretized_logistic_mixture"
     is_bound = False
 
     def __init__(
-        self, options: DiscretizedLogisticMixtureOptions, image: ImageShape, masked_channels: bool = False
+        self, image: ImageShape, *, num_mixtures: int = 10, tails: Literal["exact", "original"] = "exact"
     ) -> None:
-        super().__init__(options.num_mixtures, image)
-        if options.tails == "original" and image.levels != 256:
+        super().__init__(image, num_mixtures=num_mixtures)
+        if tails == "original" and image.levels != 256:
             raise UserError(
                 f"likelihood.tails=original is defined for 256 levels but the data has {image.levels}: "
                 "use likelihood.tails=exact."
             )
-        self.tails = options.tails
+        self.tails = tails
 
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
         """log of the mass of the value's bin, or with the original's tails of what stands for it where it is small."""

@@ -8,14 +8,16 @@ uniform noise e of [-1, 1]:
 with the weight-normalised layers of the rest. The channels share the noise, and so depend on each other.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.errors import UserError, require
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.likelihood.levels import nearest_level, scale
 from pixelcnn.network.nonlinearities import concat_elu
-from pixelcnn.options import ImageShape, ImplicitOptions
 from pixelcnn.network.topology import POINT
 
 
@@ -23,14 +25,18 @@ class Implicit(nn.Module):
     """The head, with weights of its own, which objective=energy_distance trains."""
 
     num_groups = 1  # one draw of noise makes all channels
+    name: ClassVar[str] = "implicit"
+    has_density: ClassVar[bool] = False
     is_bound = False
 
-    def __init__(self, options: ImplicitOptions, image: ImageShape, masked_channels: bool = False) -> None:
+    def __init__(self, image: ImageShape, *, num_features: int = 64, num_noise: int = 4) -> None:
         super().__init__()
-        self.levels, self.num_noise, self.num_features = image.levels, options.num_noise, options.num_features
-        self.noise_dense = CausalConv2d(options.num_noise, options.num_features, POINT)
-        self.dense = CausalConv2d(2 * options.num_features, options.num_features, POINT)
-        self.output = CausalConv2d(2 * options.num_features, image.channels, POINT, init_scale=0.1)
+        require(num_features >= 1, "num_features", num_features, "use a positive number")
+        require(num_noise >= 1, "num_noise", num_noise, "use a positive number of uniform numbers a pixel")
+        self.levels, self.num_noise, self.num_features = image.levels, num_noise, num_features
+        self.noise_dense = CausalConv2d(num_noise, num_features, POINT)
+        self.dense = CausalConv2d(2 * num_features, num_features, POINT)
+        self.output = CausalConv2d(2 * num_features, image.channels, POINT, init_scale=0.1)
 
     @property
     def num_parameters(self) -> int:

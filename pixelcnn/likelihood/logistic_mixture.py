@@ -6,6 +6,7 @@ the clean x of what came before.
 """
 
 import math
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from pixelcnn.likelihood.coupled_logistics import CoupledLogistics
 from pixelcnn.likelihood.dequantisation import dequantisation_noise
-from pixelcnn.options import ImageShape, LogisticMixtureOptions
 
 
 class LogisticMixture(CoupledLogistics):
@@ -30,10 +30,8 @@ class LogisticMixture(CoupledLogistics):
     above. `log_prob_by_channel` splits the bound; its parts are bounds only together.
     """
 
+    name: ClassVar[str] = "logistic_mixture"
     is_bound = True
-
-    def __init__(self, options: LogisticMixtureOptions, image: ImageShape, masked_channels: bool = False) -> None:
-        super().__init__(options.num_mixtures, image)
 
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
         """log of the density at a point of the value's bin, times the bin's width."""

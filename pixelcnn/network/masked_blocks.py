@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelcnn.errors import require
 from pixelcnn.network.blocks import condition_weights, project
 from pixelcnn.network.layers import CausalConv2d, MaskedConv2d
+from pixelcnn.network.parallel import require_dropout, require_positive
 from pixelcnn.network.topology import POINT, Window
 
 BEFORE_ALL = -1  # the group of what every group may see
@@ -19,6 +21,19 @@ def groups_of(channels: int, num_groups: int) -> list[int]:
     """The group of each of ``channels`` channels, as many in each group."""
     assert channels % num_groups == 0
     return [channel * num_groups // channels for channel in range(channels)]
+
+
+def require_masked_network(
+    num_groups: int, num_filters: int, num_output_features: int, first_kernel_size: int, kernel_size: int, dropout: float
+) -> None:
+    """Raise UserError for the first argument that a network of masked layers cannot have."""
+    for key, features in {"num_filters": num_filters, "num_output_features": num_output_features}.items():
+        require_positive(**{key: features})
+        shared = f"use a multiple of {num_groups}, the groups of channels that the likelihood has one after another"
+        require(features % num_groups == 0, key, features, shared)
+    for key, size in {"first_kernel_size": first_kernel_size, "kernel_size": kernel_size}.items():
+        require(size >= 3 and size % 2 == 1, key, size, "use an odd number from 3 on")
+    require_dropout(dropout)
 
 
 class MaskedImageLayer(nn.Module):

@@ -1,5 +1,6 @@
 """The parallel walk: a topology with weights, evaluated for all pixels at once (training and evaluation)."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from pixelcnn.errors import require
 from pixelcnn.network.topology import IMAGE, Node, Topology
 
 
@@ -26,6 +28,11 @@ class Network(nn.Module):
         self.topology = topology
         self.layers = nn.ModuleDict({node.name: layer_of(node) for node in topology.nodes})
         self._last_reader = {name: node.name for node in topology.nodes for name in node.inputs}
+
+    @property
+    def stride(self) -> int:
+        """Image heights and widths must be divisible by this."""
+        return self.topology.stride
 
     def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """x (N, C, H, W) in [-1, 1], h None, (N, D) or a map (N, D, H, W); returns (N, P, H, W)."""
@@ -47,6 +54,17 @@ class Network(nn.Module):
                     if self._last_reader[name] == node.name:
                         del values[name]
         return values
+
+
+def require_positive(**values: float) -> None:
+    """Raise UserError naming the first of ``values`` that is not a positive number."""
+    for key, value in values.items():
+        require(0 < value < math.inf, key, value, "use a positive number")
+
+
+def require_dropout(dropout: float) -> None:
+    """Raise UserError for what is not a probability below 1."""
+    require(0 <= dropout < 1, "dropout", dropout, "use a probability below 1")
 
 
 def with_ones_channel(x: Tensor) -> Tensor:

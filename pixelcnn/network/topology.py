@@ -15,6 +15,7 @@ section 3.4).
 """
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,13 @@ UP_LEFT = Window(above=1, left=1, right=0)
 
 @dataclass(frozen=True)
 class Node:
-    """One layer: its name, the names of its inputs (earlier nodes), its stream and its level."""
+    """One layer: its name, the names of its inputs (earlier nodes), its stream and its level.
 
+    ``stepper`` of a kind of node is its class in the incremental walk (`pixelcnn.sampling.stepper.Stepper`). A kind
+    without one is computed in the parallel walk alone, and its network sampled by one pass a pixel.
+    """
+
+    stepper: ClassVar[Any] = None
     name: str
     inputs: tuple[str, ...]
     stream: str

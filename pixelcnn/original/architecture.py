@@ -2,18 +2,16 @@
 
 import re
 from collections import Counter
+from functools import partial
 
 import numpy as np
 
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
-from pixelcnn.options import (
-    ClassOptions,
-    DiscretizedLogisticMixtureOptions,
-    ImageShape,
-    ModelDescription,
-    PixelCNNPPOptions,
-    UnconditionalOptions,
-)
+from pixelcnn.conditioning import ClassLabels, Unconditional
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import DiscretizedLogisticMixture
+from pixelcnn.network import PixelCNNPP
 
 NUM_STAGES = 3
 DROPOUT = 0.5  # the original's default; its checkpoints do not say
@@ -52,15 +50,16 @@ def infer_description(
     classes = _shape(variables, "model/conditional_weights_0/hw", 2, source)[0] if scopes["conditional_weights"] else 0
     return ModelDescription(
         image=ImageShape(channels, height, width),
-        model=PixelCNNPPOptions(
+        network=partial(
+            PixelCNNPP,
             num_filters=filters,
             num_resnet_blocks=blocks,
             num_stages=NUM_STAGES,
             nonlinearity=_nonlinearity(variables, source, filters, nonlinearity),
             dropout=DROPOUT,
         ),
-        likelihood=DiscretizedLogisticMixtureOptions(num_mixtures=outputs // 10, tails="original"),
-        conditioning=ClassOptions(num_classes=classes) if classes else UnconditionalOptions(),
+        likelihood=partial(DiscretizedLogisticMixture, num_mixtures=outputs // 10, tails="original"),
+        conditioning=partial(ClassLabels, num_classes=classes) if classes else Unconditional,
     )
 
 

@@ -10,14 +10,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pixelcnn.sampling.masked_steppers import MASKED_STEPPERS
 from pixelcnn.network.parallel import Network
-from pixelcnn.sampling.residual_steppers import RESIDUAL_STEPPERS, OutputStepper
+from pixelcnn.sampling.residual_steppers import OutputStepper
 from pixelcnn.sampling.rows import Reach
 from pixelcnn.sampling.stepper import ImageStepper, Setting, Stepper
 from pixelcnn.network.topology import IMAGE, Node
 
-STEPPERS = RESIDUAL_STEPPERS | MASKED_STEPPERS
 Visit = Callable[[int, int, Tensor], Tensor]
 
 
@@ -38,7 +36,7 @@ class IncrementalWalk:
         self.image = ImageStepper(setting, Node(IMAGE, (), "image", 0), image_channels)
         setting.steppers[IMAGE] = self.image
         for node in topology.nodes:
-            setting.steppers[node.name] = STEPPERS[type(node)](setting, node, network.layers[node.name])
+            setting.steppers[node.name] = node.stepper(setting, node, network.layers[node.name])
         self.steppers: list[Stepper] = list(setting.steppers.values())
         output = self.steppers[-1]
         assert isinstance(output, OutputStepper)
@@ -92,7 +90,7 @@ def _setting(network: Network, n: int, width: int) -> Setting:
     values: dict[str, Reach] = {}
     activations: dict = {}
     for node in network.topology.nodes:
-        kind, layer = STEPPERS[type(node)], network.layers[node.name]
+        kind, layer = node.stepper, network.layers[node.name]
         for name, reach in kind.reads(node).items():
             values[name] = values.get(name, Reach()).joined(reach)
         for name, (nonlinearity, reach) in kind.reads_activated(node, layer).items():
@@ -100,23 +98,3 @@ def _setting(network: Network, n: int, width: int) -> Setting:
             activations[name] = (nonlinearity, before.joined(reach))
     like = next(network.parameters())
     return Setting(n, width, network.topology.num_groups, like, values, activations)
-
-
-def pixel_parameters_incrementally(network: Network, x: Tensor, h: Tensor | None) -> Tensor:
-    """`Network.forward`, one site at a time and without gradients: x (N, C, H, W) to (N, P, H, W)."""
-    n, channels, height, width = x.shape
-    walk = IncrementalWalk(network, channels, n, width)
-    walk.begin_images(h)
-    rows: list[list[Tensor]] = []
-    by_group = x.unflatten(1, (walk.num_groups, -1))
-    for i in range(height):
-        sites: list[Tensor] = []
-
-        def visit(j: int, group: int, parameters: Tensor, i: int = i, sites: list[Tensor] = sites) -> Tensor:
-            sites.append(parameters.clone())
-            return by_group[:, group, :, i, j]
-
-        walk.run_row(i, visit)
-        rows.append(sites)
-    stacked = torch.stack([torch.stack(sites, dim=2) for sites in rows], dim=2)  # N, P / groups, H, W * groups
-    return stacked.unflatten(3, (width, walk.num_groups)).permute(0, 4, 1, 2, 3).flatten(1, 2).clone()

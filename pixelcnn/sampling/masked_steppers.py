@@ -16,7 +16,7 @@ from pixelcnn.network.masked_blocks import (
 )
 from pixelcnn.sampling.residual_steppers import OutputStepper
 from pixelcnn.sampling.rows import Reach, ReluRows, RowConv, Rows
-from pixelcnn.sampling.stepper import ConditionTerm, Setting, Stepper, reach_of
+from pixelcnn.sampling.stepper import ConditionTerm, Setting, Stepper, reach_of, steps
 from pixelcnn.network.topology import (
     Gate,
     HorizontalBlock,
@@ -33,6 +33,7 @@ def _slices(channels: int, num_groups: int) -> list[slice]:
     return [slice(g * size, (g + 1) * size) for g in range(num_groups)]
 
 
+@steps(MaskedImageConv)
 class MaskedImageStepper(Stepper):
     """A masked convolution of the image: the pixel's own later groups have weight zero."""
 
@@ -56,6 +57,7 @@ class MaskedImageStepper(Stepper):
         self.rows.pixel(j)[:, self.groups[group]] = self.conv.pixel(j, group).t()
 
 
+@steps(VerticalConv)
 class VerticalConvStepper(Stepper):
     """A convolution in the vertical stack."""
 
@@ -73,6 +75,7 @@ class VerticalConvStepper(Stepper):
         self.rows.write_row(self.conv.base)
 
 
+@steps(Gate)
 class GateStepper(Stepper):
     """The gate of the vertical stack."""
 
@@ -90,6 +93,7 @@ class GateStepper(Stepper):
         self.rows.write_row(gated(before.transpose(1, 2)).transpose(1, 2))
 
 
+@steps(HorizontalBlock)
 class HorizontalStepper(Stepper):
     """A layer of the horizontal stack; what comes from the vertical one enters a row at a time."""
 
@@ -139,6 +143,7 @@ class HorizontalStepper(Stepper):
         torch.add(self.main.rows.pixel(j)[:, own], residual, out=self.rows.pixel(j)[:, own])
 
 
+@steps(MaskedResidualBlock)
 class ResidualStepper(Stepper):
     """A masked residual block."""
 
@@ -181,6 +186,7 @@ class ResidualStepper(Stepper):
         torch.add(value, self.expand.pixel(j, group).t(), out=self.rows.pixel(j)[:, wide])
 
 
+@steps(MaskedOutput)
 class MaskedOutputStepper(OutputStepper):
     """The parameters of a group, in ``parameters`` (N, P / groups)."""
 
@@ -203,13 +209,3 @@ class MaskedOutputStepper(OutputStepper):
         torch.clamp_min(torch.addmm(bias, weight, self.seen.t()).t(), 0, out=self.features[:, features])
         weight, bias = self.dense[group]
         self.parameters = torch.addmm(bias, weight, self.features.t()).t()
-
-
-MASKED_STEPPERS: dict[type[Node], Any] = {
-    MaskedImageConv: MaskedImageStepper,
-    VerticalConv: VerticalConvStepper,
-    Gate: GateStepper,
-    HorizontalBlock: HorizontalStepper,
-    MaskedResidualBlock: ResidualStepper,
-    MaskedOutput: MaskedOutputStepper,
-}

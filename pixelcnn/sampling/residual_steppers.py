@@ -10,10 +10,11 @@ from pixelcnn.network.blocks import GatedResidualBlock, OutputLayer, ShiftedConv
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.nonlinearities import Nonlinearity
 from pixelcnn.sampling.rows import Reach, RowConv, Rows
-from pixelcnn.sampling.stepper import ConditionTerm, Setting, Stepper, reach_of
+from pixelcnn.sampling.stepper import ConditionTerm, Setting, Stepper, reach_of, steps
 from pixelcnn.network.topology import Downsample, GatedBlock, ImageConv, Node, Output, Sum, Upsample
 
 
+@steps(ImageConv)
 class ImageConvStepper(Stepper):
     """A convolution of the image, moved down and right; what the shift moves in is zero, without the bias."""
 
@@ -47,6 +48,7 @@ class ImageConvStepper(Stepper):
             self.activate(j)
 
 
+@steps(Sum)
 class SumStepper(Stepper):
     """Sum of two pixels."""
 
@@ -59,6 +61,7 @@ class SumStepper(Stepper):
         self.activate(j)
 
 
+@steps(GatedBlock)
 class GatedBlockStepper(Stepper):
     """A gated residual block. Its auxiliary projection is split by input; the u stream enters a row at a time."""
 
@@ -118,6 +121,7 @@ class GatedBlockStepper(Stepper):
         self.activate(j)
 
 
+@steps(Downsample)
 class DownsampleStepper(Stepper):
     """A convolution of stride 2: its input's current row is row 2i."""
 
@@ -140,6 +144,7 @@ class DownsampleStepper(Stepper):
         self.activate(j)
 
 
+@steps(Upsample)
 class UpsampleStepper(Stepper):
     """A transposed convolution of stride 2: row i comes from the input's row i // 2 by one row of the kernel."""
 
@@ -163,6 +168,7 @@ class UpsampleStepper(Stepper):
         self.activate(j)
 
 
+@steps(Output)
 class OutputStepper(Stepper):
     """The parameters of the pixel, in ``parameters`` (N, P)."""
 
@@ -190,13 +196,3 @@ def _aux_weights(layer: GatedResidualBlock) -> list[Tensor]:
 def _activation(stepper: Stepper) -> Rows:
     assert stepper.activation is not None
     return stepper.activation
-
-
-RESIDUAL_STEPPERS: dict[type[Node], Any] = {
-    ImageConv: ImageConvStepper,
-    Sum: SumStepper,
-    GatedBlock: GatedBlockStepper,
-    Downsample: DownsampleStepper,
-    Upsample: UpsampleStepper,
-    Output: OutputStepper,
-}

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelcnn.sampling.capture import Work, cuda_graphs
-from pixelcnn.errors import UserError
 from pixelcnn.sampling.incremental import IncrementalWalk
+from pixelcnn.errors import UserError
+from pixelcnn.sampling.walk import walk_of
 from pixelcnn.likelihood import Likelihood
-from pixelcnn.network.parallel import Network
 
 Capture = Callable[[Work], Work]
 
@@ -30,7 +30,7 @@ class Temperature:
 
 
 class Sampler:
-    """Draws batches of n images of a width, or completes them, by one incremental walk.
+    """Draws batches of n images of a size, or completes them, by one walk over their pixels.
 
     On a GPU each kind of row is captured once and replayed, for all batches and at one ``temperature``; ``capture``
     replaces what captures.
@@ -38,24 +38,26 @@ class Sampler:
 
     def __init__(
         self,
-        network: Network,
+        network: nn.Module,
         likelihood: Likelihood,
         n: int,
         channels: int,
+        height: int,
         width: int,
         temperature: Temperature,
         capture: Capture | None = None,
     ) -> None:
         weight = next(network.parameters())
         self.n, self.likelihood, self.temperature, self.dtype = n, likelihood, temperature, weight.dtype
-        self.walk = IncrementalWalk(network, channels, n, width)
+        self.walk = walk_of(network, channels, n, height, width, likelihood.num_groups)
         groups = self.walk.num_groups
         # The current row: its levels, and the uniform numbers that its pixels are drawn by.
         self.levels = torch.zeros(n, channels, width, dtype=torch.uint8, device=weight.device)
         self.uniforms = torch.zeros(n, likelihood.num_uniforms, width, dtype=torch.float64, device=weight.device)
         self._levels_by_group = self.levels.unflatten(1, (groups, -1))
         self._uniforms_by_group = self.uniforms.unflatten(1, (groups, -1))
-        self._capture = cuda_graphs() if capture is None and weight.is_cuda else capture
+        on_gpu = weight.is_cuda and isinstance(self.walk, IncrementalWalk)
+        self._capture = cuda_graphs() if capture is None and on_gpu else capture
         self._replays: dict[tuple[int, tuple[bool, ...]], Work] = {}
 
     @torch.inference_mode()

@@ -5,8 +5,9 @@ stream everything that its pixels take from rows above and from the u stream; wh
 depends on the pixels left of it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from pixelcnn.network.nonlinearities import Nonlinearity
 from pixelcnn.network.parallel import condition_at
 from pixelcnn.sampling.rows import ACTIVATED, Reach, RowConv, Rows
 from pixelcnn.network.topology import Node, Window
+
+S = TypeVar("S", bound="Stepper")
 
 
 @dataclass
@@ -87,6 +90,16 @@ class Stepper:
     def convs(self) -> list[RowConv]:
         """The convolutions of this stepper."""
         return [conv for conv in vars(self).values() if isinstance(conv, RowConv)]
+
+
+def steps(kind: type[Node]) -> Callable[[type[S]], type[S]]:
+    """Make a class the stepper of a kind of node."""
+
+    def decorate(stepper: type[S]) -> type[S]:
+        kind.stepper = stepper
+        return stepper
+
+    return decorate
 
 
 def reach_of(window: Window, down: int = 0, right: int = 0) -> Reach:

@@ -1,0 +1,141 @@
+"""The groups of ``conf/`` whose options are parts: ``_target_`` names a class, whose constructor is the schema.
+
+A part may be the project's own or a user's: its keys have the types of the constructor's arguments, all others are
+refused, and what the constructor itself refuses by a ValueError or TypeError becomes a sentence that names the key.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from pixelcnn.errors import UserError
+from pixelcnn.signature import Argument, arguments_of, checked, checked_arguments, refusal, takes_any_keyword
+
+TARGET = ("_target_", "_partial_")
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is known of a group: the arguments that the program gives its parts, and keys beside the constructor's."""
+
+    given: tuple[str, ...] = ()
+    beside: Mapping[str, Argument] = field(default_factory=dict)
+    several: bool = False  # a dictionary of parts, by names that the options choose
+
+
+EXECUTION = {key: Argument(bool, False) for key in ("compile", "channels_last", "activation_checkpointing")}
+GROUPS = {
+    "task": Group(),
+    "data": Group(),
+    "model": Group(("image_channels", "num_parameters", "num_groups", "condition_features"), EXECUTION),
+    "likelihood": Group(("image", "masked_channels")),
+    "conditioning": Group(("image", "scale")),
+    "objective": Group(),
+    "optim": Group(("params",), {"groups": Argument(list[dict], [])}),
+    "scheduler": Group(("optimizer", "total_steps")),
+    "ema": Group(),
+    "trainer": Group(),
+    "logger": Group(several=True),
+    "callbacks": Group(several=True),
+}
+
+
+def register() -> None:
+    """Let Hydra take any key in the groups, which `checked_group` checks; to be called before it composes."""
+    root = OmegaConf.create({group: OmegaConf.create({}, flags={"struct": False}) for group in GROUPS})
+    ConfigStore.instance().store(name="groups", node=root)
+
+
+def checked_group(config: DictConfig, group: str) -> None:
+    """Give the keys of ``group`` their constructor's types, and those that are not set its defaults.
+
+    Raises UserError naming the key where one is unknown, missing or of the wrong type, or names no class.
+    """
+    kind, values = GROUPS[group], OmegaConf.to_container(config[group], resolve=True)
+    assert isinstance(values, dict)
+    if kind.several:
+        parts = {name: part for name, part in values.items() if part is not None}
+        done: Any = {name: _checked_part(part, f"{group}.{name}", kind) for name, part in parts.items()}
+    else:
+        done = _checked_part(values, group, kind)
+    with open_dict(config):
+        config[group] = OmegaConf.create(done, flags={"struct": False, "allow_objects": True})
+
+
+def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
+    if not isinstance(values, Mapping) or "_target_" not in values:
+        raise UserError(f"{where} names no class: write {where}._target_=package.module.Class.")
+    target = imported(values["_target_"], where)
+    own = {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside)}
+    optional = _left_to_the_data_set(target)
+    own = {name: value for name, value in own.items() if value is not None or name != optional}
+    given = (*kind.given, *([optional] if optional and optional not in own else []))
+    beside = {
+        name: checked(values.get(name, argument.default), argument.hint, f"{where}.{name}")
+        for name, argument in kind.beside.items()
+    }
+    return {"_target_": values["_target_"], **checked_arguments(target, own, given, f"{where}."), **beside}
+
+
+def _left_to_the_data_set(target: Callable[..., Any]) -> str | None:
+    """The argument of a conditioning that is the data set's to say where it is not set."""
+    return getattr(target, "size_key", None)
+
+
+def imported(target: Any, where: str) -> Any:
+    """The class or function of the dotted name ``target``; UserError, naming the group ``where``, if there is none."""
+    module, _, name = str(target).rpartition(".")
+    try:
+        found = getattr(import_module(module), name, None)
+    except (ImportError, ValueError) as error:
+        raise UserError(
+            f"{where}._target_={target} cannot be imported ({error}): write package.module.Class."
+        ) from error
+    if not callable(found):
+        raise UserError(f"{where}._target_={target} is not a class or a function: write package.module.Class.")
+    return found
+
+
+def target_of(config: DictConfig, group: str) -> Any:
+    """The class that ``group`` names."""
+    return imported(config[group]["_target_"], group)
+
+
+def own_arguments(config: DictConfig, group: str) -> dict[str, Any]:
+    """The constructor's arguments among the keys of ``group``, as `checked_group` has left them."""
+    return _own(OmegaConf.to_container(config[group]), GROUPS[group])
+
+
+def _own(values: Any, kind: Group) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside)}
+
+
+def instantiated(config: DictConfig, group: str, **given: Any) -> Any:
+    """The part that ``group`` names, made with those of ``given`` that its constructor takes.
+
+    Raises UserError where the constructor refuses its arguments by a ValueError or TypeError.
+    """
+    return _made(OmegaConf.to_container(config[group]), group, GROUPS[group], given)
+
+
+def instantiated_parts(config: DictConfig, group: str, **given: Any) -> Iterator[tuple[str, Any]]:
+    """Name and part for each of a group of several, in their order."""
+    for name, values in OmegaConf.to_container(config[group]).items():  # type: ignore[union-attr]
+        yield name, _made(values, f"{group}.{name}", GROUPS[group], given)
+
+
+def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any:
+    from hydra.utils import instantiate
+
+    target, arguments = imported(values["_target_"], where), _own(values, kind)
+    known, is_open = arguments_of(target), takes_any_keyword(target)
+    taken = {name: value for name, value in given.items() if name in known or is_open}
+    try:
+        # Arguments may be parts themselves.
+        return target(**taken, **instantiate(arguments, _convert_="all"))
+    except (UserError, ValueError, TypeError) as error:
+        raise refusal(error, target, arguments, f"{where}.") from error

@@ -1,0 +1,60 @@
+"""The keys at the root of the configuration, and what has to hold between them and the task."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig
+
+from pixelcnn.configuration.tasks import Task
+from pixelcnn.errors import UserError, require
+from pixelcnn.launch.resumption import LAST
+
+
+@dataclass
+class Initialisation:
+    """``initialisation``: the data-dependent initialisation of Salimans and Kingma 2016."""
+
+    enabled: bool
+    size: int
+
+    def __post_init__(self) -> None:
+        require(self.size >= 1, "size", self.size, "use at least one image, better a hundred")
+
+
+@dataclass
+class Root:
+    """The keys beside the groups."""
+
+    seed: int
+    checkpoint: str | None
+    init_from: str | None
+    trust: list[str] = field(default_factory=list)  # packages that a checkpoint may name parts of
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, "seed", self.seed, "use a number from 0 to 4294967295")
+        for key in ("checkpoint", "init_from"):
+            if getattr(self, key) == "":
+                raise UserError(f"{key} is empty: give {key}=FILE, or null for none.")
+
+
+def check_start(config: DictConfig, task: Task, objective: Any, likelihood: type) -> None:
+    """Raise UserError where ``checkpoint`` and ``init_from`` do not go together with each other or with the task."""
+    name, checkpoint, init_from = config.task.name, config.checkpoint, config.init_from
+    if task.needs_checkpoint and checkpoint is None:
+        raise UserError(f"checkpoint is missing: task={name} needs checkpoint=FILE, a file that a training run left.")
+    if init_from is not None and name != "train":
+        raise UserError(f"init_from={init_from} is for task=train only: give task={name} a checkpoint=FILE.")
+    if checkpoint == LAST and name != "train":
+        raise UserError(
+            f"checkpoint=last is for task=train, which looks for it in its own run directory: give task={name} "
+            "a file, such as checkpoint=RUN/checkpoints/last.ckpt."
+        )
+    if init_from is not None and checkpoint not in (None, LAST):
+        raise UserError(
+            f"init_from={init_from} and checkpoint={checkpoint} exclude each other: "
+            "checkpoint resumes a run, init_from starts a new one from its weights; give one of them."
+        )
+    if name == "train" and checkpoint in (None, LAST) and init_from is None:
+        from pixelcnn.objective import require_trainable
+
+        require_trainable(type(objective), likelihood)

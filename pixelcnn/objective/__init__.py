@@ -1,0 +1,56 @@
+"""What training minimises, one kind per file, and what that is called (`pixelcnn.scores`).
+
+The lowest ``val/NAME`` makes the best checkpoint, and is what a sweep looks for.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+from pixelcnn.objective.energy_distance import EnergyDistance
+from pixelcnn.objective.max_likelihood import MaximumLikelihood
+
+__all__ = ["EnergyDistance", "MaximumLikelihood", "Objective", "require_trainable"]
+
+
+class Objective(Protocol):
+    """What every objective has."""
+
+    needs_density: ClassVar[bool]  # whether it trains likelihoods with a density, or those without
+    unit: float  # a score is the mean loss of an image over its number of sub-pixels and this
+
+    def score_name(self, model: PixelModel) -> str:
+        """What its score is called for ``model``."""
+
+    def channel_scores(self, model: PixelModel) -> list[str]:
+        """What the parts of its score are called, of the columns of `losses_by_channel`; none where it has no parts."""
+
+    def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
+        """The loss of each image of a data set's batch, float32 (N,).
+
+        What it draws, if anything, comes from torch's generator, or, with a ``noise_seed``, from that and the image's
+        ``index`` alone, so that scores of two models or two steps can be compared.
+        """
+
+    def losses_by_channel(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
+        """`losses` by the chain rule over the channels, (N, C), from one pass; (N, 1) where they have no such parts."""
+
+
+def require_trainable(objective: type[Objective], likelihood: type, source: str = "") -> None:
+    """Raise UserError where ``objective`` does not train ``likelihood``, both as classes; ``source`` is whose it is."""
+    has_density = getattr(likelihood, "has_density", True)
+    if getattr(objective, "needs_density", has_density) == has_density:
+        return
+    names = [getattr(part, "name", part.__name__) for part in (objective, likelihood)]
+    remedy = (
+        "use likelihood=implicit or objective=max_likelihood"
+        if has_density
+        else "use objective=energy_distance or another likelihood"
+    )
+    raise UserError(
+        f"objective={names[0]} does not train likelihood={names[1]}{source}, which has "
+        f"{'a' if has_density else 'no'} density: {remedy}."
+    )

@@ -1,0 +1,253 @@
+"""The arguments of a constructor as a schema: their names, types and defaults, and whether given values fit them.
+
+Every part of a configuration is checked by it, the project's own and a user's own alike.
+"""
+
+import inspect
+import math
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pixelcnn.errors import UserError
+
+KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+    NoneType: "null",
+}
+PLAIN = (NoneType, bool, int, float, str)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a constructor."""
+
+    hint: Any  # Any where it has no annotation, or one that cannot be resolved
+    default: Any = inspect.Parameter.empty
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+
+def arguments_of(target: Callable[..., Any]) -> dict[str, Argument]:
+    """The arguments of a class's constructor or of a function, by name.
+
+    Where a constructor hands ``**`` on, the arguments of its parent's constructor are among them.
+    """
+    return _arguments_and_openness(target)[0]
+
+
+def takes_any_keyword(target: Callable[..., Any]) -> bool:
+    """Whether ``target`` takes keywords that nothing names: a ``**`` that is not its parent's."""
+    return _arguments_and_openness(target)[1]
+
+
+def _arguments_and_openness(target: Callable[..., Any]) -> tuple[dict[str, Argument], bool]:
+    found: dict[str, Argument] = {}
+    hands_on = False
+    owners = [vars(owner).get("__init__") for owner in target.__mro__] if isinstance(target, type) else [target]
+    for constructor in filter(None, owners):
+        if constructor is object.__init__:
+            break
+        hints = _hints(constructor)
+        parameters = list(inspect.signature(constructor).parameters.values())
+        for parameter in parameters[isinstance(target, type) :]:
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                found.setdefault(parameter.name, Argument(hints.get(parameter.name, Any), parameter.default))
+        hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        if not hands_on:
+            break
+    return found, hands_on
+
+
+def _hints(constructor: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(constructor)
+    except NameError:  # a name that only type checkers import
+        return {}
+
+
+def checked_arguments(
+    target: Callable[..., Any], values: Mapping[str, Any], given: Collection[str] = (), prefix: str = ""
+) -> dict[str, Any]:
+    """``values`` for the constructor ``target``, converted to its types, and its plain defaults for all others.
+
+    ``given`` are the arguments that whoever calls the constructor adds, which ``values`` must not hold. Raises
+    UserError, naming the key as ``prefix`` and its name, where one is unknown, missing, not finite or of a wrong type.
+    """
+    known = {name: argument for name, argument in arguments_of(target).items() if name not in given}
+    is_open = takes_any_keyword(target)
+    for name in values:
+        if name not in known and (name in given or not is_open):
+            raise UserError(f"{prefix}{name} is not a key of {name_of(target)}: {_nearest(prefix, name, known)}")
+    missing = [name for name, argument in known.items() if argument.required and name not in values]
+    if missing:
+        raise UserError(f"{prefix}{missing[0]} has no value: give {prefix}{missing[0]}=VALUE.")
+    defaults = {name: argument.default for name, argument in known.items() if _is_plain(argument.default)}
+    hints = {name: known[name].hint if name in known else Any for name in values}
+    return {**defaults, **{name: checked(value, hints[name], prefix + name) for name, value in values.items()}}
+
+
+def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, Any], prefix: str) -> UserError:
+    """The sentence for ``error``, by which the constructor ``target`` has refused ``values``: it names their key."""
+    told = " ".join(str(error).split()).rstrip(".")
+    if any(told.startswith(f"{name}=") for name in values):
+        return UserError(f"{prefix}{told}.")
+    if isinstance(error, UserError):
+        return UserError(f"{told}.")
+    named = [f"{prefix}{name}={values[name]}" for name in values if re.search(rf"\b{re.escape(name)}\b", told)]
+    where = " with ".join(named) or f"{prefix.rstrip('.')}={name_of(target)}"
+    return UserError(f"{where} is refused by {name_of(target)} ({told}): change it.")
+
+
+def _nearest(prefix: str, name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    if close:
+        return f"did you mean {prefix}{close[0]}?"
+    return f"its keys are {', '.join(known)}." if known else "it has none."
+
+
+def name_of(target: Callable[..., Any]) -> str:
+    """The dotted name that imports ``target``: by the outermost package that offers it."""
+    module = target.__module__
+    packages = module.split(".")
+    for depth in range(1, len(packages)):
+        package = ".".join(packages[:depth])
+        if vars(sys.modules.get(package, object)).get(target.__name__) is target:
+            return f"{package}.{target.__name__}"
+    return f"{module}.{target.__qualname__}"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
+    return type(value) in PLAIN
+
+
+def require_plain(value: Any, key: str) -> None:
+    """Raise UserError unless ``value`` consists of numbers, text, lists and dictionaries, which checkpoints can hold."""
+    if not _is_plain(value):
+        kind = type(value).__name__
+        raise UserError(f"{key} is a {kind}: give numbers, text, lists or dictionaries, which a checkpoint can store.")
+
+
+def checked(value: Any, hint: Any, key: str) -> Any:
+    """``value`` as ``hint`` has it; UserError naming ``key`` where it is of another type or not finite."""
+    try:
+        return _converted(value, hint)
+    except TypeError as error:
+        shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+        raise UserError(f"{key}={shown} is of the wrong type: it takes {expected(hint)}.") from error
+    except ArithmeticError as error:
+        raise UserError(f"{key}={value} is out of range: use a finite number.") from error
+
+
+def expected(hint: Any) -> str:
+    """The annotation ``hint`` in words."""
+    origin, of = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(expected(kind) for kind in of)
+    if origin is Annotated:
+        return expected(of[0])
+    if origin is Literal:
+        return f"one of {', '.join(map(str, of))}"
+    if _is_sequence(origin or hint):
+        items = [kind for kind in of if kind is not Ellipsis]
+        return f"a list, each item {expected(items[0])}" if items else "a list"
+    if _is_mapping(origin or hint):
+        return "a group of keys"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return f"one of {', '.join(hint.__members__)}"
+    if hint in KINDS:
+        return KINDS[hint]
+    return f"{{_target_: a {hint.__name__}, …}}" if isinstance(hint, type) else str(hint)
+
+
+def _is_sequence(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, list | tuple | set) or kind in (Sequence, Iterable, Collection)
+
+
+def _is_mapping(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Mapping)
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    """``value`` as ``hint`` has it; TypeError where it is something else, ArithmeticError where it is not finite."""
+    origin, of = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return _converted_to_one(value, of)
+    if origin is Annotated:
+        return _converted(value, of[0])
+    if origin is Literal:
+        if any(type(value) is type(choice) and value == choice for choice in of):
+            return value
+        raise TypeError
+    if _is_sequence(origin or hint):
+        return _converted_items(value, origin or hint, of)
+    if _is_mapping(origin or hint):
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise TypeError
+    return _converted_value(value, hint)
+
+
+def _converted_to_one(value: Any, kinds: Sequence[Any]) -> Any:
+    # True is a bool before it is an int, 3 an int before it is a float.
+    for kind in sorted(kinds, key=lambda kind: type(value) is not kind):
+        try:
+            return _converted(value, kind)
+        except TypeError:
+            continue
+    raise TypeError
+
+
+def _converted_items(value: Any, kind: Any, of: Sequence[Any]) -> Any:
+    if not isinstance(value, list | tuple | set):
+        raise TypeError
+    if kind is tuple and of and of[-1] is not Ellipsis:
+        if len(of) != len(value):
+            raise TypeError
+        return tuple(_converted(one, hint) for one, hint in zip(value, of, strict=True))
+    items = [_converted(one, of[0] if of else Any) for one in value]
+    return tuple(items) if kind is tuple else set(items) if kind is set else items
+
+
+def _converted_value(value: Any, hint: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ArithmeticError
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is float and number:
+        return float(value)
+    if hint is int and isinstance(value, float):
+        raise TypeError
+    if hint is str and number:
+        return str(value)
+    if hint is Path and isinstance(value, str | Path):
+        return Path(value)
+    if hint in (int, float, bool, str, NoneType):
+        if type(value) is not hint:
+            raise TypeError
+        return value
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        if value in hint.__members__:
+            return hint[value]
+        raise TypeError
+    is_class = isinstance(hint, type) and hint not in (Any, object) and not getattr(hint, "_is_protocol", False)
+    made_by_instantiation = isinstance(value, Mapping) and "_target_" in value
+    if is_class and not made_by_instantiation and not isinstance(value, hint):
+        raise TypeError
+    return value
