@@ -41,20 +41,6 @@ TRAINING: list[Break] = [
         ("validation draws its noise anew", "batch, noise_seed=self.seed)", "batch, noise_seed=None)"),
     ),
     *of_file(
-        "training/adam.py",
-        "original/test_trajectory.py training/test_module.py",
-        (
-            "Adam's second moment is not corrected for its start",
-            "roots = torch._foreach_div(second, 1 - beta2**step)",
-            "roots = torch._foreach_div(second, 1)",
-        ),
-        (
-            "gradients are refused to be clipped",
-            "self._step_supports_amp_scaling = False",
-            "self._step_supports_amp_scaling = True",
-        ),
-    ),
-    *of_file(
         "training/nonfinite.py",
         "training/test_nonfinite.py",
         (

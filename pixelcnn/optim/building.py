@@ -1,0 +1,46 @@
+"""Calls constructors of optimisers and schedules, the project's or any others, with what their signatures ask for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from pixelcnn.errors import UserError
+from pixelcnn.optim.groups import parameter_groups
+from pixelcnn.optim.matrices import hidden_matrices
+
+
+def build_optimizer(
+    make: Callable[..., Optimizer], model: nn.Module, groups: Sequence[Mapping[str, Any]] = ()
+) -> Optimizer:
+    """``make(parameters)`` for all of ``model``'s parameters, split into ``groups`` (`parameter_groups`).
+
+    ``make`` is an optimiser's class or a partial of it. It is given ``matrices`` too (`hidden_matrices`) if it has an
+    argument of this name. UserError for groups that match nothing, or whose options ``make`` refuses.
+    """
+    parameters = parameter_groups(model.named_parameters(), groups)
+    for group in groups:
+        options = {key: value for key, value in group.items() if key != "match"}
+        try:  # torch checks the ranges of a constructor's arguments, not those of a group's keys, and no key's name
+            make([torch.zeros(1, requires_grad=True)], **options)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"groups: match={group['match']}: {error}") from error
+    if "matrices" in signature(make).parameters:
+        return make(parameters, matrices=hidden_matrices(model))
+    return make(parameters)
+
+
+def build_schedule(make: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int | None) -> LRScheduler:
+    """``make(optimizer)``, with the run's ``total_steps`` if it has an argument of this name.
+
+    ``total_steps`` is the number of optimiser steps of the whole run, None where nothing bounds it. A ``total_steps``
+    that a partial sets already stands.
+    """
+    argument = signature(make).parameters.get("total_steps")
+    if argument is None or getattr(make, "keywords", {}).get("total_steps") is not None:
+        return make(optimizer)
+    return make(optimizer, total_steps=total_steps)
