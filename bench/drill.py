@@ -32,8 +32,8 @@ from pixelcnn.training.checkpoints import newest
 ROOT = Path(__file__).parents[1]
 SMALL = (
     *("experiment=digits", "data.batch_size=64", "model.num_filters=8", "trainer.max_epochs=30"),
-    *("trainer.check_val_every_n_epoch=5", "callbacks.sample_every_n_epochs=20", "callbacks.num_samples=4"),
-    *("callbacks.checkpoint_every_n_steps=10", "logger=wandb", "trainer.accelerator=cpu"),
+    *("trainer.check_val_every_n_epoch=5", "callbacks.samples.every_n_epochs=20", "callbacks.samples.num_samples=4"),
+    *("callbacks.interruption.every_n_steps=10", "logger=wandb", "trainer.accelerator=cpu"),
 )
 EXACT = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "global_step")
 KINDS = ("while writing", "SIGKILL", "SIGTERM")

@@ -15,11 +15,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-
-from bench.measuring import memory, seconds
-from pixelcnn.execution import full_float32
-from pixelcnn.sampling.incremental import IncrementalWalk
-from pixelcnn.model import PixelModel, build
 from pixelcnn.options import (
     DiscretizedLogisticMixtureOptions,
     ImageShape,
@@ -27,6 +22,11 @@ from pixelcnn.options import (
     PixelCNNPPOptions,
     UnconditionalOptions,
 )
+
+from bench.measuring import memory, seconds
+from pixelcnn.execution import full_float32
+from pixelcnn.model import PixelModel, build
+from pixelcnn.sampling.incremental import IncrementalWalk
 
 
 def papers_model(num_filters: int, num_resnet_blocks: int) -> PixelModel:

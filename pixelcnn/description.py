@@ -64,9 +64,7 @@ def stored_part(stored: Mapping[str, Any], role: str, trust: Collection[str]) ->
 def trusted(target: Any, role: str, trust: Collection[str]) -> type:
     """The class of the dotted name ``target`` that a file gives for ``role``; UserError unless it may be imported."""
     package = str(target).partition(".")[0]
-    if package not in (*# What the keys of each are called in messages: as in the configuration.
-PREFIXES = {"network": "model.", "likelihood": "likelihood.", "conditioning": "conditioning."}
-OWN_PACKAGES, *trust):
+    if package not in (*OWN_PACKAGES, *trust):
         raise UserError(
             f"{role} is {target!r}, from outside this project, and would be imported: "
             f'give trust=[{package}] (in Python trust=("{package}",)) if you trust the file.'
@@ -75,9 +73,10 @@ OWN_PACKAGES, *trust):
     try:
         found = getattr(import_module(module), name, None)
     except (ImportError, ValueError) as error:
-        raise UserError(f"{role} is {target!r}, which cannot be imported ({error}): install what it is from.") from error
+        told = f"{role} is {target!r}, which cannot be imported ({error}): install what it is from."
+        raise UserError(told) from error
     # A class that the module only imports, or a function, is none of the parts.
-    of_package = isinstance(found, type) and found.__module__.partition(".")[0] == package
-    if not of_package or not (issubclass(found, nn.Module) or hasattr(found, "sample_levels")):
+    own = isinstance(found, type) and found.__module__.partition(".")[0] == package
+    if not isinstance(found, type) or not own or not (issubclass(found, nn.Module) or hasattr(found, "sample_levels")):
         raise UserError(f"{role} is {target!r}, which is no part of a model: use another file.")
     return found

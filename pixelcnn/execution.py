@@ -45,7 +45,9 @@ def execute(model: PixelModel, execution: Execution) -> None:
         network.activation_checkpointing = execution.activation_checkpointing
     elif execution.activation_checkpointing:
         name = model.description.network.name
-        raise UserError(f"model.activation_checkpointing=true needs a topology, which model={name} lacks: leave it out.")
+        raise UserError(
+            f"model.activation_checkpointing=true needs a topology, which model={name} lacks: leave it out."
+        )
     if execution.compile:
         compilers = (os.environ["CXX"],) if "CXX" in os.environ else COMPILERS
         if not any(map(shutil.which, compilers)):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
+from pixelcnn.network.layers import WeightNormalized
 
 DRAWS_OF_A_PIXEL = 10  # as in the original
 CONSTANT = 1e-10  # variance up to which an output counts as constant

@@ -190,7 +190,7 @@ class PixelModel(nn.Module):
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size} is out of range: use a positive number of images.")
-        n = len(images)
+        n, (height, width) = len(images), images.shape[2:]
         numbers = range(n) if numbers is None else numbers
         if len(numbers) != n or min(numbers, default=0) < 0:
             raise UserError(f"numbers={list(numbers)} are not one for each of {n} images: give {n} of 0 or more.")
@@ -206,7 +206,7 @@ class PixelModel(nn.Module):
             if sampler is None or sampler.n != len(part):
                 sampler = None  # its caches make room
                 sampler = Sampler(
-                    self.network, self.likelihood, len(part), self.image.channels, *images.shape[2:], temperature
+                    self.network, self.likelihood, len(part), self.image.channels, height, width, temperature
                 )
             uniforms = uniforms_of(seed, numbers[first : first + len(part)], shape).to(images.device)
             h_of_part = None if h is None else h[first : first + batch_size]

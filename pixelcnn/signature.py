@@ -139,7 +139,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def require_plain(value: Any, key: str) -> None:
-    """Raise UserError unless ``value`` consists of numbers, text, lists and dictionaries, which checkpoints can hold."""
+    """Raise UserError unless ``value`` consists of numbers, text, lists and dictionaries, as checkpoints hold them."""
     if not _is_plain(value):
         kind = type(value).__name__
         raise UserError(f"{key} is a {kind}: give numbers, text, lists or dictionaries, which a checkpoint can store.")
@@ -178,7 +178,7 @@ def expected(hint: Any) -> str:
 
 
 def _is_sequence(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, list | tuple | set) or kind in (Sequence, Iterable, Collection)
+    return (isinstance(kind, type) and issubclass(kind, list | tuple | set)) or kind in (Sequence, Iterable, Collection)
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -232,22 +232,20 @@ def _converted_value(value: Any, hint: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is float and number:
         return float(value)
-    if hint is int and isinstance(value, float):
-        raise TypeError
     if hint is str and number:
         return str(value)
     if hint is Path and isinstance(value, str | Path):
         return Path(value)
-    if hint in (int, float, bool, str, NoneType):
-        if type(value) is not hint:
-            raise TypeError
-        return value
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        if value in hint.__members__:
-            return hint[value]
-        raise TypeError
-    is_class = isinstance(hint, type) and hint not in (Any, object) and not getattr(hint, "_is_protocol", False)
-    made_by_instantiation = isinstance(value, Mapping) and "_target_" in value
-    if is_class and not made_by_instantiation and not isinstance(value, hint):
+    if isinstance(hint, type) and issubclass(hint, Enum) and value in hint.__members__:
+        return hint[value]
+    if not _is_of(value, hint):
         raise TypeError
     return value
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    if hint in PLAIN:
+        return type(value) is hint
+    is_class = isinstance(hint, type) and hint not in (Any, object) and not getattr(hint, "_is_protocol", False)
+    made_by_instantiation = isinstance(value, Mapping) and "_target_" in value
+    return not is_class or made_by_instantiation or isinstance(value, hint)

@@ -8,9 +8,6 @@ from typing import Any, TypeVar
 
 import pytest
 import torch
-from torch import nn
-
-from pixelcnn.model import PixelModel, build
 from pixelcnn.options import (
     DiscretizedLogisticMixtureOptions,
     ImageShape,
@@ -18,6 +15,9 @@ from pixelcnn.options import (
     PixelCNNPPOptions,
     UnconditionalOptions,
 )
+from torch import nn
+
+from pixelcnn.model import PixelModel, build
 from tests.browser import browser, look  # noqa: F401  fixtures
 
 Module = TypeVar("Module", bound=nn.Module)

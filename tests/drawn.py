@@ -6,9 +6,6 @@ from typing import Any
 import torch
 from hypothesis import settings
 from hypothesis import strategies as st
-from torch import Tensor
-
-from pixelcnn.model import PixelModel, build
 from pixelcnn.options import (
     LIKELIHOODS,
     MODELS,
@@ -29,6 +26,9 @@ from pixelcnn.options import (
     UnconditionalOptions,
     VectorOptions,
 )
+from torch import Tensor
+
+from pixelcnn.model import PixelModel, build
 from tests.conftest import randomised
 
 EXACT = ("discretized_logistic_mixture", "categorical")

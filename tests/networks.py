@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from pixelcnn.networks import build_network
 from pixelcnn.options import GatedPixelCNNOptions, PixelCNNOptions, PixelCNNPPOptions
+from torch import Tensor
+
 from pixelcnn.network.parallel import Network
 from tests.conftest import randomised
 

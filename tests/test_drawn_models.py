@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pixelcnn.network.receptive_field import receptive_fields
+from pixelcnn.options import ImageShape, ModelDescription
 
 from pixelcnn.checkpoint import PREFIX, entry, export, load
 from pixelcnn.errors import UserError
 from pixelcnn.masks import comes_first
-from pixelcnn.options import ImageShape, ModelDescription
-from pixelcnn.network.receptive_field import receptive_fields
 from pixelcnn.sampling.sampler import Temperature
 from tests.drawn import (
     EXACT,

@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pixelcnn.options import ClassOptions, ModelDescription
 
 from pixelcnn.errors import UserError
 from pixelcnn.masks import known_pixels
 from pixelcnn.model import build
-from pixelcnn.options import ClassOptions, ModelDescription
 from tests.drawn import CONDITIONINGS, SCORED, cases, descriptions, given_to, model_of, seeds
 
 OTHER_TYPES = [torch.bool, torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64]

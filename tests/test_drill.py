@@ -30,7 +30,7 @@ class Forked:
 
 @pytest.fixture
 def start(arrays, call):
-    keys = ("trainer.max_epochs=8", "callbacks.checkpoint_every_n_steps=2", "model.num_filters=6", "checkpoint=last")
+    keys = ("trainer.max_epochs=8", "callbacks.interruption.every_n_steps=2", "model.num_filters=6", "checkpoint=last")
 
     def start(run_dir, *more):
         return Forked(call, (*arrays, *TINY, *keys, *more, f"hydra.run.dir={run_dir}"))

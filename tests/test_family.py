@@ -4,11 +4,6 @@ import itertools
 
 import pytest
 import torch
-from torch import Tensor
-
-from pixelcnn.checkpoint import export, load
-from pixelcnn.errors import UserError
-from pixelcnn.model import PixelModel, build
 from pixelcnn.options import (
     CONDITIONINGS,
     LIKELIHOODS,
@@ -28,6 +23,11 @@ from pixelcnn.options import (
     UnconditionalOptions,
     VectorOptions,
 )
+from torch import Tensor
+
+from pixelcnn.checkpoint import export, load
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel, build
 from tests.conftest import random_images, randomised
 from tests.naive import naive_samples
 

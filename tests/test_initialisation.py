@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
 
 from pixelcnn.initialisation import data_dependent_initialisation
-from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.model import build
-from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
+from pixelcnn.network.layers import WeightNormalized
 from tests.conftest import random_images, tiny_description, tiny_model
 
 

@@ -13,7 +13,6 @@ from pixelcnn.conditioning.encoder import Encoder
 from pixelcnn.conditioning.given import Maps, Vectors
 from pixelcnn.conditioning.none import Unconditional
 
-
 __all__ = ["ClassLabels", "Conditioning", "Encoder", "Maps", "Unconditional", "Vectors"]
 
 

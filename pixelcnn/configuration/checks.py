@@ -1,26 +1,27 @@
 """What is checked when Hydra has composed, before anything is loaded or written: keys, types, ranges."""
 
 from dataclasses import asdict
-from importlib import import_module
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
-from pixelcnn.configuration.groups import GROUPS, checked_group, imported, instantiated, own_arguments, target_of
+from pixelcnn.configuration.groups import GROUPS, checked_group, instantiated, own_arguments, partially, target_of
 from pixelcnn.configuration.messages import keys_of, sentence, unknown_key
 from pixelcnn.configuration.root import Initialisation, Root, check_start
+from pixelcnn.configuration.tasks import Task
 from pixelcnn.configuration.trainer import check_trainer
 from pixelcnn.errors import UserError
 from pixelcnn.signature import arguments_of, checked_arguments, name_of, refusal
 
+STAND_IN_STEPS = 10**9
 OWN = "pixelcnn."  # the project's parts, whose constructors may be tried
 
 
-def check(config: DictConfig) -> None:
+def check(config: DictConfig) -> Task:
     """Raise UserError for the first thing wrong with a composed configuration, and give it all its defaults.
 
-    Afterwards every key of every group is there, of its constructor's type.
+    Afterwards every key of every group is there, of its constructor's type. Returns the task.
     """
     try:
         OmegaConf.to_container(config, resolve=True)
@@ -39,14 +40,15 @@ def check(config: DictConfig) -> None:
     task, objective = instantiated(config, "task"), instantiated(config, "objective")
     instantiated(config, "ema")
     _try_parts_of_the_model(config)
+    _try_optimiser(config)
     check_start(config, task, objective, target_of(config, "likelihood"))
+    return task
 
 
 def _check_root(config: DictConfig) -> None:
-    own = {name: OmegaConf.to_container(config).get(name) for name in arguments_of(Root)}  # type: ignore[union-attr]
-    root = Root(**checked_arguments(Root, own))
-    values = OmegaConf.to_container(config.initialisation)
-    assert isinstance(values, dict)
+    plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    root = Root(**checked_arguments(Root, {name: plain[name] for name in arguments_of(Root)}))
+    values = plain["initialisation"] if isinstance(plain["initialisation"], dict) else {"": plain["initialisation"]}
     arguments = checked_arguments(Initialisation, values, prefix="initialisation.")
     try:
         initialisation = Initialisation(**arguments)
@@ -54,6 +56,16 @@ def _check_root(config: DictConfig) -> None:
         raise refusal(error, Initialisation, arguments, "initialisation.") from error
     with open_dict(config):
         config.update({**asdict(root), "initialisation": asdict(initialisation)})
+
+
+def _try_optimiser(config: DictConfig) -> None:
+    """Have the optimiser and the scheduler say what is out of range, for a parameter that stands in for the model's."""
+    import torch
+
+    from pixelcnn.optim import build_schedule
+
+    optimizer = partially(config, "optim")([torch.zeros(1, requires_grad=True)])
+    build_schedule(partially(config, "scheduler"), optimizer, STAND_IN_STEPS)
 
 
 def _try_parts_of_the_model(config: DictConfig) -> None:
@@ -66,7 +78,12 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
     from pixelcnn.image_shape import ImageShape
 
     any_size: dict[str, Any] = {"num_classes": 1, "num_features": 1}
-    given = {"image": ImageShape(3, 256, 256), "image_channels": 3, "num_parameters": 30, "scale": lambda levels: levels}
+    given = {
+        "image": ImageShape(3, 256, 256),
+        "image_channels": 3,
+        "num_parameters": 30,
+        "scale": lambda levels: levels,
+    }
     for group in ("model", "likelihood", "conditioning"):
         target = target_of(config, group)
         if not name_of(target).startswith(OWN):
@@ -79,8 +96,3 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
                 target(**arguments)
         except UserError as error:
             raise refusal(error, target, own, f"{group}.") from error
-
-
-def task_module(config: DictConfig) -> Any:
-    """The module that runs the task of ``config``."""
-    return import_module(f"pixelcnn.tasks.{imported(config.task._target_, 'task').module}")

@@ -48,7 +48,7 @@ def _chosen(config: DictConfig, group: str) -> Any:
 
 def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int]) -> Any:
     """A conditioning with the size that it leaves open; UserError where that is none, or not the data set's."""
-    key, column = getattr(target, "size_key", None), getattr(target, "batch_key", None)
+    key, column = getattr(target, "size_key", None), getattr(target, "batch_key", "")
     if key is None:
         return partial(target, **arguments)
     asked, present = arguments.get(key), sizes.get(column)
@@ -80,7 +80,7 @@ def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str
     ``sizes`` is the data set's ``condition_sizes``.
     """
     target = stored.conditioning.target
-    key, column = getattr(target, "size_key", None), getattr(target, "batch_key", None)
+    key, column = getattr(target, "size_key", None), getattr(target, "batch_key", "")
     if key is None:
         return
     size, present = stored.conditioning[key], sizes.get(column)
@@ -115,6 +115,8 @@ def require_agreement(
     """
     for group, key in chosen(overrides):
         part: Part = getattr(stored, ROLES[group])
+        asked: Any
+        present: Any
         if key == "_target_":
             option, asked, present = group, target_of(config, group), part.target
         else:
@@ -171,7 +173,9 @@ def revise(
         elif key in part.arguments:
             parts[group] = replace(part, arguments={**part.arguments, key: config[group][key]})
         else:
-            raise UserError(f"{group}.{key} is not a key of {group}={part.name} in init_from={init_from}: leave it out.")
+            raise UserError(
+                f"{group}.{key} is not a key of {group}={part.name} in init_from={init_from}: leave it out."
+            )
     conditioning: Any = parts["conditioning"]
     if conditioning == stored.conditioning:
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
@@ -199,9 +203,7 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
             changed = replace(kept, arguments={**kept.arguments, key: asked})
             if asked != before.arguments.get(key) and _weights_of(replace(stored, **{role: changed})) != fitting:
                 was = before.arguments.get(key)
-                raise UserError(
-                    f"{group}.{key}={asked} does not fit the weights of {culprit}.{key}={was}: give that."
-                )
+                raise UserError(f"{group}.{key}={asked} does not fit the weights of {culprit}.{key}={was}: give that.")
     if (stored.image.height, stored.image.width) != (revised.image.height, revised.image.width):
         raise UserError(
             f"init_from={init_from} has an encoder for images of {stored.image.height}x{stored.image.width}, which "

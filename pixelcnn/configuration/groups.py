@@ -6,6 +6,7 @@ refused, and what the constructor itself refuses by a ValueError or TypeError be
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.errors import UserError
-from pixelcnn.signature import Argument, arguments_of, checked, checked_arguments, refusal, takes_any_keyword
+from pixelcnn.signature import Argument, arguments_of, checked, checked_arguments, refusal
 
 TARGET = ("_target_", "_partial_")
 
@@ -24,7 +25,7 @@ class Group:
 
     given: tuple[str, ...] = ()
     beside: Mapping[str, Argument] = field(default_factory=dict)
-    several: bool = False  # a dictionary of parts, by names that the options choose
+    several: bool = False  # a dictionary of parts, by names that the options choose, whose keys may replace ``given``
 
 
 EXECUTION = {key: Argument(bool, False) for key in ("compile", "channels_last", "activation_checkpointing")}
@@ -35,12 +36,12 @@ GROUPS = {
     "likelihood": Group(("image", "masked_channels")),
     "conditioning": Group(("image", "scale")),
     "objective": Group(),
-    "optim": Group(("params",), {"groups": Argument(list[dict], [])}),
+    "optim": Group(("params", "matrices"), {"groups": Argument(list[dict], [])}),
     "scheduler": Group(("optimizer", "total_steps")),
     "ema": Group(),
     "trainer": Group(),
-    "logger": Group(several=True),
-    "callbacks": Group(several=True),
+    "logger": Group(("run_dir", "save_dir", "config", "minimised", "run_id"), several=True),
+    "callbacks": Group(("run_dir", "resume_command"), several=True),
 }
 
 
@@ -55,8 +56,8 @@ def checked_group(config: DictConfig, group: str) -> None:
 
     Raises UserError naming the key where one is unknown, missing or of the wrong type, or names no class.
     """
-    kind, values = GROUPS[group], OmegaConf.to_container(config[group], resolve=True)
-    assert isinstance(values, dict)
+    kind = GROUPS[group]
+    values: dict[str, Any] = OmegaConf.to_container(config[group], resolve=True)  # type: ignore[assignment]
     if kind.several:
         parts = {name: part for name, part in values.items() if part is not None}
         done: Any = {name: _checked_part(part, f"{group}.{name}", kind) for name, part in parts.items()}
@@ -68,12 +69,13 @@ def checked_group(config: DictConfig, group: str) -> None:
 
 def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
     if not isinstance(values, Mapping) or "_target_" not in values:
-        raise UserError(f"{where} names no class: write {where}._target_=package.module.Class.")
+        raise UserError(f"{where}={values} is not a part: write {where}._target_=package.module.Class.")
     target = imported(values["_target_"], where)
     own = {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside)}
     optional = _left_to_the_data_set(target)
     own = {name: value for name, value in own.items() if value is not None or name != optional}
-    given = (*kind.given, *([optional] if optional and optional not in own else []))
+    given = [name for name in kind.given if not (kind.several and name in own)]
+    given += [optional] if optional and optional not in own else []
     beside = {
         name: checked(values.get(name, argument.default), argument.hint, f"{where}.{name}")
         for name, argument in kind.beside.items()
@@ -100,6 +102,12 @@ def imported(target: Any, where: str) -> Any:
     return found
 
 
+def trusted_packages(config: DictConfig) -> tuple[str, ...]:
+    """The packages from which a checkpoint may name parts: ``trust``, and those that the configuration uses itself."""
+    named = [config[group].get("_target_") for group in GROUPS]
+    return (*config.trust, *(str(target).partition(".")[0] for target in named if target))
+
+
 def target_of(config: DictConfig, group: str) -> Any:
     """The class that ``group`` names."""
     return imported(config[group]["_target_"], group)
@@ -114,7 +122,7 @@ def _own(values: Any, kind: Group) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside)}
 
 
-def instantiated(config: DictConfig, group: str, **given: Any) -> Any:
+def instantiated(config: DictConfig, group: str, /, **given: Any) -> Any:
     """The part that ``group`` names, made with those of ``given`` that its constructor takes.
 
     Raises UserError where the constructor refuses its arguments by a ValueError or TypeError.
@@ -122,9 +130,32 @@ def instantiated(config: DictConfig, group: str, **given: Any) -> Any:
     return _made(OmegaConf.to_container(config[group]), group, GROUPS[group], given)
 
 
-def instantiated_parts(config: DictConfig, group: str, **given: Any) -> Iterator[tuple[str, Any]]:
+def partially(config: DictConfig, group: str) -> Callable[..., Any]:
+    """The constructor that ``group`` names with its own arguments, a ``functools.partial``.
+
+    Called, it raises UserError where it refuses its arguments by a ValueError or TypeError.
+    """
+    from hydra.utils import instantiate
+
+    made = _Constructor(target_of(config, group), **instantiate(own_arguments(config, group), _convert_="all"))
+    made.prefix = f"{group}."
+    return made
+
+
+class _Constructor(partial):
+    prefix: str
+
+    def __call__(self, /, *arguments: Any, **given: Any) -> Any:
+        try:
+            return super().__call__(*arguments, **given)
+        except (UserError, ValueError, TypeError) as error:
+            raise refusal(error, self.func, self.keywords, self.prefix) from error
+
+
+def instantiated_parts(config: DictConfig, group: str, /, **given: Any) -> Iterator[tuple[str, Any]]:
     """Name and part for each of a group of several, in their order."""
-    for name, values in OmegaConf.to_container(config[group]).items():  # type: ignore[union-attr]
+    parts: dict[str, Any] = OmegaConf.to_container(config[group])  # type: ignore[assignment]
+    for name, values in parts.items():
         yield name, _made(values, f"{group}.{name}", GROUPS[group], given)
 
 
@@ -132,8 +163,8 @@ def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any
     from hydra.utils import instantiate
 
     target, arguments = imported(values["_target_"], where), _own(values, kind)
-    known, is_open = arguments_of(target), takes_any_keyword(target)
-    taken = {name: value for name, value in given.items() if name in known or is_open}
+    known = arguments_of(target)
+    taken = {name: value for name, value in given.items() if name in known and name not in arguments}
     try:
         # Arguments may be parts themselves.
         return target(**taken, **instantiate(arguments, _convert_="all"))

@@ -2,12 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from enum import Enum
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -16,20 +12,8 @@ from omegaconf.errors import (
     ConfigKeyError,
     InterpolationResolutionError,
     OmegaConfBaseException,
-    ValidationError,
 )
 
-from pixelcnn.configuration.store import GROUPS
-
-KINDS: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    Path: "a path",
-    dict: "a group of keys",
-    Any: "anything",
-}
 # Hydra's plugins that are optional.
 EXTRA = {"hydra/sweeper": ("optuna",), "hydra/launcher": ("joblib", "submitit_local", "submitit_slurm")}
 # Optuna's, with a storage and without, asked for the best of none.
@@ -52,10 +36,6 @@ def sentence(error: Exception) -> str:
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
     if isinstance(cause, OmegaConfBaseException):
         where = re.match(r"In '(.+?)'", str(error))
-        if where and isinstance(cause, ConfigAttributeError | ConfigKeyError):
-            of_another = _of_another_option(where[1], cause)
-            if of_another is not None:
-                return of_another
         return (f"In conf/{where[1]}.yaml, " if where else "") + _invalid(cause, str(error))
     return _of_hydra(error)
 
@@ -108,19 +88,6 @@ def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from keys_of(child, f"{prefix}{name}.")
 
 
-def expected(hint: Any) -> str:
-    """The type annotation ``hint`` in words."""
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(expected(kind) for kind in get_args(hint))
-    if get_origin(hint) in (list, tuple):
-        return f"a list, each item {expected(get_args(hint)[0])},"
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return f"one of {', '.join(hint.__members__)}"
-    if is_dataclass(hint):
-        return KINDS[dict]
-    return "null" if hint is NoneType else KINDS.get(get_origin(hint) or hint, str(hint))
-
-
 def _missing_option(error: MissingConfigException) -> str:
     if error.missing_cfg_file is None:  # no folder of options at all
         return f"{_first_line(error)}: leave --config-path out."
@@ -155,36 +122,7 @@ def _invalid(error: OmegaConfBaseException, told: str) -> str:
         return unknown_key(key, [known for known in keys_of(root) if known.startswith("hydra") == in_hydra])
     if isinstance(error, InterpolationResolutionError):
         return f"{key} cannot be resolved ({_first_line(error)}): give it a value of its own."
-    if isinstance(error, ValidationError):
-        hint = _hint(error)
-        if hint is not None:
-            value = "null" if error.value is None else error.value
-            return f"{key}={value} is of the wrong type: it takes {expected(hint).rstrip(',')}."
     return f"{key} is refused ({_first_line(error)}): {ALL_KEYS} and their values."
-
-
-def _of_another_option(recipe: str, error: OmegaConfBaseException) -> str | None:
-    """What to type where ``recipe``, such as `experiment/digits`, sets a key that only another option has."""
-    group, _, key = str(error.full_key).partition(".")
-    schemas = GROUPS.get(group, {})
-    if not any(field.name == key for schema in schemas.values() for field in fields(schema)):
-        return None
-    name = error.parent_node.name
-    folder, _, option = recipe.partition("/")
-    files = sorted((CONF / folder).rglob("*.yaml"))
-    fitting = [file for file in files if f"- override /{group}: {name}\n" in file.read_text()]
-    instead = " or ".join(f"{folder}={file.relative_to(CONF / folder).with_suffix('')}" for file in fitting)
-    return f"{folder}={option} sets {group}.{key}, which {group}={name} does not have: leave one of the two out" + (
-        f", or use {instead}." if instead else "."
-    )
-
-
-def _hint(error: OmegaConfBaseException) -> Any:
-    """The annotation of the field, or of the list's items, that did not take the error's value."""
-    schema = OmegaConf.get_type(error.parent_node)
-    if schema is list:
-        return get_args(error.ref_type)[0]
-    return get_type_hints(schema).get(error.key) if schema is not None else None
 
 
 def _suggestion(key: str, known: list[str]) -> str:

@@ -7,7 +7,8 @@ from omegaconf import DictConfig
 
 from pixelcnn.configuration.tasks import Task
 from pixelcnn.errors import UserError, require
-from pixelcnn.launch.resumption import LAST
+
+LAST = "last"  # as in checkpoint=last
 
 
 @dataclass

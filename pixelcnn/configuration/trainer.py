@@ -1,4 +1,4 @@
-"""Lightning's Trainer from the group ``trainer``, whose keys are its arguments: ranges, and what it refuses in a run."""
+"""Lightning's Trainer from the group ``trainer``, whose keys are its arguments."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,7 +101,7 @@ def build_trainer(
     run_dir: Path,
     checkpoint_io: "CheckpointIO | None" = None,
 ) -> "Trainer":
-    """Lightning's Trainer as ``options`` ask for it, with the run's own loggers, callbacks and way to write checkpoints.
+    """Lightning's Trainer as ``options`` ask for it, with the run's own loggers, callbacks and writer of checkpoints.
 
     ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` override ours.
     Raises UserError where Lightning refuses an argument.

@@ -22,8 +22,8 @@ from pixelcnn.data.batches import (
     batch_at,
     evaluation_order,
 )
-from pixelcnn.errors import UserError
-from pixelcnn.options import ImageShape, require
+from pixelcnn.errors import UserError, require
+from pixelcnn.image_shape import ImageShape
 
 log = logging.getLogger(__name__)
 

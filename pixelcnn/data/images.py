@@ -11,8 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
-from pixelcnn.errors import UserError
-from pixelcnn.options import require
+from pixelcnn.errors import UserError, require
 
 # How Pillow calls the pixels that are taken as they are, and the number of channels they become.
 CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}

@@ -10,8 +10,7 @@ from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.data.conversion import Part, open_converted
 from pixelcnn.data.imagenet_batches import batch_parts, batch_source
 from pixelcnn.data.png_files import folder_name, png_parts, png_source
-from pixelcnn.errors import UserError
-from pixelcnn.options import require
+from pixelcnn.errors import UserError, require
 
 VARIANTS = {"oord": "van den Oord et al. 2016", "chrabaszcz": "Chrabaszcz et al. 2017"}
 PUBLISHED = {  # images, by variant and split

@@ -3,15 +3,16 @@
 import os
 from typing import Any
 
-from pixelcnn.launch.ranks import started_outside
-from pixelcnn.configuration.trainer import TrainerOptions
+from omegaconf import DictConfig
+
 from pixelcnn.errors import UserError
+from pixelcnn.launch.ranks import started_outside
 
 PROCESSES_TO_TRY = 8  # on however few cores: to see what eight devices would do
 FORMS = 'use a number, -1 or "auto" for all there are, or a list of which ones'
 
 
-def check_devices(options: TrainerOptions) -> None:
+def check_devices(options: DictConfig) -> None:
     """Raise UserError where ``trainer.accelerator`` and ``trainer.devices`` ask for what this machine lacks.
 
     Lightning's ``auto`` replaces GPUs that are not there by as many CPU processes; here these have to be asked for, by
@@ -39,7 +40,7 @@ def check_devices(options: TrainerOptions) -> None:
         )
 
 
-def _check_names(options: TrainerOptions) -> None:
+def _check_names(options: DictConfig) -> None:
     from pytorch_lightning.accelerators import AcceleratorRegistry
     from pytorch_lightning.strategies import StrategyRegistry
 
@@ -59,7 +60,7 @@ def _check_names(options: TrainerOptions) -> None:
         raise UserError(f"trainer.strategy={strategy} does not exist: choose one of {', '.join(strategies)}.")
 
 
-def require_machines(options: TrainerOptions) -> None:
+def require_machines(options: DictConfig) -> None:
     """Raise UserError where several machines are asked for and nothing has started this run on them: it would wait."""
     if options.num_nodes > 1 and started_outside() == 1 and "MASTER_ADDR" not in os.environ:
         raise UserError(
@@ -68,7 +69,7 @@ def require_machines(options: TrainerOptions) -> None:
         )
 
 
-def processes(options: TrainerOptions) -> int:
+def processes(options: DictConfig) -> int:
     """How many processes ``options`` ask for on each machine, one for each device."""
     wanted = _wanted(options.devices)
     if isinstance(wanted, list):
@@ -78,7 +79,7 @@ def processes(options: TrainerOptions) -> int:
     return wanted
 
 
-def one_device(options: TrainerOptions) -> str:
+def one_device(options: DictConfig) -> str:
     """The device of what runs on one: the first that ``options`` name, for ``auto`` a GPU if there is one."""
     wanted = _wanted(options.devices)
     if options.accelerator == "cpu" or not _gpus():
@@ -86,7 +87,7 @@ def one_device(options: TrainerOptions) -> str:
     return f"cuda:{wanted[0] if isinstance(wanted, list) else 0}"
 
 
-def check_gpus(options: TrainerOptions, there: int) -> None:
+def check_gpus(options: DictConfig, there: int) -> None:
     """Raise UserError where ``options`` ask for more GPUs than are ``there``, or for one with none there."""
     accelerator, given, wanted = options.accelerator, options.devices, _wanted(options.devices)
     asks_for_gpu = accelerator != "auto" or wanted not in (None, 1)

@@ -21,14 +21,17 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from pixelcnn.configuration.messages import damaged_storage, out_of_memory, sentence
-from pixelcnn.launch.run_directory import COMPOSED_FILES
 from pixelcnn.errors import UserError
+from pixelcnn.launch.run_directory import COMPOSED_FILES
 
 # What a path can be that no check looks for: closed to this user, too long, a ring of links, on a disk that fails.
 OF_THE_FILE_SYSTEM = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR),
     *(errno.EIO, errno.ESTALE),
 )
+
+
+SEVERAL = ("experiment", "sweep", "logger", "callbacks")  # groups of which several options can be chosen at once
 
 
 def tracebacks_wanted() -> bool:
@@ -133,8 +136,7 @@ def check_arguments(arguments: Sequence[str], conf: Path) -> None:
             line = override.input_line
             raise UserError(f"{line} takes a key away, which nothing can do without: remove {line}, or give a value.")
         group, value = override.key_or_group, override.value()
-        # Only recipes can be several.
-        one_of = isinstance(value, list) and group not in ("experiment", "sweep")
+        one_of = isinstance(value, list) and group not in SEVERAL
         names_no_option = value is None or isinstance(value, bool | int | float) or one_of
         if names_no_option and (conf / group).is_dir():
             raise UserError(f"{override.input_line} does not name an option: write {group or 'KEY'}=NAME, see --help.")

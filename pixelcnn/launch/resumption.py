@@ -8,7 +8,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.launch.ranks import is_first
 
-LAST = "last"  # as in checkpoint=last
 DIRECTORY = "hydra.run.dir"
 
 

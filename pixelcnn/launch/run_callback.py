@@ -10,14 +10,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.configuration.checks import check
-from pixelcnn.launch.devices import require_machines
+from pixelcnn.errors import UserError
+from pixelcnn.launch.devices import check_devices, require_machines
 from pixelcnn.launch.ranks import is_first, started_outside
 from pixelcnn.launch.refusal import callback_refusals
 from pixelcnn.launch.run_directory import COMPOSED_FILES, require_free, require_free_sweep
 from pixelcnn.launch.sweep import require_runnable
 from pixelcnn.launch.sweep_results import swept_keys, write_results
-from pixelcnn.configuration.trainer import trainer_options
-from pixelcnn.errors import UserError
 
 
 class RunCallback(Callback):
@@ -33,8 +32,9 @@ class RunCallback(Callback):
         with callback_refusals():
             if not str(config.hydra.run.dir):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
-            check(job_config)
-            require_machines(trainer_options(job_config))
+            if check(job_config).uses_devices:
+                check_devices(job_config.trainer)
+            require_machines(job_config.trainer)
             if is_first():  # the others of a distributed run come later, and write no files of Hydra's
                 require_free(Path(config.hydra.run.dir), job_config)
                 COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))

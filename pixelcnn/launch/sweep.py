@@ -16,17 +16,15 @@ from hydra.core.utils import env_override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from pixelcnn.errors import UserError, require
 from pixelcnn.launch.devices import processes
 from pixelcnn.launch.ranks import started_outside
-from pixelcnn.configuration.trainer import TrainerOptions
-from pixelcnn.errors import UserError
-from pixelcnn.options import require
 from pixelcnn.scores import score_of_run
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
-def runs_apart(options: TrainerOptions, mode: RunMode | None) -> bool:
+def runs_apart(options: DictConfig, mode: RunMode | None) -> bool:
     """Whether a job is one of a sweep and of several processes, which are to be started for it.
 
     Lightning starts further processes by the command line, which in a sweep is that of all jobs. Those that Slurm has
@@ -63,17 +61,17 @@ def one_group(context: HydraConf) -> Iterator[None]:
         yield
 
 
-def run_apart(script: Path, context: HydraConf) -> float | None:
-    """Run the job of ``context`` as a run of its own by ``script``, in the job's directory; returns its objective.
+def run_apart(context: HydraConf) -> float | None:
+    """Run the job of ``context`` as a run of its own, in the job's directory; returns its objective.
 
     Raises UserError where it fails, having said why itself.
     """
     run_dir = Path(context.runtime.output_dir)
     # The last of several values counts. The sweep has written .hydra.
     alone = [f'hydra.run.dir="{run_dir}"', "hydra.output_subdir=null", "hydra.mode=RUN"]
-    command = [sys.executable, str(script), *context.overrides.hydra, *context.overrides.task, *alone]
+    command = [sys.executable, "-m", "pixelcnn", *context.overrides.hydra, *context.overrides.task, *alone]
     # By this name Lightning starts processes itself, though Slurm has started this one.
-    environment = {**os.environ, "SLURM_JOB_NAME": "interactive"}
+    environment = {**os.environ, "SLURM_JOB_NAME": "interactive", "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent)
     told = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
     before = [signal.signal(number, lambda number, frame: process.send_signal(number)) for number in told]

@@ -9,7 +9,6 @@ from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogistic
 from pixelcnn.likelihood.implicit import Implicit
 from pixelcnn.likelihood.logistic_mixture import LogisticMixture
 
-
 __all__ = ["Categorical", "DiscretizedLogisticMixture", "Implicit", "Likelihood", "LogisticMixture"]
 
 

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelcnn.image_shape import ImageShape
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import scale
 

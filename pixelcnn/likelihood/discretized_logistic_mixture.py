@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelcnn.image_shape import ImageShape
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.coupled_logistics import CoupledLogistics
 

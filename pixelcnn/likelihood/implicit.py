@@ -13,10 +13,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.image_shape import ImageShape
 from pixelcnn.errors import UserError, require
-from pixelcnn.network.layers import CausalConv2d
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.levels import nearest_level, scale
+from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.nonlinearities import concat_elu
 from pixelcnn.network.topology import POINT
 

@@ -13,7 +13,7 @@ from pixelcnn.network.masked_blocks import (
     MaskedOutputLayer,
     require_masked_network,
 )
-from pixelcnn.network.parallel import Network
+from pixelcnn.network.parallel import Network, require_positive
 from pixelcnn.network.topology import (
     IMAGE,
     Gate,
@@ -33,7 +33,7 @@ class GatedPixelCNN(Network):
 
     ``num_filters`` are those of each stack; a gated unit computes twice as many. ``first_kernel_size`` is that of the
     layer that sees the image, ``num_output_features`` are those of the layer before the output.
-    With several ``num_groups`` of channels, which a categorical likelihood has, the features are split evenly among them.
+    Where channels come in ``num_groups``, as a categorical likelihood has them, they share the features evenly.
     """
 
     name: ClassVar[str] = "gated_pixelcnn"

@@ -24,7 +24,12 @@ def groups_of(channels: int, num_groups: int) -> list[int]:
 
 
 def require_masked_network(
-    num_groups: int, num_filters: int, num_output_features: int, first_kernel_size: int, kernel_size: int, dropout: float
+    num_groups: int,
+    num_filters: int,
+    num_output_features: int,
+    first_kernel_size: int,
+    kernel_size: int,
+    dropout: float,
 ) -> None:
     """Raise UserError for the first argument that a network of masked layers cannot have."""
     for key, features in {"num_filters": num_filters, "num_output_features": num_output_features}.items():

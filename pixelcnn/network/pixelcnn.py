@@ -27,7 +27,7 @@ class PixelCNN(Network):
 
     ``num_filters`` is their h; the residual stream has 2 h. ``first_kernel_size`` is that of the layer that sees the
     image, ``num_output_features`` are those of the layer before the output.
-    With several ``num_groups`` of channels, which a categorical likelihood has, the features are split evenly among them.
+    Where channels come in ``num_groups``, as a categorical likelihood has them, they share the features evenly.
     """
 
     name: ClassVar[str] = "pixelcnn"

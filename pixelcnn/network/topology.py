@@ -1,8 +1,8 @@
 """Networks as data: an ordered list of nodes, each naming its inputs.
 
 The list is the one definition of an architecture. `pixelcnn.network.parallel` evaluates it for all pixels at once,
-`pixelcnn.sampling.incremental` one pixel at a time, `pixelcnn.network.receptive_field` follows what each pixel can see. The order of the
-nodes is the order in which the original code creates its variables.
+`pixelcnn.sampling.incremental` one pixel at a time. The order of the nodes is the order in which the original code
+creates its variables.
 
 Two streams run through a network. At pixel (i, j) a node of the **u** stream ("up") has seen the rows above i, a node
 of the **ul** stream ("up-left") these and the pixels left of j in row i. A node of level l has 1/2^l of the image's

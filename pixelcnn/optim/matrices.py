@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from pixelcnn.topology import IMAGE
+from pixelcnn.network.topology import IMAGE
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

@@ -3,12 +3,13 @@
 import re
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from pixelcnn.conditioning import ClassLabels, Unconditional
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
-from pixelcnn.conditioning import ClassLabels, Unconditional
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.network import PixelCNNPP
@@ -18,7 +19,7 @@ DROPOUT = 0.5  # the original's default; its checkpoints do not say
 
 
 def infer_description(
-    variables: dict[str, np.ndarray], source: str, nonlinearity: str | None, height: int, width: int
+    variables: dict[str, np.ndarray], source: str, nonlinearity: Any, height: int, width: int
 ) -> ModelDescription:
     """The model of ``variables`` ("model/conv2d_0/V", … as in the original), with the original's likelihood formula.
 
@@ -72,7 +73,7 @@ def _shape(variables: dict[str, np.ndarray], name: str, rank: int, source: str) 
     return shape
 
 
-def _nonlinearity(variables: dict[str, np.ndarray], source: str, filters: int, asked: str | None) -> str:
+def _nonlinearity(variables: dict[str, np.ndarray], source: str, filters: int, asked: Any) -> Any:
     # The first block's first convolution sees concat_elu's 2F channels, or F.
     expansion = _shape(variables, "model/conv2d_3/V", 4, source)[2] / filters
     possible = {2.0: ("concat_elu",), 1.0: ("elu", "relu")}.get(expansion, ())

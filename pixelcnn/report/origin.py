@@ -28,10 +28,13 @@ def as_yaml(config: Mapping[str, Any]) -> str:
 
 def subject(config: Mapping[str, Any]) -> str:
     """Model and data in few words."""
-    data = config["data"]["_target_"].rpartition(".")[2]
-    conditioning = config["conditioning"]["name"]
-    given = "" if conditioning == "none" else f", conditioning={conditioning}"
-    return f"{config['model']['name']} with {config['likelihood']['name']} on {data}{given}"
+    given = "" if class_of(config, "conditioning") == "Unconditional" else f", given {class_of(config, 'conditioning')}"
+    return f"{class_of(config, 'model')} with {class_of(config, 'likelihood')} on {class_of(config, 'data')}{given}"
+
+
+def class_of(config: Mapping[str, Any], group: str) -> str:
+    """The name of the class that ``group`` of a composed configuration instantiates."""
+    return config[group]["_target_"].rpartition(".")[2]
 
 
 def now() -> str:

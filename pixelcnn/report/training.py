@@ -24,7 +24,7 @@ PANELS = {
 }
 NOT_DRAWN = ("train/skipped_steps",)
 # What such a model has to be told before it draws; samples of class-conditional models take the classes in turn.
-CONDITION_NEEDED = ("vector", "spatial", "encoder")
+CONDITION_NEEDED = ("Vectors", "Maps", "Encoder")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _starts(run: TrainingRun) -> list[tuple[str, str]]:
 
 
 def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
-    conditioning = run.config["conditioning"]["name"]
+    conditioning = origin.class_of(run.config, "conditioning")
     best = checkpoints / "best.ckpt"
     listed = [
         ("What made this run:", run.record["command"]),
@@ -175,7 +175,7 @@ def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
             commands.resumed(run.overrides, run.run_dir),
         ),
     ]
-    if run.config["likelihood"]["name"] != "implicit":
+    if origin.class_of(run.config, "likelihood") != "Implicit":
         precision = run.config["trainer"]["precision"]
         listed.append(("Its score on the test set:", commands.evaluated(run.overrides, best, precision)))
     listed.append(("New images:", commands.sampled(best, conditioning in CONDITION_NEEDED)))

@@ -1,7 +1,7 @@
 """The incremental walk: the same topology and weights, one pixel at a time, each activation computed once.
 
-Every node of the topology gets a stepper (`pixelcnn.sampling.stepper`). A node of level l takes part at rows and pixels that
-2^l divides, so that what is due at row i and pixel (i, j) is a list made once.
+Every node of the topology gets a stepper (`pixelcnn.sampling.stepper`). A node of level l takes part at rows and
+pixels that 2^l divides, so that the steps to run at row i and pixel (i, j) are a list made once.
 """
 
 import math
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from pixelcnn.network.parallel import Network
+from pixelcnn.network.topology import IMAGE, Node
 from pixelcnn.sampling.residual_steppers import OutputStepper
 from pixelcnn.sampling.rows import Reach
 from pixelcnn.sampling.stepper import ImageStepper, Setting, Stepper
-from pixelcnn.network.topology import IMAGE, Node
 
 Visit = Callable[[int, int, Tensor], Tensor]
 

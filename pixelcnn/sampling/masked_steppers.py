@@ -1,7 +1,5 @@
 """The steppers of Gated PixelCNN and PixelCNN, which write a pixel's features group by group."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -14,18 +12,17 @@ from pixelcnn.network.masked_blocks import (
     ResidualLayer,
     gated,
 )
-from pixelcnn.sampling.residual_steppers import OutputStepper
-from pixelcnn.sampling.rows import Reach, ReluRows, RowConv, Rows
-from pixelcnn.sampling.stepper import ConditionTerm, Setting, Stepper, reach_of, steps
 from pixelcnn.network.topology import (
     Gate,
     HorizontalBlock,
     MaskedImageConv,
     MaskedOutput,
     MaskedResidualBlock,
-    Node,
     VerticalConv,
 )
+from pixelcnn.sampling.residual_steppers import OutputStepper
+from pixelcnn.sampling.rows import Reach, ReluRows, RowConv, Rows
+from pixelcnn.sampling.stepper import ConditionTerm, Setting, Stepper, reach_of, steps
 
 
 def _slices(channels: int, num_groups: int) -> list[slice]:

@@ -9,9 +9,9 @@ from torch import Tensor
 from pixelcnn.network.blocks import GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.nonlinearities import Nonlinearity
+from pixelcnn.network.topology import Downsample, GatedBlock, ImageConv, Output, Sum, Upsample
 from pixelcnn.sampling.rows import Reach, RowConv, Rows
 from pixelcnn.sampling.stepper import ConditionTerm, Setting, Stepper, reach_of, steps
-from pixelcnn.network.topology import Downsample, GatedBlock, ImageConv, Node, Output, Sum, Upsample
 
 
 @steps(ImageConv)

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.errors import UserError
+from pixelcnn.likelihood import Likelihood
 from pixelcnn.sampling.capture import Work, cuda_graphs
 from pixelcnn.sampling.incremental import IncrementalWalk
-from pixelcnn.errors import UserError
 from pixelcnn.sampling.walk import walk_of
-from pixelcnn.likelihood import Likelihood
 
 Capture = Callable[[Work], Work]
 

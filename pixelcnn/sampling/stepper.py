@@ -13,8 +13,8 @@ from torch import Tensor
 
 from pixelcnn.network.nonlinearities import Nonlinearity
 from pixelcnn.network.parallel import condition_at
-from pixelcnn.sampling.rows import ACTIVATED, Reach, RowConv, Rows
 from pixelcnn.network.topology import Node, Window
+from pixelcnn.sampling.rows import ACTIVATED, Reach, RowConv, Rows
 
 S = TypeVar("S", bound="Stepper")
 

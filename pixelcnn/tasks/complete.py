@@ -11,13 +11,12 @@ from torch import Tensor
 
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
-from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import require_agreement, require_conditions
-from pixelcnn.launch.devices import one_device
-from pixelcnn.configuration.trainer import trainer_options
+from pixelcnn.configuration.groups import instantiated, trusted_packages
 from pixelcnn.data.batches import Batch
 from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
+from pixelcnn.launch.devices import one_device
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling.sampler import Temperature
@@ -41,7 +40,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them.
     """
     task = config.task
-    model = load(config.checkpoint)
+    model = load(config.checkpoint, trusted_packages(config))
     batch = originals(config, overrides, model)
     known = known_pixels(task.mask, *batch["images"].shape[2:])
     if not comes_first(known):
@@ -80,7 +79,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
                 f"divisible by {model.stride}: cut it to such a size."
             )
         return {"images": at_levels(pixels, model.image.levels)[None], "index": torch.zeros(1, dtype=torch.int64)}
-    data = data_module(config.data)
+    data = instantiated(config, "data")
     data.prepare_data()
     data.setup("test")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
@@ -120,7 +119,7 @@ def completions(
     of an image having the same random numbers.
     """
     full_float32()
-    task, n, device = config.task, len(images), one_device(trainer_options(config))
+    task, n, device = config.task, len(images), one_device(config.trainer)
     model.to(device)
     given = None if condition is None else condition.to(device)
     of_each = 1 if task.interpolate_to is None else task.num_completions

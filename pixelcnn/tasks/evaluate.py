@@ -17,7 +17,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from pixelcnn.checkpoint import load, read
-from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import (
     HELD_OUT,
     recorded,
@@ -25,7 +24,8 @@ from pixelcnn.configuration.description import (
     require_conditions,
     require_same_run,
 )
-from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
+from pixelcnn.configuration.groups import instantiated, trusted_packages
+from pixelcnn.configuration.trainer import build_trainer
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
@@ -48,12 +48,12 @@ RANKED = 16  # best and worst images in the report
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     """Write ``metrics.json``, ``per_image.csv`` and ``report.html``; returns the split's score."""
     full_float32()
-    options, task, split = trainer_options(config), config.task, config.task.split
+    options, task, split = config.trainer, config.task, config.task.split
     require_whole(options)
-    model = load(config.checkpoint)
+    model = load(config.checkpoint, trusted_packages(config))
     if split == "val":
         require_same_run(read(config.checkpoint)["pixelcnn"]["config"], config, HELD_OUT)
-    data = data_module(config.data)
+    data = instantiated(config, "data")
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
@@ -63,7 +63,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
     evaluation = Evaluation(model, fixed)
     shown: list[Callback] = [] if options.enable_progress_bar is False else [progress_bar()]
-    trainer = build_trainer(options, False, shown, run_dir)
+    trainer = build_trainer(options, [], shown, run_dir)
     since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     seconds = time.monotonic() - since
@@ -130,7 +130,7 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
     return way, f"what lies {share:g} of the way from {first} to {task.interpolate_to}"
 
 
-def require_whole(options: TrainerOptions) -> None:
+def require_whole(options: DictConfig) -> None:
     """Raise UserError where the Trainer would leave out images or digits."""
     if str(options.precision) not in ("None", "32", "32-true"):
         raise UserError(

@@ -6,10 +6,11 @@ from omegaconf import DictConfig
 
 from pixelcnn.checkpoint import export, load, read
 from pixelcnn.configuration.description import require_agreement
+from pixelcnn.configuration.groups import trusted_packages
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``model.safetensors``, and the model's own run's ``config.yaml``; ``pixelcnn.load(run_dir)`` opens them."""
-    model = load(config.checkpoint)
+    model = load(config.checkpoint, trusted_packages(config))
     require_agreement(model.description, config.checkpoint, config, overrides)
     export(model, read(config.checkpoint)["pixelcnn"]["config"], run_dir)

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from pixelcnn.configuration.description import GROUPS, chosen, recorded, require_agreement
+from pixelcnn.configuration.description import ROLES, chosen, recorded, require_agreement
+from pixelcnn.configuration.groups import partially
 from pixelcnn.durable import replacing
 from pixelcnn.model import build
 from pixelcnn.original.architecture import infer_description
@@ -28,18 +29,19 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     assert weights is not None
     model.load_state_dict(weights)
     # What the source's own training was is not known, beyond its optimiser.
-    plain = {key: recorded(config, description)[key] for key in (*GROUPS, "optim")}
-    optim = config.optim
-    module = DensityEstimation(model, optim.lr, tuple(optim.betas), optim.lr_decay, config.seed, plain)
+    plain = {key: recorded(config, description)[key] for key in (*ROLES, "optim", "scheduler")}
+    module = DensityEstimation(
+        model, partially(config, "optim"), partially(config, "scheduler"), seed=config.seed, config=plain
+    )
     checkpoint = resumable_checkpoint(module, original.average, original.moments, original.steps)
     path = run_dir / "checkpoints" / "imported.ckpt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         torch.save(checkpoint, file)
-    options = description.model
+    network = description.network
     print(
-        f"Imported {source}: {options.num_filters} filters, {options.num_resnet_blocks} blocks a stage, "
-        f"{description.likelihood.num_mixtures} mixture components, {options.nonlinearity}, "
+        f"Imported {source}: {network['num_filters']} filters, {network['num_resnet_blocks']} blocks a stage, "
+        f"{description.likelihood['num_mixtures']} mixture components, {network['nonlinearity']}, "
         f"conditioning={description.conditioning.name}; "
         f"{'weights of the moving average' if original.average is not None else 'no moving average: raw weights'}, "
         f"{f'Adam after {original.steps} steps' if original.moments is not None else 'no state of Adam'}."

@@ -9,22 +9,19 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import Progress
 
-from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.description import SIZES, describe
-from pixelcnn.launch.devices import one_device, processes
-from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.configuration.trainer import trainer_options
+from pixelcnn.configuration.description import describe
+from pixelcnn.configuration.groups import checked_group, instantiated, target_of
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.launch.devices import one_device, processes
 from pixelcnn.model import PixelModel, build
-from pixelcnn.options import ClassOptions, ImageShape
 from pixelcnn.training.logging import why_not_logged_in
 from pixelcnn.training.machine import EXTRAS, gpus, installed, processor, versions
 from pixelcnn.training.needs import Memory, Pace, memory_of, pace_of
-from pixelcnn.training.objective import build_objective
 
 CLASSES = 10  # of a class-conditional model where nothing is said; they matter little
 PAPER_STEPS = 5000 * (50_000 // 128)  # the original's epochs of CIFAR-10
@@ -52,9 +49,12 @@ def data_sets(config: DictConfig) -> dict[str, str]:
     folder = next(Path(source.path) for source in context.runtime.config_sources if source.provider == "main")
     told = {}
     for name in sorted(path.stem for path in (folder / "data").glob("*.yaml")):
-        options = config.data if name == chosen else compose("config", [f"data={name}"]).data
         try:
-            told[name] = f"is there: {data_module(options).where()}"
+            composed = config
+            if name != chosen:
+                composed = compose("config", [f"data={name}"])
+                checked_group(composed, "data")
+            told[name] = f"is there: {instantiated(composed, 'data').where()}"
         except UserError as error:
             told[name] = f"is missing: {error}"
     return told
@@ -65,11 +65,11 @@ def needs(config: DictConfig) -> dict[str, Any]:
 
     In float32, neither compiled nor with activation checkpointing.
     """
-    options, batch_size = trainer_options(config), config.data.batch_size
+    options, batch_size = config.trainer, config.data.batch_size
     devices = processes(options) * options.num_nodes
     a_device = -(-batch_size // devices)
     model, batch = model_and_batch(config)
-    objective = build_objective(**config.objective)
+    objective = instantiated(config, "objective")
     device = torch.device(one_device(options))
     model.to(device)
     batch = {name: values.to(device) for name, values in batch.items()}
@@ -85,7 +85,7 @@ def needs(config: DictConfig) -> dict[str, Any]:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     size = config.task.image_size
     kind = "GPU" if device.type == "cuda" else "CPU"
-    title = f"model={config.model.name} on {size}x{size} RGB images, data.batch_size={batch_size}"
+    title = f"model={model.description.network.name} on {size}x{size} RGB images, data.batch_size={batch_size}"
     steps = config.trainer.max_steps if config.trainer.max_steps > 0 else PAPER_STEPS
     shared = f", {a_device} images on each of {devices} devices" if devices > 1 else ""
     lines = [f"{parameters:,} parameters", *_memory_told(memory, a_device, there, kind)]
@@ -109,13 +109,11 @@ def model_and_batch(config: DictConfig) -> tuple[PixelModel, dict[str, torch.Ten
 
     UserError where the number of a condition's features is left to a data set.
     """
-    require_trainable(OmegaConf.to_object(config.objective), OmegaConf.to_object(config.likelihood))
-    conditioning: Any = OmegaConf.to_object(config.conditioning)
-    kind, size = type(conditioning), config.task.image_size
-    if kind in SIZES and kind is not ClassOptions and conditioning.num_features is None:
-        raise UserError("conditioning.num_features is the data set's, which task=info does not read: give a number.")
+    size, key = config.task.image_size, getattr(target_of(config, "conditioning"), "size_key", None)
+    if key not in (None, "num_classes") and config.conditioning.get(key) is None:
+        raise UserError(f"conditioning.{key} is the data set's, which task=info does not read: give a number.")
     model = build(describe(config, ImageShape(3, size, size), {"labels": CLASSES}))
-    features = getattr(conditioning, "num_features", None) or 1
+    features = model.conditioning.features or 1
     batch = {
         "images": torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8),
         "index": torch.zeros(1, dtype=torch.int64),

@@ -13,9 +13,9 @@ from torch import Tensor
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
-from pixelcnn.launch.devices import one_device
-from pixelcnn.configuration.trainer import trainer_options
+from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.execution import full_float32
+from pixelcnn.launch.devices import one_device
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.tasks.conditions import ARRAYS, given_condition, missing_condition, way_between
@@ -28,7 +28,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     ``maps`` or ``codes``. ``task.interpolate_to`` draws the way to a second condition, in ``interpolation.png`` too.
     """
     task = config.task
-    model = load(config.checkpoint)
+    model = load(config.checkpoint, trusted_packages(config))
     require_agreement(model.description, config.checkpoint, config, overrides)
     if task.interpolate_to is None:
         n, condition, columns = conditions(model, task)
@@ -72,7 +72,7 @@ def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int],
     With a progress bar, on the one device that ``trainer.*`` names.
     """
     full_float32()
-    task, n, device = config.task, len(numbers), one_device(trainer_options(config))
+    task, n, device = config.task, len(numbers), one_device(config.trainer)
     model.to(device)
     given = None if condition is None else condition.to(device)
     temperature = Temperature(task.mixture_temperature, task.scale_temperature)

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.checkpoint import description_of, glance, load_weights, read
-from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import (
     RESUMED,
     describe,
+    execution_of,
     recorded,
     require_agreement,
     require_conditions,
@@ -24,16 +25,23 @@ from pixelcnn.configuration.description import (
     require_same_weights,
     revise,
 )
-from pixelcnn.configuration.network import execution_of
-from pixelcnn.configuration.objective import require_trainable
-from pixelcnn.launch.resumption import LAST, directory_of_run
-from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation, trainer_options
+from pixelcnn.configuration.groups import (
+    instantiated,
+    instantiated_parts,
+    partially,
+    target_of,
+    trusted_packages,
+)
+from pixelcnn.configuration.root import LAST
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
 from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
+from pixelcnn.launch.resumption import directory_of_run
 from pixelcnn.model import PixelModel, build
+from pixelcnn.objective import require_trainable
 from pixelcnn.report import commands
 from pixelcnn.scores import in_words, worse_than_uniform
 from pixelcnn.training.checkpoints import (
@@ -43,22 +51,17 @@ from pixelcnn.training.checkpoints import (
     newest,
     require_saved,
 )
-from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
-from pixelcnn.training.ema import ExponentialMovingAverage
+from pixelcnn.training.dashboard import KeptCheckpoints
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
 from pixelcnn.training.lifeline import Lifeline
-from pixelcnn.training.logging import WandbRunId, make_logger, wandb_run_id
+from pixelcnn.training.logging import WandbRunId, finishing, wandb_run_id
 from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.objective import build_objective
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
-from pixelcnn.training.samples import SampleGrid, conditions_of_samples
-from pixelcnn.training.skip_limit import SkipLimit
 from pixelcnn.training.stopping import validate_before_stopping
-from pixelcnn.training.throughput import Throughput
 from pixelcnn.training.validation_images import ValidationImages
 
 log = logging.getLogger(__name__)
@@ -68,16 +71,15 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
-    Returns val/ of what is minimised. A run that a signal has told to leave has ``checkpoints/last.ckpt`` and
-    ``report.html`` alone, and raises `Left`.
+    Returns val/ of what is minimised. A run that a signal has ended has ``checkpoints/last.ckpt`` and ``report.html``
+    alone, and raises `Left`.
     """
     again = config.checkpoint == LAST
     config = with_newest_checkpoint(config, run_dir)
-    options = trainer_options(config)
-    data = data_module(config.data)
+    data = instantiated(config, "data")
     data.prepare_data()
     data.setup("fit")
-    require_validation(options, data.batches_per_epoch)
+    require_validation(config.trainer, data.batches_per_epoch)
     model, initialisation = starting_point(config, overrides, data)
     execution = execution_of(config)
     if not execution.activation_checkpointing:  # which is asked for where memory is short
@@ -86,31 +88,23 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     plain = recorded(config, model.description)
     module = DensityEstimation(
         model,
-        lr=config.optim.lr,
-        betas=tuple(config.optim.betas),
-        lr_decay=config.optim.lr_decay,
+        optimizer=partially(config, "optim"),
+        scheduler=partially(config, "scheduler"),
+        objective=instantiated(config, "objective"),
         seed=config.seed,
+        parameter_groups=config.optim.groups,
         config=plain,
-        epsilon_inside_root=config.optim.epsilon_inside_root,
-        objective=build_objective(**config.objective),
     )
-    score = f"val/{module.score_name}"
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
-    with (
-        make_logger(
-            **plain["logger"], run_dir=run_dir, config=plain, minimised=module.score_names, run_id=run_id
-        ) as logger,
-        sentence_when_full(run_dir),
-    ):
+    loggers = loggers_of_run(config, run_dir, plain, module.score_names, run_id)
+    with finishing(loggers), sentence_when_full(run_dir):
         lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
-        recorders = recorders_of_run(score, plain, overrides, run_dir)
-        beside = [lifeline, *callbacks(config, model, data, score, run_dir), *recorders]
-        beside.append(interruption(config, overrides, run_dir))
-        trainer = build_trainer(options, logger, beside, run_dir, DurableCheckpointIO())
+        beside = [lifeline, *callbacks(config, run_dir, f"val/{module.score_name}", plain, overrides)]
+        trainer = build_trainer(config.trainer, loggers, beside, run_dir, DurableCheckpointIO())
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
-        with lifeline.holding(trainer), lightnings_refusals(options):
+        with lifeline.holding(trainer), lightnings_refusals(config.trainer):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         return finish(trainer, module, initialisation, run_dir)
 
@@ -153,25 +147,25 @@ def starting_point(
     A resumed model's weights come with the optimiser's state, when the trainer restores the checkpoint.
     """
     torch.manual_seed(config.seed)
-    objective = OmegaConf.to_object(config.objective)
+    objective = target_of(config, "objective")
     if config.checkpoint is not None:
         checkpoint = read(config.checkpoint)
-        stored = description_of(checkpoint, config.checkpoint)
+        stored = description_of(checkpoint, config.checkpoint, trust=trusted_packages(config))
         require_agreement(stored, config.checkpoint, config, overrides, data.shape)
         require_conditions(stored, f"checkpoint={config.checkpoint}", data.condition_sizes)
         if not has_training_state(checkpoint):
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
         require_same_run(checkpoint["pixelcnn"]["config"], config, RESUMED)
-        require_trainable(objective, stored.likelihood, f" of checkpoint={config.checkpoint}")
+        require_trainable(objective, stored.likelihood.target, f" of checkpoint={config.checkpoint}")
         model = build(replace(stored, image=data.shape))
         load_weights(model, checkpoint, config.checkpoint)
         return model, {}
     if config.init_from is not None:
         checkpoint = read(config.init_from, "init_from")
-        stored = description_of(checkpoint, config.init_from, "init_from")
+        stored = description_of(checkpoint, config.init_from, "init_from", trusted_packages(config))
         revised = revise(stored, config.init_from, config, overrides, data.shape, data.condition_sizes)
-        require_trainable(objective, revised.likelihood, f" of init_from={config.init_from}")
+        require_trainable(objective, revised.likelihood.target, f" of init_from={config.init_from}")
         require_same_weights(stored, revised, config.init_from)
         model = build(revised)
         load_weights(model, checkpoint, config.init_from, "init_from")
@@ -184,47 +178,41 @@ def starting_point(
     return model, {f"init/{name}": value for name, value in asdict(report).items()}
 
 
+def loggers_of_run(
+    config: DictConfig, run_dir: Path, plain: dict[str, Any], minimised: list[str], run_id: str | None
+) -> list[Logger]:
+    """The loggers of the group ``logger``."""
+    given = {"run_dir": run_dir, "save_dir": run_dir, "config": plain, "minimised": minimised, "run_id": run_id}
+    return [logger for _, logger in instantiated_parts(config, "logger", **given)]
+
+
 def callbacks(
-    config: DictConfig, model: PixelModel, data: ImageDataModule, score: str, run_dir: Path
+    config: DictConfig, run_dir: Path, score: str, plain: dict[str, Any], overrides: list[str]
 ) -> list[Callback]:
-    """What happens beside the training steps; ``score`` is the name of the value whose lowest is the best."""
-    options = config.callbacks
-    ranked = ValidationImages(options.num_ranked_images)
-    chosen: list[Callback] = [
-        ExponentialMovingAverage(config.ema.decay, config.ema.warmup),
+    """What happens beside the training steps; ``score`` is the name of the value whose lowest is the best.
+
+    Every run keeps an average of its weights, its checkpoints and the record of how it went; the rest is of the group
+    ``callbacks``. Recorders come last: they read what the others have logged.
+    """
+    given = {"run_dir": run_dir, "resume_command": commands.resumed(overrides, run_dir)}
+    chosen = dict(instantiated_parts(config, "callbacks", **given))
+    for name, callback in chosen.items():
+        if not isinstance(callback, Callback):
+            raise UserError(f"callbacks.{name} is a {type(callback).__name__}, which is no callback of Lightning's.")
+    history = History(score, run_dir)
+    kept = [
+        instantiated(config, "ema"),
         *checkpoint_callbacks(run_dir / "checkpoints", score),
-        Throughput(),
-        ranked,
-        KeptCheckpoints(run_dir / "checkpoints"),
-        SkipLimit(options.max_skipped_steps, run_dir / "checkpoints" / "last.ckpt"),
+        ValidationImages(),
+        KeptCheckpoints(run_dir),
         WandbRunId(),
     ]
-    if options.num_ranked_images:
-        chosen.append(RankedImages(ranked, options.sample_every_n_epochs))
-    if options.num_samples:
-        condition = conditions_of_samples(model, data, options.num_samples)
-        samples = SampleGrid(
-            run_dir / "samples", options.sample_every_n_epochs, options.num_samples, config.seed, condition
-        )
-        chosen.append(samples)
-    return chosen if config.trainer.enable_progress_bar is False else [*chosen, progress_bar()]
-
-
-def recorders_of_run(score: str, plain: dict[str, Any], overrides: list[str], run_dir: Path) -> list[Callback]:
-    """What writes down how the run went, from what the callbacks before them have logged."""
-    history = History(score, run_dir)
-    return [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
-
-
-def interruption(config: DictConfig, overrides: list[str], run_dir: Path) -> Callback:
-    """What saves between validations and ends the run when it is told to."""
-    options = config.callbacks
-    return GracefulInterruption(
-        run_dir / "checkpoints" / "last.ckpt",
-        options.checkpoint_every_n_steps,
-        options.checkpoint_every_n_minutes,
-        commands.resumed(overrides, run_dir),
-    )
+    bar = [] if config.trainer.enable_progress_bar is False else [progress_bar()]
+    recorders = [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
+    # What ends a run between batches has seen what all others made of the latest.
+    ends = [callback for callback in chosen.values() if isinstance(callback, GracefulInterruption)]
+    others = [callback for callback in chosen.values() if callback not in ends]
+    return [*kept, *others, *bar, *recorders, *ends]
 
 
 def record_start(
@@ -252,5 +240,5 @@ def finish(trainer: Trainer, module: DensityEstimation, initialisation: dict[str
         told = in_words(module.score_name, f"{score:.4f}")
         log.info("%s on the validation images after %d steps", told, trainer.global_step)
         if worse_than_uniform(module.score_name, score, module.model.image.levels):
-            log.warning("%s Start again with more steps, or a lower optim.lr than %g.", AS_GOOD_AS_NOTHING, module.lr)
+            log.warning("%s Start again with more steps, or a lower optim.lr.", AS_GOOD_AS_NOTHING)
     return score

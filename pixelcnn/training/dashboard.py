@@ -9,6 +9,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from pixelcnn.checkpoint import glance
+from pixelcnn.errors import require
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.validation_images import Validation, ValidationImages
 
@@ -50,6 +51,7 @@ class Occasional(Callback):
     """
 
     def __init__(self, every_n_epochs: int) -> None:
+        require(every_n_epochs >= 0, "every_n_epochs", every_n_epochs, "use a positive number, or 0 for the end alone")
         self.every_n_epochs = every_n_epochs
         self._shown_at: int | None = None  # step
 
@@ -77,14 +79,21 @@ class Occasional(Callback):
 
 
 class RankedImages(Occasional):
-    """Shows the best and the worst images of the last validation, which ``validations`` holds, on dashboards."""
+    """Shows the ``num_images`` best and as many of the worst images of the last validation on dashboards.
 
-    def __init__(self, validations: ValidationImages, every_n_epochs: int) -> None:
+    They are the validation images with the lowest and the highest score.
+    """
+
+    def __init__(self, num_images: int = 8, every_n_epochs: int = 5) -> None:
         super().__init__(every_n_epochs)
-        self.validations = validations
+        require(num_images >= 1, "num_images", num_images, "use a positive number, or callbacks.ranked_images=null")
+        self.num_images = num_images
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        ValidationImages.of(trainer).num_kept = self.num_images
 
     def show(self, trainer: Trainer, module: DensityEstimation) -> None:
-        last = self.validations.last
+        last = ValidationImages.of(trainer).last
         if last is None or last.step != trainer.global_step:  # stopped without one
             return
         for dashboard in dashboards(trainer):
@@ -92,10 +101,10 @@ class RankedImages(Occasional):
 
 
 class KeptCheckpoints(Callback):
-    """Hands ``best.ckpt`` and ``last.ckpt`` of ``directory`` to dashboards when training has ended."""
+    """Hands ``checkpoints/best.ckpt`` and ``last.ckpt`` to dashboards when training has ended."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, run_dir: Path) -> None:
+        self.directory = run_dir / "checkpoints"
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # The last one in the end, as W&B calls the latest version so.

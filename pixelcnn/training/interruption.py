@@ -22,7 +22,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from pixelcnn.errors import UserError
+from pixelcnn.errors import UserError, require
 from pixelcnn.training.checkpoints import save
 from pixelcnn.training.lifeline import EndOnAllRanks
 from pixelcnn.training.stopping import loops_before_validation
@@ -56,7 +56,7 @@ class Left(EndOnAllRanks, SystemExit):
 
 
 class GracefulInterruption(Callback):
-    """Saves ``checkpoint`` between validations, and ends a run that is told to end.
+    """Saves ``checkpoints/last.ckpt`` between validations, and ends a run that is told to end.
 
     It is saved every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0 for never; both after a step of
     the optimiser, from where a resumed run goes on bit for bit.
@@ -64,15 +64,19 @@ class GracefulInterruption(Callback):
     The first Ctrl-C lets a run validate, save and finish after the current step; the second one kills it. Each of
     ``SIGNALS_TO_LEAVE``, on any rank, has all ranks save after the current step and raise `Left`, without validating
     or drawing samples, for which there may be no time; in a validation what is saved is the state before it, so that
-    the resumed run validates in full. ``remedy`` says how to go on. Before the first and after the last step these
-    signals do what they did before: there is nothing to save.
+    the resumed run validates in full. ``resume_command`` says how to resume. Before the first and after the last step
+    these signals do what they did before: there is nothing to save.
     """
 
-    def __init__(self, checkpoint: Path, every_n_steps: int, every_n_minutes: float, remedy: str) -> None:
-        self.checkpoint = checkpoint
+    def __init__(
+        self, run_dir: Path, resume_command: str, every_n_steps: int = 0, every_n_minutes: float = 30.0
+    ) -> None:
+        for key, value in {"every_n_steps": every_n_steps, "every_n_minutes": every_n_minutes}.items():
+            require(value >= 0, key, value, "use a positive number, or 0 for never")
+        self.checkpoint = run_dir / "checkpoints" / "last.ckpt"
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes
-        self.remedy = remedy
+        self.remedy = resume_command
         self._interrupted = False
         self._told_to_leave: int | None = None
         self._handlers: dict[int, Any] = {}

@@ -7,12 +7,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import wandb
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from wandb.sdk.lib.wbauth import read_netrc_auth
 
@@ -23,47 +24,53 @@ SECONDS_TO_START_ONLINE = 10  # with a server that has answered
 
 
 @contextmanager
-def make_logger(
-    name: str,
+def finishing(loggers: Sequence[Logger]) -> Iterator[None]:
+    """Within it ``loggers`` are written to; on leaving those that have a ``finish`` are finished, by an exit code."""
+    exit_code = 1
+    try:
+        yield
+        exit_code = 0
+    finally:
+        for logger in loggers:
+            if hasattr(logger, "finish"):
+                logger.finish(exit_code)
+
+
+def wandb_logger(
     run_dir: Path,
     config: dict[str, Any],
     minimised: Sequence[str],
+    run_id: str | None = None,
     project: str = "pixelcnn",
     entity: str | None = None,
     group: str | None = None,
-    checkpoints: str = "end",
-    run_id: str | None = None,
-) -> Iterator[Logger | Literal[False]]:
-    """What ``Trainer(logger=...)`` takes, finished on leaving; ``name`` as in ``conf/logger``.
+    name: str | None = None,
+    tags: list[str] | None = None,
+    notes: str | None = None,
+    checkpoints: Literal["end", "never"] = "end",
+) -> Logger:
+    """A run in Weights & Biases: online if there is a key and its server answers, else offline in ``run_dir/wandb``.
 
-    wandb: online if there is a key (in the environment, netrc or wandb's settings) and its server answers, else
-    offline in ``run_dir/wandb``, saying how to upload it; never asks, and follows WANDB_MODE where that is set.
-    ``config`` is recorded with the run, and the lowest of each value whose name is in ``minimised``; ``group`` gathers
-    the runs of a sweep. ``checkpoints`` is "end", to keep the last and the best with the run, or "never". ``run_id``
-    is that of a run to go on with.
-    tensorboard: ``run_dir/tensorboard/version_*``.
-    csv: ``run_dir/csv/version_*/metrics.csv``.
+    The key is in the environment, netrc or wandb's settings. It never asks, follows WANDB_MODE where that is set, and
+    says how to upload an offline run. ``config`` is recorded with the run, and the lowest of each value whose name is
+    in ``minimised``; ``group`` gathers the runs of a sweep. ``checkpoints`` is "end", to keep the last and the best
+    with the run. ``run_id`` is that of a run to resume.
     """
-    if name == "none":
-        yield False
-    elif name == "csv":
-        yield CSVLogger(run_dir, name="csv")
-    elif name == "tensorboard":
-        from pixelcnn.training.tensorboard_dashboard import TensorBoardDashboard  # optional, see its schema
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return WandbLogger(project=project, save_dir=run_dir)  # silent, as rank 0 speaks for all
+    run_dir.mkdir(parents=True, exist_ok=True)
+    described = {"project": project, "entity": entity, "group": group, "name": name, "tags": tags, "notes": notes}
+    run = _start_run(dir=run_dir, config=config, id=run_id, **described)
+    return WandbDashboard(run, minimised, checkpoints == "end", project=project, save_dir=run_dir)
 
-        yield TensorBoardDashboard(run_dir, minimised)
-    elif rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        yield WandbLogger(project=project, save_dir=run_dir)  # silent, as rank 0 speaks for all
-    else:
-        assert name == "wandb", name
-        run_dir.mkdir(parents=True, exist_ok=True)
-        run = _start_run(dir=run_dir, config=config, project=project, entity=entity, group=group, id=run_id)
-        exit_code = 1
-        try:
-            yield WandbDashboard(run, minimised, checkpoints == "end", project=project, save_dir=run_dir)
-            exit_code = 0
-        finally:
-            run.finish(exit_code=exit_code)
+
+def tensorboard_logger(run_dir: Path, minimised: Sequence[str]) -> Logger:
+    """Curves and pictures in ``run_dir/tensorboard/version_*``; ValueError where TensorBoard is not installed."""
+    if find_spec("tensorboard") is None:
+        raise ValueError("it is not installed: pip install -r requirements-tensorboard.txt, or use logger=csv")
+    from pixelcnn.training.tensorboard_dashboard import TensorBoardDashboard
+
+    return TensorBoardDashboard(run_dir, minimised)
 
 
 def wandb_run_id(loggers: list[Logger]) -> str | None:

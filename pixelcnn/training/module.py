@@ -1,6 +1,8 @@
 """Training of a pixel model (section 3 of the PixelCNN++ paper)."""
 
 import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,14 +11,14 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LRScheduler
 
 from pixelcnn.checkpoint import entry
 from pixelcnn.model import PixelModel
-from pixelcnn.training.adam import FusedAdam, OriginalAdam
+from pixelcnn.objective import MaximumLikelihood, Objective
+from pixelcnn.optim import Adam, build_optimizer, build_schedule, exponential
 from pixelcnn.training.metrics import LossPerDimension
 from pixelcnn.training.nonfinite import gradient_norm, with_bad_gradient_if_not_finite
-from pixelcnn.training.objective import MAXIMUM_LIKELIHOOD, Objective
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +26,16 @@ Batch = dict[str, Tensor]
 
 
 class DensityEstimation(LightningModule):
-    """Minimises ``objective``, by default -log p(images | condition) of ``model``, by Adam.
+    """Minimises ``objective``, by default -log p(images | condition) of ``model``.
 
-    Step k = 0, 1, ... uses the learning rate ``lr * lr_decay ** (k + 1)``. ``seed`` and a batch's place in the run
-    determine its dropout masks and what the objective draws. ``config`` is stored in checkpoints for the record: plain
-    containers and values only. ``epsilon_inside_root`` takes the original's formula of Adam.
+    ``optimizer`` is an optimiser's class or a partial of it, which is given the model's parameters, those of
+    ``parameter_groups`` with options of their own (`pixelcnn.optim.parameter_groups`). ``scheduler`` is likewise given
+    the optimiser and, if it has such an argument, ``total_steps`` of the run; it is stepped after every step of the
+    optimiser, None for a constant learning rate. By default both are the paper's. ``seed`` and a batch's place in the
+    run determine its dropout masks and what the objective draws. ``config`` is stored in checkpoints for the record:
+    plain containers and values only.
+
+    Batches are dictionaries as the project's data sets give them, or images, or (images, condition).
 
     A step whose loss or gradient is not finite on any rank is skipped on all: weights, Adam's state, averaged weights
     and learning rate stay as they are. ``skipped_steps`` counts them over the whole run; ``global_step`` does so too.
@@ -41,29 +48,27 @@ class DensityEstimation(LightningModule):
     def __init__(
         self,
         model: PixelModel,
-        lr: float,
-        betas: tuple[float, float],
-        lr_decay: float,
-        seed: int,
-        config: dict[str, Any],
-        epsilon_inside_root: bool = False,
-        objective: Objective = MAXIMUM_LIKELIHOOD,
+        optimizer: Callable[..., Optimizer] = Adam,
+        scheduler: Callable[..., LRScheduler] | None = exponential,
+        objective: Objective | None = None,
+        seed: int = 0,
+        parameter_groups: Sequence[Mapping[str, Any]] = (),
+        config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
-        self.lr = lr
-        self.betas = betas
-        self.lr_decay = lr_decay
-        self.adam = OriginalAdam if epsilon_inside_root else FusedAdam
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.parameter_groups = parameter_groups
         self.seed = seed
-        self.config = config
-        self.objective = objective
+        self.config = config or {}
+        self.objective = objective = objective or MaximumLikelihood()
         self.score_name = objective.score_name(model)
         self.val_score = LossPerDimension(objective.unit)
         parts = objective.channel_scores(model)
         self.val_channel_scores = nn.ModuleDict({name: LossPerDimension(objective.unit) for name in parts})
         self.skipped_steps = 0
         self.skipped_last_step = False
+        self._latest_batch_size = 0
 
     @property
     def score_names(self) -> list[str]:
@@ -74,12 +79,23 @@ class DensityEstimation(LightningModule):
             *(f"val/{name}" for name in self.val_channel_scores),
         ]
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def dictionary(self, batch: Any) -> Batch:
+        """The batch of any data loader as the project's data sets give them: from images, or (images, condition)."""
+        if isinstance(batch, Mapping):
+            return batch  # type: ignore[return-value]
+        images, *condition = batch if isinstance(batch, list | tuple) else [batch]
+        key = self.model.conditioning.batch_key
+        named = {} if key in (None, "images") or not condition else {key: condition[0]}
+        return {"images": images, "index": torch.arange(len(images)), **named}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # A seed per batch makes dropout and other noise resumable: no generator's state has to survive in a checkpoint.
         place = np.random.SeedSequence((self.seed, self._batches_done, self.global_rank))
         torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        batch = self.dictionary(batch)
+        self._latest_batch_size = len(batch["images"]) * self.trainer.world_size
         loss = self.objective.losses(self.model, batch, noise_seed=None).sum()
         score = loss.detach() / (self.objective.unit * batch["images"].numel())
         self.log(f"train/{self.score_name}", score, prog_bar=True, sync_dist=True)
@@ -105,8 +121,9 @@ class DensityEstimation(LightningModule):
         if not self.skipped_last_step:
             super().lr_scheduler_step(scheduler, metric)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The losses of the batch's images by channel, (N, C), for callbacks."""
+        batch = self.dictionary(batch)
         losses = self.objective.losses_by_channel(self.model, batch, noise_seed=self.seed)
         self.val_score.update(losses.double().sum(dim=1), batch["images"][0].numel())
         self.log(f"val/{self.score_name}", self.val_score, prog_bar=True)
@@ -136,13 +153,23 @@ class DensityEstimation(LightningModule):
 
     @property
     def _batch_size(self) -> int:
-        # Of all devices together.
-        return self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
+        # Of all devices together. Without a data module of the project's own it is that of the latest batch.
+        datamodule = getattr(self.trainer, "datamodule", None)
+        return getattr(datamodule, "batch_size", self._latest_batch_size)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.adam(self.model.parameters(), lr=self.lr, betas=self.betas)
-        schedule = LambdaLR(optimizer, lambda step: self.lr_decay ** (step + 1))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        optimizer = build_optimizer(self.make_optimizer, self.model, self.parameter_groups)
+        if self.make_scheduler is None:
+            return optimizer
+        scheduler = build_schedule(self.make_scheduler, optimizer, self._total_steps())
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _total_steps(self) -> int | None:
+        """The optimiser's steps in the whole run, None where nothing bounds them."""
+        if self._trainer is None:  # outside of a run
+            return None
+        steps = self.trainer.estimated_stepping_batches
+        return int(steps) if math.isfinite(steps) else None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["pixelcnn"] = entry(self.model, self.config)

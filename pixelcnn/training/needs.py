@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.model import PixelModel
-from pixelcnn.training.objective import Objective
+from pixelcnn.objective import Objective
 
 # Of float32 for each parameter: the weight, its gradient, Adam's two moments and the moving average.
 COPIES = 5

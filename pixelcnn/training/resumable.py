@@ -21,8 +21,8 @@ def resumable_checkpoint(
     ``average``: the moving average by the names of ``module.model``'s parameters, None to start it at the weights;
     ``moments``: Adam's first and second by the same names, None to start it anew.
     """
-    optimizers = module.configure_optimizers()
-    optimizer, scheduler = optimizers["optimizer"], optimizers["lr_scheduler"]["scheduler"]
+    made = module.configure_optimizers()
+    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
     if moments is not None:
         for name, parameter in module.model.named_parameters():
             first, second = moments[name]
@@ -31,8 +31,10 @@ def resumable_checkpoint(
                 "exp_avg": first,
                 "exp_avg_sq": second,
             }
-    rate = module.lr * module.lr_decay ** (steps + 1)
-    optimizer.param_groups[0]["lr"] = rate
+    scheduler.last_epoch, scheduler._step_count = steps, steps + 1
+    rates = scheduler.get_lr()
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
     raw = module.state_dict()
     averaged = raw if average is None else {**raw, **{f"model.{name}": value for name, value in average.items()}}
     checkpoint: dict[str, Any] = {
@@ -45,9 +47,7 @@ def resumable_checkpoint(
         "callbacks": {},
         "loops": {"fit_loop": _fit_loop_state(steps)},
         "optimizer_states": [optimizer.state_dict()],
-        "lr_schedulers": [
-            {**scheduler.state_dict(), "last_epoch": steps, "_step_count": steps + 1, "_last_lr": [rate]}
-        ],
+        "lr_schedulers": [{**scheduler.state_dict(), "_last_lr": rates}],
     }
     module.on_save_checkpoint(checkpoint)
     return checkpoint

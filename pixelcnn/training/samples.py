@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pixelcnn import pictures
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.errors import require
 from pixelcnn.model import PixelModel
 from pixelcnn.training.dashboard import Occasional, dashboards
 from pixelcnn.training.ema import averaged_weights
@@ -30,26 +31,25 @@ def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> T
 class SampleGrid(Occasional):
     """Draws ``num_samples`` images with the averaged weights every ``every_n_epochs`` and when training ends.
 
-    They go to ``directory/step=000200.png`` and, as ``samples``, to dashboards. ``every_n_epochs=0`` leaves those at
-    the end alone.
-    All grids of a run are drawn from the same ``seed``. ``condition`` is the samples', its first axis ``num_samples``.
+    They go to ``samples/step=000200.png`` and, as ``samples``, to dashboards. ``every_n_epochs=0`` leaves those at the
+    end alone. All grids of a run are drawn by the same random numbers, those of the module's seed, and given the same
+    conditions: made up where the kind of condition can be, and else those of the first validation images.
     """
 
-    def __init__(
-        self, directory: Path, every_n_epochs: int, num_samples: int, seed: int, condition: Tensor | None = None
-    ) -> None:
+    def __init__(self, run_dir: Path, every_n_epochs: int = 5, num_samples: int = 16) -> None:
         super().__init__(every_n_epochs)
-        self.directory = directory
+        require(num_samples >= 1, "num_samples", num_samples, "use a positive number, or callbacks.samples=null")
+        self.directory = run_dir / "samples"
         self.num_samples = num_samples
-        self.seed = seed
-        self.condition = condition
 
     def show(self, trainer: Trainer, module: DensityEstimation) -> None:
         """Draw, save and log a grid."""
         model = module.model
-        condition = None if self.condition is None else self.condition.to(module.device)
+        condition = conditions_of_samples(model, trainer.datamodule, self.num_samples)  # type: ignore[attr-defined]
         with averaged_weights(trainer):
-            images = model.sample(self.num_samples, condition, self.seed)
+            images = model.sample(
+                self.num_samples, None if condition is None else condition.to(module.device), module.seed
+            )
         picture = pictures.grid(images, model.image.levels)
         pictures.save(picture, self.directory / f"step={trainer.global_step:06d}.png")
         for dashboard in dashboards(trainer):

@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from pixelcnn.errors import UserError
+from pixelcnn.errors import UserError, require
 from pixelcnn.training.lifeline import EndOnAllRanks, EndSilently
 from pixelcnn.training.module import DensityEstimation
 
@@ -21,13 +21,14 @@ class DivergenceError(EndOnAllRanks, UserError):
 class SkipLimit(Callback):
     """Ends the run where ``most`` of the last 100 steps were skipped; 0 for no limit.
 
-    ``checkpoint`` is named as where the last good weights are. They are still finite, as a skipped step moves nothing;
-    whatever else made them not so is found before it is saved.
+    ``checkpoints/last.ckpt`` is named as where the last good weights are. They are still finite, as a skipped step
+    moves nothing; whatever else made them not so is found before it is saved.
     """
 
-    def __init__(self, most: int, checkpoint: Path) -> None:
+    def __init__(self, run_dir: Path, most: int = 50) -> None:
+        require(0 <= most <= WINDOW, "most", most, f"use a number of the last {WINDOW} steps, or 0 for no limit")
         self.most = most
-        self.checkpoint = checkpoint
+        self.checkpoint = run_dir / "checkpoints" / "last.ckpt"
         self.skipped: list[int] = []  # which of the last steps
 
     def on_train_batch_end(
@@ -42,14 +43,14 @@ class SkipLimit(Callback):
             self.skipped.append(step)
         if self.most and len(self.skipped) >= self.most:
             count = f"{len(self.skipped)} of the last {min(step, WINDOW)} steps were skipped"
-            self._end(trainer, f"{count}, as their loss or gradient was not finite", pl_module.lr)
+            self._end(trainer, f"{count}, as their loss or gradient was not finite")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(pl_module, DensityEstimation)
         parts = ("state_dict", "current_model_state", "optimizer_states")
         if not all(bool(tensor.isfinite().all()) for part in parts for tensor in _tensors(checkpoint.get(part))):
             trouble = f"The weights are not finite after step {trainer.global_step}, and not saved"
-            self._end(trainer, trouble, pl_module.lr)
+            self._end(trainer, trouble)
 
     def state_dict(self) -> dict[str, Any]:
         return {"skipped": self.skipped}
@@ -57,9 +58,10 @@ class SkipLimit(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.skipped = list(state_dict["skipped"])
 
-    def _end(self, trainer: Trainer, trouble: str, lr: float) -> None:
+    def _end(self, trainer: Trainer, trouble: str) -> None:
         if not trainer.is_global_zero:
             raise EndSilently(0)
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
         kept = f", from init_from={self.checkpoint} if that was good," if self.checkpoint.exists() else ""
         raise DivergenceError(
             f"{trouble}: start again{kept} with a lower optim.lr than {lr:g}, or bound gradients by "

@@ -43,7 +43,8 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._images += len(batch["images"]) * trainer.world_size
+        assert isinstance(pl_module, DensityEstimation)
+        self._images += len(pl_module.dictionary(batch)["images"]) * trainer.world_size
         images_per_second = self._images / (time.monotonic() - self._since)
         flops_per_second = images_per_second * self._flops
         values = (images_per_second, flops_per_second / 1e12, flops_per_second / self._peak)

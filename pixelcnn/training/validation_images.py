@@ -39,16 +39,22 @@ class Validation:
 
 
 class ValidationImages(Callback):
-    """Collects the score of every validation image over all ranks, and the ``k`` best and ``k`` worst images.
+    """Collects the score of every validation image over all ranks, and the ``num_kept`` best and worst images.
 
     ``last`` is the last validation, from the hook on_validation_end on. It is on rank 0 alone: None on other ranks, and
     before the first one. A score that is not a number counts as the worst.
     """
 
-    def __init__(self, k: int) -> None:
-        self.k = k
+    def __init__(self, num_kept: int = 0) -> None:
+        self.num_kept = num_kept
         self.last: Validation | None = None
         self._scores = ImageScores()
+
+    @staticmethod
+    def of(trainer: Trainer) -> "ValidationImages":
+        """The one of ``trainer``."""
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        return next(callback for callback in callbacks if isinstance(callback, ValidationImages))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._scores.reset()
@@ -75,7 +81,7 @@ class ValidationImages(Callback):
         scores = losses.sum(axis=1) / (pl_module.objective.unit * data.shape.dimensions)
         every = ScoredImages(index, None if (labels < 0).all() else labels, scores)
         order = scores.argsort(kind="stable")
-        best, worst = every.at(order[: self.k]), every.at(order[::-1][: self.k])
+        best, worst = every.at(order[: self.num_kept]), every.at(order[::-1][: self.num_kept])
         self.last = Validation(
             trainer.global_step,
             every,

@@ -83,6 +83,10 @@ class WandbDashboard(WandbLogger, Dashboard):
             artifact.add_file(str(path), policy="immutable")
             run.log_artifact(artifact, aliases=[path.stem, f"step-{step}"])
 
+    def finish(self, exit_code: int) -> None:
+        """End the run in W&B."""
+        self.experiment.finish(exit_code=exit_code)
+
     @contextmanager
     def _staging(self) -> Iterator[None]:
         """Have files that wait to be uploaded, tables' pictures, in the run's directory: offline they stay there.

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from pixelcnn.options import EncoderOptions, ImageShape
 
 from pixelcnn import UserError
 from pixelcnn.conditioning import build_conditioning, encoder
 from pixelcnn.initialisation import data_dependent_initialisation
-from pixelcnn.options import EncoderOptions, ImageShape
 from tests.conftest import random_images, tiny_model
 from tests.naive import naive_samples
 

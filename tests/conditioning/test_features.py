@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from pixelcnn.options import ClassOptions, SpatialOptions, VectorOptions
 
 from pixelcnn import UserError
-from pixelcnn.options import ClassOptions, SpatialOptions, VectorOptions
 from tests.conftest import random_images, tiny_model
 
 SMALL = dict(height=8, width=4, num_filters=3)

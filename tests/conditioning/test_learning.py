@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from pixelcnn.options import ClassOptions, EncoderOptions, SpatialOptions
 from sklearn.svm import SVC
 from torch import Tensor
 
 from pixelcnn.data.digits import Digits
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
-from pixelcnn.options import ClassOptions, EncoderOptions, SpatialOptions
 from tests.conftest import tiny_description
 
 pytestmark = pytest.mark.slow

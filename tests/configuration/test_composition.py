@@ -2,13 +2,13 @@
 
 import pytest
 from omegaconf import OmegaConf
-
-from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.network import execution_of, network_options
 from pixelcnn.configuration.schemas import AdamOptions, Config, EMAOptions
 from pixelcnn.configuration.store import GROUPS
-from pixelcnn.errors import UserError
 from pixelcnn.options import DiscretizedLogisticMixtureOptions, Execution, ImplicitOptions, PixelCNNPPOptions
+
+from pixelcnn.configuration.checks import check
+from pixelcnn.errors import UserError
 from run import CONF
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from omegaconf import MISSING, OmegaConf
-
 from pixelcnn.configuration.data import check_data, data_module, schema_of
+
 from pixelcnn.data.digits import Digits
 from pixelcnn.errors import UserError
 

@@ -3,9 +3,6 @@
 from dataclasses import replace
 
 import pytest
-
-from pixelcnn.configuration.description import describe, require_agreement, require_same_weights, revise
-from pixelcnn.errors import UserError
 from pixelcnn.options import (
     ClassOptions,
     ImageShape,
@@ -14,6 +11,9 @@ from pixelcnn.options import (
     SpatialOptions,
     VectorOptions,
 )
+
+from pixelcnn.configuration.description import describe, require_agreement, require_same_weights, revise
+from pixelcnn.errors import UserError
 
 SHAPE = ImageShape(3, 32, 32)
 NETWORK = PixelCNNPPOptions(num_filters=8, num_resnet_blocks=2, num_stages=3, nonlinearity="elu", dropout=0.0)

@@ -13,15 +13,15 @@ from hydra import compose, initialize_config_dir
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
+from pixelcnn.configuration.data import data_module
+from pixelcnn.configuration.store import register
+from pixelcnn.options import MODELS, ImageShape
 
 from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import describe
 from pixelcnn.configuration.messages import keys_of
 from pixelcnn.launch.refusal import check_arguments, refusals
-from pixelcnn.configuration.store import register
 from pixelcnn.model import build
-from pixelcnn.options import MODELS, ImageShape
 from run import CONF, job
 from tests.drawn import CONDITIONINGS, cases, descriptions
 
@@ -33,15 +33,15 @@ SETTINGS = {
     "data.val_size": st.integers(0, 1000),
     "optim.lr": st.floats(1e-8, 10),
     "optim.betas": st.lists(st.floats(0, 0.999), min_size=2, max_size=2),
-    "optim.lr_decay": st.floats(0.5, 1),
+    "scheduler.decay": st.floats(0.5, 1),
     "optim.epsilon_inside_root": st.booleans(),
     "ema.decay": st.floats(0, 0.9999),
     "ema.warmup": st.booleans(),
     "initialisation.enabled": st.booleans(),
     "initialisation.size": st.integers(1, 1000),
-    "callbacks.num_samples": st.integers(0, 100),
-    "callbacks.checkpoint_every_n_minutes": st.floats(0, 1e6),
-    "callbacks.max_skipped_steps": st.integers(0, 100),
+    "callbacks.samples.num_samples": st.integers(0, 100),
+    "callbacks.interruption.every_n_minutes": st.floats(0, 1e6),
+    "callbacks.skip_limit.most": st.integers(0, 100),
     "trainer.precision": st.sampled_from(PRECISIONS),
     "trainer.max_epochs": st.integers(-1, 1000),
     "trainer.gradient_clip_val": st.none() | st.floats(0, 100),

@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from pixelcnn.configuration import run_directory
-from pixelcnn.launch.run_directory import RESULTS, occupied, require_free
 from pixelcnn.errors import UserError
+from pixelcnn.launch.run_directory import RESULTS, occupied, require_free
 
 
 def asked(task: str = "train", checkpoint: str | None = None):

@@ -6,9 +6,9 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from pixelcnn.launch.sweep import run_apart, runs_apart
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
+from pixelcnn.launch.sweep import run_apart, runs_apart
 
 
 def options(devices=1, num_nodes=1):

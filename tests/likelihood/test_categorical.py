@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixelcnn.options import CategoricalOptions, ImageShape
 
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood.categorical import Categorical
-from pixelcnn.options import CategoricalOptions, ImageShape
 from tests.likelihood.draws import all_values, drawn_pixels, p_value
 
 KINDS = [(1, False), (1, True), (3, False), (3, True)]

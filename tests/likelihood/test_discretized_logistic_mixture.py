@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
 from scipy import stats
 
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
 
 
 def likelihood(channels: int, levels: int, num_mixtures: int, tails: str = "exact") -> DiscretizedLogisticMixture:

@@ -4,8 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pixelcnn.likelihood import build_likelihood
 from pixelcnn.options import (
     CategoricalOptions,
     DiscretizedLogisticMixtureOptions,
@@ -13,6 +11,8 @@ from pixelcnn.options import (
     ImplicitOptions,
     LogisticMixtureOptions,
 )
+
+from pixelcnn.likelihood import build_likelihood
 
 PIXELS = 64
 DENSITIES = {

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from pixelcnn.options import ImageShape, ImplicitOptions
 
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood.implicit import Implicit
-from pixelcnn.options import ImageShape, ImplicitOptions
 
 
 def head(channels: int = 3, levels: int = 256, features: int = 6, noise: int = 4) -> Implicit:

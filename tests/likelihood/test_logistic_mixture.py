@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape, LogisticMixtureOptions
 from scipy import integrate, stats
 
 from pixelcnn.likelihood import logistic_mixture
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
 from pixelcnn.likelihood.logistic_mixture import LogisticMixture
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape, LogisticMixtureOptions
 from tests.likelihood.draws import all_values, drawn_pixels, p_value
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-
 from pixelcnn.network.receptive_field import receptive_fields
+
 from tests.conftest import tiny_model
 
 CASES = [

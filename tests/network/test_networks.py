@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from pixelcnn.network.receptive_field import receptive_fields
+from pixelcnn.networks import build_network
 
 from pixelcnn.errors import UserError
-from pixelcnn.sampling.incremental import IncrementalWalk, pixel_parameters_incrementally
-from pixelcnn.networks import build_network
 from pixelcnn.network.parallel import condition_at
-from pixelcnn.network.receptive_field import receptive_fields
+from pixelcnn.sampling.incremental import IncrementalWalk, pixel_parameters_incrementally
 from tests.networks import CONDITIONS, SITES, TINY_NETWORKS, tiny_condition, tiny_network
 
 

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 import torch
-
 from pixelcnn.architectures import pixelcnn_pp
+
 from pixelcnn.errors import UserError
 from pixelcnn.model import build
 from pixelcnn.original.variables import original_shape, parameters_by_original_name

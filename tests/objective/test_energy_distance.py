@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.energy_distance import energy_distance
+from pixelcnn.objective.energy_distance import energy_distance
 
 
 def originals(x: np.ndarray, samples: list[np.ndarray]) -> float:

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from pixelcnn.energy_distance import energy_distance
-from pixelcnn.model import build
 from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
+
+from pixelcnn.model import build
+from pixelcnn.objective import EnergyDistance, MaximumLikelihood, build_objective
+from pixelcnn.objective.energy_distance import energy_distance
 from pixelcnn.scores import IN_WORDS, in_words
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.objective import EnergyDistance, MaximumLikelihood, build_objective
 from tests.conftest import random_images, tiny_description
 from tests.training.test_resume import assert_same_checkpoint
 from tests.training.tiny import LEVELS, Noise, Validations, checkpoint_of, fit, read

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from pixelcnn.options import ClassOptions, ModelDescription
 
 from pixelcnn.model import PixelModel
-from pixelcnn.options import ClassOptions, ModelDescription
 from pixelcnn.original.checkpoint import AVERAGE
 from pixelcnn.original.variables import original_shape, parameters_by_original_name, to_original
 from tests.conftest import tiny_description, tiny_model

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
 
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
 from pixelcnn.model import build
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
 from pixelcnn.original.checkpoint import load_original_variables
 from pixelcnn.original.variables import parameters_by_original_name, to_original
 from tests.conftest import tiny_description

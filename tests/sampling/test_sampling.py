@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 import torch
+from pixelcnn.options import LogisticMixtureOptions
 
 from pixelcnn import UserError
 from pixelcnn.model import build
-from pixelcnn.options import LogisticMixtureOptions
 from pixelcnn.sampling.sampler import Temperature
 from tests.conftest import random_images, randomised, tiny_model
 

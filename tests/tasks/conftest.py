@@ -13,7 +13,7 @@ TINY = (
     "model.num_filters=4",
     "model.num_resnet_blocks=1",
     "likelihood.num_mixtures=2",
-    "callbacks.num_samples=2",
+    "callbacks.samples.num_samples=2",
     "initialisation.size=8",
     "logger=none",
 )

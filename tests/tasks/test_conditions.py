@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pixelcnn.options import ClassOptions, EncoderOptions, SpatialOptions, UnconditionalOptions, VectorOptions
 
 from pixelcnn import UserError
 from pixelcnn.model import build
-from pixelcnn.options import ClassOptions, EncoderOptions, SpatialOptions, UnconditionalOptions, VectorOptions
 from pixelcnn.tasks.conditions import given_condition
 from tests.conftest import random_images, tiny_description
 from tests.tasks.conditioned import COLUMNS, rng

@@ -25,8 +25,8 @@ RUN = (
     *(key for key in TINY if not key.startswith("logger")),
     "trainer.max_epochs=3",
     "trainer.log_every_n_steps=1",
-    "callbacks.sample_every_n_epochs=2",
-    "callbacks.num_ranked_images=3",
+    "callbacks.samples.every_n_epochs=2",
+    "callbacks.ranked_images.num_images=3",
 )
 SCORES = ["train/bits_per_dim", "val/bits_per_dim", *(f"val/bits_per_dim_{c}" for c in ("red", "green", "blue"))]
 
@@ -221,5 +221,5 @@ def test_without_tensorboard(arrays, call, tmp_path, monkeypatch):
 
 
 def test_checkpoints_are_kept_at_the_end_or_never_at_all(arrays, call, tmp_path):
-    with pytest.raises(SystemExit, match=r"logger.checkpoints=always is out of range: use end or never"):
-        call(*arrays, "logger=wandb", "logger.checkpoints=always", f"hydra.run.dir={tmp_path}/run")
+    with pytest.raises(SystemExit, match=r"logger.wandb.checkpoints=always is out of range: use end or never"):
+        call(*arrays, "logger=wandb", "logger.wandb.checkpoints=always", f"hydra.run.dir={tmp_path}/run")

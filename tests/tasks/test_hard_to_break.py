@@ -68,8 +68,8 @@ def test_a_learning_rate_far_too_large(arrays, call, tmp_path, factor):
     """It ends as any run, or stops with advice; every checkpoint can be used."""
     rate = f"optim.lr={0.001 * factor}"
     often = (
-        "callbacks.checkpoint_every_n_steps=10",
-        "callbacks.max_skipped_steps=15",
+        "callbacks.interruption.every_n_steps=10",
+        "callbacks.skip_limit.most=15",
         "trainer.check_val_every_n_epoch=5",
     )
     keys = (*arrays, *TINY, *often, rate, "trainer.max_steps=60")
@@ -95,7 +95,7 @@ def test_a_run_that_has_come_to_less_than_nothing_says_so(call, tmp_path, caplog
 
 
 def test_too_many_skipped_steps_stop_a_run(arrays, call, tmp_path):
-    bad = ("trainer.callbacks=[{_target_: tests.faults.InfiniteLoss, batch: 2}]", "callbacks.max_skipped_steps=3")
+    bad = ("trainer.callbacks=[{_target_: tests.faults.InfiniteLoss, batch: 2}]", "callbacks.skip_limit.most=3")
     with pytest.raises(SystemExit, match=r"3 of the last 13 steps were skipped, as .* init_from=.*last.ckpt if that"):
         call(*arrays, *TINY, *bad, "trainer.max_epochs=100", f"hydra.run.dir={tmp_path}")
     assert read(tmp_path / "checkpoints/last.ckpt")["skipped_steps"] == 2
@@ -103,7 +103,7 @@ def test_too_many_skipped_steps_stop_a_run(arrays, call, tmp_path):
 
 @pytest.mark.slow
 def test_the_count_goes_on_when_a_run_is_resumed(arrays, call, tmp_path):
-    bad = ("trainer.callbacks=[{_target_: tests.faults.InfiniteLoss, batch: 2}]", "callbacks.max_skipped_steps=3")
+    bad = ("trainer.callbacks=[{_target_: tests.faults.InfiniteLoss, batch: 2}]", "callbacks.skip_limit.most=3")
     keys = (*arrays, *TINY, *bad, f"hydra.run.dir={tmp_path}", "checkpoint=last")
     call(*keys, "trainer.max_epochs=2")
     with pytest.raises(SystemExit, match="3 of the last 13 steps"):

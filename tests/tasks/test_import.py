@@ -69,7 +69,7 @@ def test_training_goes_on_from_an_imported_checkpoint(call, tmp_path):
     np.savez(tmp_path / "data.npz", images=rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8))
     path = import_(call, tmp_path, source_of(original_model(num_filters=2)))
     data = (f"data.train={tmp_path}/data.npz", "data=arrays", "data.batch_size=2", "data.val_size=2")
-    quick = ("logger=none", "callbacks.num_samples=1", "trainer.max_steps=8")
+    quick = ("logger=none", "callbacks.samples.num_samples=1", "trainer.max_steps=8")
     call(*data, *quick, f"checkpoint={path}", f"hydra.run.dir={tmp_path}/more")
     resumed = torch.load(tmp_path / "more/checkpoints/last.ckpt", weights_only=True)
     assert resumed["global_step"] == 8 and resumed["optimizer_states"][0]["state"][0]["step"] == 8

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
+from pixelcnn.options import ClassOptions, EncoderOptions
 
 import run
 from pixelcnn.configuration import devices
@@ -19,7 +20,6 @@ from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.messages import keys_of
 from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.model import build
-from pixelcnn.options import ClassOptions, EncoderOptions
 from run import CONF
 from tests.conftest import tiny_description
 from tests.original.test_golden import GOLDEN
@@ -36,7 +36,7 @@ USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer",
 TINY = {
     "train": [
         *("model.num_filters=4", "model.num_resnet_blocks=1", "model.num_stages=2", "model.num_layers=1"),
-        *("model.num_blocks=1", "model.num_output_features=8", "initialisation.size=8", "callbacks.num_samples=0"),
+        *("model.num_blocks=1", "model.num_output_features=8", "initialisation.size=8", "callbacks.samples=null"),
         *("data.batch_size=8", "data.val_size=4", "trainer.max_steps=1", "trainer.val_check_interval=null"),
         *("trainer.devices=1", "trainer.num_nodes=1", "trainer.accelerator=cpu", "logger=none"),
         *("hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1", "hydra.launcher.n_jobs=1"),

@@ -218,7 +218,7 @@ def test_a_refused_run_changes_nothing_in_the_directory_of_another(call, folder,
 
 
 def test_a_run_is_gone_on_with_in_its_directory_and_a_sweep_is_not_made_over(call, folder, tmp_path):
-    keys = typed(TRAIN, folder, "trainer.max_steps=1", "callbacks.num_samples=0")
+    keys = typed(TRAIN, folder, "trainer.max_steps=1", "callbacks.samples=null")
     call("-m", *keys, f"hydra.sweep.dir={tmp_path}")
     with pytest.raises(SystemExit, match=f"^hydra.sweep.dir={tmp_path}/0 holds a run already"):
         call("-m", *keys, f"hydra.sweep.dir={tmp_path}")
@@ -229,7 +229,7 @@ def test_a_run_is_gone_on_with_in_its_directory_and_a_sweep_is_not_made_over(cal
 def finished(call, folder, tmp_path_factory) -> Path:
     """The directory of a run of one step."""
     directory = tmp_path_factory.mktemp("finished")
-    call(*typed(TRAIN, folder, "trainer.max_steps=1", "callbacks.num_samples=0", f"hydra.run.dir={directory}"))
+    call(*typed(TRAIN, folder, "trainer.max_steps=1", "callbacks.samples=null", f"hydra.run.dir={directory}"))
     return directory
 
 

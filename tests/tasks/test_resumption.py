@@ -33,7 +33,7 @@ def test_the_same_command_starts_and_goes_on(arrays, call, trained, tmp_path, ca
 
 def test_weights_to_start_from_count_once(arrays, call, trained, tmp_path):
     best = trained / "checkpoints/best.ckpt"
-    keys = (*arrays, "logger=none", "callbacks.num_samples=2", "checkpoint=last", f"hydra.run.dir={tmp_path}")
+    keys = (*arrays, "logger=none", "callbacks.samples.num_samples=2", "checkpoint=last", f"hydra.run.dir={tmp_path}")
     call(*keys, f"init_from={best}", "trainer.max_steps=1")
     call(*keys, f"init_from={best}", "trainer.max_steps=3")
     assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 3

@@ -23,7 +23,7 @@ from tests.training.wandb_log import OfflineRun
 
 pytestmark = pytest.mark.slow
 
-STEPS = ("trainer.max_steps=2", "callbacks.num_samples=0")
+STEPS = ("trainer.max_steps=2", "callbacks.samples=null")
 
 
 def needs(plugin: str) -> pytest.MarkDecorator:
@@ -82,7 +82,7 @@ def test_optuna_over_two_processes(arrays, call, tmp_path):
 
 @needs("hydra_optuna_sweeper")
 def test_a_search_goes_on_after_a_trial_that_diverges(arrays, call, tmp_path):
-    keys = (*arrays, *TINY, *STEPS, f"hydra.sweep.dir={tmp_path}", "callbacks.max_skipped_steps=1")
+    keys = (*arrays, *TINY, *STEPS, f"hydra.sweep.dir={tmp_path}", "callbacks.skip_limit.most=1")
     search = ("sweep=optuna", "model.dropout=0.5", "model.num_filters=4", "hydra.sweeper.n_trials=2")
     with pytest.raises(SystemExit, match="No trial of the search has come to its end"):
         call(*keys, *search, "optim.lr=interval(1e30, 2e30)")
@@ -93,7 +93,7 @@ def test_a_search_goes_on_after_a_trial_that_diverges(arrays, call, tmp_path):
 
 def test_a_job_ends_with_its_sweep(arrays, tmp_path):
     """Of several processes, which would train on without anyone to tell."""
-    keys = (*arrays, *TINY, "trainer.max_epochs=10000", "callbacks.num_samples=0", "trainer.accelerator=cpu")
+    keys = (*arrays, *TINY, "trainer.max_epochs=10000", "callbacks.samples=null", "trainer.accelerator=cpu")
     command = ("-m", *keys, "trainer.devices=2", "optim.lr=0.1,0.01", f"hydra.sweep.dir={tmp_path}")
     sweep = subprocess.Popen(
         [sys.executable, "run.py", *command], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True

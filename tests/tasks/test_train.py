@@ -105,7 +105,7 @@ def test_resuming_equals_not_stopping(arrays, call, trained, tmp_path):
 def test_a_new_run_starts_from_old_weights(arrays, call, trained, tmp_path):
     best = trained / "checkpoints/best.ckpt"
     call(
-        *arrays, "logger=none", "callbacks.num_samples=2", f"init_from={best}", "model.dropout=0.25",
+        *arrays, "logger=none", "callbacks.samples.num_samples=2", f"init_from={best}", "model.dropout=0.25",
         "trainer.max_steps=1", "optim.lr=1e-9", f"hydra.run.dir={tmp_path}",
     )  # fmt: skip
     old, new = load(best), load(tmp_path / "checkpoints/last.ckpt")
@@ -142,7 +142,7 @@ def test_a_resumed_run_keeps_what_it_is_made_of(arrays, call, trained, tmp_path,
 
 
 def test_no_samples_are_drawn_if_none_are_wanted(arrays, call, tmp_path):
-    call(*arrays, *TINY, "callbacks.num_samples=0", "trainer.max_steps=1", f"hydra.run.dir={tmp_path}")
+    call(*arrays, *TINY, "callbacks.samples=null", "trainer.max_steps=1", f"hydra.run.dir={tmp_path}")
     assert (tmp_path / "metrics.json").is_file() and not (tmp_path / "samples").exists()
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from pixelcnn.options import ClassOptions, VectorOptions
 
 from pixelcnn.checkpoint import PREFIX, entry, export
 from pixelcnn.model import PixelModel, build
-from pixelcnn.options import ClassOptions, VectorOptions
 from tests.conftest import tiny_description
 
 RUN, TEST = 24, 11  # images to train on, and to test on

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from pixelcnn.options import Execution
 
 from bench.sampling import papers_model
 from pixelcnn.execution import execute
 from pixelcnn.network.layers import CausalConv2d
-from pixelcnn.options import Execution
 from pixelcnn.training.arithmetic import matmul_peak, training_flops
 from tests.conftest import tiny_model
 

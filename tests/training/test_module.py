@@ -2,10 +2,10 @@ import copy
 
 import pytest
 import torch
+from pixelcnn.options import ModelDescription
 from pytorch_lightning import Callback, Trainer
 
 from pixelcnn.model import build
-from pixelcnn.options import ModelDescription
 from pixelcnn.training.module import DensityEstimation
 from tests.training.tiny import Noise, checkpoint_of, fit, read, tiny_module
 

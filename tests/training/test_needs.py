@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from pixelcnn.objective import MAXIMUM_LIKELIHOOD
 from pixelcnn.training.needs import Memory, Pace, memory_of, pace_of
-from pixelcnn.training.objective import MAXIMUM_LIKELIHOOD
 from tests.conftest import tiny_model
 
 

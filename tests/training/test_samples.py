@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pixelcnn.options import EncoderOptions, VectorOptions
 
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.errors import UserError
 from pixelcnn.model import build
-from pixelcnn.options import EncoderOptions, VectorOptions
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from tests.training.tiny import LEVELS, Noise, StopAt, checkpoint_of, fit, picture_in, tiny_module
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from pixelcnn.options import ClassOptions
 from pytorch_lightning import Callback, Trainer
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.model import build
-from pixelcnn.options import ClassOptions
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import without_signal_handlers

@@ -1,0 +1,53 @@
+"""The command ``pixelcnn``: composes the configuration, checks it, and hands over to a task."""
+
+import os
+import sys
+from contextlib import nullcontext
+from importlib import import_module
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.groups import register
+from pixelcnn.launch.devices import check_devices
+from pixelcnn.launch.ranks import directory_of_its_own, is_first
+from pixelcnn.launch.refusal import check_arguments, job_refusals, refusals
+from pixelcnn.launch.run_directory import occupied, require_free
+from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
+
+# Installed, the configuration is in the package; in a checkout, beside it.
+CONF = next(
+    folder for folder in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if folder.is_dir()
+)
+
+register()
+
+
+def job(config: DictConfig) -> float | None:
+    """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
+    context = HydraConfig.get()
+    with job_refusals(), one_group(context):
+        task = check(config)
+        if task.uses_devices:
+            check_devices(config.trainer)
+        run_dir, swept = Path(context.runtime.output_dir), context.mode == RunMode.MULTIRUN
+        key = "hydra.sweep.dir" if swept else "hydra.run.dir"
+        if swept and is_first():
+            require_free(run_dir, config, key)
+        if runs_apart(config.trainer, context.mode):
+            return run_apart(context)
+        with occupied(run_dir, key) if is_first() else nullcontext():
+            return import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, list(context.overrides.task))
+
+
+def main() -> None:
+    """The command line."""
+    if os.getcwd() not in sys.path:  # where a user's own modules are
+        sys.path.insert(0, os.getcwd())
+    with refusals(job), directory_of_its_own(sys.argv):
+        check_arguments(sys.argv[1:], CONF)
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
