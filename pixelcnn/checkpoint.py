@@ -39,7 +39,7 @@ END_OF_YAML = "..."
 
 
 def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
-    """The distribution that a checkpoint or an exported folder holds, with the EMA weights.
+    """The distribution that a checkpoint, an exported folder or a run's directory (its best) holds: the EMA weights.
 
     On the CPU, in evaluation mode. ``trust`` names the packages, other than this project, whose classes the file may
     name as parts of its model. UserError where the file is missing, damaged, not of this project, or names others.
@@ -55,12 +55,18 @@ def read(path: str | Path, key: str = "checkpoint") -> dict[str, Any]:
 
     UserError as in `load`, which calls the file ``key``=``path``.
     """
-    path, named = Path(path), f"{key}={path}"
+    path, named = of_run(Path(path)), f"{key}={path}"
     # Path.is_dir and is_file raise where a name is too long.
     if os.path.isdir(path):
         return _read_folder(path, named)
     _require_whole(path, named)
     return _opened(path, named, mmap=False)
+
+
+def of_run(path: Path) -> Path:
+    """``path``, or the best checkpoint, else the last, of the run whose directory it is."""
+    kept = (path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
+    return next((file for file in kept if os.path.isfile(file)), path)
 
 
 def glance(path: Path) -> dict[str, Any]:
@@ -125,8 +131,14 @@ def _damaged(named: str) -> UserError:
     return UserError(f"{named} is damaged or not a checkpoint: use another one.")
 
 
-def export(model: PixelModel, config: dict[str, Any], folder: Path) -> None:
-    """Write ``model.safetensors`` and ``config.yaml`` into ``folder``, for `load`."""
+def save(model: PixelModel, folder: str | Path) -> None:
+    """Write ``model`` into ``folder``, as ``model.safetensors`` and ``config.yaml``, for `load`."""
+    export(model, {}, folder)
+
+
+def export(model: PixelModel, config: dict[str, Any], folder: str | Path) -> None:
+    """`save` with ``config``, the configuration of the run that made the model, of plain containers and values."""
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
     (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config), sort_keys=False, explicit_end=True))

@@ -1,0 +1,97 @@
+"""Whether a model is causal: no pixel's parameters depend on the pixel itself or on one after it (equation 1)."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+
+DRAWS = 2  # of inputs: at one of them a unit may be dead
+
+
+def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int | None = None, seed: int = 0) -> None:
+    """Raise UserError, naming the pixel that leaks, unless the network's parameters are of pixels before alone.
+
+    The proof is by the network's Jacobian in float64, at random inputs of the model's size: for each site (a pixel, and
+    a group of its channels where they come one after another) the parameters of all sites up to it must have no
+    gradient for it and all sites after it. ``sites`` checks so many of them, spread over the image, instead of all.
+    ``condition`` is that of one image, (1, …), for a model that has one; by default random features.
+
+    Weights that are all zero, as of an output layer that starts so, are replaced by random ones in the copy that is
+    checked: they would hide what lies behind them.
+    """
+    network = copy.deepcopy(model.network).double().eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if not weight.any():
+                weight.copy_(torch.randn(weight.shape, generator=generator) / 10)
+    shape, groups = model.image, model.likelihood.num_groups
+    h = _features(model, condition, generator)
+    for _ in range(DRAWS):
+        x = 2 * torch.rand(1, shape.channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
+        x = x.to(next(network.parameters()).device).requires_grad_()
+        with torch.enable_grad():
+            parameters = network(x, h)
+            _require_shape(model, parameters)
+            projection = torch.randn(parameters.shape, generator=generator, dtype=torch.float64).to(parameters.device)
+            values = _by_site(parameters * projection, groups).sum(dim=0)
+        for site in _chosen(len(values), sites):
+            (gradient,) = torch.autograd.grad(values[: site + 1].sum(), x, retain_graph=True)
+            seen = _by_site(gradient, groups).abs().amax(dim=0)[site:]
+            if seen.any():
+                raise _leak(model, values[: site + 1], x, site + int(seen.argmax()))
+
+
+def _features(model: PixelModel, condition: Tensor | None, generator: torch.Generator) -> Tensor | None:
+    """h of one image in float64: of ``condition``, or random numbers in its place."""
+    if condition is None and model.conditioning.features:
+        examples = model.conditioning.examples(1)
+        condition = torch.randn(1, model.conditioning.features, generator=generator) if examples is None else examples
+        if model.conditioning.batch_key == "maps":
+            size = (1, model.conditioning.features, model.image.height, model.image.width)
+            condition = torch.randn(size, generator=generator)
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        given = None if condition is None else condition.to(device)
+        h = model.conditioning.encode(given, 1, model.image.height, model.image.width)
+    return None if h is None else h.double()
+
+
+def _require_shape(model: PixelModel, parameters: Tensor) -> None:
+    expected = (1, model.likelihood.num_parameters, model.image.height, model.image.width)
+    if parameters.shape != expected:
+        raise UserError(
+            f"model={model.description.network.name} returns parameters of shape {tuple(parameters.shape)} for one "
+            f"image: its forward has to return {expected}, the likelihood's num_parameters at every pixel."
+        )
+
+
+def _by_site(values: Tensor, groups: int) -> Tensor:
+    """(1, K groups, H, W) to (K, H W groups), sites in the order in which they are drawn."""
+    return values[0].unflatten(0, (groups, -1)).permute(1, 2, 3, 0).flatten(1)
+
+
+def _chosen(count: int, wanted: int | None) -> Sequence[int]:
+    if wanted is None or wanted >= count:
+        return range(count)
+    return sorted({round(place * (count - 1) / max(1, wanted - 1)) for place in range(wanted)})
+
+
+def _leak(model: PixelModel, values: Tensor, x: Tensor, seen: int) -> UserError:
+    """The refusal of a network whose ``values`` depend on the site ``seen``, with the first of them that does."""
+    groups, width = model.likelihood.num_groups, model.image.width
+    reader = 0
+    for reader in range(len(values)):
+        (gradient,) = torch.autograd.grad(values[reader], x, retain_graph=True)
+        if _by_site(gradient, groups)[:, seen].any():
+            break
+    (i, j), (y, z) = divmod(reader // groups, width), divmod(seen // groups, width)
+    itself = " itself" if (i, j) == (y, z) else ""
+    return UserError(
+        f"model={model.description.network.name} is not causal: its parameters of pixel ({i}, {j}) depend on pixel "
+        f"({y}, {z}){itself}, which is not before it. Let no layer see the pixel or one after it in raster order."
+    )
