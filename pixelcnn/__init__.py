@@ -29,10 +29,29 @@ HOMES = {
 }
 _HOME = {name: module for module, names in HOMES.items() for name in names}
 
-__all__ = [  # noqa: RUF022  as they are imported above
-    *("check_causal", "load", "save", "ClassLabels", "Encoder", "Maps", "Unconditional", "Vectors", "UserError"),
-    *("ImageShape", "Categorical", "DiscretizedLogisticMixture", "Implicit", "LogisticMixture", "PixelModel"),
-    *("GatedPixelCNN", "Network", "PixelCNN", "PixelCNNPP", "Temperature", "DensityEstimation", "__version__"),
+__all__ = [
+    "Categorical",
+    "ClassLabels",
+    "DensityEstimation",
+    "DiscretizedLogisticMixture",
+    "Encoder",
+    "GatedPixelCNN",
+    "ImageShape",
+    "Implicit",
+    "LogisticMixture",
+    "Maps",
+    "Network",
+    "PixelCNN",
+    "PixelCNNPP",
+    "PixelModel",
+    "Temperature",
+    "Unconditional",
+    "UserError",
+    "Vectors",
+    "__version__",
+    "check_causal",
+    "load",
+    "save",
 ]
 
 try:

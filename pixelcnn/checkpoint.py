@@ -74,6 +74,9 @@ def glance(path: Path) -> dict[str, Any]:
 
     UserError as in `load`.
     """
+    path = of_run(path)
+    if os.path.isdir(path):
+        return _read_folder(path, f"checkpoint={path}")
     return _opened(path, f"checkpoint={path}", mmap=True)
 
 

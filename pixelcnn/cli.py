@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.groups import register
+from pixelcnn.configuration.stored_data import take_stored_data
 from pixelcnn.launch.devices import check_devices
 from pixelcnn.launch.ranks import directory_of_its_own, is_first
 from pixelcnn.launch.refusal import check_arguments, job_refusals, refusals
@@ -31,6 +32,8 @@ def job(config: DictConfig) -> float | None:
     """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
     context = HydraConfig.get()
     with job_refusals(), one_group(context):
+        overrides = list(context.overrides.task)
+        take_stored_data(config, overrides)
         task = check(config)
         if task.uses_devices:
             check_devices(config.trainer)
@@ -41,7 +44,7 @@ def job(config: DictConfig) -> float | None:
         if runs_apart(config.trainer, context.mode):
             return run_apart(context)
         with occupied(run_dir, key) if is_first() else nullcontext():
-            return import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, list(context.overrides.task))
+            return import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, overrides)
 
 
 def main() -> None:

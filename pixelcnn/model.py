@@ -116,16 +116,16 @@ class PixelModel(nn.Module):
         n: int,
         condition: Tensor | None = None,
         seed: int = 0,
-        temperature: Temperature = EXACT,
+        temperature: Temperature | float = EXACT,
         batch_size: int = 64,
         on_pixel: Callable[[], object] = lambda: None,
         numbers: Sequence[int] | None = None,
     ) -> Tensor:
         """Draw n images, uint8 (n, C, H, W), from the distribution that `log_prob` scores (at temperature 1).
 
-        Image k is drawn by the random numbers of (seed, ``numbers[k]``) alone, ``numbers`` being 0 .. n-1 unless given;
-        ``batch_size`` images at a time. ``on_pixel`` is called for each pixel of a batch, a row at a time, to show how
-        far it is.
+        ``temperature`` may be one number for both of its parts. Image k is drawn by the random numbers of (seed,
+        ``numbers[k]``) alone, ``numbers`` being 0 .. n-1 unless given; ``batch_size`` images at a time. ``on_pixel``
+        is called for each pixel of a batch, a row at a time, to show how far it is.
         """
         if n < 0:
             raise UserError(f"n={n} is out of range: use 0 or more images.")
@@ -140,7 +140,7 @@ class PixelModel(nn.Module):
         known: Tensor,
         condition: Tensor | None = None,
         seed: int = 0,
-        temperature: Temperature = EXACT,
+        temperature: Temperature | float = EXACT,
         batch_size: int = 64,
         on_pixel: Callable[[], object] = lambda: None,
         numbers: Sequence[int] | None = None,
@@ -181,7 +181,7 @@ class PixelModel(nn.Module):
         known: Tensor,
         condition: Tensor | None,
         seed: int,
-        temperature: Temperature,
+        temperature: Temperature | float,
         batch_size: int,
         on_pixel: Callable[[], object],
         numbers: Sequence[int] | None,
@@ -206,7 +206,13 @@ class PixelModel(nn.Module):
             if sampler is None or sampler.n != len(part):
                 sampler = None  # its caches make room
                 sampler = Sampler(
-                    self.network, self.likelihood, len(part), self.image.channels, height, width, temperature
+                    self.network,
+                    self.likelihood,
+                    len(part),
+                    self.image.channels,
+                    height,
+                    width,
+                    Temperature.of(temperature),
                 )
             uniforms = uniforms_of(seed, numbers[first : first + len(part)], shape).to(images.device)
             h_of_part = None if h is None else h[first : first + batch_size]
@@ -246,6 +252,9 @@ class PixelModel(nn.Module):
             )
 
     def _encoded(self, condition: Tensor | None, images: Tensor) -> Tensor | None:
+        if not isinstance(condition, Tensor | None):
+            kind = type(condition).__name__
+            raise UserError(f"condition is of type {kind}: give a tensor with a condition for each image.")
         h = self.conditioning.encode(condition, len(images), *images.shape[2:])
         return None if h is None else h.to(self._weight.dtype)
 

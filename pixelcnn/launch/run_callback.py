@@ -10,6 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.stored_data import take_stored_data
 from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
 from pixelcnn.launch.ranks import is_first, started_outside
@@ -32,6 +33,7 @@ class RunCallback(Callback):
         with callback_refusals():
             if not str(config.hydra.run.dir):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
+            take_stored_data(job_config, list(config.hydra.overrides.task))
             if check(job_config).uses_devices:
                 check_devices(job_config.trainer)
             require_machines(job_config.trainer)

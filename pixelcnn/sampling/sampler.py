@@ -24,6 +24,11 @@ class Temperature:
     mixture: float = 1.0  # divides the components' logits
     scale: float = 1.0  # multiplies the components' scales
 
+    @classmethod
+    def of(cls, temperature: "Temperature | float") -> "Temperature":
+        """``temperature`` itself, or the same number for both."""
+        return temperature if isinstance(temperature, cls) else cls(temperature, temperature)  # type: ignore[arg-type]
+
     def __post_init__(self) -> None:
         if not (0 < self.mixture < math.inf and 0 < self.scale < math.inf):
             raise UserError(f"temperature of {self.mixture} and {self.scale} is out of range: use positive numbers.")

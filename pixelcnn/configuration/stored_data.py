@@ -1,0 +1,43 @@
+"""The data set that a checkpoint was trained on, which its other tasks use unless the command line chooses one."""
+
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from pixelcnn.checkpoint import glance
+from pixelcnn.configuration.groups import imported, trusted_packages
+from pixelcnn.description import OWN_PACKAGES
+from pixelcnn.errors import UserError
+
+CHOOSE_DATA = ("data", "experiment")
+
+
+def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
+    """Give a task that reads a checkpoint the ``data`` of that checkpoint's run, and keys that ``overrides`` set in it.
+
+    Nothing changes where ``overrides`` choose a data set or an experiment, or the checkpoint has none. UserError where
+    the data set's class is from a package that is not trusted.
+    """
+    task = imported(config.task._target_, "task")
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    chosen = any(override.key_or_group in CHOOSE_DATA for override in parsed)
+    path = Path(str(config.checkpoint))
+    if chosen or not (task.needs_checkpoint and task.uses_data) or not path.exists():
+        return
+    stored = glance(path)["pixelcnn"]["config"].get("data")
+    if not stored:
+        return
+    package = str(stored.get("_target_")).partition(".")[0]
+    if package not in (*OWN_PACKAGES, *trusted_packages(config)):
+        raise UserError(
+            f"checkpoint={path} was trained on data of {stored.get('_target_')!r}, from outside this project, which "
+            f"would be imported: choose data=NAME, or give trust=[{package}] if you trust the file."
+        )
+    data = OmegaConf.create(stored, flags={"struct": False})
+    for override in parsed:
+        group, _, key = override.key_or_group.partition(".")
+        if group == "data" and key:
+            OmegaConf.update(data, key, override.value())
+    with open_dict(config):
+        config.data = data
