@@ -15,17 +15,15 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from pixelcnn.options import (
-    DiscretizedLogisticMixtureOptions,
-    ImageShape,
-    ModelDescription,
-    PixelCNNPPOptions,
-    UnconditionalOptions,
-)
 
 from bench.measuring import memory, seconds
+from pixelcnn.conditioning import Unconditional
+from pixelcnn.description import ModelDescription
 from pixelcnn.execution import full_float32
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.model import PixelModel, build
+from pixelcnn.network import PixelCNNPP
 from pixelcnn.sampling.incremental import IncrementalWalk
 
 
@@ -34,9 +32,16 @@ def papers_model(num_filters: int, num_resnet_blocks: int) -> PixelModel:
     torch.manual_seed(0)
     description = ModelDescription(
         ImageShape(3, 32, 32),
-        PixelCNNPPOptions(num_filters, num_resnet_blocks, num_stages=3, nonlinearity="concat_elu", dropout=0.5),
-        DiscretizedLogisticMixtureOptions(num_mixtures=10, tails="exact"),
-        UnconditionalOptions(),
+        partial(
+            PixelCNNPP,
+            num_filters=num_filters,
+            num_resnet_blocks=num_resnet_blocks,
+            num_stages=3,
+            nonlinearity="concat_elu",
+            dropout=0.5,
+        ),
+        partial(DiscretizedLogisticMixture, num_mixtures=10, tails="exact"),
+        partial(Unconditional),
     )
     return build(description).eval()
 

@@ -17,12 +17,11 @@ import sys
 from collections.abc import Callable
 
 import torch
-from pixelcnn.options import Execution
 from torch import Tensor
 
 from bench.measuring import memory, seconds
 from bench.sampling import papers_model
-from pixelcnn.execution import execute
+from pixelcnn.execution import Execution, execute
 from pixelcnn.training.adam import FusedAdam
 from pixelcnn.training.arithmetic import matmul_peak, training_flops
 from pixelcnn.training.memory import keep_freed_memory

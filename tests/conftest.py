@@ -4,20 +4,19 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads, and for the processes that tests start
 
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 import torch
-from pixelcnn.options import (
-    DiscretizedLogisticMixtureOptions,
-    ImageShape,
-    ModelDescription,
-    PixelCNNPPOptions,
-    UnconditionalOptions,
-)
 from torch import nn
 
+from pixelcnn.conditioning import Unconditional
+from pixelcnn.description import ModelDescription
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.model import PixelModel, build
+from pixelcnn.network import PixelCNNPP
 from tests.browser import browser, look  # noqa: F401  fixtures
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -40,9 +39,16 @@ def tiny_description(
     """A PixelCNN++ small enough for a test."""
     return ModelDescription(
         image=ImageShape(channels, height, width, levels),
-        model=PixelCNNPPOptions(num_filters, num_resnet_blocks, num_stages, nonlinearity, dropout),
-        likelihood=DiscretizedLogisticMixtureOptions(num_mixtures, tails),
-        conditioning=conditioning or UnconditionalOptions(),
+        network=partial(
+            PixelCNNPP,
+            num_filters=num_filters,
+            num_resnet_blocks=num_resnet_blocks,
+            num_stages=num_stages,
+            nonlinearity=nonlinearity,
+            dropout=dropout,
+        ),
+        likelihood=partial(DiscretizedLogisticMixture, num_mixtures=num_mixtures, tails=tails),
+        conditioning=conditioning or Unconditional,
     )
 
 

@@ -1,49 +1,39 @@
 """What Hypothesis draws: whole descriptions of models small enough for a test, their weights, images and conditions."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from hypothesis import settings
 from hypothesis import strategies as st
-from pixelcnn.options import (
-    LIKELIHOODS,
-    MODELS,
-    NONLINEARITIES,
-    TAILS,
-    CategoricalOptions,
-    ClassOptions,
-    DiscretizedLogisticMixtureOptions,
-    EncoderOptions,
-    GatedPixelCNNOptions,
-    ImageShape,
-    ImplicitOptions,
-    LogisticMixtureOptions,
-    ModelDescription,
-    PixelCNNOptions,
-    PixelCNNPPOptions,
-    SpatialOptions,
-    UnconditionalOptions,
-    VectorOptions,
-)
 from torch import Tensor
 
+from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
+from pixelcnn.description import ModelDescription
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
 from pixelcnn.model import PixelModel, build
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
 from tests.conftest import randomised
 
 EXACT = ("discretized_logistic_mixture", "categorical")
 SCORED = (*EXACT, "logistic_mixture")
+LIKELIHOODS = {kind.name: kind for kind in (DiscretizedLogisticMixture, Categorical, LogisticMixture, Implicit)}
+MODELS = {kind.name: kind for kind in (PixelCNNPP, GatedPixelCNN, PixelCNN)}
+NONLINEARITIES = ("concat_elu", "elu", "relu")
+TAILS = ("exact", "original")
 EVERY = tuple(LIKELIHOODS)
 
 seeds = st.integers(0, 2**16)
 channel_counts = st.sampled_from([1, 3])
 level_counts = st.sampled_from([2, 3, 17, 255, 256]) | st.integers(2, 256)
 CONDITIONINGS: dict[str, st.SearchStrategy[Any]] = {
-    "none": st.builds(UnconditionalOptions),
-    "class": st.builds(ClassOptions, num_classes=st.integers(1, 4)),
-    "vector": st.builds(VectorOptions, num_features=st.integers(1, 3)),
-    "spatial": st.builds(SpatialOptions, num_features=st.integers(1, 3)),
-    "encoder": st.builds(EncoderOptions, code_size=st.integers(1, 3), num_filters=st.integers(1, 3)),
+    "none": st.just(partial(Unconditional)),
+    "class": st.builds(partial, st.just(ClassLabels), num_classes=st.integers(1, 4)),
+    "vector": st.builds(partial, st.just(Vectors), num_features=st.integers(1, 3)),
+    "spatial": st.builds(partial, st.just(Maps), num_features=st.integers(1, 3)),
+    "encoder": st.builds(partial, st.just(Encoder), code_size=st.integers(1, 3), num_filters=st.integers(1, 3)),
 }
 conditionings = st.one_of(CONDITIONINGS.values())
 
@@ -59,7 +49,8 @@ def networks(name: str, groups: int, stages: int = 3) -> st.SearchStrategy[Any]:
     if name == "pixelcnn_pp":
         scales = st.floats(0.01, 2)
         return st.builds(
-            PixelCNNPPOptions,
+            partial,
+            st.just(PixelCNNPP),
             num_filters=st.integers(1, 4),
             num_resnet_blocks=st.integers(1, 2),
             num_stages=st.integers(1, stages),
@@ -69,13 +60,11 @@ def networks(name: str, groups: int, stages: int = 3) -> st.SearchStrategy[Any]:
             block_init_scale=scales,
             output_init_scale=scales,
         )
-    options, depth = {
-        "gated_pixelcnn": (GatedPixelCNNOptions, "num_layers"),
-        "pixelcnn": (PixelCNNOptions, "num_blocks"),
-    }[name]
+    kind, depth = {"gated_pixelcnn": (GatedPixelCNN, "num_layers"), "pixelcnn": (PixelCNN, "num_blocks")}[name]
     widths = st.integers(1, 2 if groups > 1 else 4).map(lambda width: groups * width)
     return st.builds(
-        options,
+        partial,
+        st.just(kind),
         num_filters=widths,
         num_output_features=widths,
         first_kernel_size=st.sampled_from([3, 5, 7]),
@@ -90,19 +79,20 @@ def likelihoods(name: str, levels: int) -> st.SearchStrategy[Any]:
     mixtures = st.integers(1, 4)
     return {
         "discretized_logistic_mixture": st.builds(
-            DiscretizedLogisticMixtureOptions,
+            partial,
+            st.just(DiscretizedLogisticMixture),
             num_mixtures=mixtures,
             tails=st.sampled_from(TAILS) if levels == 256 else st.just("exact"),
         ),
-        "categorical": st.builds(CategoricalOptions),
-        "logistic_mixture": st.builds(LogisticMixtureOptions, num_mixtures=mixtures),
-        "implicit": st.builds(ImplicitOptions, num_features=st.integers(1, 4), num_noise=st.integers(1, 3)),
+        "categorical": st.just(partial(Categorical)),
+        "logistic_mixture": st.builds(partial, st.just(LogisticMixture), num_mixtures=mixtures),
+        "implicit": st.builds(partial, st.just(Implicit), num_features=st.integers(1, 4), num_noise=st.integers(1, 3)),
     }[name]
 
 
-def stride_of(model: Any) -> int:
+def stride_of(network: partial[Any]) -> int:
     """What divides the heights and widths that a network of these options takes."""
-    return 2 ** (getattr(model, "num_stages", 1) - 1)
+    return 2 ** (network.keywords.get("num_stages", 1) - 1)
 
 
 @st.composite
@@ -141,7 +131,7 @@ def given_to(model: PixelModel, n: int, seed: int, size: tuple[int, int] | None 
 
     For an even seed the condition, if there is one, is floats.
     """
-    shape, options, features = model.image, model.description.conditioning, model.conditioning.features
+    shape, kind, features = model.image, model.conditioning.name, model.conditioning.features
     size = size or (shape.height, shape.width)
     generator = torch.Generator().manual_seed(seed)
 
@@ -149,7 +139,7 @@ def given_to(model: PixelModel, n: int, seed: int, size: tuple[int, int] | None 
         return torch.randint(most, of_shape, generator=generator)
 
     images, others = (integers(shape.levels, n, shape.channels, *size).to(torch.uint8) for _ in range(2))
-    match options.name:
+    match kind:
         case "none":
             return images, None
         case "class" if seed % 2:

@@ -1,20 +1,22 @@
 """The networks of the family, small enough for a test, and conditions for them."""
 
-from typing import Any
+from functools import partial
 
 import torch
-from pixelcnn.networks import build_network
-from pixelcnn.options import GatedPixelCNNOptions, PixelCNNOptions, PixelCNNPPOptions
 from torch import Tensor
 
-from pixelcnn.network.parallel import Network
+from pixelcnn.description import GIVEN
+from pixelcnn.network import GatedPixelCNN, Network, PixelCNN, PixelCNNPP
+from pixelcnn.part import Part
 from tests.conftest import randomised
 
-TINY_NETWORKS: dict[str, Any] = {
-    "pixelcnn_pp": PixelCNNPPOptions(3, 1, 2, "concat_elu", dropout=0.5),
-    "pixelcnn_pp without short-cuts": PixelCNNPPOptions(3, 1, 2, "concat_elu", dropout=0.5, short_cuts=False),
-    "gated_pixelcnn": GatedPixelCNNOptions(6, 2, first_kernel_size=5, kernel_size=3, num_output_features=6),
-    "pixelcnn": PixelCNNOptions(6, 2, first_kernel_size=5, kernel_size=3, num_output_features=6),
+PP = {"num_filters": 3, "num_resnet_blocks": 1, "num_stages": 2}
+MASKED = {"num_filters": 6, "first_kernel_size": 5, "kernel_size": 3, "num_output_features": 6}
+TINY_NETWORKS: dict[str, partial[Network]] = {
+    "pixelcnn_pp": partial(PixelCNNPP, **PP),
+    "pixelcnn_pp without short-cuts": partial(PixelCNNPP, **PP, short_cuts=False),
+    "gated_pixelcnn": partial(GatedPixelCNN, num_layers=2, **MASKED),
+    "pixelcnn": partial(PixelCNN, num_blocks=2, **MASKED),
 }
 # Network and number of groups.
 SITES = [(name, 1) for name in TINY_NETWORKS] + [("gated_pixelcnn", 3), ("pixelcnn", 3)]
@@ -24,7 +26,24 @@ CONDITIONS = ("none", "vector", "map")
 def tiny_network(name: str, num_groups: int, condition_features: int = 0, seed: int = 0) -> Network:
     """A network of 3 channels and 6 parameters in float64, every weight random."""
     torch.manual_seed(seed)
-    return randomised(build_network(TINY_NETWORKS[name], 3, 6, num_groups, condition_features)).double().eval()
+    return randomised(made(TINY_NETWORKS[name], 3, 6, num_groups, condition_features)).double().eval()
+
+
+def made(
+    network: partial[Network],
+    image_channels: int,
+    num_parameters: int,
+    num_groups: int = 1,
+    condition_features: int = 0,
+) -> Network:
+    """The network, given what a model gives it."""
+    given = {
+        "image_channels": image_channels,
+        "num_parameters": num_parameters,
+        "num_groups": num_groups,
+        "condition_features": condition_features,
+    }
+    return Part.of(network, GIVEN["network"]).build("model.", **given)
 
 
 def tiny_condition(kind: str, n: int, height: int, width: int) -> Tensor | None:

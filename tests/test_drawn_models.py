@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pixelcnn.network.receptive_field import receptive_fields
-from pixelcnn.options import ImageShape, ModelDescription
 
 from pixelcnn.checkpoint import PREFIX, entry, export, load
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.masks import comes_first
 from pixelcnn.sampling.sampler import Temperature
 from tests.drawn import (
@@ -30,6 +30,7 @@ from tests.drawn import (
     seeds,
 )
 from tests.naive import naive_samples
+from tests.network.receptive_field import receptive_fields
 
 COLD = 1e-12
 
@@ -93,7 +94,7 @@ def test_a_changed_value_reaches_what_sees_it_and_nothing_else(description, seed
     assert not (differs & ~seen).any()
     seen[i, j] = False
     # Where there are rectifiers, a narrow network may be deaf.
-    if seen.any() and getattr(description.model, "nonlinearity", "relu") != "relu":
+    if seen.any() and description.network.arguments.get("nonlinearity", "relu") != "relu":
         assert (differs & seen).any()
 
 

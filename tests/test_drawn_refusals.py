@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import asdict, replace
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pixelcnn.options import ClassOptions, ModelDescription
 
+from pixelcnn.conditioning import ClassLabels
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.masks import known_pixels
 from pixelcnn.model import build
@@ -97,7 +99,7 @@ def test_conditions_that_are_none_of_the_models(description, seed, call, data):
 @cases(60)
 @given(descriptions(side=4), st.integers(1, 4), st.sampled_from(sorted(SCORES | DRAWINGS)), st.data())
 def test_labels_that_the_model_does_not_know(description, num_classes, call, data):
-    model = model_of(replace(description, conditioning=ClassOptions(num_classes)), 0)
+    model = model_of(replace(description, conditioning=partial(ClassLabels, num_classes=num_classes)), 0)
     images, _ = given_to(model, 2, 0)
     far = st.integers(-(2**40), -1) | st.integers(num_classes, 2**40)
     wrong = data.draw(st.sampled_from([-1, num_classes]) | far)

@@ -5,12 +5,11 @@ import gc
 
 import pytest
 import torch
-from pixelcnn.options import Execution
 from torch._subclasses import FakeTensor
 
 from pixelcnn import execution
 from pixelcnn.errors import UserError
-from pixelcnn.execution import execute
+from pixelcnn.execution import Execution, execute
 from pixelcnn.network.topology import GatedBlock
 from tests.conftest import random_images, tiny_model
 

@@ -1,49 +1,49 @@
 """Every network with every likelihood and every conditioning: causal, normalised, and sampled as it is scored."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
-from pixelcnn.options import (
-    CONDITIONINGS,
-    LIKELIHOODS,
-    MODELS,
-    CategoricalOptions,
-    ClassOptions,
-    DiscretizedLogisticMixtureOptions,
-    EncoderOptions,
-    GatedPixelCNNOptions,
-    ImageShape,
-    ImplicitOptions,
-    LogisticMixtureOptions,
-    ModelDescription,
-    PixelCNNOptions,
-    PixelCNNPPOptions,
-    SpatialOptions,
-    UnconditionalOptions,
-    VectorOptions,
-)
 from torch import Tensor
 
 from pixelcnn.checkpoint import export, load
+from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
 from pixelcnn.model import PixelModel, build
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
 from tests.conftest import random_images, randomised
+from tests.drawn import CONDITIONINGS, LIKELIHOODS, MODELS
 from tests.naive import naive_samples
 
 OPTIONS = {
-    "pixelcnn_pp": PixelCNNPPOptions(4, 1, 2, "concat_elu", dropout=0.5),
-    "gated_pixelcnn": GatedPixelCNNOptions(6, 2, 3, 3, 6, dropout=0.5),
-    "pixelcnn": PixelCNNOptions(6, 2, 3, 3, 6, dropout=0.5),
-    "discretized_logistic_mixture": DiscretizedLogisticMixtureOptions(2, "exact"),
-    "categorical": CategoricalOptions(),
-    "logistic_mixture": LogisticMixtureOptions(2),
-    "implicit": ImplicitOptions(4, 2),
-    "none": UnconditionalOptions(),
-    "class": ClassOptions(3),
-    "vector": VectorOptions(2),
-    "spatial": SpatialOptions(2),
-    "encoder": EncoderOptions(2, 3),
+    "pixelcnn_pp": partial(
+        PixelCNNPP, num_filters=4, num_resnet_blocks=1, num_stages=2, nonlinearity="concat_elu", dropout=0.5
+    ),
+    "gated_pixelcnn": partial(
+        GatedPixelCNN,
+        num_filters=6,
+        num_layers=2,
+        first_kernel_size=3,
+        kernel_size=3,
+        num_output_features=6,
+        dropout=0.5,
+    ),
+    "pixelcnn": partial(
+        PixelCNN, num_filters=6, num_blocks=2, first_kernel_size=3, kernel_size=3, num_output_features=6, dropout=0.5
+    ),
+    "discretized_logistic_mixture": partial(DiscretizedLogisticMixture, num_mixtures=2, tails="exact"),
+    "categorical": partial(Categorical),
+    "logistic_mixture": partial(LogisticMixture, num_mixtures=2),
+    "implicit": partial(Implicit, num_features=4, num_noise=2),
+    "none": partial(Unconditional),
+    "class": partial(ClassLabels, num_classes=3),
+    "vector": partial(Vectors, num_features=2),
+    "spatial": partial(Maps, num_features=2),
+    "encoder": partial(Encoder, code_size=2, num_filters=3),
 }
 CHANNELS = (1, 3)
 EVERYTHING = list(itertools.product(MODELS, LIKELIHOODS, CONDITIONINGS, CHANNELS))

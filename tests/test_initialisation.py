@@ -1,18 +1,22 @@
 """Data-dependent initialisation reaches every layer, those of the likelihood included."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
 
 from pixelcnn.initialisation import data_dependent_initialisation
+from pixelcnn.likelihood import Categorical, Implicit, LogisticMixture
 from pixelcnn.model import build
 from pixelcnn.network.layers import WeightNormalized
 from tests.conftest import random_images, tiny_description, tiny_model
 
 
-@pytest.mark.parametrize("likelihood", [CategoricalOptions(), LogisticMixtureOptions(2), ImplicitOptions(8, 4)])
+@pytest.mark.parametrize(
+    "likelihood",
+    [partial(Categorical), partial(LogisticMixture, num_mixtures=2), partial(Implicit, num_features=8, num_noise=4)],
+)
 def test_every_layer_reaches_its_scale(likelihood):
     model = build(replace(tiny_description(levels=17), likelihood=likelihood))
     report = data_dependent_initialisation(model, random_images(model, 12))
@@ -22,7 +26,7 @@ def test_every_layer_reaches_its_scale(likelihood):
 
 
 def test_the_heads_moments_hold_for_noise_that_it_has_not_seen():
-    model = build(replace(tiny_description(), likelihood=ImplicitOptions(8, 4)))
+    model = build(replace(tiny_description(), likelihood=partial(Implicit, num_features=8, num_noise=4)))
     images = random_images(model, 40)
     data_dependent_initialisation(model, images)
     with torch.no_grad():
@@ -40,8 +44,9 @@ def test_outputs_that_do_not_vary_stay_small():
 
 def test_the_scales_of_blocks_and_output_are_the_options():
     description = tiny_description(num_stages=1)
-    description = replace(description, model=replace(description.model, block_init_scale=0.7, output_init_scale=0.3))
-    model = build(description)
+    scales = {"block_init_scale": 0.7, "output_init_scale": 0.3}
+    network = replace(description.network, arguments={**description.network.arguments, **scales})
+    model = build(replace(description, network=network))
     images = random_images(model, 40)
     found = []
     data_dependent_initialisation(model, images)

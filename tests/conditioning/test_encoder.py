@@ -1,16 +1,18 @@
 """The auto-encoder: an image's code is all that its decoder knows of the image beside the pixels before each."""
 
+from functools import partial
+
 import pytest
 import torch
-from pixelcnn.options import EncoderOptions, ImageShape
 
 from pixelcnn import UserError
-from pixelcnn.conditioning import build_conditioning, encoder
+from pixelcnn.conditioning import Encoder, encoder
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.initialisation import data_dependent_initialisation
 from tests.conftest import random_images, tiny_model
 from tests.naive import naive_samples
 
-CODE = EncoderOptions(code_size=3, num_filters=4)
+CODE = partial(Encoder, code_size=3, num_filters=4)
 SMALL = dict(height=8, width=4, num_filters=3, num_stages=2, conditioning=CODE)
 
 
@@ -81,7 +83,7 @@ def test_it_sees_what_networks_see():
     # A half of grey and white: with scaled levels the first layer's input is known.
     image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     image[..., 4:] = 16
-    encoder = build_conditioning(CODE, ImageShape(1, 8, 8, 17), lambda levels: (levels - 8) / 8)
+    encoder = CODE(ImageShape(1, 8, 8, 17), lambda levels: (levels - 8) / 8)
     seen = []
     encoder.layers[0].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
     encoder.encode(image, 1, 8, 8)
@@ -91,14 +93,14 @@ def test_it_sees_what_networks_see():
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (4, 6), (8, 8), (10, 14), (32, 24)])
 @pytest.mark.parametrize("size", [2, 8, 32])
 def test_images_of_any_size_have_codes(size, height, width):
-    encoder = build_conditioning(CODE, ImageShape(3, size, size), lambda levels: levels / 127.5 - 1)
+    encoder = CODE(ImageShape(3, size, size), lambda levels: levels / 127.5 - 1)
     images = torch.randint(0, 256, (2, 3, height, width)).to(torch.uint8)
     codes = encoder.encode(images, 2, height, width)
     assert codes.shape == (2, 3) and codes.isfinite().all() and not torch.equal(codes[0], codes[1])
 
 
 def test_each_further_layer_has_twice_the_filters_at_half_the_resolution():
-    encoder = build_conditioning(EncoderOptions(3, 8), ImageShape(3, 32, 32), lambda levels: levels / 127.5 - 1)
+    encoder = Encoder(ImageShape(3, 32, 32), lambda levels: levels / 127.5 - 1, code_size=3, num_filters=8)
     shapes = []
     for layer in encoder.layers:
         if isinstance(layer, torch.nn.Conv2d):

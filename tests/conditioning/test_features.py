@@ -1,18 +1,20 @@
 """Embeddings and maps: as they are given, in every block, and each image's own."""
 
+from functools import partial
+
 import pytest
 import torch
-from pixelcnn.options import ClassOptions, SpatialOptions, VectorOptions
 
 from pixelcnn import UserError
+from pixelcnn.conditioning import ClassLabels, Maps, Vectors
 from tests.conftest import random_images, tiny_model
 
 SMALL = dict(height=8, width=4, num_filters=3)
 
 
 def test_one_hot_vectors_are_class_labels():
-    by_class = tiny_model(conditioning=ClassOptions(3), **SMALL)
-    by_vector = tiny_model(conditioning=VectorOptions(3), **SMALL)
+    by_class = tiny_model(conditioning=partial(ClassLabels, num_classes=3), **SMALL)
+    by_vector = tiny_model(conditioning=partial(Vectors, num_features=3), **SMALL)
     by_vector.load_state_dict(by_class.state_dict())
     images, labels = random_images(by_class, 4), torch.tensor([2, 0, 1, 1])
     with torch.no_grad():
@@ -23,8 +25,8 @@ def test_one_hot_vectors_are_class_labels():
 
 
 def test_a_map_that_is_the_same_everywhere_is_a_vector():
-    by_vector = tiny_model(torch.float64, conditioning=VectorOptions(2), **SMALL)
-    by_map = tiny_model(torch.float64, conditioning=SpatialOptions(2), **SMALL)
+    by_vector = tiny_model(torch.float64, conditioning=partial(Vectors, num_features=2), **SMALL)
+    by_map = tiny_model(torch.float64, conditioning=partial(Maps, num_features=2), **SMALL)
     by_map.load_state_dict(by_vector.state_dict())
     images, vectors = random_images(by_vector, 3), torch.randn(3, 2)
     maps = vectors[:, :, None, None].expand(3, 2, 8, 4)
@@ -34,7 +36,9 @@ def test_a_map_that_is_the_same_everywhere_is_a_vector():
     assert torch.equal(by_map.sample(3, maps, seed=1), by_vector.sample(3, vectors, seed=1))
 
 
-@pytest.mark.parametrize(("options", "shape"), [(VectorOptions(2), (2,)), (SpatialOptions(2), (2, 8, 4))])
+@pytest.mark.parametrize(
+    ("options", "shape"), [(partial(Vectors, num_features=2), (2,)), (partial(Maps, num_features=2), (2, 8, 4))]
+)
 def test_every_block_depends_on_each_images_own_condition(options, shape):
     model = tiny_model(conditioning=options, **SMALL)
     images, condition = random_images(model, 3), torch.randn(3, *shape)
@@ -47,7 +51,7 @@ def test_every_block_depends_on_each_images_own_condition(options, shape):
 
 
 def test_a_feature_of_a_map_is_felt_where_it_is():
-    model = tiny_model(torch.float64, conditioning=SpatialOptions(2), num_stages=1, **SMALL)
+    model = tiny_model(torch.float64, conditioning=partial(Maps, num_features=2), num_stages=1, **SMALL)
     images, maps = random_images(model, 1), torch.randn(1, 2, 8, 4)
     changed = maps.clone()
     changed[0, :, 5, 2] += 1
@@ -71,13 +75,13 @@ FLOATS = torch.zeros(2, 3)
 @pytest.mark.parametrize(
     ("options", "condition", "words"),
     [
-        (VectorOptions(3), None, "conditioning=vector needs an embedding"),
-        (VectorOptions(3), FLOATS.long(), "torch.int64"),
-        (VectorOptions(3), FLOATS[:1], r"shape \(1, 3\) .* floats \(N, 3\)"),
-        (VectorOptions(2), FLOATS, r"shape \(2, 3\) .* floats \(N, 2\)"),
-        (SpatialOptions(3), None, "conditioning=spatial needs a map"),
-        (SpatialOptions(3), FLOATS, r"shape \(2, 3\) .* floats \(N, 3, 8, 4\)"),
-        (SpatialOptions(3), torch.zeros(2, 3, 4, 8), r"shape \(2, 3, 4, 8\) .* floats \(N, 3, 8, 4\)"),
+        (partial(Vectors, num_features=3), None, "conditioning=vector needs an embedding"),
+        (partial(Vectors, num_features=3), FLOATS.long(), "torch.int64"),
+        (partial(Vectors, num_features=3), FLOATS[:1], r"shape \(1, 3\) .* floats \(N, 3\)"),
+        (partial(Vectors, num_features=2), FLOATS, r"shape \(2, 3\) .* floats \(N, 2\)"),
+        (partial(Maps, num_features=3), None, "conditioning=spatial needs a map"),
+        (partial(Maps, num_features=3), FLOATS, r"shape \(2, 3\) .* floats \(N, 3, 8, 4\)"),
+        (partial(Maps, num_features=3), torch.zeros(2, 3, 4, 8), r"shape \(2, 3, 4, 8\) .* floats \(N, 3, 8, 4\)"),
     ],
 )
 def test_other_conditions_are_refused(options, condition, words):

@@ -1,14 +1,15 @@
 """Conditions are learned: what they tell is used, on real digits and where it can be counted."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from pixelcnn.options import ClassOptions, EncoderOptions, SpatialOptions
 from sklearn.svm import SVC
 from torch import Tensor
 
+from pixelcnn.conditioning import ClassLabels, Encoder, Maps
 from pixelcnn.data.digits import Digits
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
@@ -40,14 +41,14 @@ def digits_model(conditioning) -> PixelModel:
 
     def batch() -> tuple[Tensor, Tensor]:
         chosen = torch.randint(len(images), (64,), generator=generator)
-        return images[chosen], labels[chosen] if isinstance(conditioning, ClassOptions) else images[chosen]
+        return images[chosen], labels[chosen] if conditioning.func is ClassLabels else images[chosen]
 
     options = dict(channels=1, levels=17, num_filters=12, num_stages=2, dropout=0.0, num_mixtures=3)
     return learned(build(tiny_description(conditioning=conditioning, **options)), batch, steps=100, lr=0.01)
 
 
 def test_samples_and_scores_follow_the_label():
-    model = digits_model(ClassOptions(10))
+    model = digits_model(partial(ClassLabels, num_classes=10))
     (images, labels), (train_images, train_labels) = digits("test"), digits("train")
     classifier = SVC(gamma=0.001).fit(train_images.flatten(1), train_labels)
     given = torch.arange(10).repeat(10)
@@ -61,7 +62,7 @@ def test_samples_and_scores_follow_the_label():
 
 
 def test_samples_given_a_code_resemble_the_image():
-    model = digits_model(EncoderOptions(10, 16))
+    model = digits_model(partial(Encoder, code_size=10, num_filters=16))
     images = digits("test")[0][:100]
     distances = torch.cdist(model.sample(100, images, batch_size=100).flatten(1).double(), images.flatten(1).double())
     closer = (distances.diagonal()[:, None] < distances).double().mean()
@@ -78,7 +79,7 @@ def test_a_map_tells_each_pixel_its_value():
         return images, 2 * images.float() - 1
 
     options = dict(channels=1, levels=2, height=4, width=4, num_filters=8, num_stages=1, dropout=0.0)
-    model = build(tiny_description(conditioning=SpatialOptions(1), **options))
+    model = build(tiny_description(conditioning=partial(Maps, num_features=1), **options))
     model = learned(model, batch, steps=150, lr=0.02)
     images, maps = batch(200)
     with torch.no_grad():

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
-from pixelcnn.configuration.store import register
 
+from pixelcnn.configuration.groups import register
 from run import CONF
 
 

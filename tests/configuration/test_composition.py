@@ -1,14 +1,18 @@
 """Every option composes, is typed by its schema and passes the checks; the defaults are the paper's."""
 
+from functools import partial
+
 import pytest
 from omegaconf import OmegaConf
 from pixelcnn.configuration.network import execution_of, network_options
 from pixelcnn.configuration.schemas import AdamOptions, Config, EMAOptions
 from pixelcnn.configuration.store import GROUPS
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, Execution, ImplicitOptions, PixelCNNPPOptions
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.errors import UserError
+from pixelcnn.execution import Execution
+from pixelcnn.likelihood import DiscretizedLogisticMixture, Implicit
+from pixelcnn.network import PixelCNNPP
 from run import CONF
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
@@ -62,9 +66,11 @@ def test_every_option_with_a_schema_is_typed_by_it(composed, group):
 def test_nothing_chosen_is_the_papers_model_and_optimiser(composed):
     config: Config = OmegaConf.to_object(composed())  # type: ignore[assignment]
     assert config.task.name == "train"
-    assert network_options(config.model) == PixelCNNPPOptions(160, 5, 3, "concat_elu", 0.5)
+    assert network_options(config.model) == partial(
+        PixelCNNPP, num_filters=160, num_resnet_blocks=5, num_stages=3, nonlinearity="concat_elu", dropout=0.5
+    )
     assert execution_of(composed()) == Execution(compile=False, channels_last=False, activation_checkpointing=False)
-    assert config.likelihood == DiscretizedLogisticMixtureOptions(10, "exact")
+    assert config.likelihood == partial(DiscretizedLogisticMixture, num_mixtures=10, tails="exact")
     assert config.conditioning.name == "none"
     assert config.objective.name == "max_likelihood"
     assert config.optim == AdamOptions(1e-3, [0.95, 0.9995], 0.999995, False)
@@ -93,7 +99,7 @@ def test_the_data_seed_follows_the_seed(composed):
 @pytest.mark.parametrize("others", [[], ["experiment=digits"], ["likelihood=implicit", "data=digits"]])
 def test_the_energy_distance_brings_the_likelihood_that_it_trains(composed, others):
     config = composed("objective=energy_distance", *others)
-    assert OmegaConf.to_object(config.likelihood) == ImplicitOptions(64, 4)
+    assert OmegaConf.to_object(config.likelihood) == partial(Implicit, num_features=64, num_noise=4)
     assert config.objective.num_samples == 10
     check(config)
 

@@ -1,22 +1,19 @@
 """A checkpoint's model is kept: what the command line says of it must agree, and only that is compared."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
-from pixelcnn.options import (
-    ClassOptions,
-    ImageShape,
-    ModelDescription,
-    PixelCNNPPOptions,
-    SpatialOptions,
-    VectorOptions,
-)
 
+from pixelcnn.conditioning import ClassLabels, Maps, Vectors
 from pixelcnn.configuration.description import describe, require_agreement, require_same_weights, revise
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.network import PixelCNNPP
 
 SHAPE = ImageShape(3, 32, 32)
-NETWORK = PixelCNNPPOptions(num_filters=8, num_resnet_blocks=2, num_stages=3, nonlinearity="elu", dropout=0.0)
+NETWORK = partial(PixelCNNPP, num_filters=8, num_resnet_blocks=2, num_stages=3, nonlinearity="elu", dropout=0.0)
 
 
 def stored(composed) -> ModelDescription:
@@ -26,7 +23,9 @@ def stored(composed) -> ModelDescription:
 def test_a_description_holds_what_was_composed(composed):
     description = describe(composed("model.num_filters=8", "likelihood.num_mixtures=3", "model.dropout=0"), SHAPE, {})
     assert description.image == SHAPE
-    assert description.model == PixelCNNPPOptions(8, 5, 3, "concat_elu", 0.0)
+    assert description.model == partial(
+        PixelCNNPP, num_filters=8, num_resnet_blocks=5, num_stages=3, nonlinearity="concat_elu", dropout=0.0
+    )
     assert description.likelihood.num_mixtures == 3 and description.conditioning.name == "none"
     assert ModelDescription.from_dict(description.to_dict()) == description
 
@@ -90,14 +89,17 @@ def test_a_revision_is_in_range(composed):
 
 def test_the_number_of_classes_is_the_data_sets(composed):
     labelled = composed("conditioning=class")
-    assert describe(labelled, SHAPE, {"labels": 10}).conditioning == ClassOptions(10)
+    assert describe(labelled, SHAPE, {"labels": 10}).conditioning == partial(ClassLabels, num_classes=10)
     with pytest.raises(UserError, match=r"conditioning=class needs labels"):
         describe(labelled, SHAPE, {})
 
 
 def test_the_number_of_features_is_the_data_sets(composed):
     sizes = {"labels": 10, "embeddings": 5, "maps": 2}
-    for kind, column, sized in (("vector", "embeddings", VectorOptions(5)), ("spatial", "maps", SpatialOptions(2))):
+    for kind, column, sized in (
+        ("vector", "embeddings", partial(Vectors, num_features=5)),
+        ("spatial", "maps", partial(Maps, num_features=2)),
+    ):
         assert describe(composed(f"conditioning={kind}"), SHAPE, sizes).conditioning == sized
         with pytest.raises(UserError, match=rf"conditioning={kind} needs {column}, which the data set does not have"):
             describe(composed(f"conditioning={kind}"), SHAPE, {"labels": 10})

@@ -14,16 +14,16 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from pixelcnn.configuration.data import data_module
-from pixelcnn.configuration.store import register
-from pixelcnn.options import MODELS, ImageShape
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.description import describe
+from pixelcnn.configuration.groups import register
 from pixelcnn.configuration.messages import keys_of
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.launch.refusal import check_arguments, refusals
 from pixelcnn.model import build
 from run import CONF, job
-from tests.drawn import CONDITIONINGS, cases, descriptions
+from tests.drawn import CONDITIONINGS, MODELS, cases, descriptions
 
 DIGITS = ImageShape(1, 8, 8, 17)
 PRECISIONS = [32, 16, None, "32-true", "bf16", "bf16-mixed", "16-mixed"]

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from pixelcnn.options import ImageShape
 
 from pixelcnn.data.arrays import Arrays
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 
 generator = np.random.default_rng(0)
 IMAGES = generator.integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)

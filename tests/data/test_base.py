@@ -3,10 +3,10 @@ import logging
 import numpy as np
 import pytest
 import torch
-from pixelcnn.options import ImageShape
 
 from pixelcnn.data.base import ImageArrays
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 
 
 def indices(loader):

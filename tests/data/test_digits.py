@@ -1,8 +1,8 @@
 import numpy as np
-from pixelcnn.options import ImageShape
 from sklearn.datasets import load_digits
 
 from pixelcnn.data.digits import Digits
+from pixelcnn.image_shape import ImageShape
 
 
 def test_every_sixth_digit_is_a_test_image():

@@ -4,10 +4,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from pixelcnn.options import ImageShape
 
 from pixelcnn.data.images import Images
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 
 generator = np.random.default_rng(0)
 

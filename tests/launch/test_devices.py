@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from pixelcnn.configuration import devices as of_machine
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, check_gpus, one_device

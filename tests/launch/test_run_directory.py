@@ -8,8 +8,8 @@ import time
 import pytest
 from omegaconf import OmegaConf
 
-from pixelcnn.configuration import run_directory
 from pixelcnn.errors import UserError
+from pixelcnn.launch import run_directory
 from pixelcnn.launch.run_directory import RESULTS, occupied, require_free
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pixelcnn.options import CategoricalOptions, ImageShape
 
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.categorical import Categorical
 from tests.likelihood.draws import all_values, drawn_pixels, p_value
 
@@ -17,7 +17,7 @@ KINDS = [(1, False), (1, True), (3, False), (3, True)]
 
 
 def likelihood(channels: int, levels: int, masked_channels: bool) -> Categorical:
-    return Categorical(CategoricalOptions(), ImageShape(channels, 1, 1, levels), masked_channels)
+    return Categorical(ImageShape(channels, 1, 1, levels), masked_channels)
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
 from scipy import stats
 
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
 
 
 def likelihood(channels: int, levels: int, num_mixtures: int, tails: str = "exact") -> DiscretizedLogisticMixture:
-    options = DiscretizedLogisticMixtureOptions(num_mixtures, tails)
-    return DiscretizedLogisticMixture(options, ImageShape(channels, 1, 1, levels))
+    return DiscretizedLogisticMixture(ImageShape(channels, 1, 1, levels), num_mixtures=num_mixtures, tails=tails)
 
 
 def masses(of: DiscretizedLogisticMixture, parameters: torch.Tensor, before: list[int], channel: int) -> torch.Tensor:

@@ -1,30 +1,29 @@
 """Whatever a network puts out, losses and gradients are finite numbers and samples are levels."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pixelcnn.options import (
-    CategoricalOptions,
-    DiscretizedLogisticMixtureOptions,
-    ImageShape,
-    ImplicitOptions,
-    LogisticMixtureOptions,
-)
 
-from pixelcnn.likelihood import build_likelihood
+from pixelcnn.description import GIVEN
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
+from pixelcnn.part import Part
 
 PIXELS = 64
 DENSITIES = {
-    "exact": DiscretizedLogisticMixtureOptions(3, "exact"),
-    "original": DiscretizedLogisticMixtureOptions(3, "original"),
-    "logistic_mixture": LogisticMixtureOptions(3),
-    "categorical": CategoricalOptions(),
+    "exact": partial(DiscretizedLogisticMixture, num_mixtures=3, tails="exact"),
+    "original": partial(DiscretizedLogisticMixture, num_mixtures=3, tails="original"),
+    "logistic_mixture": partial(LogisticMixture, num_mixtures=3),
+    "categorical": partial(Categorical),
 }
 
 
 def of(options, channels, masked=False):
-    return build_likelihood(options, ImageShape(channels, 1, 1, 256), masked)
+    part = Part.of(options, GIVEN["likelihood"])
+    return part.build("likelihood.", image=ImageShape(channels, 1, 1, 256), masked_channels=masked)
 
 
 def extreme(likelihood, magnitude, seed):
@@ -76,7 +75,7 @@ def test_the_likeliest_level_is_drawn(name, magnitude, seed):
 @pytest.mark.parametrize("magnitude", [1e2, 1e4, 1e30])
 def test_what_has_no_density_draws_numbers(magnitude):
     torch.manual_seed(0)
-    likelihood = of(ImplicitOptions(num_features=4, num_noise=2), 3)
+    likelihood = of(partial(Implicit, num_features=4, num_noise=2), 3)
     parameters = extreme(likelihood, magnitude, 0).requires_grad_()
     drawn = likelihood.samples(parameters, torch.rand(2, PIXELS, 2, 1, 1))
     drawn.sum().backward()

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from pixelcnn.options import ImageShape, ImplicitOptions
 
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.implicit import Implicit
 
 
 def head(channels: int = 3, levels: int = 256, features: int = 6, noise: int = 4) -> Implicit:
-    made = Implicit(ImplicitOptions(features, noise), ImageShape(channels, 2, 3, levels))
+    made = Implicit(ImageShape(channels, 2, 3, levels), num_features=features, num_noise=noise)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if name.endswith((".g", ".b")):
@@ -44,7 +44,7 @@ def test_it_is_the_originals_head(channels):
 
 
 def test_the_weights_start_as_the_originals():
-    of = Implicit(ImplicitOptions(64, 4), ImageShape(3, 32, 32))
+    of = Implicit(ImageShape(3, 32, 32), num_features=64, num_noise=4)
     assert [tuple(layer.v.shape) for layer in (of.noise_dense, of.dense, of.output)] == [
         (64, 4, 1, 1), (64, 128, 1, 1), (3, 128, 1, 1),
     ]  # fmt: skip

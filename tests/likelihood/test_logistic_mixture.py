@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape, LogisticMixtureOptions
 from scipy import integrate, stats
 
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import logistic_mixture
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
 from pixelcnn.likelihood.logistic_mixture import LogisticMixture
@@ -15,13 +15,11 @@ from tests.likelihood.draws import all_values, drawn_pixels, p_value
 
 
 def likelihood(channels: int, levels: int, num_mixtures: int) -> LogisticMixture:
-    return LogisticMixture(LogisticMixtureOptions(num_mixtures), ImageShape(channels, 1, 1, levels))
+    return LogisticMixture(ImageShape(channels, 1, 1, levels), num_mixtures=num_mixtures)
 
 
 def exact(channels: int, levels: int, num_mixtures: int) -> DiscretizedLogisticMixture:
-    return DiscretizedLogisticMixture(
-        DiscretizedLogisticMixtureOptions(num_mixtures, "exact"), ImageShape(channels, 1, 1, levels)
-    )
+    return DiscretizedLogisticMixture(ImageShape(channels, 1, 1, levels), num_mixtures=num_mixtures)
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from pixelcnn.network.receptive_field import receptive_fields
 
 from tests.conftest import tiny_model
+from tests.network.receptive_field import receptive_fields
 
 CASES = [
     dict(height=4, width=4, num_stages=1),

@@ -1,15 +1,17 @@
 """Every network of the family: causal site by site, and the same in both walks."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from pixelcnn.network.receptive_field import receptive_fields
-from pixelcnn.networks import build_network
 
 from pixelcnn.errors import UserError
 from pixelcnn.network.parallel import condition_at
-from pixelcnn.sampling.incremental import IncrementalWalk, pixel_parameters_incrementally
-from tests.networks import CONDITIONS, SITES, TINY_NETWORKS, tiny_condition, tiny_network
+from pixelcnn.sampling.incremental import IncrementalWalk
+from pixelcnn.sampling.walk import pixel_parameters_incrementally
+from tests.network.receptive_field import receptive_fields
+from tests.networks import CONDITIONS, SITES, TINY_NETWORKS, made, tiny_condition, tiny_network
 
 
 @pytest.mark.parametrize("kind", CONDITIONS)
@@ -20,7 +22,7 @@ def test_both_walks_agree(name, num_groups, kind):
         x, h = torch.randn(2, 3, height, width, dtype=torch.float64), tiny_condition(kind, 2, height, width)
         with torch.no_grad():
             parallel = network(x, h)
-        assert (pixel_parameters_incrementally(network, x, h) - parallel).abs().max() < 1e-12
+        assert (pixel_parameters_incrementally(network, x, h, num_groups) - parallel).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("name, num_groups", SITES)
@@ -44,7 +46,7 @@ def test_a_walk_serves_one_batch_after_another(name, num_groups):
 
 @pytest.mark.parametrize("name, num_groups", SITES)
 def test_each_site_sees_exactly_what_comes_before_it_and_is_in_reach(name, num_groups):
-    size = 6 if TINY_NETWORKS[name].masked_channels else 4
+    size = 6 if TINY_NETWORKS[name].func.masked_channels else 4
     # By parameters' group, site's pixel, image's group and pixel: does any depend on any? Over a few networks and
     # images, because a relu can be shut.
     sees = torch.zeros(num_groups, size, size, num_groups, size, size, dtype=torch.bool)
@@ -92,6 +94,8 @@ def test_the_memory_of_a_walk_does_not_grow_with_height():
 
 @pytest.mark.parametrize("name", ["gated_pixelcnn", "pixelcnn"])
 def test_filters_that_do_not_split_into_groups_are_refused(name):
-    options = type(TINY_NETWORKS[name])(4, 1, first_kernel_size=3, kernel_size=3, num_output_features=6)
-    with pytest.raises(UserError, match=r"model.num_filters=4 cannot be split among the 3 groups"):
-        build_network(options, 3, 6, 3, 0)
+    network = partial(
+        TINY_NETWORKS[name].func, num_filters=4, first_kernel_size=3, kernel_size=3, num_output_features=6
+    )
+    with pytest.raises(UserError, match=r"model.num_filters=4 .* multiple of 3, the groups"):
+        made(network, 3, 6, 3, 0)

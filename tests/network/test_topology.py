@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 import torch
-from pixelcnn.architectures import pixelcnn_pp
 
 from pixelcnn.errors import UserError
 from pixelcnn.model import build
+from pixelcnn.network.pixelcnn_pp import pixelcnn_pp
 from pixelcnn.original.variables import original_shape, parameters_by_original_name
 from tests.conftest import tiny_description, tiny_model
 
@@ -48,5 +48,8 @@ def test_without_short_cuts_nothing_of_the_up_pass_but_its_end_is_read_again():
 
 @pytest.mark.parametrize("height, width", [(6, 8), (8, 10)])
 def test_sizes_that_the_strides_do_not_divide_are_refused(height, width):
-    with pytest.raises(UserError, match=rf"model.num_stages=3 needs images .* by 4, these are {height}x{width}"):
+    with pytest.raises(
+        UserError,
+        match=rf"images of {height}x{width} do not fit model=pixelcnn_pp, .* divisible by 4: use a smaller model.num_stages",
+    ):
         build(tiny_description(height=height, width=width))

@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from pixelcnn.options import CategoricalOptions, ImplicitOptions, LogisticMixtureOptions
 
+from pixelcnn.likelihood import Categorical, Implicit, LogisticMixture
 from pixelcnn.model import build
-from pixelcnn.objective import EnergyDistance, MaximumLikelihood, build_objective
+from pixelcnn.objective import EnergyDistance, MaximumLikelihood
 from pixelcnn.objective.energy_distance import energy_distance
+from pixelcnn.optim import Adam, exponential
 from pixelcnn.scores import IN_WORDS, in_words
 from pixelcnn.training.module import DensityEstimation
 from tests.conftest import random_images, tiny_description
@@ -21,16 +23,17 @@ def module_of(likelihood, objective, seed: int = 0) -> DensityEstimation:
     torch.manual_seed(0)
     tiny = tiny_description(channels=1, height=4, width=4, levels=LEVELS, num_filters=3, num_stages=2)
     model = build(replace(tiny, likelihood=likelihood))
-    return DensityEstimation(model, 0.01, (0.95, 0.9995), 0.9, seed, config={}, objective=objective)
+    optimizer, scheduler = partial(Adam, lr=0.01, betas=(0.95, 0.9995)), partial(exponential, decay=0.9)
+    return DensityEstimation(model, optimizer, scheduler, objective, seed)
 
 
 def implicit(seed: int = 0) -> DensityEstimation:
-    return module_of(ImplicitOptions(6, 4), EnergyDistance(num_samples=3), seed)
+    return module_of(partial(Implicit, num_features=6, num_noise=4), EnergyDistance(num_samples=3), seed)
 
 
 @pytest.mark.parametrize(
     ("likelihood", "name"),
-    [(CategoricalOptions(), "bits_per_dim"), (LogisticMixtureOptions(2), "bits_upper_bound")],
+    [(partial(Categorical), "bits_per_dim"), (partial(LogisticMixture, num_mixtures=2), "bits_upper_bound")],
 )
 def test_a_bound_is_never_called_bits_per_dim(tmp_path, likelihood, name):
     module = module_of(likelihood, MaximumLikelihood())
@@ -88,7 +91,7 @@ def test_losses_by_channel_are_the_parts_of_the_losses():
     colour = build(tiny_description()).eval()
     for model, objective, names in (
         (colour, MaximumLikelihood(), ["bits_per_dim_red", "bits_per_dim_green", "bits_per_dim_blue"]),
-        (module_of(CategoricalOptions(), MaximumLikelihood()).model.eval(), MaximumLikelihood(), []),
+        (module_of(partial(Categorical), MaximumLikelihood()).model.eval(), MaximumLikelihood(), []),
         (implicit().model.eval(), EnergyDistance(num_samples=3), []),
     ):
         batch = {"images": random_images(model, 3), "index": torch.arange(3)}
@@ -98,9 +101,9 @@ def test_losses_by_channel_are_the_parts_of_the_losses():
 
 
 def test_objectives_are_built_from_their_options():
-    objective = build_objective(name="energy_distance", num_samples=4)
-    assert isinstance(objective, EnergyDistance) and objective.num_samples == 4 and objective.unit == 1
-    assert build_objective(name="max_likelihood").unit == math.log(2)
+    objective = EnergyDistance(num_samples=4)
+    assert objective.num_samples == 4 and objective.unit == 1
+    assert MaximumLikelihood().unit == math.log(2)
 
 
 def test_every_score_is_told_for_what_it_is():

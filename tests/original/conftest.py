@@ -1,11 +1,14 @@
 """Sources such as the original's train.py leaves, made from a model with known weights."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from pixelcnn.options import ClassOptions, ModelDescription
 
-from pixelcnn.model import PixelModel
+from pixelcnn.conditioning import ClassLabels
+from pixelcnn.model import PixelModel, build
 from pixelcnn.original.checkpoint import AVERAGE
 from pixelcnn.original.variables import original_shape, parameters_by_original_name, to_original
 from tests.conftest import tiny_description, tiny_model
@@ -17,8 +20,8 @@ def original_model(classes: int = 0, **options) -> PixelModel:
     if not classes:
         return model
     plain = tiny_description(height=32, width=32, tails="original", **options)
-    conditional = ModelDescription(plain.image, plain.model, plain.likelihood, ClassOptions(classes))
-    return PixelModel(conditional).eval()
+    conditional = replace(plain, conditioning=partial(ClassLabels, num_classes=classes))
+    return build(conditional).eval()
 
 
 def source_of(model: PixelModel, steps: int = 7, gpus: int = 2, seed: int = 0) -> dict[str, np.ndarray]:

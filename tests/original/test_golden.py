@@ -1,12 +1,13 @@
 """The original's own numbers (TensorFlow, float32, CPU), within what an independent float32 implementation reaches."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from pixelcnn.options import DiscretizedLogisticMixtureOptions, ImageShape
 
+from pixelcnn.image_shape import ImageShape
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
 from pixelcnn.model import build
@@ -62,9 +63,7 @@ def test_data_dependent_initialisation():
 def test_likelihood_at_its_edges(case):
     golden = np.load(GOLDEN / "loss_edge.npz")
     num_mixtures = int(case[3 : case.index("_")])
-    likelihood = DiscretizedLogisticMixture(
-        DiscretizedLogisticMixtureOptions(num_mixtures, "original"), ImageShape(3, 8, 8)
-    )
+    likelihood = DiscretizedLogisticMixture(ImageShape(3, 8, 8), num_mixtures=num_mixtures, tails="original")
     parameters = torch.from_numpy(golden[f"{case}_l"]).permute(0, 3, 1, 2).contiguous().requires_grad_()
     losses = -likelihood.log_prob(parameters, to_levels(golden[f"{case}_x"])).sum((1, 2))
     losses.sum().backward()

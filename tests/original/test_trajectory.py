@@ -1,12 +1,14 @@
 """Five steps of the original's optimiser and of its moving average, against the same written out by hand."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from pixelcnn.model import PixelModel
+from pixelcnn.optim import Adam, exponential
 from pixelcnn.training.module import DensityEstimation
 from tests.original.test_golden import GOLDEN, golden_model, to_levels
 
@@ -39,7 +41,8 @@ def by_hand(model: PixelModel, images: torch.Tensor, steps: int) -> list[torch.T
 
 
 def trained(model: PixelModel, images: torch.Tensor, steps: int, epsilon_inside_root: bool) -> PixelModel:
-    module = DensityEstimation(model, LR, BETAS, DECAY, 0, {}, epsilon_inside_root)
+    optimizer = partial(Adam, lr=LR, betas=BETAS, epsilon_inside_root=epsilon_inside_root)
+    module = DensityEstimation(model, optimizer, partial(exponential, decay=DECAY))
     chosen = module.configure_optimizers()
     for _ in range(steps):
         chosen["optimizer"].zero_grad()

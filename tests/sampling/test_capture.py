@@ -46,7 +46,8 @@ def recorded(work):
 
 def drawn(model, capture, batches=2, known=None):
     shape = model.image
-    sampler = Sampler(model.network, model.likelihood, 2, shape.channels, shape.width, Temperature(), capture)
+    size = (shape.channels, shape.height, shape.width)
+    sampler = Sampler(model.network, model.likelihood, 2, *size, Temperature(), capture)
     images = random_images(model, 2 * batches)
     if known is None:
         known = torch.zeros(shape.height, shape.width, dtype=torch.bool)

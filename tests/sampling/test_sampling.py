@@ -1,12 +1,13 @@
 """Samples depend on seed and number alone; temperatures sharpen; completions keep what is known."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
-from pixelcnn.options import LogisticMixtureOptions
 
 from pixelcnn import UserError
+from pixelcnn.likelihood import LogisticMixture
 from pixelcnn.model import build
 from pixelcnn.sampling.sampler import Temperature
 from tests.conftest import random_images, randomised, tiny_model
@@ -52,7 +53,7 @@ def test_completions_keep_what_is_known_and_score_what_is_drawn(model):
 
 
 def test_completions_have_the_mass_that_they_are_drawn_by_where_a_score_is_a_bound(model):
-    description = dataclasses.replace(model.description, likelihood=LogisticMixtureOptions(2))
+    description = dataclasses.replace(model.description, likelihood=partial(LogisticMixture, num_mixtures=2))
     bounded = randomised(build(description)).double().eval()
     images, known = random_images(model, 3), torch.arange(32).view(8, 4) < 12
     completed, log_prob = bounded.complete(images, known, seed=4)

@@ -5,8 +5,8 @@ from functools import cache
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
-from pixelcnn.configuration.store import register
 
+from pixelcnn.configuration.groups import register
 from run import CONF
 
 

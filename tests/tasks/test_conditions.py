@@ -1,25 +1,26 @@
 """Conditions named on the command line: by a row of a file or an image to encode, for every task that takes them."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pixelcnn.options import ClassOptions, EncoderOptions, SpatialOptions, UnconditionalOptions, VectorOptions
 
 from pixelcnn import UserError
+from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
 from pixelcnn.model import build
 from pixelcnn.tasks.conditions import given_condition
 from tests.conftest import random_images, tiny_description
 from tests.tasks.conditioned import COLUMNS, rng
 
 KINDS = {
-    "none": UnconditionalOptions(),
-    "class": ClassOptions(3),
-    "vector": VectorOptions(2),
-    "spatial": SpatialOptions(2),
-    "encoder": EncoderOptions(2, 4),
+    "none": partial(Unconditional),
+    "class": partial(ClassLabels, num_classes=3),
+    "vector": partial(Vectors, num_features=2),
+    "spatial": partial(Maps, num_features=2),
+    "encoder": partial(Encoder, code_size=2, num_filters=4),
 }
 
 

@@ -3,6 +3,7 @@
 import re
 import shlex
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain, zip_longest
@@ -12,13 +13,13 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
-from pixelcnn.options import ClassOptions, EncoderOptions
 
 import run
-from pixelcnn.configuration import devices
+from pixelcnn.conditioning import ClassLabels, Encoder
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.messages import keys_of
 from pixelcnn.configuration.tasks import TASKS
+from pixelcnn.launch import devices
 from pixelcnn.model import build
 from run import CONF
 from tests.conftest import tiny_description
@@ -102,7 +103,10 @@ def material(call, tmp_path_factory) -> dict[str, str]:
     tiny.remove("model.num_output_features=8")
     files = (f"data.train={folder}/train.npz", f"data.test={folder}/test.npz")
     call("data=arrays", *files, *tiny, f"hydra.run.dir={runs['none']}")
-    for kind, options in (("class", ClassOptions(10)), ("encoder", EncoderOptions(code_size=3, num_filters=4))):
+    for kind, options in (
+        ("class", partial(ClassLabels, num_classes=10)),
+        ("encoder", partial(Encoder, code_size=3, num_filters=4)),
+    ):
         model = build(tiny_description(channels=1, levels=17, num_stages=2, conditioning=options))
         (runs[kind] / "checkpoints").mkdir(parents=True)
         save(model, runs[kind] / "checkpoints" / "best.ckpt")

@@ -3,15 +3,16 @@
 import os
 import pickle
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from pixelcnn.options import ClassOptions, VectorOptions
 
 from pixelcnn.checkpoint import PREFIX, entry, export
+from pixelcnn.conditioning import ClassLabels, Vectors
 from pixelcnn.model import PixelModel, build
 from tests.conftest import tiny_description
 
@@ -128,7 +129,7 @@ def _make_single_images(folder: Path) -> None:
 
 def _make_checkpoints(folder: Path) -> None:
     torch.manual_seed(0)
-    kinds = {"none": None, "class": ClassOptions(3), "vector": VectorOptions(4)}
+    kinds = {"none": None, "class": partial(ClassLabels, num_classes=3), "vector": partial(Vectors, num_features=4)}
     for name, conditioning in kinds.items():
         model = build(tiny_description(conditioning=conditioning))
         save(model, folder / f"{name}.ckpt")

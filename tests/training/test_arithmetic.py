@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from pixelcnn.options import Execution
 
 from bench.sampling import papers_model
-from pixelcnn.execution import execute
+from pixelcnn.execution import Execution, execute
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.training.arithmetic import matmul_peak, training_flops
 from tests.conftest import tiny_model

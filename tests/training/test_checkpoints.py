@@ -156,5 +156,5 @@ def test_no_checkpoint_has_a_number_that_is_not_finite(tmp_path, bad):
                 next(pl_module.parameters()).data.view(-1)[0] = bad
 
     with pytest.raises(UserError, match="not finite after step 8, and not saved: start again, from init_from="):
-        fit(tmp_path, SkipLimit(50, checkpoint_of(tmp_path)), Spoils(), max_epochs=3)
+        fit(tmp_path, SkipLimit(tmp_path, most=50), Spoils(), max_epochs=3)
     assert read(tmp_path)["global_step"] == 4

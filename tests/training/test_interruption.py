@@ -22,8 +22,8 @@ class CtrlC(Callback):
                 os.kill(os.getpid(), signal.SIGINT)
 
 
-def interruption(folder, steps=0, minutes=0.0):
-    return GracefulInterruption(folder / "checkpoints/last.ckpt", steps, minutes, "run.py checkpoint=last")
+def interruption(run_dir, steps=0, minutes=0.0):
+    return GracefulInterruption(run_dir, "run.py checkpoint=last", steps, minutes)
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ def test_saved_every_so_many_minutes(tmp_path, monkeypatch):
 
 def test_neither_by_default(tmp_path):
     with pytest.raises(DiedError):
-        fit(tmp_path, GracefulInterruption(checkpoint_of(tmp_path), 0, 0.0, ""), Die(3), max_epochs=3)
+        fit(tmp_path, GracefulInterruption(tmp_path, "", 0, 0.0), Die(3), max_epochs=3)
     assert not checkpoint_of(tmp_path).exists()
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -15,13 +16,21 @@ import wandb
 from pytorch_lightning.loggers import CSVLogger
 
 from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
-from pixelcnn.training.logging import WandbRunId, _answers, make_logger
+from pixelcnn.training.logging import WandbRunId, _answers, finishing, wandb_logger
 from pixelcnn.training.samples import SampleGrid
 from pixelcnn.training.validation_images import ValidationImages
 from tests.training.tiny import checkpoint_of, fit, picture_in, read
 from tests.training.wandb_log import OfflineRun
 
 SCORE = "val/bits_per_dim"
+
+
+@contextmanager
+def in_wandb(run_dir, config=None, **options):
+    """A logger of Weights & Biases, finished on leaving."""
+    logger = wandb_logger(run_dir, config or {}, [SCORE], **options)
+    with finishing([logger]):
+        yield logger
 
 
 @pytest.fixture
@@ -41,8 +50,8 @@ def nobody(tmp_path, monkeypatch):
 
 def test_not_logged_in_is_offline(tmp_path, nobody, capsys):
     run_dir = tmp_path / "run"
-    with make_logger("wandb", run_dir, config={"data": {"batch_size": 8765}}, minimised=[SCORE]) as logger:
-        samples = SampleGrid(run_dir / "samples", 1, num_samples=2, seed=0)
+    with in_wandb(run_dir, config={"data": {"batch_size": 8765}}) as logger:
+        samples = SampleGrid(run_dir, 1, num_samples=2)
         trainer = fit(run_dir, samples, logger=logger, log_every_n_steps=1, max_steps=2)
         assert wandb.run is not None
     assert wandb.run is None
@@ -60,8 +69,8 @@ def test_not_logged_in_is_offline(tmp_path, nobody, capsys):
 
 @pytest.mark.parametrize(("checkpoints", "count"), [("end", 2), ("never", 0)])
 def test_checkpoints_are_kept_where_asked_for(tmp_path, nobody, checkpoints, count):
-    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE], checkpoints=checkpoints) as logger:
-        fit(tmp_path, KeptCheckpoints(tmp_path / "checkpoints"), logger=logger, max_steps=1)
+    with in_wandb(tmp_path, checkpoints=checkpoints) as logger:
+        fit(tmp_path, KeptCheckpoints(tmp_path), logger=logger, max_steps=1)
     wandb.teardown()
     assert len(OfflineRun(tmp_path).artifacts("model")) == count
 
@@ -71,8 +80,8 @@ def test_a_file_system_without_hard_links(tmp_path, nobody):
         raise OSError(errno.EPERM, "Operation not permitted")
 
     nobody.setattr(os, "link", refuse)
-    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
-        fit(tmp_path, KeptCheckpoints(tmp_path / "checkpoints"), logger=logger, max_steps=1)
+    with in_wandb(tmp_path) as logger:
+        fit(tmp_path, KeptCheckpoints(tmp_path), logger=logger, max_steps=1)
     wandb.teardown()
     for artifact in OfflineRun(tmp_path).artifacts("model"):
         (entry,) = artifact.manifest.contents
@@ -81,8 +90,8 @@ def test_a_file_system_without_hard_links(tmp_path, nobody):
 
 def test_a_run_without_a_validation(tmp_path, nobody):
     validations = ValidationImages(2)
-    callbacks = (validations, RankedImages(validations, 1), KeptCheckpoints(tmp_path / "checkpoints"))
-    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
+    callbacks = (validations, RankedImages(1), KeptCheckpoints(tmp_path))
+    with in_wandb(tmp_path) as logger:
         fit(tmp_path, *callbacks, logger=logger, max_steps=2, limit_val_batches=0)
     wandb.teardown()
     logged = OfflineRun(tmp_path)
@@ -94,11 +103,11 @@ def test_a_disabled_run_goes_on_without(tmp_path, nobody):
     validations = ValidationImages(2)
     everything = (
         validations,
-        RankedImages(validations, 1),
-        KeptCheckpoints(tmp_path / "checkpoints"),
-        SampleGrid(tmp_path / "samples", 1, num_samples=2, seed=0),
+        RankedImages(1),
+        KeptCheckpoints(tmp_path),
+        SampleGrid(tmp_path, 1, num_samples=2),
     )
-    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
+    with in_wandb(tmp_path) as logger:
         trainer = fit(tmp_path, *everything, logger=logger, max_steps=2)
     assert trainer.global_step == 2 and not (tmp_path / "wandb").exists()
 
@@ -106,8 +115,8 @@ def test_a_disabled_run_goes_on_without(tmp_path, nobody):
 def test_where_wandb_stages_is_up_to_its_own_variable(tmp_path, nobody):
     nobody.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     validations = ValidationImages(2)
-    with make_logger("wandb", tmp_path, config={}, minimised=[SCORE]) as logger:
-        fit(tmp_path, validations, RankedImages(validations, 1), logger=logger, max_steps=1)
+    with in_wandb(tmp_path) as logger:
+        fit(tmp_path, validations, RankedImages(1), logger=logger, max_steps=1)
     wandb.teardown()
     for artifact in OfflineRun(tmp_path).artifacts("run_table"):
         assert all(entry.local_path.startswith(f"{tmp_path}/data/") for entry in artifact.manifest.contents)
@@ -116,7 +125,7 @@ def test_where_wandb_stages_is_up_to_its_own_variable(tmp_path, nobody):
 def test_key_without_a_server_is_offline(tmp_path, nobody, capsys):
     nobody.setenv("WANDB_API_KEY", "0123456789" * 4)
     nobody.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    with make_logger("wandb", tmp_path / "run", config={}, minimised=[SCORE]):
+    with in_wandb(tmp_path / "run"):
         pass
     assert "http://127.0.0.1:9 does not answer" in capsys.readouterr().out
     assert OfflineRun(tmp_path / "run").log.exists()
@@ -125,32 +134,24 @@ def test_key_without_a_server_is_offline(tmp_path, nobody, capsys):
 def test_malformed_key_is_offline(tmp_path, nobody, capsys):
     nobody.setenv("WANDB_API_KEY", "short")
     nobody.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    with make_logger("wandb", tmp_path / "run", config={}, minimised=[SCORE]):
+    with in_wandb(tmp_path / "run"):
         pass
     assert OfflineRun(tmp_path / "run").log.exists()
 
 
 def test_failing_run_is_finished(tmp_path, nobody):
-    with pytest.raises(ZeroDivisionError), make_logger("wandb", tmp_path / "run", config={}, minimised=[SCORE]):
+    with pytest.raises(ZeroDivisionError), in_wandb(tmp_path / "run"):
         raise ZeroDivisionError
     assert wandb.run is None
 
 
 def test_csv_holds_the_curves(tmp_path):
-    with make_logger("csv", tmp_path, config={}, minimised=[SCORE]) as logger:
-        assert isinstance(logger, CSVLogger)
-        trainer = fit(tmp_path, logger=logger, log_every_n_steps=1, max_steps=3)
+    trainer = fit(tmp_path, logger=CSVLogger(tmp_path, name="csv"), log_every_n_steps=1, max_steps=3)
     with open(tmp_path / "csv" / "version_0" / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     assert len([row for row in rows if row["train/bits_per_dim"]]) == 3
     (val,) = (float(row["val/bits_per_dim"]) for row in rows if row["val/bits_per_dim"])
     assert val == trainer.callback_metrics["val/bits_per_dim"].item()
-
-
-def test_none_is_no_logger(tmp_path):
-    with make_logger("none", tmp_path, config={}, minimised=[SCORE]) as logger:
-        assert logger is False
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, True), (404, True), (502, False)])
@@ -179,7 +180,7 @@ def test_a_resumed_run_is_the_same_one(tmp_path, nobody):
     checkpoint, run_id, names, steps = None, None, [], []
     for stop in (2, 5):
         run_dir = tmp_path / str(stop)
-        with make_logger("wandb", run_dir, {}, [SCORE], run_id=run_id) as logger:
+        with in_wandb(run_dir, {}, run_id=run_id) as logger:
             fit(run_dir, WandbRunId(), checkpoint=checkpoint, logger=logger, log_every_n_steps=1, max_steps=stop)
         checkpoint, run_id = checkpoint_of(run_dir), read(run_dir)["wandb_run_id"]
         names.append(OfflineRun(run_dir).log.stem)

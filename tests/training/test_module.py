@@ -2,9 +2,9 @@ import copy
 
 import pytest
 import torch
-from pixelcnn.options import ModelDescription
 from pytorch_lightning import Callback, Trainer
 
+from pixelcnn.description import ModelDescription
 from pixelcnn.model import build
 from pixelcnn.training.module import DensityEstimation
 from tests.training.tiny import Noise, checkpoint_of, fit, read, tiny_module

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pixelcnn.objective import MAXIMUM_LIKELIHOOD
+from pixelcnn.objective import MaximumLikelihood
 from pixelcnn.training.needs import Memory, Pace, memory_of, pace_of
 from tests.conftest import tiny_model
 
@@ -32,7 +32,7 @@ def test_each_tensor_that_is_kept_counts_once():
 def test_a_models_activations_grow_with_its_images_and_its_normalised_weights_do_not():
     model = tiny_model()
     counted = [
-        memory_of(model, MAXIMUM_LIKELIHOOD, {"images": torch.zeros(1, 3, size, size, dtype=torch.uint8)})
+        memory_of(model, MaximumLikelihood(), {"images": torch.zeros(1, 3, size, size, dtype=torch.uint8)})
         for size in (32, 64)
     ]
     assert counted[0].state == pytest.approx(counted[1].state, rel=0.02)

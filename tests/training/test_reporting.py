@@ -127,7 +127,7 @@ def test_a_resumed_run_shows_all_of_it(tmp_path):
         ("first", {"max_steps": 6}),
         ("second", {"max_steps": 10, "checkpoint": checkpoint_of(tmp_path / "first")}),
     ):
-        samples = SampleGrid(tmp_path / name / "samples", every_n_epochs=1, num_samples=1, seed=0)
+        samples = SampleGrid(tmp_path / name, every_n_epochs=1, num_samples=1)
         page = report_of(tmp_path / name, samples, **options)
     assert [step for step in range(11) if f"Samples after {step} steps" in page] == [4, 6, 8, 10]
     assert "resumed at step 6" in page and f"from {tmp_path / 'first'}" in page

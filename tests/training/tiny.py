@@ -1,17 +1,19 @@
 """A training run small enough for a test: 4x4 images of noise, four batches an epoch."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from pixelcnn.options import ClassOptions
 from pytorch_lightning import Callback, Trainer
 
+from pixelcnn.conditioning import ClassLabels
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.model import build
+from pixelcnn.optim import Adam, exponential
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import without_signal_handlers
@@ -43,9 +45,13 @@ def tiny_module(
         channels=1, height=4, width=4, levels=LEVELS, num_filters=3, num_stages=2, dropout=dropout
     )
     if conditional:
-        description = replace(description, conditioning=ClassOptions(num_classes=3))
+        description = replace(description, conditioning=partial(ClassLabels, num_classes=3))
     return DensityEstimation(
-        build(description), lr, (0.95, 0.9995), lr_decay, seed, config={"model": {"dropout": dropout}}
+        build(description),
+        optimizer=partial(Adam, lr=lr, betas=(0.95, 0.9995)),
+        scheduler=partial(exponential, decay=lr_decay),
+        seed=seed,
+        config={"model": {"dropout": dropout}},
     )
 
 
