@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -49,6 +50,8 @@ def job(config: DictConfig) -> float | None:
 
 def main() -> None:
     """The command line."""
+    # Whoever has Slurm's commands on this machine need not use them.
+    warnings.filterwarnings("ignore", "The `srun` command is available")
     if os.getcwd() not in sys.path:  # where a user's own modules are
         sys.path.insert(0, os.getcwd())
     with refusals(job), directory_of_its_own(sys.argv):

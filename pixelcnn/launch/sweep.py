@@ -69,7 +69,9 @@ def run_apart(context: HydraConf) -> float | None:
     run_dir = Path(context.runtime.output_dir)
     # The last of several values counts. The sweep has written .hydra.
     alone = [f'hydra.run.dir="{run_dir}"', "hydra.output_subdir=null", "hydra.mode=RUN"]
-    command = [sys.executable, "-m", "pixelcnn", *context.overrides.hydra, *context.overrides.task, *alone]
+    added = [source.path for source in context.runtime.config_sources if source.provider == "command-line"]
+    config_dir = [f"--config-dir={path}" for path in added]
+    command = [sys.executable, "-m", "pixelcnn", *config_dir, *context.overrides.hydra, *context.overrides.task, *alone]
     # By this name Lightning starts processes itself, though Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive", "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent)

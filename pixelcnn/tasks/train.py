@@ -13,6 +13,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from pixelcnn.causality import check_causal
 from pixelcnn.checkpoint import description_of, glance, load_weights, read
 from pixelcnn.configuration.description import (
     RESUMED,
@@ -44,6 +45,7 @@ from pixelcnn.model import PixelModel, build
 from pixelcnn.objective import require_trainable
 from pixelcnn.report import commands
 from pixelcnn.scores import in_words, worse_than_uniform
+from pixelcnn.signature import name_of
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
     checkpoint_callbacks,
@@ -66,6 +68,8 @@ from pixelcnn.training.validation_images import ValidationImages
 
 log = logging.getLogger(__name__)
 
+SITES_TO_CHECK = 12  # of an image, where a network from outside could see what it should not
+
 
 @handing_on()
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
@@ -81,6 +85,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.setup("fit")
     require_validation(config.trainer, data.batches_per_epoch)
     model, initialisation = starting_point(config, overrides, data)
+    if not name_of(model.description.network.target).startswith("pixelcnn."):
+        check_causal(model, sites=SITES_TO_CHECK)
     execution = execution_of(config)
     if not execution.activation_checkpointing:  # which is asked for where memory is short
         keep_freed_memory()
