@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.adam import adam
 from torch.optim.optimizer import ParamsT
 
+from pixelcnn.optim.memory import order_as_parameters
 from pixelcnn.optim.ranges import require, require_betas, require_learning_rate, require_not_negative
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -118,7 +119,8 @@ class Muon(Optimizer):
     ) -> None:
         self._options = _Options(lr, momentum, steps, adam_lr, adam_betas, adam_eps, weight_decay)
         self._matrices, self._sharded = matrices, sharded
-        super().__init__(params, {})
+        super().__init__(params, asdict(self._options))
+        self.register_load_state_dict_post_hook(order_as_parameters)
         found = {name for group in self.param_groups for name in group.get("param_names", ())}
         missing = sorted(set(matrices or ()) - found)
         if missing:
@@ -138,6 +140,8 @@ class Muon(Optimizer):
         for axis in sorted(apart, key=lambda axis: (axis is None, axis)):
             own = options.of_others() if axis is None else options.of_matrices()
             super().add_param_group({"params": apart[axis], "out_dim": axis, **own})
+            for key in self.defaults.keys() - own.keys():  # torch adds what is missing
+                del self.param_groups[-1][key]
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
