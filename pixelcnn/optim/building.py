@@ -25,9 +25,12 @@ def build_optimizer(
     parameters = parameter_groups(model.named_parameters(), groups)
     for group in groups:
         _check(make, group)
-    if "matrices" in signature(make).parameters:
-        return make(parameters, matrices=hidden_matrices(model))
-    return make(parameters)
+    if "matrices" not in signature(make).parameters:
+        return make([{**group, "params": [parameter for _, parameter in group["params"]]} for group in parameters])
+    optimizer = make(parameters, matrices=hidden_matrices(model))
+    for group in optimizer.param_groups:
+        group.pop("param_names", None)  # checkpoints need none
+    return optimizer
 
 
 def _check(make: Callable[..., Optimizer], group: Mapping[str, Any]) -> None:
