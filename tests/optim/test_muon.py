@@ -194,7 +194,7 @@ def test_matrices_that_are_no_parameters_are_named():
     [
         ({"lr": 0.0}, "lr=0.0"),
         ({"momentum": 1.0}, "momentum=1.0"),
-        ({"steps": 0}, "steps=0"),
+        ({"ns_steps": 0}, "ns_steps=0"),
         ({"adam_lr": -1.0}, "adam_lr=-1.0"),
         ({"adam_betas": (0.9, 1.0)}, r"adam_betas=\(0.9, 1.0\)"),
         ({"adam_eps": -1.0}, "adam_eps=-1.0"),
