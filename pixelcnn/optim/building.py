@@ -24,14 +24,29 @@ def build_optimizer(
     """
     parameters = parameter_groups(model.named_parameters(), groups)
     for group in groups:
-        options = {key: value for key, value in group.items() if key != "match"}
-        try:  # torch checks the ranges of a constructor's arguments, not those of a group's keys, and no key's name
-            make([torch.zeros(1, requires_grad=True)], **options)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"groups: match={group['match']}: {error}") from error
-    if "matrices" in signature(make).parameters:
-        return make(parameters, matrices=hidden_matrices(model))
-    return make(parameters)
+        _check(make, group)
+    if "matrices" not in signature(make).parameters:
+        return make([{**group, "params": [parameter for _, parameter in group["params"]]} for group in parameters])
+    optimizer = make(parameters, matrices=hidden_matrices(model))
+    for group in optimizer.param_groups:
+        group.pop("param_names", None)  # checkpoints need none
+    return optimizer
+
+
+def _check(make: Callable[..., Optimizer], group: Mapping[str, Any]) -> None:
+    """UserError unless ``make`` has a group's options, and has them in range.
+
+    torch checks its constructors' arguments, but neither the names nor the ranges of what a group says.
+    """
+    options = {key: value for key, value in group.items() if key != "match"}
+    where = "groups: " + " ".join(f"{key}={value}" for key, value in group.items())
+    try:
+        known = make([torch.zeros(1, requires_grad=True)], **options).defaults
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}") from error
+    if not options.keys() <= known.keys():
+        alone = ", ".join(sorted(options.keys() - known.keys()))
+        raise UserError(f"{where}: {alone} cannot differ between groups, use one of {', '.join(known)}.")
 
 
 def build_schedule(make: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int | None) -> LRScheduler:

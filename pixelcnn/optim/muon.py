@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.adam import adam
 from torch.optim.optimizer import ParamsT
 
+from pixelcnn.optim.memory import order_as_parameters
 from pixelcnn.optim.ranges import require, require_betas, require_learning_rate, require_not_negative
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -41,7 +42,7 @@ class _Options:
 
     lr: float
     momentum: float
-    steps: int
+    ns_steps: int
     adam_lr: float
     adam_betas: tuple[float, float]
     adam_eps: float
@@ -50,14 +51,14 @@ class _Options:
     def __post_init__(self) -> None:
         require_learning_rate("lr", self.lr)
         require(0 <= self.momentum < 1, "momentum", self.momentum, "from 0 to below 1")
-        require(self.steps >= 1, "steps", self.steps, "at least one iteration")
+        require(self.ns_steps >= 1, "ns_steps", self.ns_steps, "at least one iteration")
         require_learning_rate("adam_lr", self.adam_lr)
         require_betas("adam_betas", self.adam_betas)
         require_not_negative("adam_eps", self.adam_eps)
         require_not_negative("weight_decay", self.weight_decay)
 
     def of_matrices(self) -> dict[str, Any]:
-        return {"lr": self.lr, "momentum": self.momentum, "steps": self.steps, "weight_decay": self.weight_decay}
+        return {"lr": self.lr, "momentum": self.momentum, "ns_steps": self.ns_steps, "weight_decay": self.weight_decay}
 
     def of_others(self) -> dict[str, Any]:
         # fused has load_state_dict put the step count where fused Adam wants it.
@@ -94,7 +95,7 @@ class Muon(Optimizer):
     params: parameters, named parameters, or groups of either. ``matrices``: the names of those to be orthogonalised
     with the axis of each that is the output channel (`pixelcnn.optim.hidden_matrices`), for which parameters have to
     be named; None for all parameters of two or more axes, the first being the output. ``lr``, ``momentum`` and
-    ``steps`` (of the iteration) are the matrices', ``adam_lr``, ``adam_betas`` and ``adam_eps`` the others',
+    ``ns_steps`` (Newton-Schulz) are the matrices', ``adam_lr``, ``adam_betas`` and ``adam_eps`` the others',
     ``weight_decay`` is decoupled, for both. Groups take the same names. ValueError for what is out of range.
 
     Under ``torch.distributed`` (``sharded``) each rank orthogonalises its part of the matrices of each shape, and all
@@ -108,7 +109,7 @@ class Muon(Optimizer):
         params: ParamsT,
         lr: float = 0.01,
         momentum: float = 0.95,
-        steps: int = 5,
+        ns_steps: int = 5,
         adam_lr: float = 0.003,
         adam_betas: tuple[float, float] = (0.9, 0.99),
         adam_eps: float = 1e-8,
@@ -116,9 +117,10 @@ class Muon(Optimizer):
         matrices: Mapping[str, int] | None = None,
         sharded: bool = True,
     ) -> None:
-        self._options = _Options(lr, momentum, steps, adam_lr, adam_betas, adam_eps, weight_decay)
+        self._options = _Options(lr, momentum, ns_steps, adam_lr, adam_betas, adam_eps, weight_decay)
         self._matrices, self._sharded = matrices, sharded
-        super().__init__(params, {})
+        super().__init__(params, asdict(self._options))
+        self.register_load_state_dict_post_hook(order_as_parameters)
         found = {name for group in self.param_groups for name in group.get("param_names", ())}
         missing = sorted(set(matrices or ()) - found)
         if missing:
@@ -138,6 +140,8 @@ class Muon(Optimizer):
         for axis in sorted(apart, key=lambda axis: (axis is None, axis)):
             own = options.of_others() if axis is None else options.of_matrices()
             super().add_param_group({"params": apart[axis], "out_dim": axis, **own})
+            for key in self.defaults.keys() - own.keys():  # torch adds what is missing
+                del self.param_groups[-1][key]
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -157,7 +161,7 @@ class Muon(Optimizer):
                 continue
             for matrix in self._with_momentum(parameters, gradients, group):
                 update = matrix.update
-                alike[update.shape, update.dtype, update.device, group["steps"]].append(matrix)
+                alike[update.shape, update.dtype, update.device, group["ns_steps"]].append(matrix)
         for same in alike.values():
             for matrix, direction in zip(same, self._directions(same), strict=True):
                 matrix.subtract(direction)
@@ -179,7 +183,7 @@ class Muon(Optimizer):
 
     def _directions(self, same: list[_Matrix]) -> Tensor:
         """The orthogonalised updates of matrices of one shape, (B, m, n)."""
-        updates, steps = [matrix.update for matrix in same], same[0].group["steps"]
+        updates, steps = [matrix.update for matrix in same], same[0].group["ns_steps"]
         dtype = torch.bfloat16 if updates[0].is_cuda else updates[0].dtype
         ranks = dist.get_world_size() if self._sharded and dist.is_available() and dist.is_initialized() else 1
         if ranks == 1:
