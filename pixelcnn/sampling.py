@@ -77,6 +77,7 @@ class Sampler:
                 on_pixel()
 
     def _row(self, i: int, known: tuple[bool, ...]) -> None:
+        self.walk.take_conditions_of_row(i)
         if self._capture is None:
             self.draw_row(i, known)
             return
