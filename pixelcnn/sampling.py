@@ -55,7 +55,7 @@ class Sampler:
         self.uniforms = torch.zeros(n, likelihood.num_uniforms, width, dtype=torch.float64, device=weight.device)
         self._levels_by_group = self.levels.unflatten(1, (groups, -1))
         self._uniforms_by_group = self.uniforms.unflatten(1, (groups, -1))
-        self._capture = cuda_graphs() if capture is None and weight.is_cuda else capture
+        self._capture = cuda_graphs(weight.device) if capture is None and weight.is_cuda else capture
         self._replays: dict[tuple[int, tuple[bool, ...]], Work] = {}
 
     @torch.inference_mode()

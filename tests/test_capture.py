@@ -132,9 +132,10 @@ def test_replayed_rows_draw_the_same_images_given_conditions(conditioning, netwo
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("device", [f"cuda:{k}" for k in range(max(1, torch.cuda.device_count()))])
 @pytest.mark.parametrize("height", [8, 32])
-def test_on_a_gpu_graphs_draw_what_single_launches_draw(height):
-    model = tiny_model(torch.float64, height=height, width=8, num_filters=8).to("cuda")
+def test_on_a_gpu_graphs_draw_what_single_launches_draw(height, device):
+    model = tiny_model(torch.float64, height=height, width=8, num_filters=8).to(device)
     eager, _ = drawn(model, lambda work: work)
     graphs, sampler = drawn(model, None)
     assert sampler._replays and torch.equal(eager, graphs)
