@@ -16,6 +16,7 @@ from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.data.folders import files_under
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
+from pixelcnn.png import PNG_START, is_cut_short
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF"}
 FURTHER_ENDINGS = {".avif", ".heic", ".heif", ".jxl", ".svg", ".svgz"}
 # What its decoders raise on damaged files.
 DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xae\x42\x60\x82"
 # How it calls samples of 16 bits in a file, which may become a mode of 8 bits; BGR;16 has 5 or 6 bits each.
 SIXTEEN_BITS = re.compile(r";16[BLN]")
 
@@ -156,7 +156,7 @@ def decode(content: bytes, file: Path, channels: int | None) -> np.ndarray:
 
     UserError as `read_images`, naming ``file``.
     """
-    if content.startswith(PNG_START) and PNG_END not in content:  # Pillow accepts a file that lacks its last bytes
+    if content.startswith(PNG_START) and is_cut_short(content):
         raise UserError(f"{file} is cut short: {remedy(file)}.")
     try:
         with Image.open(io.BytesIO(content)) as image:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from pixelcnn.data.folders import files_under
-from pixelcnn.data.images import PNG_START, decode, remedy
+from pixelcnn.data.images import decode, remedy
 from pixelcnn.errors import UserError
+from pixelcnn.png import PNG_START
 
 PART = 4096  # images that one process reads at once
 TAR_BLOCK = 512  # bytes; a block of zeros ends an archive
