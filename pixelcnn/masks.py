@@ -1,7 +1,9 @@
 """Which pixels of an image are known: masks bool (H, W) from a short description."""
 
+import io
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from pixelcnn.errors import UserError
+from pixelcnn.png import PNG_START, is_cut_short
 
 FORMS = "top:SHARE, left:SHARE, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, or an image file that is white where known"
 
@@ -64,7 +67,10 @@ def _from_image(path: str, height: int, width: int) -> Tensor:
     if not os.path.isfile(path):
         raise UserError(f"task.mask={path} is neither a file nor a description: use {FORMS}.")
     try:
-        with Image.open(path) as image:
+        content = Path(path).read_bytes()
+        if content.startswith(PNG_START) and is_cut_short(content):
+            raise ValueError("cut short")
+        with Image.open(io.BytesIO(content)) as image:
             if image.has_transparency_data or image.mode.startswith(("I", "F")):
                 raise UserError(f"task.mask={path} is transparent or of more than 8 bits: save it as black and white.")
             frames = getattr(image, "n_frames", 1)

@@ -34,7 +34,7 @@ def with_weights(change):
         (without("pixelcnn"), "was not written by this project"),
         (without("pixelcnn", "config"), "describes no model"),
         (lambda checkpoint: checkpoint["pixelcnn"].update(config=3), "describes no model"),
-        (lambda checkpoint: checkpoint["pixelcnn"].update(format=2), "has format 2, not 1"),
+        (lambda checkpoint: checkpoint["pixelcnn"].update(format=3), "has format 3, not 1 or 2"),
         (without("pixelcnn", "description", "likelihood"), "describes no model of this version"),
         (without("state_dict"), "has no weights"),
         (lambda checkpoint: checkpoint.update(state_dict=[]), "has no weights"),

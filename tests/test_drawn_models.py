@@ -190,7 +190,7 @@ def countable(draw):
     groups = channels if name == "categorical" and network != "pixelcnn_pp" else 1
     model = draw(networks(network, groups, stages=2 if height == width == 2 else 1))
     shape = ImageShape(channels, height, width, levels)
-    likelihood = draw(likelihoods(name, levels).filter(lambda options: getattr(options, "tails", "exact") == "exact"))
+    likelihood = draw(likelihoods(name, levels).filter(lambda kind: kind.keywords.get("tails", "exact") == "exact"))
     return ModelDescription(shape, model, likelihood, draw(conditionings))
 
 
@@ -222,7 +222,7 @@ def test_a_model_comes_back_as_it_was_stored(tmp_path_factory, description, seed
     assert back.description == description and not back.training
     with torch.no_grad():
         assert torch.equal(back.pixel_parameters(images, condition), model.pixel_parameters(images, condition))
-        if description.likelihood.has_density:
+        if description.likelihood.target.has_density:
             assert torch.equal(back.log_prob(images, condition), model.log_prob(images, condition))
     if images[0].numel() < 20:
         assert torch.equal(back.sample(2, condition, seed=seed), model.sample(2, condition, seed=seed))

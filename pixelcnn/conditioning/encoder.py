@@ -13,6 +13,25 @@ SMALLEST = 4  # height and width of the map that the code is computed from
 AT_ONCE = 256  # images, so that encoding many takes no more memory than drawing them does
 
 
+class AveragedToSmallest(nn.Module):
+    """nn.AdaptiveAvgPool2d(SMALLEST), whose backward pass on GPUs is not deterministic."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, SMALLEST, SMALLEST)."""
+        if x.shape[2:] == (SMALLEST, SMALLEST):
+            return x
+        rows, columns = (_averages(size, x) for size in x.shape[2:])
+        return rows @ x @ columns.t()
+
+
+def _averages(size: int, like: Tensor) -> Tensor:
+    """(SMALLEST, size): row k averages over the k-th of as many stretches, which overlap where they do not divide."""
+    starts = torch.arange(SMALLEST, device=like.device)[:, None] * size
+    place = torch.arange(size, device=like.device) * SMALLEST
+    within = ((place > starts - SMALLEST) & (place < starts + size)).to(like.dtype)
+    return within / within.sum(1, keepdim=True)
+
+
 class Encoder(nn.Module):
     """The condition is images uint8 (N, C, H, W), or codes float (N, code_size), which are h.
 
@@ -39,7 +58,7 @@ class Encoder(nn.Module):
         while side > SMALLEST:
             layers += [nn.Conv2d(filters, 2 * filters, 3, stride=2, padding=1), nn.ELU()]
             filters, side = 2 * filters, -(-side // 2)
-        layers += [nn.AdaptiveAvgPool2d(SMALLEST), nn.Flatten(), nn.Linear(filters * SMALLEST**2, self.features)]
+        layers += [AveragedToSmallest(), nn.Flatten(), nn.Linear(filters * SMALLEST**2, self.features)]
         self.layers = nn.Sequential(*layers)
 
     def examples(self, n: int) -> Tensor | None:

@@ -1,6 +1,7 @@
 """``data=images``: any folder of images."""
 
 import io
+import logging
 import os
 import re
 import struct
@@ -8,10 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
+from pixelcnn.data.folders import files_under
 from pixelcnn.errors import UserError, require
+from pixelcnn.png import PNG_START, is_cut_short
+
+log = logging.getLogger(__name__)
 
 # How Pillow calls the pixels that are taken as they are, and the number of channels they become.
 CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}
@@ -23,7 +29,6 @@ NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF"}
 FURTHER_ENDINGS = {".avif", ".heic", ".heif", ".jxl", ".svg", ".svgz"}
 # What its decoders raise on damaged files.
 DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xae\x42\x60\x82"
 # How it calls samples of 16 bits in a file, which may become a mode of 8 bits; BGR;16 has 5 or 6 bits each.
 SIXTEEN_BITS = re.compile(r";16[BLN]")
 
@@ -47,8 +52,16 @@ class Images(ImageDataModule):
     def load(self, split: str) -> ImageArrays:
         """The images of ``root``/``split`` in the order of their paths; class k is train's k-th sub-folder by name."""
         folder = self._folder(split)
-        classes = _sub_folders(self.root / "train") if os.path.isdir(self.root / "train") else _sub_folders(folder)
-        return read_images(folder, self.channels, classes)
+        found = {name: _found(self.root / name) for name in ("train", "test") if os.path.isdir(self.root / name)}
+        twice = min(found["train"].keys() & found["test"].keys(), default=None) if len(found) == 2 else None
+        if twice is not None:
+            raise UserError(
+                f"{found['test'][twice]} is the same file as {found['train'][twice]}: remove the link to it, "
+                "for no image can be in both train and test."
+            )
+        of_classes = "train" if "train" in found else split
+        classes = _classes(self.root / of_classes, found[of_classes])
+        return read_images(folder, _image_files(folder, found[split]), self.channels, classes)
 
     def _folder(self, split: str) -> Path:
         folder = self.root / split
@@ -57,13 +70,12 @@ class Images(ImageDataModule):
         return folder
 
 
-def read_images(folder: Path, channels: int | None = None, classes: list[str] | None = None) -> ImageArrays:
-    """Read the images of ``folder``, labelled by the place of their sub-folder in ``classes`` if it has sub-folders.
+def read_images(folder: Path, files: list[Path], channels: int | None, classes: list[str]) -> ImageArrays:
+    """Read the ``files`` of ``folder``, labelled by the place of their sub-folder in ``classes`` if it has sub-folders.
 
     Raises UserError naming the file that is damaged, or differs from the first one in size or channels, or has pixels
     of a kind that does not become 8-bit grey or RGB without loss (``channels`` allows what can be converted).
     """
-    files = _image_files(folder)
     first = read_pixels(files[0], channels)
     images = np.empty((len(files), *first.shape), np.uint8)
     for place, file in enumerate(files):
@@ -74,7 +86,7 @@ def read_images(folder: Path, channels: int | None = None, classes: list[str] | 
                 f"{', or set data.channels=1 or 3 to convert their colours' if len(pixels) != len(first) else ''}."
             )
         images[place] = pixels
-    return ImageArrays(images, labels=_labels(folder, files, classes or []))
+    return ImageArrays(images, labels=_labels(folder, files, classes))
 
 
 def _labels(folder: Path, files: list[Path], classes: list[str]) -> np.ndarray | None:
@@ -88,21 +100,30 @@ def _labels(folder: Path, files: list[Path], classes: list[str]) -> np.ndarray |
     return np.array([number[name] for name in names], np.int64)
 
 
-def _image_files(folder: Path) -> list[Path]:
-    """All image files of ``folder``, sorted; raises UserError if there are none, or if only some have a class, or if
-    one is of a kind that is not read.
+def _found(folder: Path) -> dict[str, Path]:
+    """Every image file of ``folder``, of kinds that are not read too, by its real path."""
+    endings = {*IMG_EXTENSIONS, *_endings_not_read()}
+    found, left_out = files_under(folder, lambda name: Path(name).suffix.lower() in endings)
+    if left_out:
+        rank_zero_only(log.warning)(
+            "%s has %d links to what it holds already: each image counts once.", folder, left_out
+        )
+    return {real: Path(path) for real, path in found.items()}
+
+
+def _classes(folder: Path, found: dict[str, Path]) -> list[str]:
+    """The names of the sub-folders of ``folder`` that hold images, in their order."""
+    return sorted({path.relative_to(folder).parts[0] for path in found.values() if path.parent != folder})
+
+
+def _image_files(folder: Path, found: dict[str, Path]) -> list[Path]:
+    """What was ``found`` in ``folder``, sorted; raises UserError if that is nothing, or if only some have a class, or
+    if one is of a kind that is not read.
     """
-    files: list[Path] = []
-    unread: list[Path] = []
-    not_read = _endings_not_read()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        shown = [Path(parent, name) for name in names if name[0] != "."]
-        files += [path for path in shown if path.suffix.lower() in IMG_EXTENSIONS]
-        unread += [path for path in shown if path.suffix.lower() in not_read]
-    files.sort()
+    files = sorted(found.values())
+    unread = [path for path in files if path.suffix.lower() not in IMG_EXTENSIONS]
     if unread:
-        raise UserError(f"{min(unread)} is of a kind that is not read: convert it to PNG or remove it.")
+        raise UserError(f"{unread[0]} is of a kind that is not read: convert it to PNG or remove it.")
     if not files:
         raise UserError(f"{folder} holds no images: put files there that end in {', '.join(IMG_EXTENSIONS)}.")
     loose = [path for path in files if path.parent == folder]
@@ -114,10 +135,6 @@ def _image_files(folder: Path) -> list[Path]:
 def _endings_not_read() -> set[str]:
     known = {ending for ending, kind in Image.registered_extensions().items() if kind not in NO_PICTURES}
     return (known | FURTHER_ENDINGS) - set(IMG_EXTENSIONS)
-
-
-def _sub_folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def read_pixels(file: Path, channels: int | None) -> np.ndarray:
@@ -138,7 +155,7 @@ def decode(content: bytes, file: Path, channels: int | None) -> np.ndarray:
 
     UserError as `read_images`, naming ``file``.
     """
-    if content.startswith(PNG_START) and PNG_END not in content:  # Pillow accepts a file that lacks its last bytes
+    if content.startswith(PNG_START) and is_cut_short(content):
         raise UserError(f"{file} is cut short: {remedy(file)}.")
     try:
         with Image.open(io.BytesIO(content)) as image:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelcnn.data.images import PNG_START, decode, remedy
+from pixelcnn.data.folders import files_under
+from pixelcnn.data.images import decode, remedy
 from pixelcnn.errors import UserError
+from pixelcnn.png import PNG_START
 
 PART = 4096  # images that one process reads at once
 TAR_BLOCK = 512  # bytes; a block of zeros ends an archive
@@ -78,7 +80,8 @@ def png_parts(source: Path, resolution: int) -> list[PNGFolderPart | TarPart]:
     """The images of a folder or tar, in the order of their names, alike for both; UserError where there are none."""
     parts: list[PNGFolderPart | TarPart]
     if source.is_dir():
-        names = sorted(_names(source))
+        found, _ = files_under(source, _is_image)
+        names = sorted(os.path.relpath(path, source) for path in found.values())
         stretches = [tuple(names[start : start + PART]) for start in range(0, len(names), PART)]
         parts = [PNGFolderPart(source, stretch, resolution) for stretch in stretches]
     else:
@@ -92,17 +95,8 @@ def png_parts(source: Path, resolution: int) -> list[PNGFolderPart | TarPart]:
 
 
 def _is_image(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return name.lower().endswith(".png") and not name.startswith(".")
-
-
-def _names(folder: Path) -> Iterator[str]:
-    for parent, _, files in os.walk(folder, onerror=_raise, followlinks=True):
-        yield from (os.path.relpath(os.path.join(parent, name), folder) for name in files if _is_image(name))
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    hidden = any(part.startswith(".") and part != "." for part in path.split("/"))
+    return path.lower().endswith(".png") and not hidden
 
 
 def _members(source: Path) -> list[tuple[str, int, int]]:

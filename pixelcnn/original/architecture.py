@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from pixelcnn.conditioning import ClassLabels, Unconditional
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.likelihood import DiscretizedLogisticMixture
+from pixelcnn.likelihood import DiscretizedLogisticMixture, Implicit
 from pixelcnn.network import PixelCNNPP
 
 NUM_STAGES = 3
@@ -21,7 +22,8 @@ DROPOUT = 0.5  # the original's default; its checkpoints do not say
 def infer_description(
     variables: dict[str, np.ndarray], source: str, nonlinearity: Any, height: int, width: int
 ) -> ModelDescription:
-    """The model of ``variables`` ("model/conv2d_0/V", … as in the original), with the original's likelihood formula.
+    """The model of ``variables`` ("model/conv2d_0/V", … as in the original), with the original's likelihood formula,
+    or for its option ``-ed`` without a density.
 
     ``nonlinearity`` is needed for models other than concat_elu: elu and relu have the same variables. UserError where
     the names are not those of any PixelCNN++, naming what is missing.
@@ -41,13 +43,6 @@ def infer_description(
         raise UserError(f"task.source={source} has model/conv2d_0/V of shape {first}, without filters: it is damaged.")
     if channels != 3:
         raise UserError(f"task.source={source} has model/conv2d_0/V for {channels} channels: the original has 3.")
-    output_layer = f"model/dense_{9 * blocks + 4}/V"
-    outputs = _shape(variables, output_layer, 2, source)[1]
-    if outputs < 10 or outputs % 10:
-        raise UserError(
-            f"task.source={source} has {output_layer} with {outputs} outputs, not ten a mixture component: "
-            "it is another model."
-        )
     classes = _shape(variables, "model/conditional_weights_0/hw", 2, source)[0] if scopes["conditional_weights"] else 0
     return ModelDescription(
         image=ImageShape(channels, height, width),
@@ -59,9 +54,26 @@ def infer_description(
             nonlinearity=_nonlinearity(variables, source, filters, nonlinearity),
             dropout=DROPOUT,
         ),
-        likelihood=partial(DiscretizedLogisticMixture, num_mixtures=outputs // 10, tails="original"),
+        likelihood=_likelihood(variables, 9 * blocks + 4, source),
         conditioning=partial(ClassLabels, num_classes=classes) if classes else Unconditional,
     )
+
+
+def _likelihood(variables: dict[str, np.ndarray], output: int, source: str) -> Callable[..., Any]:
+    """What the dense layers from number ``output`` on make: one for a mixture, four for ``-ed``."""
+    layer = f"model/dense_{output}/V"
+    outputs, of_noise = _shape(variables, layer, 2, source)[1], f"model/dense_{output + 1}/V"
+    if of_noise in variables:
+        noise = _shape(variables, of_noise, 2, source)[0]
+        if outputs and noise:
+            return partial(Implicit, num_features=outputs, num_noise=noise)
+        raise UserError(f"task.source={source} has {layer} or {of_noise} without values: it is damaged.")
+    if outputs < 10 or outputs % 10:
+        raise UserError(
+            f"task.source={source} has {layer} with {outputs} outputs, not ten a mixture component: "
+            "it is another model."
+        )
+    return partial(DiscretizedLogisticMixture, num_mixtures=outputs // 10, tails="original")
 
 
 def _shape(variables: dict[str, np.ndarray], name: str, rank: int, source: str) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ def interpret(variables: dict[str, np.ndarray], model: PixelModel, source: str) 
 
     UserError naming the first variable that is missing, surplus or misshapen.
     """
-    named = parameters_by_original_name(model.network)
+    named = parameters_by_original_name(model)
     ours = {id(parameter): name for name, parameter in model.named_parameters()}
     renamed = {name: ours[id(parameter)] for name, parameter in named.items()}
     shapes = {name: original_shape(name, parameter) for name, parameter in named.items()}

@@ -1,7 +1,8 @@
-"""The original's variables: their names and shapes, read off the topology, and their exchange with a network's.
+"""The original's variables: their names and shapes, read off the topology, and their exchange with a model's.
 
 The original numbers its scopes per kind of layer in the order of creation, which is the order of the topology's
-nodes; a block creates conv1, the layer of its auxiliary input, conv2 and the condition's weights, in this order. Its
+nodes; a block creates conv1, the layer of its auxiliary input, conv2 and the condition's weights, in this order. The
+layers of ``-ed``, which the topology does not have, come last. Its
 arrays are channels-last: V of conv2d is [rows, columns, in, out], of deconv2d [rows, columns, out, in], of
 dense [in, out].
 """
@@ -13,16 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.likelihood import Implicit, Likelihood
+from pixelcnn.model import PixelModel
 from pixelcnn.network.blocks import GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
 from pixelcnn.network.layers import CausalConv2d, WeightNormalized
 from pixelcnn.network.parallel import Network
 
 
-def parameters_by_original_name(network: Network) -> dict[str, nn.Parameter]:
-    """The network's parameters under the names that the original gives them ("model/conv2d_0/V", …), in its order."""
+def parameters_by_original_name(model: PixelModel) -> dict[str, nn.Parameter]:
+    """The model's parameters under the names that the original gives them ("model/conv2d_0/V", …), in its order."""
     counts: Counter[str] = Counter()
     named: dict[str, nn.Parameter] = {}
-    for kind, parameters in _scopes(network):
+    for kind, parameters in (*_scopes(model.network), *_head(model.likelihood)):
         for name, parameter in parameters.items():
             named[f"model/{kind}_{counts[kind]}/{name}"] = parameter
         counts[kind] += 1
@@ -30,26 +33,33 @@ def parameters_by_original_name(network: Network) -> dict[str, nn.Parameter]:
 
 
 def _scopes(network: Network) -> Iterator[tuple[str, dict[str, nn.Parameter]]]:
-    def weights(layer: WeightNormalized) -> dict[str, nn.Parameter]:
-        return {"V": layer.v, "g": layer.g, "b": layer.b}
-
     for node in network.topology.nodes:
         match network.layers[node.name]:
             case ShiftedConv() as layer:
-                yield "conv2d", weights(layer.conv)
+                yield "conv2d", _weights(layer.conv)
             case CausalConv2d() as layer:
-                yield "conv2d", weights(layer)
+                yield "conv2d", _weights(layer)
             case UpsamplingConv() as layer:
-                yield "deconv2d", weights(layer.conv)
+                yield "deconv2d", _weights(layer.conv)
             case OutputLayer() as layer:
-                yield "dense", weights(layer.dense)
+                yield "dense", _weights(layer.dense)
             case GatedResidualBlock() as layer:
-                yield "conv2d", weights(layer.conv1)
+                yield "conv2d", _weights(layer.conv1)
                 if layer.num_aux:
-                    yield "dense", weights(layer.aux_dense)
-                yield "conv2d", weights(layer.conv2)
+                    yield "dense", _weights(layer.aux_dense)
+                yield "conv2d", _weights(layer.conv2)
                 if layer.hw is not None:
                     yield "conditional_weights", {"hw": layer.hw}
+
+
+def _head(likelihood: Likelihood) -> Iterator[tuple[str, dict[str, nn.Parameter]]]:
+    if isinstance(likelihood, Implicit):
+        for layer in (likelihood.noise_dense, likelihood.dense, likelihood.output):
+            yield "dense", _weights(layer)
+
+
+def _weights(layer: WeightNormalized) -> dict[str, nn.Parameter]:
+    return {"V": layer.v, "g": layer.g, "b": layer.b}
 
 
 def original_shape(name: str, parameter: Tensor) -> tuple[int, ...]:

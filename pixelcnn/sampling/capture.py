@@ -7,24 +7,34 @@ import torch
 Work = Callable[[], None]
 
 
-def cuda_graphs() -> Callable[[Work], Work]:
-    """A function that does some work once, captures it as a CUDA graph, and returns what does it again.
+def cuda_graphs(device: torch.device) -> Callable[[Work], Work]:
+    """A function that does some work on ``device`` once, captures it as a CUDA graph, and returns what does it again.
 
     The work reads and writes tensors that outlive it, never waits for the device, and does the same when done twice.
     Its graphs share the memory of their temporaries: they run one after another.
     """
-    pool = torch.cuda.graph_pool_handle()
+    with torch.cuda.device(device):
+        torch.cuda.empty_cache()  # a capture cannot free what training has left in the cache
+        pool, aside = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
 
     def capture(work: Work) -> Work:
-        # Libraries set themselves up at the first call, which a capture forbids.
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            work()
-        torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            work()
-        return graph.replay
+        with torch.cuda.device(device):
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                work()  # libraries set themselves up at the first call, which a capture forbids
+                # Not by torch.cuda.graph, which empties the cache each time. Other threads, such as NCCL's, may go on.
+                graph.capture_begin(pool, capture_error_mode="thread_local")
+                try:
+                    work()
+                finally:
+                    graph.capture_end()
+            torch.cuda.current_stream().wait_stream(aside)
+
+        def replay() -> None:
+            with torch.cuda.device(device):
+                graph.replay()
+
+        return replay
 
     return capture

@@ -70,9 +70,16 @@ class IncrementalWalk:
             stepper.begin_image(h)
 
     @torch.inference_mode()
+    def take_conditions_of_row(self, i: int) -> None:
+        """Row i is to be walked next. What `run_row` does then depends on i % period alone, but for row 0."""
+        for stride, stepper in self._due[i % len(self._due)][0]:
+            stepper.take_condition_of_row(i // stride)
+
+    @torch.inference_mode()
     def run_row(self, i: int, visit: Visit) -> None:
-        """Walk row i, the rows before it walked. At every site in order ``visit(j, group, parameters)``, parameters
-        (N, P / groups), returns what the network sees of the group's channels, (N, channels)."""
+        """Walk row i, the rows before it walked and its conditions taken. At every site in order
+        ``visit(j, group, parameters)``, parameters (N, P / groups), returns what the network sees of the group's
+        channels, (N, channels)."""
         in_row, at_pixel = self._due[i % len(self._due)]
         for stride, stepper in in_row:
             stepper.begin_row(i // stride)

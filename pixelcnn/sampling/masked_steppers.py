@@ -1,7 +1,6 @@
 """The steppers of Gated PixelCNN and PixelCNN, which write a pixel's features group by group."""
 
 import torch
-from torch import Tensor
 
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.masked_blocks import (
@@ -80,13 +79,10 @@ class GateStepper(Stepper):
         super().__init__(setting, node, setting.steppers[node.inputs[0]].rows.channels // 2)
         self.condition = ConditionTerm(layer.hw, node.level)
 
-    def begin_image(self, h: Tensor | None) -> None:
-        self.condition.begin_image(h)
-
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
         before = self.inputs[0].rows.row.clone()
-        self.condition.add_to(before, i)
+        self.condition.add_to(before)
         self.rows.write_row(gated(before.transpose(1, 2)).transpose(1, 2))
 
 
@@ -122,15 +118,12 @@ class HorizontalStepper(Stepper):
     def kept(self) -> list[Rows]:
         return [*super().kept(), self.gate]
 
-    def begin_image(self, h: Tensor | None) -> None:
-        self.condition.begin_image(h)
-
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
         self.gate.begin_row(i)
         self.conv.begin_row()
         self.conv.add_to_base(self.vertical.rows.row, self.link)
-        self.condition.add_to(self.conv.base, i)
+        self.condition.add_to(self.conv.base)
         self.res.begin_row()
 
     def pixel(self, i: int, j: int, group: int) -> None:
@@ -163,16 +156,13 @@ class ResidualStepper(Stepper):
     def kept(self) -> list[Rows]:
         return [*super().kept(), self.seen, self.reduced, self.inner]
 
-    def begin_image(self, h: Tensor | None) -> None:
-        self.condition.begin_image(h)
-
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
         for rows in (self.seen, self.reduced, self.inner):
             rows.begin_row(i)
         for conv in (self.reduce, self.conv, self.expand):
             conv.begin_row()
-        self.condition.add_to(self.conv.base, i)
+        self.condition.add_to(self.conv.base)
 
     def pixel(self, i: int, j: int, group: int) -> None:
         narrow, wide = self.narrow[group], self.wide[group]

@@ -95,9 +95,6 @@ class GatedBlockStepper(Stepper):
     def kept(self) -> list[Rows]:
         return [*super().kept(), self.inner]
 
-    def begin_image(self, h: Tensor | None) -> None:
-        self.condition.begin_image(h)
-
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
         self.inner.begin_row(i)
@@ -107,7 +104,7 @@ class GatedBlockStepper(Stepper):
         if self.is_u:
             self.inner.write_row(self.conv1.base)
         self.conv2.begin_row()
-        self.condition.add_to(self.conv2.base, i)
+        self.condition.add_to(self.conv2.base)
         if self.is_u:
             self.write_row(self.main.rows.row + F.glu(self.conv2.base, dim=2))
 

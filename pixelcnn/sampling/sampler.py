@@ -62,7 +62,7 @@ class Sampler:
         self._levels_by_group = self.levels.unflatten(1, (groups, -1))
         self._uniforms_by_group = self.uniforms.unflatten(1, (groups, -1))
         on_gpu = weight.is_cuda and isinstance(self.walk, IncrementalWalk)
-        self._capture = cuda_graphs() if capture is None and on_gpu else capture
+        self._capture = cuda_graphs(weight.device) if capture is None and on_gpu else capture
         self._replays: dict[tuple[int, tuple[bool, ...]], Work] = {}
 
     @torch.inference_mode()
@@ -84,6 +84,7 @@ class Sampler:
                 on_pixel()
 
     def _row(self, i: int, known: tuple[bool, ...]) -> None:
+        self.walk.take_conditions_of_row(i)
         if self._capture is None:
             self.draw_row(i, known)
             return

@@ -43,6 +43,7 @@ class Stepper:
     def __init__(self, setting: Setting, node: Node, channels: int) -> None:
         self.node = node
         self.is_u = node.stream == "u"
+        self.condition = ConditionTerm(None, node.level)
         self.inputs = [setting.steppers[name] for name in node.inputs]
         self.rows = setting.rows(node, channels, setting.values.get(node.name, Reach()))
         self.activation: Rows | None = None
@@ -62,6 +63,11 @@ class Stepper:
 
     def begin_image(self, h: Tensor | None) -> None:
         """New images begin, with h as the network takes it."""
+        self.condition.begin_image(h)
+
+    def take_condition_of_row(self, i: int) -> None:
+        """Before row i of this node's level begins: what depends on i itself and not only on where rows are kept."""
+        self.condition.take_row(i)
 
     def begin_row(self, i: int) -> None:
         """Begin row i of this node's level; a u node writes all of it."""
@@ -108,11 +114,15 @@ def reach_of(window: Window, down: int = 0, right: int = 0) -> Reach:
 
 
 class ConditionTerm:
-    """h hw, added to the base of a convolution when a row begins."""
+    """h hw, added to the base of a convolution when a row begins.
+
+    The current row's term is copied to ``of_row``, which stays in place: a captured row is replayed as later rows.
+    """
 
     def __init__(self, hw: Tensor | None, level: int) -> None:
         self.hw, self.level = hw, level
-        self.of_image: Tensor | None = None  # (N, 1, 1 or W, channels), one for all rows or one for each
+        self.of_image: Tensor | None = None  # (N, 1, 1, channels) for all rows, or (N, H, W, channels)
+        self.of_row: Tensor | None = None  # (N, 1 or W, channels)
 
     def begin_image(self, h: Tensor | None) -> None:
         """The condition of new images; the term's memory stays the same."""
@@ -122,14 +132,19 @@ class ConditionTerm:
         assert h is not None
         new = h[:, None, None] @ self.hw if h.ndim == 2 else h.permute(0, 2, 3, 1) @ self.hw
         if self.of_image is None:
-            self.of_image = new
+            self.of_image, self.of_row = new, new[:, 0].clone()
         else:
             self.of_image.copy_(new)
 
-    def add_to(self, base: Tensor, i: int) -> None:
-        """Add the term of row i to base (N, W, channels)."""
-        if self.of_image is not None:
-            base.add_(self.of_image[:, i % self.of_image.shape[1]])
+    def take_row(self, i: int) -> None:
+        """Row i is the current one."""
+        if self.of_image is not None and self.of_row is not None:
+            self.of_row.copy_(self.of_image[:, i % self.of_image.shape[1]])
+
+    def add_to(self, base: Tensor) -> None:
+        """Add the current row's term to base (N, W, channels)."""
+        if self.of_row is not None:
+            base.add_(self.of_row)
 
 
 class ImageStepper(Stepper):

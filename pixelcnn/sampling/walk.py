@@ -32,6 +32,9 @@ class RepeatedPasses:
         self.x.zero_()
         self.h = h
 
+    def take_conditions_of_row(self, i: int) -> None:
+        """As `IncrementalWalk.take_conditions_of_row`; here every pass is given the whole condition."""
+
     @torch.inference_mode()
     def run_row(self, i: int, visit: Visit) -> None:
         """As `IncrementalWalk.run_row`."""
@@ -70,6 +73,7 @@ def pixel_parameters_incrementally(network: nn.Module, x: Tensor, h: Tensor | No
     by_group = x.unflatten(1, (num_groups, -1))
     for i in range(height):
         sites: list[Tensor] = []
+        walk.take_conditions_of_row(i)
         walk.run_row(i, _recording(sites, by_group[:, :, :, i]))
         rows.append(torch.stack(sites, dim=2))
     stacked = torch.stack(rows, dim=2)  # N, P / groups, H, W * groups

@@ -7,13 +7,20 @@ from omegaconf import DictConfig
 
 from pixelcnn.configuration.description import ROLES, chosen, recorded, require_agreement
 from pixelcnn.configuration.groups import partially
+from pixelcnn.description import ModelDescription
 from pixelcnn.durable import replacing
+from pixelcnn.likelihood import Implicit
 from pixelcnn.model import build
+from pixelcnn.objective import EnergyDistance, MaximumLikelihood, Objective
 from pixelcnn.original.architecture import infer_description
 from pixelcnn.original.checkpoint import interpret, without_average
 from pixelcnn.original.sources import read_variables
+from pixelcnn.part import Part
+from pixelcnn.signature import name_of
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.resumable import resumable_checkpoint
+
+DRAWS = 10  # of each pixel, in the original's -ed
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
@@ -30,8 +37,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     model.load_state_dict(weights)
     # What the source's own training was is not known, beyond its optimiser.
     plain = {key: recorded(config, description)[key] for key in (*ROLES, "optim", "scheduler")}
+    objective = objective_of(description)
+    plain["objective"] = {"_target_": name_of(type(objective))}
     module = DensityEstimation(
-        model, partially(config, "optim"), partially(config, "scheduler"), seed=config.seed, config=plain
+        model, partially(config, "optim"), partially(config, "scheduler"), objective, config.seed, config=plain
     )
     checkpoint = resumable_checkpoint(module, original.average, original.moments, original.steps)
     path = run_dir / "checkpoints" / "imported.ckpt"
@@ -41,10 +50,23 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     network = description.network
     print(
         f"Imported {source}: {network['num_filters']} filters, {network['num_resnet_blocks']} blocks a stage, "
-        f"{description.likelihood['num_mixtures']} mixture components, {network['nonlinearity']}, "
+        f"{in_words(description.likelihood)}, {network['nonlinearity']}, "
         f"conditioning={description.conditioning.name}; "
         f"{'weights of the moving average' if original.average is not None else 'no moving average: raw weights'}, "
         f"{f'Adam after {original.steps} steps' if original.moments is not None else 'no state of Adam'}."
     )
     if original.ignored:
         print(f"Ignored, as no variables of the original: {', '.join(original.ignored)}.")
+
+
+def objective_of(description: ModelDescription) -> Objective:
+    """The objective that the original trained such a model by."""
+    has_density = description.likelihood.target.has_density  # type: ignore[attr-defined]
+    return MaximumLikelihood() if has_density else EnergyDistance(DRAWS)
+
+
+def in_words(likelihood: Part) -> str:
+    """What an imported model draws from."""
+    if likelihood.target is not Implicit:
+        return f"{likelihood['num_mixtures']} mixture components"
+    return f"likelihood=implicit of {likelihood['num_features']} features and {likelihood['num_noise']} uniform numbers"

@@ -69,6 +69,9 @@ class DensityEstimation(LightningModule):
         self.skipped_steps = 0
         self.skipped_last_step = False
         self._latest_batch_size = 0
+        # Read by DDP, which would send them to all ranks at every step: each rank has made the constants itself.
+        stored = self.state_dict()
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers() if name not in stored]
 
     @property
     def score_names(self) -> list[str]:

@@ -4,6 +4,8 @@ from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.profiler import profile
 
 from pixelcnn import UserError
 from pixelcnn.conditioning import Encoder, encoder
@@ -139,3 +141,17 @@ def test_many_images_are_encoded_in_parts(model, monkeypatch):
     monkeypatch.setattr(encoder, "AT_ONCE", 3)
     torch.testing.assert_close(codes_of(model, images), at_once)
     assert seen == [3, 3, 1]
+
+
+@pytest.mark.parametrize("height", [1, 3, 4, 5, 7, 8, 13])
+@pytest.mark.parametrize("width", [2, 4, 6, 9])
+def test_averages_are_torchs_without_its_kernels(height, width):
+    x = torch.randn(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    with profile() as seen:
+        averages = encoder.AveragedToSmallest()(x)
+        [gradient] = torch.autograd.grad(averages.square().sum(), x)
+    expected = F.adaptive_avg_pool2d(x, 4)
+    torch.testing.assert_close(averages, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected.square().sum(), x)[0], rtol=1e-12, atol=1e-12)
+    # Its backward pass on a GPU is refused by trainer.deterministic=true.
+    assert not any("adaptive" in event.key for event in seen.key_averages())

@@ -114,6 +114,13 @@ def test_sixty_four_pixels(tmp_path):
     np.testing.assert_array_equal(small_imagenet(tmp_path, resolution=64).arrays("train").images, images)
 
 
+def test_links_in_a_folder_add_nothing(folders):
+    root, images = folders
+    for name in ("self", "again"):
+        (root / "train_32x32" / name).symlink_to(".")
+    np.testing.assert_array_equal(small_imagenet(root).arrays("train").images, images["train"])
+
+
 def test_grey_images_are_colours(folders):
     root, _ = folders
     Image.new("L", (32, 32), 40).save(root / "train_32x32" / "0000001.png")

@@ -41,6 +41,7 @@ def test_a_walk_serves_one_batch_after_another(name, num_groups):
                 assert torch.allclose(parameters, parallel[:, group, :, i, j], atol=1e-12)
                 return by_group[:, group, :, i, j]
 
+            walk.take_conditions_of_row(i)
             walk.run_row(i, visit)
 
 

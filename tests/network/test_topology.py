@@ -17,13 +17,13 @@ def test_the_papers_model_has_its_number_of_parameters():
     with torch.device("meta"):
         model = build(description)
     assert sum(p.numel() for p in model.parameters()) == 53_659_080
-    scopes = {name.split("/")[1] for name in parameters_by_original_name(model.network)}
+    scopes = {name.split("/")[1] for name in parameters_by_original_name(model)}
     assert Counter(scope.rsplit("_", 1)[0] for scope in scopes) == {"conv2d": 135, "dense": 50, "deconv2d": 4}
 
 
 def test_every_parameter_has_an_original_name_and_shape():
     model = tiny_model(num_filters=3)
-    named = parameters_by_original_name(model.network)
+    named = parameters_by_original_name(model)
     assert {id(p) for p in named.values()} == {id(p) for p in model.parameters()}
     shapes = {name: original_shape(name, p) for name, p in named.items()}
     assert shapes["model/conv2d_0/V"] == (2, 3, 4, 3)

@@ -27,7 +27,7 @@ def original_model(classes: int = 0, **options) -> PixelModel:
 def source_of(model: PixelModel, steps: int = 7, gpus: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
     """Its variables with a moving average, and Adam's state, at random values, as the original names them."""
     rng = np.random.default_rng(seed)
-    named = parameters_by_original_name(model.network)
+    named = parameters_by_original_name(model)
     variables = {name: to_original(name, parameter).copy() for name, parameter in named.items()}
     slots = [np.zeros(16, np.int32)] * gpus if model.conditioning.features else []
     slots.append(np.float32(steps + 1))

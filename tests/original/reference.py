@@ -15,7 +15,7 @@ class Reference:
         self.made: dict[str, int] = {}
 
     def __call__(self, x: np.ndarray, h: np.ndarray | None = None) -> np.ndarray:
-        """x (N, H, W, 3) in [-1, 1], h (N, classes) or None; returns (N, H, W, 10 M)."""
+        """x (N, H, W, 3) in [-1, 1], h (N, classes) or None; returns (N, H, W, 10 M), or for ``-ed`` its features."""
         self.made, self.h = {}, h
         x = np.concatenate([x, np.ones_like(x[..., :1])], axis=-1)
         us = [down_shift(self.conv(x, pad=(1, 0, 1, 1)))]
@@ -38,6 +38,12 @@ class Reference:
                 ul = self.deconv(ul)[:, :height, :width]
         assert not us and not uls
         return self.dense(np.where(ul > 0, ul, np.expm1(ul)))
+
+    def draws(self, x: np.ndarray, noise: np.ndarray, h: np.ndarray | None = None) -> np.ndarray:
+        """What the model_spec of ``-ed`` returns, given its noise (S, N, H, W, E) in [-1, 1]: (S, N, H, W, 3)."""
+        f = self(x, h) + self.dense(noise)
+        f = self.dense(concat_elu(f))
+        return np.tanh(self.dense(concat_elu(f)))
 
     def next(self, kind: str, name: str) -> np.ndarray:
         return self.variables[f"model/{kind}_{self.made.get(kind, 0)}/{name}"]
@@ -77,9 +83,7 @@ class Reference:
     def nl(self, x: np.ndarray) -> np.ndarray:
         if self.nonlinearity == "relu":
             return np.maximum(x, 0)
-        if self.nonlinearity == "concat_elu":
-            x = np.concatenate([x, -x], axis=-1)
-        return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+        return concat_elu(x) if self.nonlinearity == "concat_elu" else elu(x)
 
     def block(self, x: np.ndarray, aux: np.ndarray | None, pad: tuple[int, int, int, int]) -> np.ndarray:
         c1 = self.conv(self.nl(x), pad)
@@ -94,6 +98,14 @@ class Reference:
 
 
 DOWN, DOWN_RIGHT = (1, 0, 1, 1), (1, 0, 1, 0)  # zeros above, below, left, right
+
+
+def elu(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def concat_elu(x: np.ndarray) -> np.ndarray:
+    return elu(np.concatenate([x, -x], axis=-1))
 
 
 def down_shift(x: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ def test_data_dependent_initialisation():
     images = to_levels(golden["x_init"])
     report = data_dependent_initialisation(model, images)
     assert report.max_abs_mean < 1e-5 and report.max_abs_std_error < 1e-5
-    for name, parameter in parameters_by_original_name(model.network).items():
+    for name, parameter in parameters_by_original_name(model).items():
         expected = golden.get(f"after/{name}", before[name])
         np.testing.assert_allclose(to_original(name, parameter), expected, rtol=0, atol=1e-6, err_msg=name)
     parameters = model.pixel_parameters(images)

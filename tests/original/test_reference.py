@@ -17,7 +17,7 @@ def test_the_network_is_the_originals(classes, nonlinearity, num_resnet_blocks):
     model = original_model(classes, **options).double()
     images = torch.randint(0, 256, (2, 3, 8, 12)).to(torch.uint8)
     labels = torch.tensor([1, 3]) if classes else None
-    variables = {name: to_original(name, p) for name, p in parameters_by_original_name(model.network).items()}
+    variables = {name: to_original(name, p) for name, p in parameters_by_original_name(model).items()}
     x = (images.double().permute(0, 2, 3, 1).numpy() - 127.5) / 127.5
     h = None if labels is None else np.eye(classes)[labels]
     expected = Reference(variables, num_resnet_blocks, nonlinearity)(x, h)

@@ -6,6 +6,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from tests.conftest import random_images, tiny_model
+from pixelcnn.options import (
+    ClassOptions,
+    EncoderOptions,
+    GatedPixelCNNOptions,
+    ModelDescription,
+    PixelCNNOptions,
+    SpatialOptions,
+    VectorOptions,
+)
+from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
+from tests.conftest import random_images, tiny_description, tiny_model
+from tests.drawn import CONDITIONINGS, given_to, model_of
 
 WAITS_FOR_THE_DEVICE = {
     "aten._local_scalar_dense",
@@ -44,7 +56,7 @@ def recorded(work):
     return torch.inference_mode()(recording.replay)
 
 
-def drawn(model, capture, batches=2, known=None):
+def drawn(model, capture, batches=2, known=None, h=None):
     shape = model.image
     size = (shape.channels, shape.height, shape.width)
     sampler = Sampler(model.network, model.likelihood, 2, *size, Temperature(), capture)
@@ -55,7 +67,8 @@ def drawn(model, capture, batches=2, known=None):
     device = sampler.levels.device
     images, uniforms = images.to(device), uniforms.to(device)
     for first in range(0, 2 * batches, 2):
-        sampler.draw(images[first : first + 2], known, None, uniforms[first : first + 2], lambda: None)
+        part = slice(first, first + 2)
+        sampler.draw(images[part], known, None if h is None else h[part], uniforms[part], lambda: None)
     return images.cpu(), sampler
 
 
@@ -78,10 +91,54 @@ def test_replayed_rows_complete_the_same_images():
     assert torch.equal(plain[:, :, known], images[:, :, known]) and not torch.equal(plain, images)
 
 
+CONDITIONS = {
+    "class": ClassOptions(num_classes=3),
+    "vector": VectorOptions(num_features=2),
+    "spatial": SpatialOptions(num_features=2),
+    "encoder": EncoderOptions(code_size=2, num_filters=2),
+}
+NETWORKS = {
+    **{f"{stages}_stages": tiny_description(num_filters=3, num_stages=stages).model for stages in (1, 2, 3)},
+    "gated_pixelcnn": GatedPixelCNNOptions(
+        num_layers=2, num_filters=3, num_output_features=3, first_kernel_size=3, kernel_size=3, dropout=0.0
+    ),
+    "pixelcnn": PixelCNNOptions(
+        num_blocks=1, num_filters=3, num_output_features=3, first_kernel_size=3, kernel_size=3, dropout=0.0
+    ),
+}
+
+
+def masks(height, width):
+    """Nothing known, a rectangle, single pixels that differ from row to row."""
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)
+    yield torch.zeros(height, width, dtype=torch.bool)
+    yield (rows >= 5) & (rows < height - 3) & (columns >= 1) & (columns < 3)
+    yield (rows * width + columns) % 5 == 0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("conditioning", CONDITIONS)
+def test_replayed_rows_draw_the_same_images_given_conditions(conditioning, network):
+    assert {"none", *CONDITIONS} == set(CONDITIONINGS)
+    image = tiny_description(channels=1, height=24, width=4).image
+    likelihood = tiny_description().likelihood
+    model = model_of(ModelDescription(image, NETWORKS[network], likelihood, CONDITIONS[conditioning]), seed=0)
+    _, condition = given_to(model, 4, seed=1)
+    with torch.no_grad():
+        h = 20 * model.conditioning.encode(condition, 4, 24, 4).double()  # strong enough to be seen in every draw
+    for known in masks(24, 4):
+        plain, _ = drawn(model, None, known=known, h=h)
+        replayed, sampler = drawn(model, recorded, known=known, h=h)
+        assert sampler.walk.period < 23
+        assert torch.equal(plain, replayed)
+        assert not torch.equal(plain, drawn(model, None, known=known, h=h.flip(0))[0])
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("device", [f"cuda:{k}" for k in range(max(1, torch.cuda.device_count()))])
 @pytest.mark.parametrize("height", [8, 32])
-def test_on_a_gpu_graphs_draw_what_single_launches_draw(height):
-    model = tiny_model(torch.float64, height=height, width=8, num_filters=8).to("cuda")
+def test_on_a_gpu_graphs_draw_what_single_launches_draw(height, device):
+    model = tiny_model(torch.float64, height=height, width=8, num_filters=8).to(device)
     eager, _ = drawn(model, lambda work: work)
     graphs, sampler = drawn(model, None)
     assert sampler._replays and torch.equal(eager, graphs)

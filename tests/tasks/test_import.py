@@ -8,9 +8,11 @@ import pytest
 import torch
 
 import pixelcnn
+from pixelcnn.options import ImplicitOptions
 from pixelcnn.original.checkpoint import AVERAGE, interpret
 from pixelcnn.original.variables import parameters_by_original_name, to_original
 from tests.original.conftest import original_model, source_of
+from tests.original.reference import Reference
 from tests.original.test_golden import GOLDEN, to_levels
 
 CASES = [
@@ -36,21 +38,81 @@ def test_everything_is_found_again(call, tmp_path, options):
     path = import_(call, tmp_path, variables, f"model.nonlinearity={asked}")
     imported, checkpoint = pixelcnn.load(path), torch.load(path, weights_only=True)
     assert imported.description == model.description
-    for name, parameter in parameters_by_original_name(imported.network).items():
+    for name, parameter in parameters_by_original_name(imported).items():
         np.testing.assert_array_equal(to_original(name, parameter), variables[name + AVERAGE])
     for name, value in model.state_dict().items():
         assert torch.equal(checkpoint["current_model_state"][f"model.{name}"], value)
     # Adam's moments stand by the number of the parameter, in torch's order.
     state = checkpoint["optimizer_states"][0]["state"]
     start = next(k for k in range(3) if variables[f"Variable_{k}" if k else "Variable"].shape == ())
-    order = {id(p): i for i, p in enumerate(parameters_by_original_name(model.network).values())}
-    name_of = dict(zip(order.values(), parameters_by_original_name(model.network), strict=True))
+    order = {id(p): i for i, p in enumerate(parameters_by_original_name(model).values())}
+    name_of = dict(zip(order.values(), parameters_by_original_name(model), strict=True))
     for number, parameter in enumerate(model.parameters()):
         place = order[id(parameter)]
         second, first = (variables[f"Variable_{start + 1 + 2 * place + k}"] for k in (0, 1))
         np.testing.assert_array_equal(to_original(name_of[place], state[number]["exp_avg"]), first)
         np.testing.assert_array_equal(to_original(name_of[place], state[number]["exp_avg_sq"]), second)
         assert state[number]["step"] == 7
+
+
+ORIGINAL_SIZES = (("features", 64), ("noise", 4), ("classes", 0))
+
+
+def energy_distance_source(blocks: int = 1, filters: int = 3, features: int = 64, noise: int = 4, classes: int = 0):
+    """What the original's train.py -ed leaves: in the place of the output layer four, with Adam's state."""
+    variables = source_of(original_model(num_filters=filters, num_resnet_blocks=blocks, classes=classes))
+    slots = [variables.pop(name) for name in list(variables) if name.startswith("Variable")]
+    rng, output = np.random.default_rng(0), 9 * blocks + 4
+    shapes = [(filters, features), (noise, features), (2 * features, features), (2 * features, 3)]
+    moments_of_output = 6  # V, g and b of the output layer, which comes last
+    slots = slots[:-moments_of_output]
+    for number, (fan_in, fan_out) in enumerate(shapes, start=output):
+        for name, shape in (("V", (fan_in, fan_out)), ("g", (fan_out,)), ("b", (fan_out,))):
+            values = rng.normal(0, 0.5, (2, *shape)).astype(np.float32)
+            variables[f"model/dense_{number}/{name}"], variables[f"model/dense_{number}/{name}{AVERAGE}"] = values
+            slots += [rng.random(shape, np.float32), rng.normal(0, 1, shape).astype(np.float32)]
+    return variables | {f"Variable_{k}" if k else "Variable": slot for k, slot in enumerate(slots)}
+
+
+@pytest.mark.parametrize("options", [dict(), dict(blocks=2, filters=2, features=6, noise=3, classes=5)], ids=str)
+def test_a_model_of_the_energy_distance_draws_as_the_originals(call, tmp_path, options, capsys):
+    variables = energy_distance_source(**options)
+    path = import_(call, tmp_path, variables)
+    features, noise, classes = (
+        options.get(key, most) for key, most in (("features", 64), ("noise", 4), ("classes", 0))
+    )
+    assert f"likelihood=implicit of {features} features and {noise} uniform numbers" in capsys.readouterr().out
+    model = pixelcnn.load(path).double()
+    assert model.description.likelihood == ImplicitOptions(num_features=features, num_noise=noise)
+    images = torch.randint(0, 256, (2, 3, 8, 8)).to(torch.uint8)
+    uniforms = torch.rand(5, 2, noise, 8, 8, dtype=torch.float64)
+    labels = torch.tensor([1, 3]) if classes else None
+    with torch.no_grad():
+        drawn = model.likelihood.samples(model.pixel_parameters(images, labels), uniforms)
+    averages = {name.removesuffix(AVERAGE): value for name, value in variables.items() if name.endswith(AVERAGE)}
+    reference = Reference(averages, options.get("blocks", 1), "concat_elu")
+    x = (images.permute(0, 2, 3, 1).double().numpy() - 127.5) / 127.5
+    h = None if labels is None else np.eye(classes)[labels]
+    expected = reference.draws(x, 2 * uniforms.permute(0, 1, 3, 4, 2).numpy() - 1, h)
+    np.testing.assert_allclose(drawn.permute(0, 1, 3, 4, 2).numpy(), expected, rtol=0, atol=1e-9)
+    # Adam's moments of the last layer, by the number of its parameters in torch's order.
+    state, names = torch.load(path, weights_only=True)["optimizer_states"][0]["state"], dict(model.named_parameters())
+    last = sum(name.startswith("Variable") for name in variables) - 1
+    place = list(names).index("likelihood.output.b")
+    np.testing.assert_array_equal(state[place]["exp_avg"], variables[f"Variable_{last}"])
+    np.testing.assert_array_equal(state[place]["exp_avg_sq"], variables[f"Variable_{last - 1}"])
+
+
+def test_training_by_the_energy_distance_goes_on_from_an_imported_checkpoint(call, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", images=images)
+    path = import_(call, tmp_path, energy_distance_source(filters=2, features=6))
+    run = (f"data.train={tmp_path}/data.npz", "data=arrays", "data.batch_size=2", "data.val_size=2", "logger=none")
+    run += ("callbacks.num_samples=1", "trainer.max_steps=8", f"checkpoint={path}", f"hydra.run.dir={tmp_path}/more")
+    with pytest.raises(SystemExit, match=r"objective=max_likelihood disagrees with checkpoint=.*energy_distance"):
+        call(*run)
+    call(*run, "objective=energy_distance")
+    assert torch.load(tmp_path / "more/checkpoints/last.ckpt", weights_only=True)["global_step"] == 8
 
 
 def test_the_golden_source_scores_as_the_original_did(call, tmp_path, capsys):
@@ -109,6 +171,8 @@ def replaced(name: str, value: np.ndarray):
         (replaced("model/conv2d_6/b", np.full(6, np.nan, np.float32)), "model/conv2d_6/b"),
         (replaced("model/conv2d_6/b", np.array(["a"] * 6)), "model/conv2d_6/b"),
         (replaced("model/dense_13/V", np.zeros((3, 21), np.float32)), "model/dense_13/V"),
+        (replaced("model/dense_14/V", np.zeros((4, 20), np.float32)), "model/dense_14/g"),
+        (replaced("model/dense_14/V", np.zeros((0, 20), np.float32)), "model/dense_14/V"),
     ],
 )
 def test_what_is_missing_surplus_or_misshapen_is_named(call, tmp_path, break_it, named):
@@ -164,7 +228,7 @@ def test_average_alone_is_enough(call, tmp_path):
     model = original_model(num_filters=2)
     average = {name: value for name, value in source_of(model).items() if name.endswith(AVERAGE)}
     imported = pixelcnn.load(import_(call, tmp_path, average))
-    for name, parameter in parameters_by_original_name(imported.network).items():
+    for name, parameter in parameters_by_original_name(imported).items():
         np.testing.assert_array_equal(to_original(name, parameter), average[name + AVERAGE])
 
 

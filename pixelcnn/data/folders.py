@@ -1,0 +1,43 @@
+"""The files under a folder, each once, whatever links are in it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def files_under(folder: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, str], int]:
+    """The files in ``folder`` and its sub-folders whose names are ``wanted``: their paths by their real paths.
+
+    Links to files and folders are followed, hidden folders and files passed over. What is reached in two ways counts
+    once, in a folder of its own rather than by a link; the second value is how many links were left out for that.
+    """
+    found: dict[str, str] = {}
+    linked_files: list[str] = []
+    linked_folders: list[str] = []
+    seen: set[str] = set()
+    left_out = 0
+    todo = [str(folder)]
+    while todo or linked_folders:
+        if not todo:  # links last, in the order of their paths
+            linked_folders.sort(reverse=True)
+            todo.append(linked_folders.pop())
+        place = todo.pop()
+        real = os.path.realpath(place)
+        if real in seen:
+            left_out += 1
+            continue
+        seen.add(real)
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+                    (linked_folders if entry.is_symlink() else todo).append(entry.path)
+                elif wanted(entry.name) and entry.is_symlink():
+                    linked_files.append(entry.path)
+                elif wanted(entry.name):
+                    found[os.path.join(real, entry.name)] = entry.path
+    for path in sorted(linked_files):
+        kept = found.setdefault(os.path.realpath(path), path)
+        left_out += kept != path
+    return found, left_out
