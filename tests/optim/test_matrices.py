@@ -1,13 +1,15 @@
 """The hidden layers' weights are found, whatever the network."""
 
+from functools import partial
+
 import pytest
 from torch import nn
 
+from pixelcnn.conditioning import Encoder
 from pixelcnn.conditioning.encoder import Encoder
-from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.model import build
+from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.optim import hidden_matrices
-from pixelcnn.options import EncoderOptions
 from tests.conftest import tiny_description, tiny_model
 from tests.networks import SITES, tiny_network
 
@@ -37,7 +39,7 @@ def test_names_are_the_models():
 
 
 def test_an_encoder_is_left_alone():
-    model = build(tiny_description(conditioning=EncoderOptions(code_size=3, num_filters=4)))
+    model = build(tiny_description(conditioning=partial(Encoder, code_size=3, num_filters=4)))
     assert isinstance(model.conditioning, Encoder)
     assert all(name.startswith("network.") for name in hidden_matrices(model))
 

@@ -1,20 +1,14 @@
 """Rows captured once and replayed draw the same images: by CUDA graphs on a GPU, here by a recording like them."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
-from tests.conftest import random_images, tiny_model
-from pixelcnn.options import (
-    ClassOptions,
-    EncoderOptions,
-    GatedPixelCNNOptions,
-    ModelDescription,
-    PixelCNNOptions,
-    SpatialOptions,
-    VectorOptions,
-)
+from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Vectors
+from pixelcnn.description import ModelDescription
+from pixelcnn.network import GatedPixelCNN, PixelCNN
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from tests.conftest import random_images, tiny_description, tiny_model
 from tests.drawn import CONDITIONINGS, given_to, model_of
@@ -92,18 +86,24 @@ def test_replayed_rows_complete_the_same_images():
 
 
 CONDITIONS = {
-    "class": ClassOptions(num_classes=3),
-    "vector": VectorOptions(num_features=2),
-    "spatial": SpatialOptions(num_features=2),
-    "encoder": EncoderOptions(code_size=2, num_filters=2),
+    "class": partial(ClassLabels, num_classes=3),
+    "vector": partial(Vectors, num_features=2),
+    "spatial": partial(Maps, num_features=2),
+    "encoder": partial(Encoder, code_size=2, num_filters=2),
 }
 NETWORKS = {
     **{f"{stages}_stages": tiny_description(num_filters=3, num_stages=stages).model for stages in (1, 2, 3)},
-    "gated_pixelcnn": GatedPixelCNNOptions(
-        num_layers=2, num_filters=3, num_output_features=3, first_kernel_size=3, kernel_size=3, dropout=0.0
+    "gated_pixelcnn": partial(
+        GatedPixelCNN,
+        num_layers=2,
+        num_filters=3,
+        num_output_features=3,
+        first_kernel_size=3,
+        kernel_size=3,
+        dropout=0.0,
     ),
-    "pixelcnn": PixelCNNOptions(
-        num_blocks=1, num_filters=3, num_output_features=3, first_kernel_size=3, kernel_size=3, dropout=0.0
+    "pixelcnn": partial(
+        PixelCNN, num_blocks=1, num_filters=3, num_output_features=3, first_kernel_size=3, kernel_size=3, dropout=0.0
     ),
 }
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import pixelcnn
-from pixelcnn.options import ImplicitOptions
+from pixelcnn.likelihood import Implicit
 from pixelcnn.original.checkpoint import AVERAGE, interpret
 from pixelcnn.original.variables import parameters_by_original_name, to_original
+from pixelcnn.part import Part
 from tests.original.conftest import original_model, source_of
 from tests.original.reference import Reference
 from tests.original.test_golden import GOLDEN, to_levels
@@ -83,7 +84,7 @@ def test_a_model_of_the_energy_distance_draws_as_the_originals(call, tmp_path, o
     )
     assert f"likelihood=implicit of {features} features and {noise} uniform numbers" in capsys.readouterr().out
     model = pixelcnn.load(path).double()
-    assert model.description.likelihood == ImplicitOptions(num_features=features, num_noise=noise)
+    assert model.description.likelihood == Part(Implicit, {"num_features": features, "num_noise": noise})
     images = torch.randint(0, 256, (2, 3, 8, 8)).to(torch.uint8)
     uniforms = torch.rand(5, 2, noise, 8, 8, dtype=torch.float64)
     labels = torch.tensor([1, 3]) if classes else None

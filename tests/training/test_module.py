@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -6,9 +7,11 @@ import torch.distributed as dist
 from pytorch_lightning import Callback, Trainer
 from torch.nn.parallel import DistributedDataParallel
 
+from pixelcnn.conditioning import Unconditional
 from pixelcnn.description import ModelDescription
+from pixelcnn.likelihood import Categorical
 from pixelcnn.model import build
-from pixelcnn.options import CategoricalOptions, ModelDescription, PixelCNNOptions, UnconditionalOptions
+from pixelcnn.network import PixelCNN
 from pixelcnn.training.module import DensityEstimation
 from tests.conftest import tiny_description
 from tests.training.tiny import Noise, checkpoint_of, fit, read, tiny_module
@@ -180,9 +183,9 @@ def test_checkpoint_says_how_to_rebuild_the_model(tmp_path):
 
 
 def test_ranks_do_not_send_masks_to_each_other():
-    masked = PixelCNNOptions(num_filters=3, num_blocks=1, first_kernel_size=3, kernel_size=3, num_output_features=3)
+    masked = partial(PixelCNN, num_filters=3, num_blocks=1, first_kernel_size=3, kernel_size=3, num_output_features=3)
     image = tiny_description().image
-    model = build(ModelDescription(image, masked, CategoricalOptions(), UnconditionalOptions()))
+    model = build(ModelDescription(image, masked, Categorical, Unconditional))
     module = DensityEstimation(model, 0.01, (0.95, 0.9995), 0.9, 0, config={})
     assert list(module.buffers())
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
