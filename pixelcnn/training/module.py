@@ -171,8 +171,21 @@ class DensityEstimation(LightningModule):
         """The optimiser's steps in the whole run, None where nothing bounds them."""
         if self._trainer is None:  # outside of a run
             return None
-        steps = self.trainer.estimated_stepping_batches
-        return int(steps) if math.isfinite(steps) else None
+        trainer, limits = self.trainer, []
+        if trainer.max_steps >= 0:
+            limits.append(trainer.max_steps)
+        if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+            limits.append(trainer.max_epochs * math.ceil(self._batches_per_epoch() / trainer.accumulate_grad_batches))
+        return min(limits) if limits else None
+
+    def _batches_per_epoch(self) -> int:
+        # Not by `trainer.estimated_stepping_batches`: it makes the loader before a resumed run's place is known.
+        datamodule: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(datamodule, "batches_per_epoch"):
+            self.trainer.fit_loop.setup_data()
+            return int(self.trainer.num_training_batches)
+        batches, limit = datamodule.batches_per_epoch, self.trainer.limit_train_batches
+        return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["pixelcnn"] = entry(self.model, self.config)

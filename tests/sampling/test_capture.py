@@ -92,7 +92,7 @@ CONDITIONS = {
     "encoder": partial(Encoder, code_size=2, num_filters=2),
 }
 NETWORKS = {
-    **{f"{stages}_stages": tiny_description(num_filters=3, num_stages=stages).model for stages in (1, 2, 3)},
+    **{f"{stages}_stages": tiny_description(num_filters=3, num_stages=stages).network for stages in (1, 2, 3)},
     "gated_pixelcnn": partial(
         GatedPixelCNN,
         num_layers=2,

@@ -11,7 +11,7 @@ import torch
 
 from pixelcnn.checkpoint import load
 from pixelcnn.training.validation_images import ScoredImages, Validation, ValidationImages
-from tests.training.test_objective import implicit
+from tests.objective.test_objective import implicit
 from tests.training.tiny import Noise, checkpoint_of, fit, tiny_module
 
 
