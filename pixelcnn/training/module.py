@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from pixelcnn.checkpoint import entry
 from pixelcnn.model import PixelModel
 from pixelcnn.training.adam import FusedAdam, OriginalAdam
+from pixelcnn.training.memory_order import keep_order_of_parameters
 from pixelcnn.training.metrics import LossPerDimension
 from pixelcnn.training.nonfinite import gradient_norm, with_bad_gradient_if_not_finite
 from pixelcnn.training.objective import MAXIMUM_LIKELIHOOD, Objective
@@ -141,6 +142,7 @@ class DensityEstimation(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.adam(self.model.parameters(), lr=self.lr, betas=self.betas)
+        keep_order_of_parameters(optimizer)
         schedule = LambdaLR(optimizer, lambda step: self.lr_decay ** (step + 1))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
