@@ -4,6 +4,7 @@ A checkpoint is Lightning's file with one more entry,
 
     checkpoint["pixelcnn"] = {"format": 1, "description": ModelDescription.to_dict(), "config": the composed config}
 
+and, of a training run, "data": `pixelcnn.data.fingerprint.fingerprint` of its images.
 The weights stand under "model." in ``state_dict``: the moving average's where the run kept one (the raw weights are
 then in ``current_model_state``). An exported model is a folder of ``model.safetensors``, these weights alone, and
 ``config.yaml``, that entry.
@@ -119,11 +120,11 @@ def _damaged(named: str) -> UserError:
     return UserError(f"{named} is damaged or not a checkpoint: use another one.")
 
 
-def export(model: PixelModel, config: dict[str, Any], folder: Path) -> None:
+def export(model: PixelModel, config: dict[str, Any], folder: Path, data: dict[str, str] | None = None) -> None:
     """Write ``model.safetensors`` and ``config.yaml`` into ``folder``, for `load`."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config), sort_keys=False, explicit_end=True))
+    (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config, data), sort_keys=False, explicit_end=True))
 
 
 def _read_folder(folder: Path, named: str) -> dict[str, Any]:
@@ -152,9 +153,10 @@ def _require_format(stored: Any, named: str) -> None:
         raise UserError(f"{named} has format {found}, not {FORMAT}: use the version that wrote it.")
 
 
-def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
+def entry(model: PixelModel, config: dict[str, Any], data: dict[str, str] | None = None) -> dict[str, Any]:
     """What a checkpoint of ``model`` stores under "pixelcnn"; ``config`` of plain containers and values only."""
-    return {"format": FORMAT, "description": model.description.to_dict(), "config": config}
+    stored = {"format": FORMAT, "description": model.description.to_dict(), "config": config}
+    return stored if data is None else {**stored, "data": data}
 
 
 def description_of(checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint") -> ModelDescription:

@@ -14,14 +14,6 @@ from pixelcnn.model import build
 from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, SpatialOptions, VectorOptions
 
 GROUPS = ("model", "likelihood", "conditioning")
-# What decides which images a run holds out, and what a resumed run has to keep in all.
-HELD_OUT = ("seed", "data._target_", "data.val_size")
-RESUMED = (
-    *HELD_OUT,
-    *("data.batch_size", "objective.name", "objective.num_samples"),
-    *("optim.lr", "optim.betas", "optim.lr_decay", "ema.decay", "ema.warmup"),
-)
-
 
 # By kind of condition: its name in a batch, and the option that says how many values it has.
 SIZES = {
@@ -117,22 +109,6 @@ def require_agreement(
             raise UserError(f"{option}={asked} disagrees with checkpoint={checkpoint}, which has {has}: leave it out.")
     if image is not None:
         _require_kind(stored, f"checkpoint={checkpoint}", image)
-
-
-def require_same_run(stored: dict[str, Any], config: DictConfig, keys: tuple[str, ...]) -> None:
-    """Raise UserError where ``config`` has another value of one of ``keys`` than the run that left the checkpoint.
-
-    ``stored`` is that run's configuration; keys that it does not have (an imported model's) are free.
-    """
-    before, now = OmegaConf.create(stored), OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-    for key in keys:
-        was, asked = OmegaConf.select(before, key), OmegaConf.select(now, key)
-        if was is not None and was != asked:
-            option = key.removesuffix(".name")
-            raise UserError(
-                f"{option}={asked} disagrees with checkpoint={config.checkpoint}, whose run has {option}={was}: "
-                "give that one (or start a new run from its weights, by init_from=)."
-            )
 
 
 def revise(

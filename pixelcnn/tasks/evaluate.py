@@ -19,14 +19,14 @@ from torch import Tensor
 from pixelcnn.checkpoint import load, read
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import (
-    HELD_OUT,
     recorded,
     require_agreement,
     require_conditions,
-    require_same_run,
 )
+from pixelcnn.configuration.same_run import HELD_OUT, require_same_run
 from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.fingerprint import fingerprint_of
 from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
@@ -51,12 +51,13 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     options, task, split = trainer_options(config), config.task, config.task.split
     require_whole(options)
     model = load(config.checkpoint)
-    if split == "val":
-        require_same_run(read(config.checkpoint)["pixelcnn"]["config"], config, HELD_OUT)
     data = data_module(config.data)
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
+    if split == "val":
+        images = {"val": fingerprint_of(data, "val")}
+        require_same_run(read(config.checkpoint)["pixelcnn"], images, config, HELD_OUT, remedy="give that one")
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
     if fixed is None:

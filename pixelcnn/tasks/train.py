@@ -15,20 +15,20 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from pixelcnn.checkpoint import description_of, glance, load_weights, read
 from pixelcnn.configuration.data import data_module
 from pixelcnn.configuration.description import (
-    RESUMED,
     describe,
     recorded,
     require_agreement,
     require_conditions,
-    require_same_run,
     require_same_weights,
     revise,
 )
 from pixelcnn.configuration.network import execution_of
 from pixelcnn.configuration.objective import require_trainable
 from pixelcnn.configuration.resumption import LAST, directory_of_run
+from pixelcnn.configuration.same_run import require_same_run
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation, trainer_options
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.fingerprint import fingerprint
 from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
 from pixelcnn.execution import execute
@@ -78,7 +78,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.prepare_data()
     data.setup("fit")
     require_validation(options, data.batches_per_epoch)
-    model, initialisation = starting_point(config, overrides, data)
+    images = fingerprint(data)
+    model, initialisation = starting_point(config, overrides, data, images)
     execution = execution_of(config)
     if not execution.activation_checkpointing:  # which is asked for where memory is short
         keep_freed_memory()
@@ -93,6 +94,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         config=plain,
         epsilon_inside_root=config.optim.epsilon_inside_root,
         objective=build_objective(**config.objective),
+        fingerprint=images,
     )
     score = f"val/{module.score_name}"
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
@@ -146,11 +148,12 @@ def earlier_run_id(checkpoint: str | None, run_dir: Path) -> str | None:
 
 
 def starting_point(
-    config: DictConfig, overrides: list[str], data: ImageDataModule
+    config: DictConfig, overrides: list[str], data: ImageDataModule, images: dict[str, str]
 ) -> tuple[PixelModel, dict[str, float]]:
     """The model to train and what its initialisation achieved: fresh, as ``init_from`` left it, or to be restored.
 
-    A resumed model's weights come with the optimiser's state, when the trainer restores the checkpoint.
+    A resumed model's weights come with the optimiser's state, when the trainer restores the checkpoint. ``images`` is
+    the fingerprint of ``data``, which is that of the resumed run.
     """
     torch.manual_seed(config.seed)
     objective = OmegaConf.to_object(config.objective)
@@ -162,7 +165,7 @@ def starting_point(
         if not has_training_state(checkpoint):
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
-        require_same_run(checkpoint["pixelcnn"]["config"], config, RESUMED)
+        require_same_run(checkpoint["pixelcnn"], images, config)
         require_trainable(objective, stored.likelihood, f" of checkpoint={config.checkpoint}")
         model = build(replace(stored, image=data.shape))
         load_weights(model, checkpoint, config.checkpoint)

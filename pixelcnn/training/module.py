@@ -29,7 +29,8 @@ class DensityEstimation(LightningModule):
 
     Step k = 0, 1, ... uses the learning rate ``lr * lr_decay ** (k + 1)``. ``seed`` and a batch's place in the run
     determine its dropout masks and what the objective draws. ``config`` is stored in checkpoints for the record: plain
-    containers and values only. ``epsilon_inside_root`` takes the original's formula of Adam.
+    containers and values only; so is ``fingerprint``, of the images. ``epsilon_inside_root`` takes the original's
+    formula of Adam.
 
     A step whose loss or gradient is not finite on any rank is skipped on all: weights, Adam's state, averaged weights
     and learning rate stay as they are. ``skipped_steps`` counts them over the whole run; ``global_step`` does so too.
@@ -49,6 +50,7 @@ class DensityEstimation(LightningModule):
         config: dict[str, Any],
         epsilon_inside_root: bool = False,
         objective: Objective = MAXIMUM_LIKELIHOOD,
+        fingerprint: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -58,6 +60,7 @@ class DensityEstimation(LightningModule):
         self.adam = OriginalAdam if epsilon_inside_root else FusedAdam
         self.seed = seed
         self.config = config
+        self.fingerprint = fingerprint
         self.objective = objective
         self.score_name = objective.score_name(model)
         self.val_score = LossPerDimension(objective.unit)
@@ -147,7 +150,7 @@ class DensityEstimation(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["pixelcnn"] = entry(self.model, self.config)
+        checkpoint["pixelcnn"] = entry(self.model, self.config, self.fingerprint)
         checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

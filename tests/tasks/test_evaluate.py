@@ -102,11 +102,26 @@ def test_the_summary_of_a_split():
     assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:100])
 
 
-@pytest.mark.parametrize("override", ["seed=5", "data.val_size=6"])
+@pytest.mark.parametrize("override", ["seed=5", "data.seed=5", "data.val_size=6"])
 def test_held_out_images_are_those_of_the_run(arrays, call, trained, tmp_path, override):
     keys = (*arrays, "task=evaluate", "task.split=val", f"checkpoint={trained}/checkpoints/last.ckpt")
     with pytest.raises(SystemExit, match=rf"{override} disagrees with"):
         call(*keys, override, f"hydra.run.dir={tmp_path}")
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_held_out_images_of_another_file_are_refused(arrays, call, trained, tmp_path, exported):
+    checkpoint = trained / "checkpoints/last.ckpt"
+    if exported:
+        call("task=export", f"checkpoint={checkpoint}", f"hydra.run.dir={tmp_path}/exported")
+        checkpoint = tmp_path / "exported"
+    keys = (*arrays, "task=evaluate", "task.split=val", f"checkpoint={checkpoint}")
+    train = dict(np.load(arrays[1].removeprefix("data.train=")))
+    np.savez(tmp_path / "same.npz", **train)
+    call(*keys, f"data.train={tmp_path}/same.npz", f"hydra.run.dir={tmp_path}/run")
+    np.savez(tmp_path / "other.npz", **{**train, "images": train["images"][::-1]})
+    with pytest.raises(SystemExit, match=r"^data.train=.*/other.npz has other held-out images than the run of"):
+        call(*keys, f"data.train={tmp_path}/other.npz", f"hydra.run.dir={tmp_path}/other")
 
 
 @pytest.mark.parametrize("override", ["trainer.precision=bf16-mixed", "trainer.limit_test_batches=1"])

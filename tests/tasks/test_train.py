@@ -6,10 +6,12 @@ import re
 import shlex
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from pixelcnn import UserError, load
+from pixelcnn.data.batches import HELD_OUT
 from pixelcnn.tasks import train
 from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
@@ -134,11 +136,61 @@ def test_what_disagrees_with_the_checkpoint_is_refused(arrays, call, trained, tm
 
 
 @pytest.mark.parametrize(
-    "override", ["seed=5", "data.val_size=6", "data.batch_size=2", "optim.lr=0.5", "ema.decay=0.5"]
+    "override",
+    [
+        *("seed=5", "data.seed=5", "data.val_size=6", "data.batch_size=2", "ema.decay=0.5", "ema.warmup=true"),
+        *("optim.lr=0.5", "optim.betas=[0.9,0.99]", "optim.epsilon_inside_root=true"),
+        *("trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "trainer.limit_train_batches=3"),
+    ],
 )
 def test_a_resumed_run_keeps_what_it_is_made_of(arrays, call, trained, tmp_path, override):
-    with pytest.raises(SystemExit, match=r"disagrees with checkpoint=.*last.ckpt, whose run has"):
+    name = override.partition("=")[0]
+    with pytest.raises(SystemExit, match=rf"^{name}=.* disagrees with checkpoint=.*last.ckpt, whose run has {name}="):
         call(*arrays, f"checkpoint={trained}/checkpoints/last.ckpt", override, f"hydra.run.dir={tmp_path}")
+
+
+def stored(key):
+    return dict(np.load(key.removeprefix("data.train=")))
+
+
+@pytest.fixture
+def resumed(arrays, call, trained, tmp_path):
+    """Resume the trained run with a file of these training images."""
+
+    def resumed(checkpoint=trained / "checkpoints/last.ckpt", **training):
+        np.savez(tmp_path / "train.npz", **training)
+        keys = (*arrays, *TINY, f"data.train={tmp_path}/train.npz", "trainer.max_epochs=4", f"checkpoint={checkpoint}")
+        call(*keys, f"hydra.run.dir={tmp_path}/run")
+
+    return resumed
+
+
+def test_a_resumed_run_keeps_its_images_wherever_they_are(arrays, resumed, tmp_path):
+    resumed(**stored(arrays[1]))
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["epoch"] == 4
+
+
+@pytest.mark.parametrize("part", ["training", "held-out"])
+def test_a_resumed_run_has_no_other_images(arrays, resumed, part):
+    train = stored(arrays[1])
+    held_out = np.random.default_rng((0, HELD_OUT)).permutation(24)[:4]
+    train["images"][held_out[0] if part == "held-out" else np.setdiff1d(range(24), held_out)[0]] ^= 1
+    with pytest.raises(SystemExit, match=rf"^data.train=.*/train.npz has other {part} images than the run of .* give"):
+        resumed(**train)
+
+
+def test_a_resumed_run_has_no_larger_images(arrays, resumed):
+    train = stored(arrays[1])
+    with pytest.raises(SystemExit, match=r"data.train=.* images of 8x16 with .* instead of 20 images of 8x8 with"):
+        resumed(**{**train, "images": train["images"].repeat(2, axis=2)})
+
+
+def test_a_checkpoint_of_before_images_were_compared_is_resumed(arrays, trained, resumed, tmp_path):
+    checkpoint = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)
+    del checkpoint["pixelcnn"]["data"]
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    resumed(tmp_path / "old.ckpt", **stored(arrays[1]))
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["epoch"] == 4
 
 
 def test_no_samples_are_drawn_if_none_are_wanted(arrays, call, tmp_path):
