@@ -175,10 +175,12 @@ def build_trainer(
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     try:
-        arguments["callbacks"] = [*callbacks, *instantiate(options.callbacks or [])]
+        theirs = instantiate(options.callbacks or [])
+        require_resumable(theirs)
+        arguments["callbacks"] = [*callbacks, *theirs]
         plugins = list(instantiate(options.plugins or []))
-        theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
-        arguments["plugins"] = plugins if checkpoint_io is None or theirs else [*plugins, checkpoint_io]
+        has_own = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        arguments["plugins"] = plugins if checkpoint_io is None or has_own else [*plugins, checkpoint_io]
         # Lightning's own choice would begin with Apple's GPUs, which lack float64.
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         arguments["accelerator"] = automatic if options.accelerator == "auto" else options.accelerator
@@ -187,6 +189,22 @@ def build_trainer(
         return Trainer(**arguments)
     except (InstantiationException, ImportError, MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(_refused(error, _meant(options, str(error)))) from error
+
+
+def require_resumable(callbacks: "list[Callback]") -> None:
+    """Raise UserError for a callback of Lightning's that changes what is trained by a state no checkpoint has."""
+    from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging, WeightAveraging
+
+    instead = {
+        GradientAccumulationScheduler: "use trainer.accumulate_grad_batches",
+        StochasticWeightAveraging: "use ema.decay",
+        WeightAveraging: "use ema.decay, for a run keeps one average",
+    }
+    for callback in callbacks:
+        for kind, remedy in instead.items():
+            if isinstance(callback, kind):
+                name = type(callback).__name__
+                raise UserError(f"trainer.callbacks={name} leaves checkpoints that resume inexactly: {remedy}.")
 
 
 def _meant(options: TrainerOptions, told: str) -> str:

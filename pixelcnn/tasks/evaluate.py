@@ -9,6 +9,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from pixelcnn.configuration.description import (
     require_conditions,
 )
 from pixelcnn.configuration.same_run import HELD_OUT, require_same_run
-from pixelcnn.configuration.trainer import TrainerOptions, build_trainer, trainer_options
+from pixelcnn.configuration.trainer import AMOUNTS, TrainerOptions, build_trainer, trainer_options
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.fingerprint import fingerprint_of
 from pixelcnn.errors import UserError
@@ -49,7 +50,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     """Write ``metrics.json``, ``per_image.csv`` and ``report.html``; returns the split's score."""
     full_float32()
     options, task, split = trainer_options(config), config.task, config.task.split
-    require_whole(options)
+    require_float32(options)
     model = load(config.checkpoint)
     data = data_module(config.data)
     data.prepare_data()
@@ -62,13 +63,16 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     fixed, given = fixed_condition(model, *size, task)
     if fixed is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
-    evaluation = Evaluation(model, fixed)
+    evaluation = Evaluation(model, fixed, options)
     shown: list[Callback] = [] if options.enable_progress_bar is False else [progress_bar()]
     trainer = build_trainer(options, False, shown, run_dir)
     since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     seconds = time.monotonic() - since
+    if not evaluation.scores.collected:  # with a limit of 0 Lightning does not even start
+        raise left_out(options)
     rows = evaluation.scores.rows()
+    assert len(rows[0]) == len(set(rows[0].tolist())) == data.num_images(split)
     if not trainer.is_global_zero:
         return None
     return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, *rows)
@@ -131,29 +135,42 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
     return way, f"what lies {share:g} of the way from {first} to {task.interpolate_to}"
 
 
-def require_whole(options: TrainerOptions) -> None:
-    """Raise UserError where the Trainer would leave out images or digits."""
+def require_float32(options: TrainerOptions) -> None:
+    """Raise UserError where the Trainer would leave out digits."""
     if str(options.precision) not in ("None", "32", "32-true"):
         raise UserError(
             f"trainer.precision={options.precision} is not for task=evaluate, which is in float32: leave it out."
         )
-    if options.fast_dev_run:
-        raise UserError("trainer.fast_dev_run would not score all images of the split: leave it out.")
-    for key in ("limit_test_batches", "limit_val_batches"):
-        value = getattr(options, key)
-        whole = value is None or (isinstance(value, float) and value == 1)  # an integer counts batches
-        if not whole:
-            raise UserError(f"trainer.{key}={value} would not score all images of the split: leave it out.")
+
+
+def left_out(options: TrainerOptions) -> UserError:
+    """What to say where ``options`` have the Trainer leave out images."""
+    defaults = TrainerOptions(use_distributed_sampler=False)
+    names = [name for name in (*AMOUNTS, "fast_dev_run") if getattr(options, name) != getattr(defaults, name)]
+    keys = " with ".join(f"trainer.{name}={getattr(options, name)}" for name in names)
+    return UserError(f"{keys} would not score all images of the split: leave it out.")
 
 
 class Evaluation(LightningModule):
     """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own."""
 
-    def __init__(self, model: PixelModel, condition: Tensor | None) -> None:
+    def __init__(self, model: PixelModel, condition: Tensor | None, options: TrainerOptions) -> None:
         super().__init__()
+        self.options = options
         self.model = model
         self.condition = condition
         self.scores = ImageScores()
+
+    def on_test_start(self) -> None:
+        self._require_whole(self.trainer.test_dataloaders, self.trainer.num_test_batches)
+
+    def on_validation_start(self) -> None:
+        self._require_whole(self.trainer.val_dataloaders, self.trainer.num_val_batches)
+
+    def _require_whole(self, loader: Any, batches: list[int | float]) -> None:
+        """Raise UserError where the Trainer would leave out images."""
+        if batches != [len(loader)]:
+            raise left_out(self.options)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         images, fixed = batch["images"], self.condition

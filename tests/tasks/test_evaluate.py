@@ -124,8 +124,35 @@ def test_held_out_images_of_another_file_are_refused(arrays, call, trained, tmp_
         call(*keys, f"data.train={tmp_path}/other.npz", f"hydra.run.dir={tmp_path}/other")
 
 
-@pytest.mark.parametrize("override", ["trainer.precision=bf16-mixed", "trainer.limit_test_batches=1"])
-def test_every_image_is_scored_in_float32(arrays, call, trained, tmp_path, override):
+def test_images_are_scored_in_float32(arrays, call, trained, tmp_path):
     keys = (*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/last.ckpt")
-    with pytest.raises(SystemExit, match=override.partition("=")[0]):
-        call(*keys, override, f"hydra.run.dir={tmp_path}")
+    with pytest.raises(SystemExit, match=r"trainer.precision=bf16-mixed"):
+        call(*keys, "trainer.precision=bf16-mixed", f"hydra.run.dir={tmp_path}")
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("fast_dev_run=true", "fast_dev_run=1", "overfit_batches=1", "overfit_batches=0.5"),
+        *("limit_SPLIT_batches=1", "limit_SPLIT_batches=0", "limit_SPLIT_batches=0.5", "limit_SPLIT_batches=0.99"),
+    ],
+)
+def test_a_split_is_scored_whole_or_not_at_all(arrays, call, trained, tmp_path, split, override):
+    key = f"trainer.{override.replace('SPLIT', split)}"
+    keys = (*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/last.ckpt", "data.batch_size=2")
+    keys = (*keys, f"task.split={split}", key, f"hydra.run.dir={tmp_path}")
+    if (split, override.partition("_")[0]) == ("test", "overfit"):  # which is about training and validation alone
+        call(*keys)
+        assert outcome(tmp_path)[0]["test/num_images"] == 11
+    else:
+        with pytest.raises(SystemExit, match=rf"^{key.partition('=')[0]}=.* would not score all images of the split"):
+            call(*keys)
+        assert not (tmp_path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("override", ["limit_test_batches=1.0", "limit_test_batches=6", "limit_test_batches=100"])
+def test_what_shortens_no_split_is_let_pass(arrays, call, trained, tmp_path, override):
+    keys = (*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/last.ckpt", "data.batch_size=2")
+    call(*keys, f"trainer.{override}", f"hydra.run.dir={tmp_path}")
+    assert outcome(tmp_path)[0]["test/num_images"] == 11
