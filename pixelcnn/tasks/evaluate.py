@@ -5,7 +5,6 @@ all files.
 """
 
 import csv
-import json
 import math
 import time
 from pathlib import Path
@@ -35,11 +34,12 @@ from pixelcnn.pictures import black_to_white
 from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
+from pixelcnn.report.words import plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.tasks.conditions import named, named_kind, way_between
 from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import progress_bar
-from pixelcnn.training.record import run_record
+from pixelcnn.training.record import run_record, write_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
 HALF = 0.5  # of the way between two conditions
@@ -98,7 +98,7 @@ def write_results(
     of_images = bits.mean(axis=1)
     write_per_image(run_dir / "per_image.csv", score, index, label, bits)
     metrics = {f"{split}/{name}": value for name, value in summary(score, of_images).items()}
-    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    write_record(run_dir / "metrics.json", metrics)
     labels = label if (label >= 0).all() else None
     evaluated = EvaluatedSplit(
         run_dir=run_dir,
@@ -187,15 +187,14 @@ class Evaluation(LightningModule):
 def summary(score: str, bits: np.ndarray) -> dict[str, float]:
     """The score of a split, called ``score``, from those of its images, float64 (N,), in the order of the split.
 
-    ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors).
+    ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors), which a single
+    image does not have.
     ``SCORE_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left out
     where nothing is dropped or nothing would be left.
     """
-    values = {
-        score: float(bits.mean()),
-        f"{score}_ci95": float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else math.inf,
-        "num_images": len(bits),
-    }
+    values = {score: float(bits.mean()), "num_images": len(bits)}
+    if len(bits) > 1:
+        values[f"{score}_ci95"] = float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits)))
     kept = len(bits) // ORIGINAL_BATCH * ORIGINAL_BATCH
     if 0 < kept < len(bits):
         values[f"{score}_original_protocol"] = float(bits[:kept].mean())
@@ -204,9 +203,10 @@ def summary(score: str, bits: np.ndarray) -> dict[str, float]:
 
 def describe(split: str, score: str, metrics: dict[str, float], given: str | None = None) -> str:
     """One line for the person at the terminal; ``given`` names the condition of all images, if they had one."""
-    value, interval = metrics[f"{split}/{score}"], metrics[f"{split}/{score}_ci95"]
+    value, interval = metrics[f"{split}/{score}"], metrics.get(f"{split}/{score}_ci95")
+    told = "" if interval is None else f" (95 % interval +-{interval:.4f})"
     images = metrics[f"{split}/num_images"]
-    return f"{split}: {in_words(score, f'{value:.4f}', given)} (95 % interval +-{interval:.4f}) over {images} images"
+    return f"{split}: {in_words(score, f'{value:.4f}', given)}{told} over {plural(int(images), 'image')}"
 
 
 def ranking(

@@ -35,7 +35,7 @@ from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.report import commands
-from pixelcnn.scores import in_words, worse_than_uniform
+from pixelcnn.scores import best_of, in_words, worse_than_uniform
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
     checkpoint_callbacks,
@@ -47,6 +47,7 @@ from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
+from pixelcnn.training.last_metrics import LastMetrics
 from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import WandbRunId, make_logger, wandb_run_id
 from pixelcnn.training.memory import keep_freed_memory
@@ -68,7 +69,7 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
-    Returns val/ of what is minimised. A run that a signal has told to leave has ``checkpoints/last.ckpt`` and
+    Returns the best val/ of what is minimised. A run that a signal has told to leave has ``checkpoints/last.ckpt`` and
     ``report.html`` alone, and raises `Left`.
     """
     again = config.checkpoint == LAST
@@ -105,8 +106,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         sentence_when_full(run_dir),
     ):
         lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
-        recorders = recorders_of_run(score, plain, overrides, run_dir)
-        beside = [lifeline, *callbacks(config, model, data, score, run_dir), *recorders]
+        history, last = History(score, run_dir), LastMetrics(initialisation)
+        recorders = recorders_of_run(history, plain, overrides, run_dir)
+        beside = [lifeline, *callbacks(config, model, data, score, run_dir), *recorders, last]
         beside.append(interruption(config, overrides, run_dir))
         trainer = build_trainer(options, logger, beside, run_dir, DurableCheckpointIO())
         validate_before_stopping(trainer)
@@ -114,7 +116,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         record_start(trainer, model, plain, initialisation, run_dir)
         with lifeline.holding(trainer), lightnings_refusals(options):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
-        return finish(trainer, module, initialisation, run_dir)
+        return finish(trainer, module, history, last, run_dir)
 
 
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
@@ -213,9 +215,8 @@ def callbacks(
     return chosen if config.trainer.enable_progress_bar is False else [*chosen, progress_bar()]
 
 
-def recorders_of_run(score: str, plain: dict[str, Any], overrides: list[str], run_dir: Path) -> list[Callback]:
+def recorders_of_run(history: History, plain: dict[str, Any], overrides: list[str], run_dir: Path) -> list[Callback]:
     """What writes down how the run went, from what the callbacks before them have logged."""
-    history = History(score, run_dir)
     return [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
 
 
@@ -244,16 +245,21 @@ def record_start(
             logger.log_metrics(initialisation, step=0)
 
 
-def finish(trainer: Trainer, module: DensityEstimation, initialisation: dict[str, float], run_dir: Path) -> float:
-    """Write ``metrics.json`` with the last value of everything logged; returns the validation's score."""
+def finish(trainer: Trainer, module: DensityEstimation, history: History, last: LastMetrics, run_dir: Path) -> float:
+    """Write ``metrics.json`` with the last value of everything logged and the best score of all validations.
+
+    Returns the best score, which `best.ckpt` has, or the last one where none was finite.
+    """
     require_saved(trainer)
-    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    metrics = {**initialisation, **logged, "step": trainer.global_step, "epoch": trainer.current_epoch}
-    score = metrics[f"val/{module.score_name}"]
+    name = f"val/{module.score_name}"
+    metrics = {**last.of(trainer), "step": trainer.global_step, "epoch": trainer.current_epoch}
+    score = metrics[name]
+    if history.best is not None:
+        metrics[best_of(name)] = history.best[1]
     if trainer.is_global_zero:
         write_record(run_dir / "metrics.json", metrics)
         told = in_words(module.score_name, f"{score:.4f}")
         log.info("%s on the validation images after %d steps", told, trainer.global_step)
         if worse_than_uniform(module.score_name, score, module.model.image.levels):
             log.warning("%s Start again with more steps, or a lower optim.lr than %g.", AS_GOOD_AS_NOTHING, module.lr)
-    return score
+    return metrics.get(best_of(name), score)

@@ -102,6 +102,17 @@ def test_the_summary_of_a_split():
     assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:100])
 
 
+def test_a_single_image_has_no_interval(arrays, call, trained, tmp_path, capsys):
+    test = np.load(arrays[2].removeprefix("data.test="))
+    np.savez(tmp_path / "one.npz", images=test["images"][:1])
+    keys = (*arrays[:2], f"data.test={tmp_path}/one.npz", "task=evaluate")
+    call(*keys, f"checkpoint={trained}/checkpoints/best.ckpt", f"hydra.run.dir={tmp_path}/run")
+    metrics, rows = outcome(tmp_path / "run")
+    assert metrics == {"test/bits_per_dim": float(rows[0]["bits_per_dim"]), "test/num_images": 1}
+    assert "bits/dim over 1 image\n" in capsys.readouterr().out
+    assert "mean over all 1 image of the test set." in (tmp_path / "run/report.html").read_text()
+
+
 @pytest.mark.parametrize("override", ["seed=5", "data.seed=5", "data.val_size=6"])
 def test_held_out_images_are_those_of_the_run(arrays, call, trained, tmp_path, override):
     keys = (*arrays, "task=evaluate", "task.split=val", f"checkpoint={trained}/checkpoints/last.ckpt")

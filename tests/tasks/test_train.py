@@ -13,6 +13,7 @@ import torch
 from pixelcnn import UserError, load
 from pixelcnn.data.batches import HELD_OUT
 from pixelcnn.tasks import train
+from pixelcnn.training.throughput import TIMED
 from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
 
@@ -36,7 +37,46 @@ def test_a_run_leaves_what_it_promises(trained):
 def test_what_sweeps_get_is_the_validation_score(arrays, tmp_path):
     keys = [*arrays, *TINY, "trainer.max_steps=1"]
     score = train.run(without_hydra(composed(keys)), tmp_path, keys)
-    assert score == json.loads((tmp_path / "metrics.json").read_text())["val/bits_per_dim"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert score == metrics["best/val/bits_per_dim"] == metrics["val/bits_per_dim"]
+
+
+def test_what_sweeps_get_is_the_best_validation_score(arrays, tmp_path):
+    keys = [*arrays, *TINY, "trainer.max_steps=4", "trainer.val_check_interval=1", "optim.lr=0.1", "ema.decay=0"]
+    score = train.run(without_hydra(composed(keys)), tmp_path, keys)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert score == metrics["best/val/bits_per_dim"] < metrics["val/bits_per_dim"]
+    best = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
+    assert best["metrics"]["val/bits_per_dim"] == score and best["global_step"] < metrics["step"]
+    report = (tmp_path / "report.html").read_text()
+    assert f"At the last validation, step {metrics['step']}: {metrics['val/bits_per_dim']:.4f}" in report
+    assert f"{score:.4f} bits/dim" in report
+
+
+def test_a_last_step_that_is_skipped_leaves_strict_json(arrays, call, tmp_path):
+    bad = "trainer.callbacks=[{_target_: tests.faults.NoGradient, batch: 1}]"
+    call(*arrays, *TINY, bad, "trainer.max_steps=2", f"hydra.run.dir={tmp_path}")
+    metrics = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert metrics["train/gradient_norm"] is None and metrics["train/skipped_steps"] == 1
+
+
+@pytest.mark.slow
+def test_metrics_of_a_resumed_run_are_those_of_one_that_was_not_stopped(arrays, call, tmp_path):
+    often = ("callbacks.checkpoint_every_n_steps=1", "trainer.val_check_interval=3", "trainer.max_epochs=2")
+    often = (*often, "callbacks.num_samples=0")
+    keep = f"trainer.callbacks=[{{_target_: tests.faults.Keeps, folder: {tmp_path}/kept}}]"
+    call(*arrays, *TINY, *often, keep, f"hydra.run.dir={tmp_path}/whole")
+    expected = json.loads((tmp_path / "whole/metrics.json").read_text())
+    assert {"init/max_abs_mean", "lr", "train/bits_per_dim", "train/images_per_second"} <= expected.keys()
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert len(kept) == 9
+    for checkpoint in [*kept[::2], tmp_path / "whole/checkpoints/last.ckpt"]:
+        run = tmp_path / f"resumed from {checkpoint.stem}"
+        call(*arrays, *TINY, *often, f"checkpoint={checkpoint}", f"hydra.run.dir={run}")
+        found = json.loads((run / "metrics.json").read_text())
+        assert found.keys() == expected.keys()
+        exact = expected.keys() - set(TIMED)
+        assert {name: found[name] for name in exact} == {name: expected[name] for name in exact}, checkpoint
 
 
 @pytest.mark.slow
