@@ -4,8 +4,9 @@ A checkpoint is Lightning's file with one more entry,
 
     checkpoint["pixelcnn"] = {"format": 2, "description": ModelDescription.to_dict(), "config": the composed config}
 
-Its parts are classes by their dotted names: those of this project are imported, those of other packages only where
-the caller trusts them. Format 1 had names of options in their place and is read as well.
+and, of a training run, "data": `pixelcnn.data.fingerprint.fingerprint` of its images. The model's parts are classes by
+their dotted names: those of this project are imported, those of other packages only where the caller trusts them.
+Format 1 had names of options in their place and is read as well.
 
 The weights are under "model." in ``state_dict``: the moving average's where the run kept one (the raw weights are
 then in ``current_model_state``). An exported model is a folder of ``model.safetensors``, these weights alone, and
@@ -139,12 +140,12 @@ def save(model: PixelModel, folder: str | Path) -> None:
     export(model, {}, folder)
 
 
-def export(model: PixelModel, config: dict[str, Any], folder: str | Path) -> None:
+def export(model: PixelModel, config: dict[str, Any], folder: str | Path, data: dict[str, str] | None = None) -> None:
     """`save` with ``config``, the configuration of the run that made the model, of plain containers and values."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config), sort_keys=False, explicit_end=True))
+    (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config, data), sort_keys=False, explicit_end=True))
 
 
 def _read_folder(folder: Path, named: str) -> dict[str, Any]:
@@ -173,9 +174,10 @@ def _require_format(stored: Any, named: str) -> None:
         raise UserError(f"{named} has format {found}, not 1 or {FORMAT}: use the version that wrote it.")
 
 
-def entry(model: PixelModel, config: dict[str, Any]) -> dict[str, Any]:
+def entry(model: PixelModel, config: dict[str, Any], data: dict[str, str] | None = None) -> dict[str, Any]:
     """What a checkpoint of ``model`` stores under "pixelcnn"; ``config`` of plain containers and values only."""
-    return {"format": FORMAT, "description": model.description.to_dict(), "config": config}
+    stored = {"format": FORMAT, "description": model.description.to_dict(), "config": config}
+    return stored if data is None else {**stored, "data": data}
 
 
 def description_of(

@@ -41,9 +41,16 @@ def worse_than_uniform(score_name: str, value: float, levels: int) -> bool:
     return score_name != "energy_distance" and value > log2(levels)
 
 
-def score_of_run(metrics: Mapping[str, float]) -> tuple[str, float] | None:
-    """Name and value of the score in a run's ``metrics.json``, which sweeps minimise, on validation or test
-    images; None for tasks that score nothing.
+def best_of(name: str) -> str:
+    """What the best of all of a run's validations is called in ``metrics.json``, beside the last one's, ``name``."""
+    return f"best/{name}"
+
+
+def score_of_run(metrics: Mapping[str, float | None]) -> tuple[str, float] | None:
+    """Name and value of the score in a run's ``metrics.json``, which sweeps minimise: the best on validation images,
+    or that on test images. None for tasks that score nothing, and where it is not a number.
     """
-    names = [f"{split}/{name}" for split in ("val", "test") for name in IN_WORDS]
-    return next(((name, metrics[name]) for name in names if name in metrics), None)
+    validated = [f"val/{name}" for name in IN_WORDS]
+    names = [*map(best_of, validated), *validated, *(f"test/{name}" for name in IN_WORDS)]
+    found = ((name, metrics.get(name)) for name in names)
+    return next(((name, value) for name, value in found if value is not None), None)

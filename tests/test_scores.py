@@ -2,7 +2,7 @@
 
 import pytest
 
-from pixelcnn.scores import in_words, worse_than_uniform
+from pixelcnn.scores import in_words, score_of_run, worse_than_uniform
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,17 @@ def test_what_knowing_nothing_would_score(name, value, levels, worse):
 def test_what_all_images_are_given_is_said_in_place_of_their_own_codes(name, words):
     assert in_words(name, "1.5", "task.label=3") == words
     assert ("the code of each image" in in_words(name, "1.5")) is name.endswith("given_code")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "score"),
+    [
+        ({"val/bits_per_dim": 3.0, "best/val/bits_per_dim": 2.0}, ("best/val/bits_per_dim", 2.0)),
+        ({"val/energy_distance": 3.0, "step": 1}, ("val/energy_distance", 3.0)),
+        ({"test/bits_upper_bound": 0.0}, ("test/bits_upper_bound", 0.0)),
+        ({"val/bits_per_dim": None, "lr": 0.1}, None),
+        ({"step": 3}, None),
+    ],
+)
+def test_what_a_sweep_compares(metrics, score):
+    assert score_of_run(metrics) == score

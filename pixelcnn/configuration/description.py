@@ -19,13 +19,6 @@ from pixelcnn.part import Part
 from pixelcnn.signature import name_of
 
 ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "conditioning"}  # of the groups of a model
-# What decides which images a run holds out, and what a resumed run has to keep in all.
-HELD_OUT = ("seed", "data._target_", "data.val_size")
-RESUMED = (
-    *HELD_OUT,
-    *("data.batch_size", "objective._target_", "objective.num_samples"),
-    *("optim.lr", "optim.betas", "optim.lr_decay", "ema.decay", "ema.warmup"),
-)
 
 
 def execution_of(config: DictConfig) -> Execution:
@@ -132,22 +125,6 @@ def require_agreement(
 
 def _shown(value: Any) -> Any:
     return getattr(value, "name", value.__name__) if isinstance(value, type) else value
-
-
-def require_same_run(stored: dict[str, Any], config: DictConfig, keys: tuple[str, ...]) -> None:
-    """Raise UserError where ``config`` has another value of one of ``keys`` than the run that left the checkpoint.
-
-    ``stored`` is that run's configuration; keys that it does not have (an imported model's) are free.
-    """
-    before, now = OmegaConf.create(stored), OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-    for key in keys:
-        was, asked = OmegaConf.select(before, key), OmegaConf.select(now, key)
-        if was is not None and was != asked:
-            option = key.removesuffix("._target_")
-            raise UserError(
-                f"{option}={asked} disagrees with checkpoint={config.checkpoint}, whose run has {option}={was}: "
-                "give that one (or start a new run from its weights, by init_from=)."
-            )
 
 
 def revise(

@@ -120,11 +120,12 @@ def build_trainer(
         for callback in theirs:
             if not isinstance(callback, Callback):
                 raise UserError(f"trainer.callbacks has a {type(callback).__name__}, which is no callback: remove it.")
+        require_resumable([*callbacks, *theirs])
         arguments["callbacks"] = [*callbacks, *theirs]
         plugins = instantiate(options.plugins or [], _convert_="all")
         plugins = list(plugins) if isinstance(plugins, list) else [plugins]
-        has_writer = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
-        arguments["plugins"] = plugins if checkpoint_io is None or has_writer else [*plugins, checkpoint_io]
+        has_own = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        arguments["plugins"] = plugins if checkpoint_io is None or has_own else [*plugins, checkpoint_io]
         # Lightning's own choice would begin with Apple's GPUs, which lack float64.
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         arguments["accelerator"] = automatic if options.accelerator == "auto" else options.accelerator
@@ -139,6 +140,25 @@ def arguments_in(options: DictConfig) -> dict[str, Any]:
     """The constructor's arguments in the group ``trainer``."""
     values: dict[str, Any] = OmegaConf.to_container(options)  # type: ignore[assignment]
     return {name: value for name, value in values.items() if name not in TARGET}
+
+
+def require_resumable(callbacks: "list[Callback]") -> None:
+    """Raise UserError for a callback of Lightning's that changes what is trained by a state no checkpoint has."""
+    from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging, WeightAveraging
+
+    instead = {
+        GradientAccumulationScheduler: "use trainer.accumulate_grad_batches",
+        StochasticWeightAveraging: "use ema.decay",
+    }
+    averages = [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
+    if len(averages) > 1:
+        name = type(averages[-1]).__name__
+        raise UserError(f"callbacks={name} is a second average of the weights, and a run keeps one: use ema.decay.")
+    for callback in callbacks:
+        for kind, remedy in instead.items():
+            if isinstance(callback, kind):
+                name = type(callback).__name__
+                raise UserError(f"callbacks={name} leaves checkpoints that resume inexactly: {remedy}.")
 
 
 def _meant(options: DictConfig, told: str) -> str:

@@ -165,6 +165,10 @@ class ImageDataModule(LightningDataModule):
         """Images to train on, without those held out."""
         return len(self._places("train"))
 
+    def num_images(self, part: str) -> int:
+        """Images of ``part`` ("train" without the held-out ones, "val", "test")."""
+        return len(self._places(part))
+
     @property
     def batches_per_epoch(self) -> int:
         """Whole batches of training images: what is left over in an epoch's order is dropped."""
@@ -185,6 +189,12 @@ class ImageDataModule(LightningDataModule):
     def at(self, part: str, index: np.ndarray) -> Batch:
         """The images of ``part`` whose ``index`` in a batch is ``index``, int64 (N,)."""
         return batch_at(index, self.arrays(self._split(part)).columns)
+
+    def evenly_spaced(self, part: str, most: int) -> np.ndarray:
+        """The ``index``, int64 (N,), of up to ``most`` images of ``part``, the first and the last among them."""
+        places = self._places(part)
+        count = min(most, len(places))
+        return places[np.arange(count) * (len(places) - 1) // max(count - 1, 1)]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from pixelcnn.optim.memory import order_as_parameters
 from pixelcnn.optim.ranges import require_betas, require_learning_rate, require_not_negative
 
 
@@ -38,7 +37,6 @@ class Adam(torch.optim.Adam):
         super().__init__(params, lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, fused=fused)
         # Else Lightning takes it to unscale float16's gradients itself, and refuses to clip any.
         self._step_supports_amp_scaling = False
-        self.register_load_state_dict_post_hook(order_as_parameters)
         self.epsilon_inside_root = epsilon_inside_root
 
     @torch.no_grad()

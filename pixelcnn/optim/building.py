@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from pixelcnn.errors import UserError
 from pixelcnn.optim.groups import parameter_groups
 from pixelcnn.optim.matrices import hidden_matrices
+from pixelcnn.optim.memory import order_as_parameters
 
 
 def build_optimizer(
@@ -20,16 +21,20 @@ def build_optimizer(
     """``make(parameters)`` for all of ``model``'s parameters, split into ``groups`` (`parameter_groups`).
 
     ``make`` is an optimiser's class or a partial of it. It is given ``matrices`` too (`hidden_matrices`) if it has an
-    argument of this name. UserError for groups that match nothing, or whose options ``make`` refuses.
+    argument of this name. What it loads takes the parameters' order in memory. UserError for groups that match nothing,
+    or whose options ``make`` refuses.
     """
     parameters = parameter_groups(model.named_parameters(), groups)
     for group in groups:
         _check(make, group)
-    if "matrices" not in signature(make).parameters:
-        return make([{**group, "params": [parameter for _, parameter in group["params"]]} for group in parameters])
-    optimizer = make(parameters, matrices=hidden_matrices(model))
-    for group in optimizer.param_groups:
-        group.pop("param_names", None)  # checkpoints need none
+    if "matrices" in signature(make).parameters:
+        optimizer = make(parameters, matrices=hidden_matrices(model))
+        for group in optimizer.param_groups:
+            group.pop("param_names", None)  # checkpoints need none
+    else:
+        unnamed = [{**group, "params": [parameter for _, parameter in group["params"]]} for group in parameters]
+        optimizer = make(unnamed)
+    optimizer.register_load_state_dict_post_hook(order_as_parameters)
     return optimizer
 
 

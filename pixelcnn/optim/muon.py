@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 from torch.optim.adam import adam
 from torch.optim.optimizer import ParamsT
 
-from pixelcnn.optim.memory import order_as_parameters
 from pixelcnn.optim.ranges import require, require_betas, require_learning_rate, require_not_negative
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -120,7 +119,6 @@ class Muon(Optimizer):
         self._options = _Options(lr, momentum, ns_steps, adam_lr, adam_betas, adam_eps, weight_decay)
         self._matrices, self._sharded = matrices, sharded
         super().__init__(params, asdict(self._options))
-        self.register_load_state_dict_post_hook(order_as_parameters)
         found = {name for group in self.param_groups for name in group.get("param_names", ())}
         missing = sorted(set(matrices or ()) - found)
         if missing:

@@ -11,7 +11,7 @@ import numpy as np
 from pixelcnn.report import commands, origin
 from pixelcnn.report.page import Outcome, Page, Section, Table
 from pixelcnn.report.scored_images import Ranking, sections
-from pixelcnn.report.words import count, duration
+from pixelcnn.report.words import count, duration, plural
 from pixelcnn.scores import in_words
 
 SPLITS = {"val": "validation", "test": "test"}
@@ -63,12 +63,11 @@ def evaluation_page(evaluated: EvaluatedSplit) -> Page:
 
 
 def _outcome(evaluated: EvaluatedSplit) -> Outcome:
-    score, interval = _value(evaluated), _value(evaluated, "_ci95")
-    value = f"{score:.4f} ± {interval:.4f}" if math.isfinite(interval) else f"{score:.4f}"
-    number = count(len(evaluated.images.scores))
-    told = (
-        f"The mean over all {number} images of the {evaluated.split} set, ± its 95 % confidence interval over images."
-    )
+    score, interval = _value(evaluated), evaluated.metrics.get(f"{_name(evaluated)}_ci95", math.inf)
+    bounded = math.isfinite(interval)
+    value = f"{score:.4f} ± {interval:.4f}" if bounded else f"{score:.4f}"
+    told = f"The mean over all {plural(len(evaluated.images.scores), 'image')} of the {evaluated.split} set"
+    told += ", ± its 95 % confidence interval over images." if bounded else "."
     finite = math.isfinite(score)
     return Outcome(
         "Evaluated" if finite else "Not finite",
@@ -90,14 +89,18 @@ def _facts(evaluated: EvaluatedSplit) -> list[tuple[str, str]]:
         ("Images/s", f"{len(scores) / evaluated.seconds:,.1f}"),
         ("Parameters", count(evaluated.record["num_parameters"])),
     ]
-    original = f"{evaluated.split}/{evaluated.score_name}_original_protocol"
+    original = f"{_name(evaluated)}_original_protocol"
     if original in evaluated.metrics:
         facts.append(("Original's protocol", f"{evaluated.metrics[original]:.4f}"))
     return facts
 
 
-def _value(evaluated: EvaluatedSplit, suffix: str = "") -> float:
-    return evaluated.metrics[f"{evaluated.split}/{evaluated.score_name}{suffix}"]
+def _name(evaluated: EvaluatedSplit) -> str:
+    return f"{evaluated.split}/{evaluated.score_name}"
+
+
+def _value(evaluated: EvaluatedSplit) -> float:
+    return evaluated.metrics[_name(evaluated)]
 
 
 def _channels(evaluated: EvaluatedSplit, label: str) -> list[Section]:

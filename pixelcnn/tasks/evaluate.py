@@ -5,10 +5,10 @@ all files.
 """
 
 import csv
-import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +18,15 @@ from torch import Tensor
 
 from pixelcnn.checkpoint import load, read
 from pixelcnn.configuration.description import (
-    HELD_OUT,
     recorded,
     require_agreement,
     require_conditions,
-    require_same_run,
 )
-from pixelcnn.configuration.groups import instantiated, trusted_packages
-from pixelcnn.configuration.trainer import build_trainer
+from pixelcnn.configuration.groups import imported, instantiated, trusted_packages
+from pixelcnn.configuration.same_run import HELD_OUT, require_same_run
+from pixelcnn.configuration.trainer import AMOUNTS, build_trainer
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.fingerprint import fingerprint_of
 from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
@@ -34,11 +34,13 @@ from pixelcnn.pictures import black_to_white
 from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
+from pixelcnn.report.words import plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
+from pixelcnn.signature import arguments_of
 from pixelcnn.tasks.conditions import named, named_kind, way_between
 from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import progress_bar
-from pixelcnn.training.record import run_record
+from pixelcnn.training.record import run_record, write_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
 HALF = 0.5  # of the way between two conditions
@@ -49,25 +51,29 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     """Write ``metrics.json``, ``per_image.csv`` and ``report.html``; returns the split's score."""
     full_float32()
     options, task, split = config.trainer, config.task, config.task.split
-    require_whole(options)
+    require_float32(options)
     model = load(config.checkpoint, trusted_packages(config))
-    if split == "val":
-        require_same_run(read(config.checkpoint)["pixelcnn"]["config"], config, HELD_OUT)
     data = instantiated(config, "data")
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
+    if split == "val":
+        images = {"val": fingerprint_of(data, "val")}
+        require_same_run(read(config.checkpoint)["pixelcnn"], images, config, HELD_OUT, remedy="give that one")
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
     if fixed is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
-    evaluation = Evaluation(model, fixed)
+    evaluation = Evaluation(model, fixed, options)
     shown: list[Callback] = [] if options.enable_progress_bar is False else [progress_bar()]
     trainer = build_trainer(options, [], shown, run_dir)
     since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     seconds = time.monotonic() - since
+    if not evaluation.scores.collected:  # with a limit of 0 Lightning does not even start
+        raise left_out(options)
     rows = evaluation.scores.rows()
+    assert len(rows[0]) == len(set(rows[0].tolist())) == data.num_images(split)
     if not trainer.is_global_zero:
         return None
     return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, *rows)
@@ -93,7 +99,7 @@ def write_results(
     of_images = bits.mean(axis=1)
     write_per_image(run_dir / "per_image.csv", score, index, label, bits)
     metrics = {f"{split}/{name}": value for name, value in summary(score, of_images).items()}
-    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    write_record(run_dir / "metrics.json", metrics)
     labels = label if (label >= 0).all() else None
     evaluated = EvaluatedSplit(
         run_dir=run_dir,
@@ -130,29 +136,42 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
     return way, f"what lies {share:g} of the way from {first} to {task.interpolate_to}"
 
 
-def require_whole(options: DictConfig) -> None:
-    """Raise UserError where the Trainer would leave out images or digits."""
+def require_float32(options: DictConfig) -> None:
+    """Raise UserError where the Trainer would leave out digits."""
     if str(options.precision) not in ("None", "32", "32-true"):
         raise UserError(
             f"trainer.precision={options.precision} is not for task=evaluate, which is in float32: leave it out."
         )
-    if options.fast_dev_run:
-        raise UserError("trainer.fast_dev_run would not score all images of the split: leave it out.")
-    for key in ("limit_test_batches", "limit_val_batches"):
-        value = getattr(options, key)
-        whole = value is None or (isinstance(value, float) and value == 1)  # an integer counts batches
-        if not whole:
-            raise UserError(f"trainer.{key}={value} would not score all images of the split: leave it out.")
+
+
+def left_out(options: DictConfig) -> UserError:
+    """What to say where ``options`` have the Trainer leave out images."""
+    defaults = arguments_of(imported(options._target_, "trainer"))
+    names = [name for name in (*AMOUNTS, "fast_dev_run") if options[name] != defaults[name].default]
+    keys = " with ".join(f"trainer.{name}={options[name]}" for name in names)
+    return UserError(f"{keys} would not score all images of the split: leave it out.")
 
 
 class Evaluation(LightningModule):
     """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own."""
 
-    def __init__(self, model: PixelModel, condition: Tensor | None) -> None:
+    def __init__(self, model: PixelModel, condition: Tensor | None, options: DictConfig) -> None:
         super().__init__()
+        self.options = options
         self.model = model
         self.condition = condition
         self.scores = ImageScores()
+
+    def on_test_start(self) -> None:
+        self._require_whole(self.trainer.test_dataloaders, self.trainer.num_test_batches)
+
+    def on_validation_start(self) -> None:
+        self._require_whole(self.trainer.val_dataloaders, self.trainer.num_val_batches)
+
+    def _require_whole(self, loader: Any, batches: list[int | float]) -> None:
+        """Raise UserError where the Trainer would leave out images."""
+        if batches != [len(loader)]:
+            raise left_out(self.options)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         images, fixed = batch["images"], self.condition
@@ -169,15 +188,14 @@ class Evaluation(LightningModule):
 def summary(score: str, bits: np.ndarray) -> dict[str, float]:
     """The score of a split, called ``score``, from those of its images, float64 (N,), in the order of the split.
 
-    ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors).
+    ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors), which a single
+    image does not have.
     ``SCORE_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left out
     where nothing is dropped or nothing would be left.
     """
-    values = {
-        score: float(bits.mean()),
-        f"{score}_ci95": float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else math.inf,
-        "num_images": len(bits),
-    }
+    values = {score: float(bits.mean()), "num_images": len(bits)}
+    if len(bits) > 1:
+        values[f"{score}_ci95"] = float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits)))
     kept = len(bits) // ORIGINAL_BATCH * ORIGINAL_BATCH
     if 0 < kept < len(bits):
         values[f"{score}_original_protocol"] = float(bits[:kept].mean())
@@ -186,9 +204,10 @@ def summary(score: str, bits: np.ndarray) -> dict[str, float]:
 
 def describe(split: str, score: str, metrics: dict[str, float], given: str | None = None) -> str:
     """One line for the person at the terminal; ``given`` names the condition of all images, if they had one."""
-    value, interval = metrics[f"{split}/{score}"], metrics[f"{split}/{score}_ci95"]
+    value, interval = metrics[f"{split}/{score}"], metrics.get(f"{split}/{score}_ci95")
+    told = "" if interval is None else f" (95 % interval +-{interval:.4f})"
     images = metrics[f"{split}/num_images"]
-    return f"{split}: {in_words(score, f'{value:.4f}', given)} (95 % interval +-{interval:.4f}) over {images} images"
+    return f"{split}: {in_words(score, f'{value:.4f}', given)}{told} over {plural(int(images), 'image')}"
 
 
 def ranking(

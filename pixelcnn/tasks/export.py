@@ -13,4 +13,5 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``model.safetensors``, and the model's own run's ``config.yaml``; ``pixelcnn.load(run_dir)`` opens them."""
     model = load(config.checkpoint, trusted_packages(config))
     require_agreement(model.description, config.checkpoint, config, overrides)
-    export(model, read(config.checkpoint)["pixelcnn"]["config"], run_dir)
+    stored = read(config.checkpoint)["pixelcnn"]
+    export(model, stored["config"], run_dir, stored.get("data"))

@@ -1,6 +1,5 @@
 """``task=info``: what is here, what is missing, and what training the configured model would take here."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from pixelcnn.model import PixelModel, build
 from pixelcnn.training.logging import why_not_logged_in
 from pixelcnn.training.machine import EXTRAS, gpus, installed, processor, versions
 from pixelcnn.training.needs import Memory, Pace, memory_of, pace_of
+from pixelcnn.training.record import write_record
 
 CLASSES = 10  # of a class-conditional model where nothing is said; they matter little
 PAPER_STEPS = 5000 * (50_000 // 128)  # the original's epochs of CIFAR-10
@@ -39,7 +39,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     found["data"] = data_sets(config)
     _print("Data sets", (f"data={name:<15} {told}" for name, told in found["data"].items()))
     found["model"] = needs(config)
-    (run_dir / "info.json").write_text(json.dumps({**found, "wandb": account}, indent=2) + "\n")
+    write_record(run_dir / "info.json", {**found, "wandb": account})
 
 
 def data_sets(config: DictConfig) -> dict[str, str]:

@@ -16,13 +16,11 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from pixelcnn.causality import check_causal
 from pixelcnn.checkpoint import description_of, glance, load_weights, read
 from pixelcnn.configuration.description import (
-    RESUMED,
     describe,
     execution_of,
     recorded,
     require_agreement,
     require_conditions,
-    require_same_run,
     require_same_weights,
     revise,
 )
@@ -34,8 +32,10 @@ from pixelcnn.configuration.groups import (
     trusted_packages,
 )
 from pixelcnn.configuration.root import LAST
+from pixelcnn.configuration.same_run import require_same_run
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.fingerprint import fingerprint
 from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
 from pixelcnn.execution import execute
@@ -44,7 +44,7 @@ from pixelcnn.launch.resumption import directory_of_run
 from pixelcnn.model import PixelModel, build
 from pixelcnn.objective import require_trainable
 from pixelcnn.report import commands
-from pixelcnn.scores import in_words, worse_than_uniform
+from pixelcnn.scores import best_of, in_words, worse_than_uniform
 from pixelcnn.signature import name_of
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
@@ -56,6 +56,7 @@ from pixelcnn.training.checkpoints import (
 from pixelcnn.training.dashboard import KeptCheckpoints
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
+from pixelcnn.training.last_metrics import LastMetrics
 from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import WandbRunId, finishing, wandb_run_id
 from pixelcnn.training.memory import keep_freed_memory
@@ -75,8 +76,8 @@ SITES_TO_CHECK = 12  # of an image, where a network from outside could see what 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
-    Returns val/ of what is minimised. A run that a signal has ended has ``checkpoints/last.ckpt`` and ``report.html``
-    alone, and raises `Left`.
+    Returns the best val/ of what is minimised. A run that a signal has ended has ``checkpoints/last.ckpt`` and
+    ``report.html`` alone, and raises `Left`.
     """
     again = config.checkpoint == LAST
     config = with_newest_checkpoint(config, run_dir)
@@ -84,7 +85,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.prepare_data()
     data.setup("fit")
     require_validation(config.trainer, data.batches_per_epoch)
-    model, initialisation = starting_point(config, overrides, data)
+    images = fingerprint(data)
+    model, initialisation = starting_point(config, overrides, data, images)
     if not name_of(model.description.network.target).startswith("pixelcnn."):
         check_causal(model, sites=SITES_TO_CHECK)
     execution = execution_of(config)
@@ -100,19 +102,21 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         seed=config.seed,
         parameter_groups=config.optim.groups,
         config=plain,
+        fingerprint=images,
     )
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
     loggers = loggers_of_run(config, run_dir, plain, module.score_names, run_id)
     with finishing(loggers), sentence_when_full(run_dir):
         lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
-        beside = [lifeline, *callbacks(config, run_dir, f"val/{module.score_name}", plain, overrides)]
+        history, last = History(f"val/{module.score_name}", run_dir), LastMetrics(initialisation)
+        beside = [lifeline, *callbacks(config, run_dir, history, last, plain, overrides)]
         trainer = build_trainer(config.trainer, loggers, beside, run_dir, DurableCheckpointIO())
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
         with lifeline.holding(trainer), lightnings_refusals(config.trainer):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
-        return finish(trainer, module, initialisation, run_dir)
+        return finish(trainer, module, history, last, run_dir)
 
 
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
@@ -146,11 +150,12 @@ def earlier_run_id(checkpoint: str | None, run_dir: Path) -> str | None:
 
 
 def starting_point(
-    config: DictConfig, overrides: list[str], data: ImageDataModule
+    config: DictConfig, overrides: list[str], data: ImageDataModule, images: dict[str, str]
 ) -> tuple[PixelModel, dict[str, float]]:
     """The model to train and what its initialisation achieved: fresh, as ``init_from`` left it, or to be restored.
 
-    A resumed model's weights come with the optimiser's state, when the trainer restores the checkpoint.
+    A resumed model's weights come with the optimiser's state, when the trainer restores the checkpoint. ``images`` is
+    the fingerprint of ``data``, which is that of the resumed run.
     """
     torch.manual_seed(config.seed)
     objective = target_of(config, "objective")
@@ -162,7 +167,7 @@ def starting_point(
         if not has_training_state(checkpoint):
             remedy = f"start a new run with init_from={config.checkpoint}"
             raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
-        require_same_run(checkpoint["pixelcnn"]["config"], config, RESUMED)
+        require_same_run(checkpoint["pixelcnn"], images, config)
         require_trainable(objective, stored.likelihood.target, f" of checkpoint={config.checkpoint}")
         model = build(replace(stored, image=data.shape))
         load_weights(model, checkpoint, config.checkpoint)
@@ -193,9 +198,14 @@ def loggers_of_run(
 
 
 def callbacks(
-    config: DictConfig, run_dir: Path, score: str, plain: dict[str, Any], overrides: list[str]
+    config: DictConfig,
+    run_dir: Path,
+    history: History,
+    last: LastMetrics,
+    plain: dict[str, Any],
+    overrides: list[str],
 ) -> list[Callback]:
-    """What happens beside the training steps; ``score`` is the name of the value whose lowest is the best.
+    """What happens beside the training steps.
 
     Every run keeps an average of its weights, its checkpoints and the record of how it went; the rest is of the group
     ``callbacks``. Recorders come last: they read what the others have logged.
@@ -205,10 +215,9 @@ def callbacks(
     for name, callback in chosen.items():
         if not isinstance(callback, Callback):
             raise UserError(f"callbacks.{name} is a {type(callback).__name__}, which is no callback of Lightning's.")
-    history = History(score, run_dir)
     kept = [
         instantiated(config, "ema"),
-        *checkpoint_callbacks(run_dir / "checkpoints", score),
+        *checkpoint_callbacks(run_dir / "checkpoints", history.score),
         ValidationImages(),
         KeptCheckpoints(run_dir),
         WandbRunId(),
@@ -218,7 +227,7 @@ def callbacks(
     # What ends a run between batches has seen what all others made of the latest.
     ends = [callback for callback in chosen.values() if isinstance(callback, GracefulInterruption)]
     others = [callback for callback in chosen.values() if callback not in ends]
-    return [*kept, *others, *bar, *recorders, *ends]
+    return [*kept, *others, *bar, *recorders, last, *ends]
 
 
 def record_start(
@@ -235,16 +244,21 @@ def record_start(
             logger.log_metrics(initialisation, step=0)
 
 
-def finish(trainer: Trainer, module: DensityEstimation, initialisation: dict[str, float], run_dir: Path) -> float:
-    """Write ``metrics.json`` with the last value of everything logged; returns the validation's score."""
+def finish(trainer: Trainer, module: DensityEstimation, history: History, last: LastMetrics, run_dir: Path) -> float:
+    """Write ``metrics.json`` with the last value of everything logged and the best score of all validations.
+
+    Returns the best score, which `best.ckpt` has, or the last one where none was finite.
+    """
     require_saved(trainer)
-    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    metrics = {**initialisation, **logged, "step": trainer.global_step, "epoch": trainer.current_epoch}
-    score = metrics[f"val/{module.score_name}"]
+    name = f"val/{module.score_name}"
+    metrics = {**last.of(trainer), "step": trainer.global_step, "epoch": trainer.current_epoch}
+    score = metrics[name]
+    if history.best is not None:
+        metrics[best_of(name)] = history.best[1]
     if trainer.is_global_zero:
         write_record(run_dir / "metrics.json", metrics)
         told = in_words(module.score_name, f"{score:.4f}")
         log.info("%s on the validation images after %d steps", told, trainer.global_step)
         if worse_than_uniform(module.score_name, score, module.model.image.levels):
             log.warning("%s Start again with more steps, or a lower optim.lr.", AS_GOOD_AS_NOTHING)
-    return score
+    return metrics.get(best_of(name), score)

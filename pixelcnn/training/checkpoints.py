@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from pixelcnn.checkpoint import glance, read
 from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
+from pixelcnn.training.stopping import BETWEEN_STEPS
 
 log = logging.getLogger(__name__)
 
@@ -145,9 +146,12 @@ def require_saved(trainer: Trainer) -> None:
 
 
 def has_training_state(checkpoint: dict[str, Any]) -> bool:
-    """Whether a run can go on from ``checkpoint``: an exported model has nothing but its weights."""
+    """Whether a run can go on from ``checkpoint``: an exported model has nothing but its weights, and what a callback
+    of the user's saved between accumulated batches lacks their gradients."""
     there = all(isinstance(checkpoint.get(key), kind) for key, kind in TRAINING_STATE.items())
-    return there and len(checkpoint["optimizer_states"]) == 1 and len(checkpoint["lr_schedulers"]) == 1
+    if not there or len(checkpoint["optimizer_states"]) != 1 or len(checkpoint["lr_schedulers"]) != 1:
+        return False
+    return bool(checkpoint["loops"].get("fit_loop", {}).get("epoch_loop.state_dict", {}).get(BETWEEN_STEPS, True))
 
 
 def newest(folder: Path) -> Path | None:

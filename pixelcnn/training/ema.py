@@ -48,7 +48,8 @@ class ExponentialMovingAverage(WeightAveraging):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, DensityEstimation)
-        if not pl_module.skipped_last_step:
+        # Between two steps of accumulated batches a resumed run does not know whether the last one was skipped.
+        if not pl_module.skipped_last_step and not trainer.fit_loop._should_accumulate():
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

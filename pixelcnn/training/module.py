@@ -33,7 +33,7 @@ class DensityEstimation(LightningModule):
     the optimiser and, if it has such an argument, ``total_steps`` of the run; it is stepped after every step of the
     optimiser, None for a constant learning rate. By default both are the paper's. ``seed`` and a batch's place in the
     run determine its dropout masks and what the objective draws. ``config`` is stored in checkpoints for the record:
-    plain containers and values only.
+    plain containers and values only; so is ``fingerprint``, of the images.
 
     Batches are dictionaries as the project's data sets give them, or images, or (images, condition).
 
@@ -54,6 +54,7 @@ class DensityEstimation(LightningModule):
         seed: int = 0,
         parameter_groups: Sequence[Mapping[str, Any]] = (),
         config: dict[str, Any] | None = None,
+        fingerprint: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -61,6 +62,7 @@ class DensityEstimation(LightningModule):
         self.parameter_groups = parameter_groups
         self.seed = seed
         self.config = config or {}
+        self.fingerprint = fingerprint
         self.objective = objective = objective or MaximumLikelihood()
         self.score_name = objective.score_name(model)
         self.val_score = LossPerDimension(objective.unit)
@@ -188,7 +190,7 @@ class DensityEstimation(LightningModule):
         return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["pixelcnn"] = entry(self.model, self.config)
+        checkpoint["pixelcnn"] = entry(self.model, self.config, self.fingerprint)
         checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

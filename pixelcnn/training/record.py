@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shlex
@@ -87,9 +88,17 @@ def _of_all_ranks(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write ``record`` as JSON."""
+    """Write ``record`` as JSON, in which a number that is not finite is null."""
     with replacing(path) as file:
-        file.write((json.dumps(record, indent=2) + "\n").encode())
+        file.write((json.dumps(_finite(record), indent=2, allow_nan=False) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def git_revision(folder: Path) -> str | None:

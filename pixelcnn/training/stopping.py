@@ -3,6 +3,9 @@
 Lightning validates at fixed batches. A run that ends between them, by max_steps, max_time or Ctrl-C, would leave
 checkpoints that lag behind it or none at all. Validating while the epoch is still open, rather than after training,
 also lets a resumed run go on in the middle of it.
+
+It validates and stops between two steps of the optimiser only: gradients that are being accumulated are in no
+checkpoint. A validation that is due in between follows the step.
 """
 
 from typing import Any
@@ -12,6 +15,9 @@ from pytorch_lightning.loops.fetchers import _DataFetcher
 from pytorch_lightning.loops.fit_loop import _FitLoop
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.loops.utilities import _is_max_limit_reached
+
+# In the state of the loop of batches: whether it was saved with no accumulated gradients, which it lacks.
+BETWEEN_STEPS = "between_steps"
 
 
 def validate_before_stopping(trainer: Trainer) -> None:
@@ -60,9 +66,15 @@ class _ValidatedEpochLoop(_TrainingEpochLoop):
     validation_due = False  # in the state that is saved
     before_validation: dict[str, Any] | None = None  # the state at its start, while there is one
     _validates_first = False
+    _due_since_step = False
+
+    @property
+    def done(self) -> bool:
+        return super().done and not self._should_accumulate()
 
     def on_save_checkpoint(self) -> dict[str, Any]:
-        return {**super().on_save_checkpoint(), "validation_due": self.validation_due}
+        state = super().on_save_checkpoint()
+        return {**state, "validation_due": self.validation_due, BETWEEN_STEPS: not self._should_accumulate()}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         super().on_load_checkpoint(state_dict)
@@ -71,6 +83,8 @@ class _ValidatedEpochLoop(_TrainingEpochLoop):
     def advance(self, data_fetcher: _DataFetcher) -> None:
         # The step that loggers show is counted apart from the optimiser's, and falls behind it on resuming.
         self._batches_that_stepped = self.global_step
+        if not self._should_accumulate():  # of the batch before
+            self._due_since_step = self._validates_first
         if self._validates_first:
             self._validates_first = False
             self.val_loop.restarting = False
@@ -95,7 +109,11 @@ class _ValidatedEpochLoop(_TrainingEpochLoop):
         pass
 
     def _should_check_val_fx(self, data_fetcher: _DataFetcher) -> bool:
-        return super()._should_check_val_fx(data_fetcher) or (self.trainer.enable_validation and self._run_ends())
+        due = super()._should_check_val_fx(data_fetcher) or (self.trainer.enable_validation and self._run_ends())
+        if self._should_accumulate():
+            self._due_since_step = self._due_since_step or due
+            return False
+        return due or self._due_since_step
 
     def _run_ends(self) -> bool:
         fit_loop = self.trainer.fit_loop

@@ -87,6 +87,18 @@ def test_what_lightning_lets_pass_is_refused(key, value):
         ("plugins", ["foo"], r"trainer.plugins=\['foo'\]"),
         ("num_nodes", 0, "num_nodes"),
         ("callbacks", [{"_target_": "no.such.Class"}], "trainer.callbacks=.*no.such.Class"),
+        *(
+            (
+                "callbacks",
+                [{"_target_": f"pytorch_lightning.callbacks.{name}", **arguments}],
+                f"callbacks={name} .* use",
+            )
+            for name, arguments in (
+                ("GradientAccumulationScheduler", {"scheduling": {0: 2}}),
+                ("StochasticWeightAveraging", {"swa_lrs": 0.01}),
+                ("EMAWeightAveraging", {}),
+            )
+        ),
     ],
 )
 def test_what_lightning_refuses_is_told_in_a_line(tmp_path, key, value, named):

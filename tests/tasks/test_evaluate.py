@@ -102,15 +102,68 @@ def test_the_summary_of_a_split():
     assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:100])
 
 
-@pytest.mark.parametrize("override", ["seed=5", "data.val_size=6"])
+def test_a_single_image_has_no_interval(arrays, call, trained, tmp_path, capsys):
+    test = np.load(arrays[2].removeprefix("data.test="))
+    np.savez(tmp_path / "one.npz", images=test["images"][:1])
+    keys = (*arrays[:2], f"data.test={tmp_path}/one.npz", "task=evaluate")
+    call(*keys, f"checkpoint={trained}/checkpoints/best.ckpt", f"hydra.run.dir={tmp_path}/run")
+    metrics, rows = outcome(tmp_path / "run")
+    assert metrics == {"test/bits_per_dim": float(rows[0]["bits_per_dim"]), "test/num_images": 1}
+    assert "bits/dim over 1 image\n" in capsys.readouterr().out
+    assert "mean over all 1 image of the test set." in (tmp_path / "run/report.html").read_text()
+
+
+@pytest.mark.parametrize("override", ["seed=5", "data.seed=5", "data.val_size=6"])
 def test_held_out_images_are_those_of_the_run(arrays, call, trained, tmp_path, override):
     keys = (*arrays, "task=evaluate", "task.split=val", f"checkpoint={trained}/checkpoints/last.ckpt")
     with pytest.raises(SystemExit, match=rf"{override} disagrees with"):
         call(*keys, override, f"hydra.run.dir={tmp_path}")
 
 
-@pytest.mark.parametrize("override", ["trainer.precision=bf16-mixed", "trainer.limit_test_batches=1"])
-def test_every_image_is_scored_in_float32(arrays, call, trained, tmp_path, override):
+@pytest.mark.parametrize("exported", [True, False])
+def test_held_out_images_of_another_file_are_refused(arrays, call, trained, tmp_path, exported):
+    checkpoint = trained / "checkpoints/last.ckpt"
+    if exported:
+        call("task=export", f"checkpoint={checkpoint}", f"hydra.run.dir={tmp_path}/exported")
+        checkpoint = tmp_path / "exported"
+    keys = (*arrays, "task=evaluate", "task.split=val", f"checkpoint={checkpoint}")
+    train = dict(np.load(arrays[1].removeprefix("data.train=")))
+    np.savez(tmp_path / "same.npz", **train)
+    call(*keys, f"data.train={tmp_path}/same.npz", f"hydra.run.dir={tmp_path}/run")
+    np.savez(tmp_path / "other.npz", **{**train, "images": train["images"][::-1]})
+    with pytest.raises(SystemExit, match=r"^data.train=.*/other.npz has other held-out images than the run of"):
+        call(*keys, f"data.train={tmp_path}/other.npz", f"hydra.run.dir={tmp_path}/other")
+
+
+def test_images_are_scored_in_float32(arrays, call, trained, tmp_path):
     keys = (*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/last.ckpt")
-    with pytest.raises(SystemExit, match=override.partition("=")[0]):
-        call(*keys, override, f"hydra.run.dir={tmp_path}")
+    with pytest.raises(SystemExit, match=r"trainer.precision=bf16-mixed"):
+        call(*keys, "trainer.precision=bf16-mixed", f"hydra.run.dir={tmp_path}")
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("fast_dev_run=true", "fast_dev_run=1", "overfit_batches=1", "overfit_batches=0.5"),
+        *("limit_SPLIT_batches=1", "limit_SPLIT_batches=0", "limit_SPLIT_batches=0.5", "limit_SPLIT_batches=0.99"),
+    ],
+)
+def test_a_split_is_scored_whole_or_not_at_all(arrays, call, trained, tmp_path, split, override):
+    key = f"trainer.{override.replace('SPLIT', split)}"
+    keys = (*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/last.ckpt", "data.batch_size=2")
+    keys = (*keys, f"task.split={split}", key, f"hydra.run.dir={tmp_path}")
+    if (split, override.partition("_")[0]) == ("test", "overfit"):  # which is about training and validation alone
+        call(*keys)
+        assert outcome(tmp_path)[0]["test/num_images"] == 11
+    else:
+        with pytest.raises(SystemExit, match=rf"^{key.partition('=')[0]}=.* would not score all images of the split"):
+            call(*keys)
+        assert not (tmp_path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("override", ["limit_test_batches=1.0", "limit_test_batches=6", "limit_test_batches=100"])
+def test_what_shortens_no_split_is_let_pass(arrays, call, trained, tmp_path, override):
+    keys = (*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/last.ckpt", "data.batch_size=2")
+    call(*keys, f"trainer.{override}", f"hydra.run.dir={tmp_path}")
+    assert outcome(tmp_path)[0]["test/num_images"] == 11

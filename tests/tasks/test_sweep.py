@@ -37,7 +37,7 @@ def table(sweep: Path) -> list[dict[str, str]]:
 
 
 def objective(job: Path) -> float:
-    return json.loads((job / "metrics.json").read_text())["val/bits_per_dim"]
+    return json.loads((job / "metrics.json").read_text())["best/val/bits_per_dim"]
 
 
 def ranks(job: Path) -> list[dict]:
@@ -70,7 +70,7 @@ def test_optuna_over_two_processes(arrays, call, tmp_path):
         for key in swept:
             assert f"{key}={row[key]}" in both[0]["overrides"]
         assert both[0]["final_weights"] == both[1]["final_weights"] != both[0]["initial_weights"]
-        assert float(row["val/bits_per_dim"]) == objective(job)
+        assert float(row["best/val/bits_per_dim"]) == objective(job)
     assert ranks(tmp_path / rows[0]["job"])[0]["final_weights"] != ranks(tmp_path / rows[1]["job"])[0]["final_weights"]
 
     call("sweep=optuna", *keys, "hydra.sweeper.n_trials=1")  # goes on
@@ -88,7 +88,7 @@ def test_a_search_goes_on_after_a_trial_that_diverges(arrays, call, tmp_path):
         call(*keys, *search, "optim.lr=interval(1e30, 2e30)")
     assert [row["objective"] for row in table(tmp_path)] == ["", ""]
     call(*keys, *search, "optim.lr=interval(0.001, 0.002)")
-    assert [row["val/bits_per_dim"] == "" for row in table(tmp_path)] == [True, True, False, False]
+    assert [row["best/val/bits_per_dim"] == "" for row in table(tmp_path)] == [True, True, False, False]
 
 
 def test_a_job_ends_with_its_sweep(arrays, tmp_path):
@@ -130,7 +130,7 @@ def test_launchers(arrays, call, tmp_path, monkeypatch, launcher, option):
     call("-m", *keys, "optim.lr=choice(0.1)", f"hydra/launcher={launcher}", f"hydra.launcher.{option}")
     (row,) = table(tmp_path)
     assert (row["job"], row["optim.lr"]) == ("0", "0.1") and "optim.lr=0.1" in ranks(tmp_path / "0")[0]["overrides"]
-    assert float(row["val/bits_per_dim"]) == objective(tmp_path / "0")
+    assert float(row["best/val/bits_per_dim"]) == objective(tmp_path / "0")
 
 
 def test_wandb_groups_the_jobs_of_a_sweep(arrays, call, tmp_path, nobody):  # noqa: F811

@@ -6,11 +6,14 @@ import re
 import shlex
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from pixelcnn import UserError, load
+from pixelcnn.data.batches import HELD_OUT
 from pixelcnn.tasks import train
+from pixelcnn.training.throughput import TIMED
 from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
 
@@ -34,7 +37,46 @@ def test_a_run_leaves_what_it_promises(trained):
 def test_what_sweeps_get_is_the_validation_score(arrays, tmp_path):
     keys = [*arrays, *TINY, "trainer.max_steps=1"]
     score = train.run(without_hydra(composed(keys)), tmp_path, keys)
-    assert score == json.loads((tmp_path / "metrics.json").read_text())["val/bits_per_dim"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert score == metrics["best/val/bits_per_dim"] == metrics["val/bits_per_dim"]
+
+
+def test_what_sweeps_get_is_the_best_validation_score(arrays, tmp_path):
+    keys = [*arrays, *TINY, "trainer.max_steps=4", "trainer.val_check_interval=1", "optim.lr=0.1", "ema.decay=0"]
+    score = train.run(without_hydra(composed(keys)), tmp_path, keys)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert score == metrics["best/val/bits_per_dim"] < metrics["val/bits_per_dim"]
+    best = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
+    assert best["metrics"]["val/bits_per_dim"] == score and best["global_step"] < metrics["step"]
+    report = (tmp_path / "report.html").read_text()
+    assert f"At the last validation, step {metrics['step']}: {metrics['val/bits_per_dim']:.4f}" in report
+    assert f"{score:.4f} bits/dim" in report
+
+
+def test_a_last_step_that_is_skipped_leaves_strict_json(arrays, call, tmp_path):
+    bad = "trainer.callbacks=[{_target_: tests.faults.NoGradient, batch: 1}]"
+    call(*arrays, *TINY, bad, "trainer.max_steps=2", f"hydra.run.dir={tmp_path}")
+    metrics = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert metrics["train/gradient_norm"] is None and metrics["train/skipped_steps"] == 1
+
+
+@pytest.mark.slow
+def test_metrics_of_a_resumed_run_are_those_of_one_that_was_not_stopped(arrays, call, tmp_path):
+    often = ("callbacks.checkpoint_every_n_steps=1", "trainer.val_check_interval=3", "trainer.max_epochs=2")
+    often = (*often, "callbacks.num_samples=0")
+    keep = f"trainer.callbacks=[{{_target_: tests.faults.Keeps, folder: {tmp_path}/kept}}]"
+    call(*arrays, *TINY, *often, keep, f"hydra.run.dir={tmp_path}/whole")
+    expected = json.loads((tmp_path / "whole/metrics.json").read_text())
+    assert {"init/max_abs_mean", "lr", "train/bits_per_dim", "train/images_per_second"} <= expected.keys()
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert len(kept) == 9
+    for checkpoint in [*kept[::2], tmp_path / "whole/checkpoints/last.ckpt"]:
+        run = tmp_path / f"resumed from {checkpoint.stem}"
+        call(*arrays, *TINY, *often, f"checkpoint={checkpoint}", f"hydra.run.dir={run}")
+        found = json.loads((run / "metrics.json").read_text())
+        assert found.keys() == expected.keys()
+        exact = expected.keys() - set(TIMED)
+        assert {name: found[name] for name in exact} == {name: expected[name] for name in exact}, checkpoint
 
 
 @pytest.mark.slow
@@ -134,11 +176,61 @@ def test_what_disagrees_with_the_checkpoint_is_refused(arrays, call, trained, tm
 
 
 @pytest.mark.parametrize(
-    "override", ["seed=5", "data.val_size=6", "data.batch_size=2", "optim.lr=0.5", "ema.decay=0.5"]
+    "override",
+    [
+        *("seed=5", "data.seed=5", "data.val_size=6", "data.batch_size=2", "ema.decay=0.5", "ema.warmup=true"),
+        *("optim.lr=0.5", "optim.betas=[0.9,0.99]", "optim.epsilon_inside_root=true"),
+        *("trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "trainer.limit_train_batches=3"),
+    ],
 )
 def test_a_resumed_run_keeps_what_it_is_made_of(arrays, call, trained, tmp_path, override):
-    with pytest.raises(SystemExit, match=r"disagrees with checkpoint=.*last.ckpt, whose run has"):
+    name = override.partition("=")[0]
+    with pytest.raises(SystemExit, match=rf"^{name}=.* disagrees with checkpoint=.*last.ckpt, whose run has {name}="):
         call(*arrays, f"checkpoint={trained}/checkpoints/last.ckpt", override, f"hydra.run.dir={tmp_path}")
+
+
+def stored(key):
+    return dict(np.load(key.removeprefix("data.train=")))
+
+
+@pytest.fixture
+def resumed(arrays, call, trained, tmp_path):
+    """Resume the trained run with a file of these training images."""
+
+    def resumed(checkpoint=trained / "checkpoints/last.ckpt", **training):
+        np.savez(tmp_path / "train.npz", **training)
+        keys = (*arrays, *TINY, f"data.train={tmp_path}/train.npz", "trainer.max_epochs=4", f"checkpoint={checkpoint}")
+        call(*keys, f"hydra.run.dir={tmp_path}/run")
+
+    return resumed
+
+
+def test_a_resumed_run_keeps_its_images_wherever_they_are(arrays, resumed, tmp_path):
+    resumed(**stored(arrays[1]))
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["epoch"] == 4
+
+
+@pytest.mark.parametrize("part", ["training", "held-out"])
+def test_a_resumed_run_has_no_other_images(arrays, resumed, part):
+    train = stored(arrays[1])
+    held_out = np.random.default_rng((0, HELD_OUT)).permutation(24)[:4]
+    train["images"][held_out[0] if part == "held-out" else np.setdiff1d(range(24), held_out)[0]] ^= 1
+    with pytest.raises(SystemExit, match=rf"^data.train=.*/train.npz has other {part} images than the run of .* give"):
+        resumed(**train)
+
+
+def test_a_resumed_run_has_no_larger_images(arrays, resumed):
+    train = stored(arrays[1])
+    with pytest.raises(SystemExit, match=r"data.train=.* images of 8x16 with .* instead of 20 images of 8x8 with"):
+        resumed(**{**train, "images": train["images"].repeat(2, axis=2)})
+
+
+def test_a_checkpoint_of_before_images_were_compared_is_resumed(arrays, trained, resumed, tmp_path):
+    checkpoint = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)
+    del checkpoint["pixelcnn"]["data"]
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    resumed(tmp_path / "old.ckpt", **stored(arrays[1]))
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["epoch"] == 4
 
 
 def test_no_samples_are_drawn_if_none_are_wanted(arrays, call, tmp_path):

@@ -112,6 +112,17 @@ def test_the_status_names_the_signal(tmp_path, number, caplog):
     assert f"{number.name}: stopped after step 3, which {last} holds. To go on:\n    run.py" in caplog.text
 
 
+@pytest.mark.parametrize("hook", ["on_validation_batch_start", "on_validation_end"])
+def test_in_a_validation_that_was_due_between_accumulated_batches(tmp_path, hook):
+    options = {"accumulate_grad_batches": 3, "val_check_interval": 7, "max_epochs": 1, "data": Noise(batch_size=2)}
+    fit(tmp_path / "whole", **options)
+    left(tmp_path, Signal(hook, 3), **options)
+    validations = Validations()
+    fit(tmp_path, validations, checkpoint=checkpoint_of(tmp_path), **options)
+    assert validations.steps == ([3, 5, 6] if hook == "on_validation_batch_start" else [5, 6])
+    assert_same_checkpoint(read(tmp_path), read(tmp_path / "whole"))
+
+
 def test_accumulated_gradients_are_not_lost(tmp_path):
     options = {"accumulate_grad_batches": 2, "max_epochs": 3}
     left(tmp_path, Signal("on_train_batch_start", 2), **options)

@@ -1,9 +1,11 @@
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,6 +22,17 @@ def test_record_of_a_run(tmp_path, monkeypatch):
     assert record["num_parameters"] == 8
     assert torch.__version__.startswith(record["versions"]["torch"])
     assert record["device"].startswith("cpu")
+
+
+def test_a_record_is_json_whatever_its_numbers(tmp_path):
+    record = {"a": math.inf, "b": [1.5, -math.inf, {"c": math.nan}], "d": (np.float64("nan"), 1, None, True, "x")}
+    write_record(tmp_path / "metrics.json", record)
+
+    def refused(name):
+        raise AssertionError(name)
+
+    found = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refused)
+    assert found == {"a": None, "b": [1.5, None, {"c": None}], "d": [None, 1, None, True, "x"]}
 
 
 def test_git_revision(tmp_path):

@@ -1,8 +1,13 @@
 """A run that is stopped and resumed ends with the same weights, bit for bit, as one that is not."""
 
+import shutil
+
 import pytest
 import torch
+from pytorch_lightning import Callback
 
+from pixelcnn.training.checkpoints import has_training_state
+from tests.faults import NoGradient
 from tests.training.tiny import BATCHES_PER_EPOCH, Noise, StopAt, Validations, checkpoint_of, fit, read
 
 STEPS = 11  # in the middle of the third epoch
@@ -77,6 +82,76 @@ def test_with_accumulated_batches(tmp_path):
     fit(tmp_path / "stopped", max_steps=3, **options)
     fit(tmp_path / "resumed", checkpoint=checkpoint_of(tmp_path / "stopped"), max_steps=5, **options)
     assert_same_checkpoint(read(tmp_path / "resumed"), read(tmp_path / "uninterrupted"))
+
+
+class Copies(Callback):
+    """Keeps every ``last.ckpt`` as it appears: what a run leaves that is killed then."""
+
+    def __init__(self, run_dir):
+        self.last, self.copies, self._time = checkpoint_of(run_dir), [], None
+
+    def on_train_batch_start(self, *args):
+        if self.last.exists() and self.last.stat().st_mtime_ns != self._time:
+            self._time = self.last.stat().st_mtime_ns
+            self.copies.append(shutil.copy(self.last, self.last.parent.parent / f"{len(self.copies)}.copy"))
+
+
+class StopAtBatch(Callback):
+    """Stops training as a time limit would, after some batch, be it one of several that make a step."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def on_train_batch_end(self, trainer, *args):
+        trainer.should_stop = trainer.fit_loop.epoch_loop.batch_progress.total.processed >= self.batch
+
+
+# Groups of three batches, the last one of an epoch of sixteen alone; the last batch of some steps is skipped.
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"val_check_interval": 7},
+        {"val_check_interval": 0.25},
+        {"val_check_interval": 7, "check_val_every_n_epoch": None},
+    ],
+)
+def test_killed_after_any_validation_between_accumulated_batches(tmp_path, options):
+    options = {"accumulate_grad_batches": 3, "max_epochs": 2, **options}
+
+    def run(name, *callbacks, **more):
+        validations = Validations()
+        fit(tmp_path / name, validations, *callbacks, data=Noise(batch_size=2), **options, **more)
+        return list(zip(validations.steps, validations.values, strict=True))
+
+    copies = Copies(tmp_path / "whole")
+    whole = run("whole", NoGradient(8), copies)
+    assert [step for step, _ in whole] == sorted({step for step, _ in whole})  # no weights are scored twice
+    assert read(tmp_path / "whole")["skipped_steps"] == 2 and len(copies.copies) >= 3
+    for number, copy in enumerate(copies.copies):
+        steps = torch.load(copy, weights_only=True)["global_step"]
+        later = run(f"resumed{number}", NoGradient(8), checkpoint=copy)
+        assert later == [(step, score) for step, score in whole if step > steps]
+        assert_same_checkpoint(read(tmp_path / f"resumed{number}"), read(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("batch", [7, 8, 9, 16])
+def test_stopped_between_accumulated_batches(tmp_path, batch):
+    options = {"accumulate_grad_batches": 3, "max_epochs": 2, "data": Noise(batch_size=2)}
+    fit(tmp_path / "whole", **options)
+    fit(tmp_path, StopAtBatch(batch), **options)
+    assert read(tmp_path)["global_step"] == (6 if batch == 16 else 3)
+    fit(tmp_path, checkpoint=checkpoint_of(tmp_path), **options)
+    assert_same_checkpoint(read(tmp_path), read(tmp_path / "whole"))
+
+
+def test_what_is_saved_between_accumulated_batches_resumes_no_run(tmp_path):
+    class Saves(Callback):
+        def on_train_batch_end(self, trainer, *args):
+            trainer.save_checkpoint(tmp_path / f"{args[-1] + 1}.ckpt")
+
+    fit(tmp_path, Saves(), data=Noise(batch_size=2), accumulate_grad_batches=3, max_epochs=1)
+    resumable = [b for b in range(1, 17) if has_training_state(torch.load(tmp_path / f"{b}.ckpt", weights_only=True))]
+    assert resumable == [3, 6, 9, 12, 15, 16]
 
 
 def test_twice_and_with_workers(tmp_path, uninterrupted):

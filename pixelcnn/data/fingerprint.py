@@ -1,0 +1,31 @@
+"""Which images a run was trained on and which it held out, in a line each that its checkpoints hold."""
+
+import hashlib
+
+from pixelcnn.data.base import ImageDataModule
+
+PARTS = ("train", "val")
+MOST = 4096  # images that are hashed of a part: a fraction of a second, also for millions in mapped files
+AT_ONCE = 64
+
+
+def fingerprint(data: ImageDataModule) -> dict[str, str]:
+    """`fingerprint_of` the training images and of those held out."""
+    return {part: fingerprint_of(data, part) for part in PARTS}
+
+
+def fingerprint_of(data: ImageDataModule, part: str) -> str:
+    """A line that is the same for the same images in the same order, wherever they are and however they are loaded.
+
+    ``part`` is "train" or "val". The line says how many images there are, of what shape and how many levels, and has a
+    hash of evenly spaced ones, of their places and of all that the data set knows of them (labels, embeddings, maps).
+    """
+    index = data.evenly_spaced(part, MOST)
+    digest = hashlib.sha256()
+    for start in range(0, len(index), AT_ONCE):
+        batch = data.at(part, index[start : start + AT_ONCE])
+        for name, rows in sorted(batch.items()):
+            digest.update(f"{name} {rows.dtype} {tuple(rows.shape)} ".encode() + rows.numpy().tobytes())
+    shape = data.shape
+    size = f"{shape.height}x{shape.width} with {shape.channels} channels and {shape.levels} levels"
+    return f"{data.num_images(part)} images of {size}, sha256 {digest.hexdigest()[:16]}"

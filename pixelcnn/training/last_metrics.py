@@ -1,0 +1,27 @@
+"""What ``metrics.json`` says of a run, however often it was interrupted."""
+
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+
+class LastMetrics(Callback):
+    """Keeps the last value of everything logged in checkpoints: a resumed run may log some of it no more.
+
+    ``initialisation`` is what the data-dependent initialisation achieved, in the part of the run that had one.
+    """
+
+    KEY = "metrics"
+
+    def __init__(self, initialisation: dict[str, float]) -> None:
+        self.earlier = dict(initialisation)
+
+    def of(self, trainer: Trainer) -> dict[str, float]:
+        """By name, all that was logged so far; the same on all ranks."""
+        return {**self.earlier, **{name: float(value) for name, value in trainer.callback_metrics.items()}}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[self.KEY] = self.of(trainer)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.earlier.update(checkpoint.get(self.KEY, {}))
