@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
+from pixelcnn.launch import devices as of_machine
 from pixelcnn.launch.devices import check_devices, check_gpus, one_device
+from tests.configuration.trainer_options import trainer_options
 
 
 def options(devices=1, accelerator="auto"):
-    return TrainerOptions(accelerator=accelerator, devices=devices, use_distributed_sampler=False)
+    return trainer_options(accelerator=accelerator, devices=devices)
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ def test_only_other_ranks_get_a_directory_of_their_own(monkeypatch, tmp_path):
 
 
 def test_started_and_asked_for_have_to_agree(monkeypatch):
-    from pixelcnn.configuration.trainer import TrainerOptions
     from pixelcnn.errors import UserError
     from pixelcnn.launch.devices import check_devices
+    from tests.configuration.trainer_options import trainer_options
 
-    options = TrainerOptions(accelerator="cpu", devices=2, use_distributed_sampler=False)
+    options = trainer_options(accelerator="cpu", devices=2)
     check_devices(options)
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)

@@ -6,13 +6,13 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 from pixelcnn.launch.sweep import run_apart, runs_apart
+from tests.configuration.trainer_options import trainer_options
 
 
 def options(devices=1, num_nodes=1):
-    return TrainerOptions(accelerator="cpu", devices=devices, num_nodes=num_nodes, use_distributed_sampler=False)
+    return trainer_options(accelerator="cpu", devices=devices, num_nodes=num_nodes)
 
 
 @pytest.mark.parametrize(

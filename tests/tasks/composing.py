@@ -6,8 +6,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from pixelcnn.cli import CONF
 from pixelcnn.configuration.groups import register
-from run import CONF
 
 
 def composed(arguments: list[str]) -> DictConfig:

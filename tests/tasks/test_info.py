@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from pixelcnn.cli import CONF
 from pixelcnn.training.machine import EXTRAS
-from run import CONF
 
 SMALL = ("task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1")
 

@@ -15,13 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 import run
+from pixelcnn.cli import CONF
 from pixelcnn.conditioning import ClassLabels, Encoder
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.messages import keys_of
 from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.launch import devices
 from pixelcnn.model import build
-from run import CONF
 from tests.conftest import tiny_description
 from tests.original.test_golden import GOLDEN
 from tests.tasks.composing import composed, without_hydra
