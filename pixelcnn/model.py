@@ -15,7 +15,7 @@ from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture
-from pixelcnn.network import PixelCNNPP
+from pixelcnn.network import Network, PixelCNNPP
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from pixelcnn.sampling.walk import pixel_parameters_incrementally
 
@@ -57,7 +57,8 @@ class PixelModel(nn.Module):
             num_groups=self.likelihood.num_groups,
             condition_features=self.conditioning.features,
         )
-        self.stride = getattr(self.network, "stride", 1)
+        # Any module may have an attribute of this name, as a convolution has.
+        self.stride = self.network.stride if isinstance(self.network, Network) else 1
         self._check_size(self.image.height, self.image.width)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:

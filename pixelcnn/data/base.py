@@ -165,7 +165,7 @@ class ImageDataModule(LightningDataModule):
         """Images to train on, without those held out."""
         return len(self._places("train"))
 
-    def num_images(self, part: str) -> int:
+    def num_images_of(self, part: str) -> int:
         """Images of ``part`` ("train" without the held-out ones, "val", "test")."""
         return len(self._places(part))
 

@@ -1,6 +1,7 @@
 """Refuses devices that the machine does not have, before anything is loaded for them."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -119,8 +120,8 @@ def _wanted(devices: Any) -> int | list[int] | None:
         wanted = devices
     if type(wanted) is int and (wanted >= 1 or wanted == -1):
         return wanted
-    if isinstance(wanted, list) and wanted and all(type(index) is int and index >= 0 for index in wanted):
-        return wanted
+    if isinstance(wanted, Sequence) and wanted and all(type(index) is int and index >= 0 for index in wanted):
+        return list(wanted)
     raise UserError(f"trainer.devices={devices} does not say which devices: {FORMS}.")
 
 

@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from pixelcnn.configuration.groups import GROUPS
 from pixelcnn.configuration.messages import damaged_storage, out_of_memory, sentence
 from pixelcnn.errors import UserError
 from pixelcnn.launch.run_directory import COMPOSED_FILES
@@ -132,7 +133,8 @@ def check_arguments(arguments: Sequence[str], conf: Path) -> None:
     if known.shell_completion:  # half-written
         return
     for override in OverridesParser.create().parse_overrides(known.overrides):
-        if override.is_delete():
+        group, _, key = override.key_or_group.partition(".")
+        if override.is_delete() and not (group in GROUPS and key):  # a part's constructor has defaults
             line = override.input_line
             raise UserError(f"{line} takes a key away, which nothing can do without: remove {line}, or give a value.")
         group, value = override.key_or_group, override.value()

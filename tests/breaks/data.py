@@ -125,13 +125,13 @@ FILES: list[Break] = [
         ),
     ),
     *of_file(
-        "configuration/sweep_results.py",
-        "configuration/test_sweep_results.py",
+        "launch/sweep_results.py",
+        "launch/test_sweep_results.py",
         ("a sweep's jobs are listed by their digits", "sorted(directories, key=_in_order)", "sorted(directories)"),
     ),
     *of_file(
-        "configuration/ranks.py",
-        "configuration/test_ranks.py",
+        "launch/ranks.py",
+        "launch/test_ranks.py",
         ("every process of a run speaks for all", 'all(rank == "0" for rank in given)', "True"),
     ),
 ]

@@ -13,7 +13,7 @@ TRAINING: list[Break] = [
     ),
     *of_file(
         "training/module.py",
-        "training/test_module.py training/test_nonfinite.py training/test_objective.py",
+        "training/test_module.py training/test_nonfinite.py objective/test_objective.py",
         ("the learning rate decays a step late", "self.lr_decay ** (step + 1)", "self.lr_decay**step"),
         ("the learning rate decays in skipped steps", "if not self.skipped_last_step:", "if True:"),
         ("a step that is not finite is taken", "optimizer.zero_grad(set_to_none=True)", "pass"),

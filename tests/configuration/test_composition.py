@@ -41,6 +41,7 @@ def test_every_comparison_composes_on_the_same_budget(composed, experiment):
     config = composed(f"experiment={experiment.relative_to(CONF / 'experiment').with_suffix('')}")
     check(config)
     budget = composed("experiment=minutes")
+    check(budget)
     assert (config.trainer, config.data) == (budget.trainer, budget.data)
     assert list(config.logger) == ["csv"] and config.model.num_filters == 24
 
@@ -62,10 +63,11 @@ def test_each_ablation_differs_from_the_base_in_one_thing(composed):
 def test_every_option_is_typed_by_its_constructors(composed, group):
     for option in (path.stem for path in (CONF / group).glob("*.yaml")):
         config = composed(f"{group}={option}")
-        parts = {f"{group}.{name}": part for name, part in config[group].items()}
-        for where, part in parts.items() if GROUPS[group].several else [(group, config[group])]:
+        names = list(config[group]) if GROUPS[group].several else []
+        parts = {f"{group}.{name}": config[group][name] for name in names} or {group: config[group]}
+        for where, part in parts.items() if names or not GROUPS[group].several else []:
             part.nonesuch = 1
-            with pytest.raises(UserError, match=rf"^{where}.nonesuch is not a key of [a-zA-Z_.]+: "):
+            with pytest.raises(UserError, match=rf"^{where}.nonesuch is not a key of [a-zA-Z0-9_.]+: "):
                 checked_group(config, group)
             del part["nonesuch"]
 

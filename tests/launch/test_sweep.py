@@ -46,9 +46,10 @@ def context(tmp_path):
     return hydra
 
 
-def script(directory: Path, text: str) -> Path:
-    (directory / "script.py").write_text(text)
-    return directory / "script.py"
+def program(directory: Path, text: str) -> None:
+    """``python -m pixelcnn``, started in ``directory``, runs ``text``."""
+    (directory / "pixelcnn").mkdir()
+    (directory / "pixelcnn/__main__.py").write_text(text)
 
 
 def test_a_job_apart_is_given_its_own_overrides_and_directory(context, tmp_path, monkeypatch):
@@ -59,7 +60,8 @@ def test_a_job_apart_is_given_its_own_overrides_and_directory(context, tmp_path,
         pathlib.Path("given.json").write_text(json.dumps(given))
         pathlib.Path("a=1,b='x y'/metrics.json").write_text('{"val/bits_per_dim": 2.5, "step": 3}')
     """
-    assert run_apart(script(tmp_path, echo), context) == 2.5
+    program(tmp_path, echo)
+    assert run_apart(context) == 2.5
     given = json.loads((tmp_path / "given.json").read_text())
     assert given["slurm"] == "interactive"
     overrides = OverridesParser.create().parse_overrides(given["arguments"])
@@ -72,9 +74,11 @@ def test_a_job_apart_is_given_its_own_overrides_and_directory(context, tmp_path,
 
 
 def test_a_job_apart_that_scores_nothing_has_no_objective(context, tmp_path):
-    assert run_apart(script(tmp_path, ""), context) is None
+    program(tmp_path, "")
+    assert run_apart(context) is None
 
 
 def test_a_job_apart_that_fails_ends_in_a_sentence(context, tmp_path):
+    program(tmp_path, "raise SystemExit(3)")
     with pytest.raises(UserError, match=r"x y' has failed \(status 3\)"):
-        run_apart(script(tmp_path, "raise SystemExit(3)"), context)
+        run_apart(context)
