@@ -5,9 +5,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pixelcnn.checkpoint import glance
 from pixelcnn.configuration.groups import imported, trusted_packages
-from pixelcnn.description import OWN_PACKAGES
 from pixelcnn.errors import UserError
 
 CHOOSE_DATA = ("data", "experiment")
@@ -25,11 +23,13 @@ def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
     path = Path(str(config.checkpoint))
     if chosen or not (task.needs_checkpoint and task.uses_data) or not path.exists():
         return
+    from pixelcnn.checkpoint import glance  # torch takes seconds to import, and tab completion must not wait for it
+
     stored = glance(path)["pixelcnn"]["config"].get("data")
     if not stored:
         return
     package = str(stored.get("_target_")).partition(".")[0]
-    if package not in (*OWN_PACKAGES, *trusted_packages(config)):
+    if package not in ("pixelcnn", *trusted_packages(config)):
         raise UserError(
             f"checkpoint={path} was trained on data of {stored.get('_target_')!r}, from outside this project, which "
             f"would be imported: choose data=NAME, or give trust=[{package}] if you trust the file."

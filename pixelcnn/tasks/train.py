@@ -42,6 +42,7 @@ from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.launch.resumption import directory_of_run
 from pixelcnn.model import PixelModel, build
+from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.objective import require_trainable
 from pixelcnn.report import commands
 from pixelcnn.scores import best_of, in_words, worse_than_uniform
@@ -82,6 +83,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     again = config.checkpoint == LAST
     config = with_newest_checkpoint(config, run_dir)
     data = instantiated(config, "data")
+    if not isinstance(data, ImageDataModule):
+        raise UserError(f"data={type(data).__name__} has to inherit pixelcnn.data.base.ImageDataModule.")
     data.prepare_data()
     data.setup("fit")
     require_validation(config.trainer, data.batches_per_epoch)
@@ -183,6 +186,9 @@ def starting_point(
         return model, {}
     model = build(describe(config, data.shape, data.condition_sizes))
     if not config.initialisation.enabled:
+        return model, {}
+    if not any(isinstance(module, WeightNormalized) for module in model.modules()):
+        log.info("initialisation.enabled: %s has no weight-normalised layers.", model.description.network.name)
         return model, {}
     batch = data.initialisation_batch(min(config.initialisation.size, data.num_training_images))
     report = data_dependent_initialisation(model, batch["images"], model.condition_in(batch))
