@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import wandb
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from wandb.sdk.lib.wbauth import read_netrc_auth
 
+from pixelcnn.training.csv_log import CSVLog
 from pixelcnn.training.wandb_dashboard import WandbDashboard
 
 SECONDS_TO_REACH_WANDB = 4
@@ -47,7 +48,7 @@ def make_logger(
     if name == "none":
         yield False
     elif name == "csv":
-        yield CSVLogger(run_dir, name="csv")
+        yield CSVLog(run_dir, name="csv")
     elif name == "tensorboard":
         from pixelcnn.training.tensorboard_dashboard import TensorBoardDashboard  # optional, see its schema
 
