@@ -9,6 +9,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from pixelcnn.checkpoint import glance
+from pixelcnn.durable import warning_when_full
 from pixelcnn.errors import require
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.validation_images import Validation, ValidationImages
@@ -75,7 +76,8 @@ class Occasional(Callback):
         assert isinstance(pl_module, DensityEstimation)
         if trainer.is_global_zero and self._shown_at != trainer.global_step:
             self._shown_at = trainer.global_step
-            self.show(trainer, pl_module)
+            with warning_when_full(Path(trainer.default_root_dir)):
+                self.show(trainer, pl_module)
 
 
 class RankedImages(Occasional):
@@ -113,4 +115,5 @@ class KeptCheckpoints(Callback):
                 path = self.directory / f"{name}.ckpt"
                 if not path.exists():  # stopped before the first validation
                     continue
-                dashboard.keep_checkpoint(path, glance(path)["global_step"])
+                with warning_when_full(self.directory):
+                    dashboard.keep_checkpoint(path, glance(path)["global_step"])

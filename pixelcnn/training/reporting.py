@@ -14,6 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Timer
 
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.durable import warning_when_full
 from pixelcnn.pictures import black_to_white
 from pixelcnn.report.page import write
 from pixelcnn.report.scored_images import Ranking, examples
@@ -57,8 +58,9 @@ class RunReport(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            self._write(trainer, pl_module, self._judged(ending(trainer), pl_module))
-            log.info("Report: %s", self.run_dir / "report.html")
+            with warning_when_full(self.run_dir):
+                self._write(trainer, pl_module, self._judged(ending(trainer), pl_module))
+                log.info("Report: %s", self.run_dir / "report.html")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and self.history.starts:

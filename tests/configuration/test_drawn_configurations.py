@@ -167,7 +167,9 @@ WRONG_TYPES = {
 @drawn(35)
 @given(groups, st.data())
 def test_a_value_of_the_wrong_type_is_refused(hydra, chosen, data):
-    typed_values = {key: value for key, value in values_of(*chosen).items() if type(value) in WRONG_TYPES and "._" not in key}
+    typed_values = {
+        key: value for key, value in values_of(*chosen).items() if type(value) in WRONG_TYPES and "._" not in key
+    }
     key = data.draw(st.sampled_from(sorted(typed_values)))
     wrong = data.draw(st.sampled_from(WRONG_TYPES[type(typed_values[key])]))
     refused([*chosen, f"{key}={wrong}"], key)

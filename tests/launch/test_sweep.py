@@ -38,7 +38,7 @@ def test_a_sweep_does_not_wait_for_machines_that_nobody_starts():
 def context(tmp_path):
     """Of a job of a sweep, as Hydra has it."""
     hydra = HydraConf()
-    hydra.runtime.cwd = str(tmp_path)
+    hydra.runtime.cwd, hydra.runtime.config_sources = str(tmp_path), []
     hydra.runtime.output_dir = str(tmp_path / "a=1,b='x y'")
     hydra.overrides.hydra = ["hydra.mode=MULTIRUN", "hydra.sweep.dir=s"]
     hydra.overrides.task = ["optim.lr=0.1", "model.dropout=0.5"]
