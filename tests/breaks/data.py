@@ -106,8 +106,8 @@ FILES: list[Break] = [
         "tasks/test_train.py",
         (
             "a sweep minimises the score of the training batch",
-            'score = metrics[f"val/{module.score_name}"]',
-            'score = metrics[f"train/{module.score_name}"]',
+            'name = f"val/{module.score_name}"',
+            'name = f"train/{module.score_name}"',
         ),
     ),
     *of_file(

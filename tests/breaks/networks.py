@@ -17,6 +17,10 @@ NETWORKS: list[Break] = [
             "u_skip, ul_skip = skips.pop()",
             "u_skip, ul_skip = skips.pop(0)",
         ),
+    ),
+    *of_file(
+        "network/gated_pixelcnn.py",
+        "network/test_causality.py network/test_networks.py",
         (
             "Gated PixelCNN's vertical stack sees its own row",
             "left=reach, right=reach), shift=(1, 0)",

@@ -49,6 +49,7 @@ def context(tmp_path):
 def program(directory: Path, text: str) -> None:
     """``python -m pixelcnn``, started in ``directory``, runs ``text``."""
     (directory / "pixelcnn").mkdir()
+    (directory / "pixelcnn/__init__.py").touch()
     (directory / "pixelcnn/__main__.py").write_text(text)
 
 
