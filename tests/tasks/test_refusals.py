@@ -12,7 +12,7 @@ import pytest
 
 import run
 from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.tasks import TASKS
+
 from pixelcnn.errors import UserError
 from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
