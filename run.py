@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.ranks import directory_of_its_own, is_first
 from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
-from pixelcnn.configuration.run_directory import occupied, require_free
+from pixelcnn.configuration.run_directory import CLAIMS, claimed, require_free
 from pixelcnn.configuration.store import register
 from pixelcnn.configuration.sweep import one_group, run_apart, runs_apart
 from pixelcnn.configuration.tasks import TASKS
@@ -30,19 +30,18 @@ def job(config: DictConfig) -> float | None:
     with job_refusals(), one_group(context):
         check(config)
         run_dir, swept = Path(context.runtime.output_dir), context.mode == RunMode.MULTIRUN
-        key = "hydra.sweep.dir" if swept else "hydra.run.dir"
-        if swept and is_first():
-            require_free(run_dir, config, key)
         if runs_apart(trainer_options(config), context.mode):
+            require_free(run_dir, config, "hydra.sweep.dir")
             return run_apart(Path(__file__).resolve(), context)
         task = import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}")
-        with occupied(run_dir, key) if is_first() else nullcontext():
+        # The directory of a single run has been claimed before Hydra wrote into it.
+        with claimed(run_dir, config, "hydra.sweep.dir") if swept and is_first() else nullcontext():
             return task.run(config, run_dir, list(context.overrides.task))
 
 
 def main() -> None:
     """The command line."""
-    with refusals(job), directory_of_its_own(sys.argv):
+    with refusals(job), directory_of_its_own(sys.argv), CLAIMS:
         check_arguments(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
 

@@ -13,7 +13,7 @@ from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.devices import require_machines
 from pixelcnn.configuration.ranks import is_first, started_outside
 from pixelcnn.configuration.refusal import callback_refusals
-from pixelcnn.configuration.run_directory import COMPOSED_FILES, require_free, require_free_sweep
+from pixelcnn.configuration.run_directory import CLAIMS, COMPOSED_FILES, claimed, claimed_sweep
 from pixelcnn.configuration.sweep import require_runnable
 from pixelcnn.configuration.sweep_results import swept_keys, write_results
 from pixelcnn.configuration.trainer import trainer_options
@@ -36,7 +36,7 @@ class RunCallback(Callback):
             check(job_config)
             require_machines(trainer_options(job_config))
             if is_first():  # the others of a distributed run come later, and write no files of Hydra's
-                require_free(Path(config.hydra.run.dir), job_config)
+                CLAIMS.enter_context(claimed(Path(config.hydra.run.dir), job_config))
                 COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -48,10 +48,9 @@ class RunCallback(Callback):
                 "trainer.devices=N starts N processes for each job."
             )
         with callback_refusals():
-            require_free_sweep(config)
             require_runnable(config)
+            CLAIMS.enter_context(claimed_sweep(config))
             self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
-            self._sweep[0].mkdir(parents=True, exist_ok=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add a sweep's job to its results, which are there if a later one fails."""
