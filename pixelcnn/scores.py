@@ -16,6 +16,8 @@ IN_WORDS = {
     "energy_distance": "an energy distance of {} per sub-pixel",
 }
 
+INTERRUPTED = "interrupted"  # true in the ``metrics.json`` of a run that Ctrl-C has cut short, else absent
+
 CHANNELS = {1: (), 3: ("red", "green", "blue")}
 
 
@@ -43,7 +45,9 @@ def worse_than_uniform(score_name: str, value: float, levels: int) -> bool:
 
 def score_of_run(metrics: Mapping[str, float]) -> tuple[str, float] | None:
     """Name and value of the score in a run's ``metrics.json``, which sweeps minimise, on validation or test
-    images; None for tasks that score nothing.
+    images; None for tasks that score nothing, and for a run that Ctrl-C has cut short.
     """
+    if metrics.get(INTERRUPTED):
+        return None
     names = [f"{split}/{name}" for split in ("val", "test") for name in IN_WORDS]
     return next(((name, metrics[name]) for name in names if name in metrics), None)

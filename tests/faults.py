@@ -77,3 +77,26 @@ class Told(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_rank == self.rank and trainer.global_step == self.step:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class CtrlC(Callback):
+    """What a terminal sends, to one rank, ``times`` times in the step or in the validation after ``step``."""
+
+    def __init__(self, step: int, rank: int = 0, times: int = 1, validating: bool = False) -> None:
+        self.step = step
+        self.rank = rank
+        self.times = times
+        self.validating = validating
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if not self.validating:
+            self._send(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.validating:
+            self._send(trainer)
+
+    def _send(self, trainer: Trainer) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step:
+            for _ in range(self.times):
+                os.kill(os.getpid(), signal.SIGINT)

@@ -159,6 +159,23 @@ def test_a_tasks_refusal_is_a_sentence_and_its_bug_keeps_its_traceback(command_l
     assert capfd.readouterr() == ("", "")
 
 
+def test_ctrl_c_ends_with_its_status_and_without_a_traceback(command_line, capfd, task):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def caught_by_lightning(*_):
+        try:
+            interrupt()
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    for function, told in ((interrupt, "Interrupted.\n"), (caught_by_lightning, "")):
+        task(function)
+        with pytest.raises(SystemExit) as end:
+            command_line("data=digits")
+        assert end.value.code == 130 and capfd.readouterr() == ("", told)
+
+
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError, OmegaConfBaseException])
 def test_a_bug_keeps_its_traceback(command_line, task, error):
     def fail(*_):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pixelcnn.scores import in_words, worse_than_uniform
+from pixelcnn.scores import in_words, score_of_run, worse_than_uniform
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_what_knowing_nothing_would_score(name, value, levels, worse):
 def test_what_all_images_are_given_is_said_in_place_of_their_own_codes(name, words):
     assert in_words(name, "1.5", "task.label=3") == words
     assert ("the code of each image" in in_words(name, "1.5")) is name.endswith("given_code")
+
+
+def test_what_a_sweep_minimises():
+    metrics = {"train/bits_per_dim": 1.0, "val/bits_per_dim": 2.0, "test/energy_distance": 3.0, "step": 4}
+    assert score_of_run(metrics) == ("val/bits_per_dim", 2.0)
+    assert score_of_run({**metrics, "interrupted": True}) is None
+    assert score_of_run({"step": 4}) is None

@@ -51,6 +51,7 @@ class RunCallback(Callback):
             require_runnable(config)
             CLAIMS.enter_context(claimed_sweep(config))
             self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
+            CLAIMS.callback(write_results, *self._sweep)  # however it ends
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add a sweep's job to its results, which are there if a later one fails."""
@@ -65,5 +66,4 @@ class RunCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Say where a sweep's results and the directories of its runs are."""
-        write_results(*self._sweep)
         print(f"Sweep directory: {Path(config.hydra.sweep.dir).resolve()}", flush=True)

@@ -35,7 +35,7 @@ from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.report import commands
-from pixelcnn.scores import in_words, worse_than_uniform
+from pixelcnn.scores import INTERRUPTED, in_words, worse_than_uniform
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
     checkpoint_callbacks,
@@ -57,7 +57,7 @@ from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.skip_limit import SkipLimit
-from pixelcnn.training.stopping import validate_before_stopping
+from pixelcnn.training.stopping import limit_reached, validate_before_stopping
 from pixelcnn.training.throughput import Throughput
 from pixelcnn.training.validation_images import ValidationImages
 
@@ -69,7 +69,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
     Returns val/ of what is minimised. A run that a signal has told to leave has ``checkpoints/last.ckpt`` and
-    ``report.html`` alone, and raises `Left`.
+    ``report.html`` alone, and raises `Left`; one that Ctrl-C has ended has all of them, and raises `Interrupted`.
     """
     again = config.checkpoint == LAST
     config = with_newest_checkpoint(config, run_dir)
@@ -105,14 +105,16 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
         recorders = recorders_of_run(score, plain, overrides, run_dir)
         beside = [lifeline, *callbacks(config, model, data, score, run_dir), *recorders]
-        beside.append(interruption(config, overrides, run_dir))
-        trainer = build_trainer(options, logger, beside, run_dir, DurableCheckpointIO())
+        ctrl_c = interruption(config, overrides, run_dir)
+        trainer = build_trainer(options, logger, [*beside, ctrl_c], run_dir, DurableCheckpointIO())
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
         with lifeline.holding(trainer), lightnings_refusals(options):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
-        return finish(trainer, module, initialisation, run_dir)
+        value = finish(trainer, module, initialisation, ctrl_c.interrupted, run_dir)
+    ctrl_c.end_if_interrupted(trainer)
+    return value
 
 
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
@@ -216,7 +218,7 @@ def recorders_of_run(score: str, plain: dict[str, Any], overrides: list[str], ru
     return [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
 
 
-def interruption(config: DictConfig, overrides: list[str], run_dir: Path) -> Callback:
+def interruption(config: DictConfig, overrides: list[str], run_dir: Path) -> GracefulInterruption:
     """What saves between validations and ends the run when it is told to."""
     options = config.callbacks
     return GracefulInterruption(
@@ -241,12 +243,16 @@ def record_start(
             logger.log_metrics(initialisation, step=0)
 
 
-def finish(trainer: Trainer, module: DensityEstimation, initialisation: dict[str, float], run_dir: Path) -> float:
+def finish(
+    trainer: Trainer, module: DensityEstimation, initialisation: dict[str, float], interrupted: bool, run_dir: Path
+) -> float:
     """Write ``metrics.json`` with the last value of everything logged; returns the validation's score."""
     require_saved(trainer)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics = {**initialisation, **logged, "step": trainer.global_step, "epoch": trainer.current_epoch}
     score = metrics[f"val/{module.score_name}"]
+    if interrupted and limit_reached(trainer) is None:
+        metrics[INTERRUPTED] = True
     if trainer.is_global_zero:
         write_record(run_dir / "metrics.json", metrics)
         told = in_words(module.score_name, f"{score:.4f}")
