@@ -15,6 +15,7 @@ from pixelcnn.configuration.ctrl_c import ended_by_ctrl_c
 from pixelcnn.configuration.ranks import directory_of_its_own, is_first
 from pixelcnn.configuration.refusal import check_arguments, job_refusals, refusals
 from pixelcnn.configuration.run_directory import CLAIMS, claimed, require_free
+from pixelcnn.configuration.said_once import said_once
 from pixelcnn.configuration.store import register
 from pixelcnn.configuration.sweep import one_group, run_apart, runs_apart
 from pixelcnn.configuration.tasks import TASKS
@@ -42,7 +43,7 @@ def job(config: DictConfig) -> float | None:
 
 def main() -> None:
     """The command line."""
-    with ended_by_ctrl_c(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:
+    with ended_by_ctrl_c(), said_once(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:
         check_arguments(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
 

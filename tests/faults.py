@@ -8,6 +8,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from pixelcnn.errors import UserError
+
 
 class InfiniteLoss(Callback):
     """The loss of one batch is infinite on the last rank; its gradient is as it would be."""
@@ -77,6 +79,18 @@ class Told(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_rank == self.rank and trainer.global_step == self.step:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Refuses(Callback):
+    """Has one rank alone find something wrong, after ``step``."""
+
+    def __init__(self, rank: int, step: int) -> None:
+        self.rank = rank
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step:
+            raise UserError("data.root=x cannot be read: use another one.")
 
 
 class CtrlC(Callback):
