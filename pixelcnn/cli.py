@@ -15,10 +15,12 @@ from omegaconf import DictConfig
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.groups import register
 from pixelcnn.configuration.stored_data import take_stored_data
+from pixelcnn.launch.ctrl_c import ended_by_ctrl_c
 from pixelcnn.launch.devices import check_devices
 from pixelcnn.launch.ranks import directory_of_its_own, is_first
 from pixelcnn.launch.refusal import check_arguments, job_refusals, refusals
-from pixelcnn.launch.run_directory import occupied, require_free
+from pixelcnn.launch.run_directory import CLAIMS, claimed, require_free
+from pixelcnn.launch.said_once import said_once
 from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
 
 # Installed, the configuration is in the package; in a checkout, beside it.
@@ -39,12 +41,11 @@ def job(config: DictConfig) -> float | None:
         if task.uses_devices:
             check_devices(config.trainer)
         run_dir, swept = Path(context.runtime.output_dir), context.mode == RunMode.MULTIRUN
-        key = "hydra.sweep.dir" if swept else "hydra.run.dir"
-        if swept and is_first():
-            require_free(run_dir, config, key)
         if runs_apart(config.trainer, context.mode):
+            require_free(run_dir, config, "hydra.sweep.dir")
             return run_apart(context)
-        with occupied(run_dir, key) if is_first() else nullcontext():
+        # The directory of a single run has been claimed before Hydra wrote into it.
+        with claimed(run_dir, config, "hydra.sweep.dir") if swept and is_first() else nullcontext():
             return import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, overrides)
 
 
@@ -54,6 +55,6 @@ def main() -> None:
     warnings.filterwarnings("ignore", "The `srun` command is available")
     if os.getcwd() not in sys.path:  # where a user's own modules are
         sys.path.insert(0, os.getcwd())
-    with refusals(job), directory_of_its_own(sys.argv):
+    with ended_by_ctrl_c(), said_once(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:
         check_arguments(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()

@@ -16,6 +16,8 @@ IN_WORDS = {
     "energy_distance": "an energy distance of {} per sub-pixel",
 }
 
+INTERRUPTED = "interrupted"  # true in the ``metrics.json`` of a run that Ctrl-C has cut short, else absent
+
 CHANNELS = {1: (), 3: ("red", "green", "blue")}
 
 
@@ -48,8 +50,11 @@ def best_of(name: str) -> str:
 
 def score_of_run(metrics: Mapping[str, float | None]) -> tuple[str, float] | None:
     """Name and value of the score in a run's ``metrics.json``, which sweeps minimise: the best on validation images,
-    or that on test images. None for tasks that score nothing, and where it is not a number.
+    or that on test images. None for tasks that score nothing, where it is not a number, and for a run that Ctrl-C has
+    cut short.
     """
+    if metrics.get(INTERRUPTED):
+        return None
     validated = [f"val/{name}" for name in IN_WORDS]
     names = [*map(best_of, validated), *validated, *(f"test/{name}" for name in IN_WORDS)]
     found = ((name, metrics.get(name)) for name in names)

@@ -1,5 +1,6 @@
 """What a person types: wrong input ends in one sentence, bugs in a traceback, and a task gets what was composed."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from types import ModuleType
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import run
+from pixelcnn.configuration import run_directory
 from pixelcnn.errors import UserError
 from tests.wrong_keys import REFUSED
 
@@ -61,6 +64,42 @@ def test_a_run_directory_that_cannot_be_made_is_named(command_line, tmp_path, ta
     (tmp_path / "run").write_text("a file in the way")
     with pytest.raises(SystemExit, match=r"/run cannot be written \(File exists\): choose another hydra.run.dir"):
         command_line("data=digits")
+
+
+def test_a_run_that_waited_for_its_directory_overwrites_nothing(command_line, monkeypatch, tmp_path, task):
+    """Not Hydra's files either."""
+    task(lambda config, run_dir, _: (run_dir / "metrics.json").write_text("its own"))
+    fork, try_to_lock = multiprocessing.get_context("fork"), run_directory._locked
+    is_in, is_waited_for = fork.Event(), fork.Event()
+    (tmp_path / "run").mkdir()
+
+    def leave_a_result():
+        with run_directory.occupied(tmp_path / "run"):
+            is_in.set()
+            assert is_waited_for.wait(60)
+            (tmp_path / "run/metrics.json").write_text("another's")
+
+    def wait(lock):
+        is_waited_for.set()
+        return try_to_lock(lock)
+
+    other = fork.Process(target=leave_a_result)
+    other.start()
+    assert is_in.wait(60)
+    monkeypatch.setattr(run_directory, "_locked", wait)
+    with pytest.raises(SystemExit, match=r"/run holds a run already, its metrics.json"):
+        command_line("data=digits")
+    other.join()
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "metrics.json"]
+    assert (tmp_path / "run/metrics.json").read_text() == "another's"
+
+
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
+def test_default_directories_are_unique(key):
+    run.register()
+    with initialize_config_dir(str(run.CONF), version_base="1.3"):
+        configs = [compose("config", ["data=digits"], return_hydra_config=True) for _ in range(3)]
+    assert len({OmegaConf.select(config, key) for config in configs}) == 3
 
 
 def test_what_memory_and_the_disk_refuse_is_told(command_line, tmp_path, task):
@@ -118,6 +157,23 @@ def test_a_tasks_refusal_is_a_sentence_and_its_bug_keeps_its_traceback(command_l
     with pytest.raises(SystemExit, match=r"^data.root=x does not exist: name a folder.$"):
         command_line("data=digits")
     assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_ends_with_its_status_and_without_a_traceback(command_line, capfd, task):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def caught_by_lightning(*_):
+        try:
+            interrupt()
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    for function, told in ((interrupt, "Interrupted.\n"), (caught_by_lightning, "")):
+        task(function)
+        with pytest.raises(SystemExit) as end:
+            command_line("data=digits")
+        assert end.value.code == 130 and capfd.readouterr() == ("", told)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError, OmegaConfBaseException])

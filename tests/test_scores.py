@@ -40,6 +40,7 @@ def test_what_all_images_are_given_is_said_in_place_of_their_own_codes(name, wor
         ({"val/energy_distance": 3.0, "step": 1}, ("val/energy_distance", 3.0)),
         ({"test/bits_upper_bound": 0.0}, ("test/bits_upper_bound", 0.0)),
         ({"val/bits_per_dim": None, "lr": 0.1}, None),
+        ({"val/bits_per_dim": 3.0, "interrupted": True}, None),
         ({"step": 3}, None),
     ],
 )

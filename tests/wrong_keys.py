@@ -96,7 +96,9 @@ REFUSED = [
     ("trainer.devices=some", "trainer.devices=some", "a number"),
     ("trainer.accelerator=abacus", "trainer.accelerator=abacus", "auto, gpu"),
     ("trainer.accelerator=tpu", "trainer.accelerator=tpu", "choose one of auto, gpu, cpu"),
-    ("trainer.strategy=foo", "trainer.strategy=foo", "choose one of auto, ddp"),
+    ("trainer.strategy=foo", "trainer.strategy=foo", "choose one of auto, ddp, ddp_find"),
+    ("trainer.strategy=ddp_spawn trainer.devices=2 trainer.accelerator=cpu", "trainer.strategy=ddp_spawn", "use ddp"),
+    ("trainer.strategy=single_device trainer.devices=2 trainer.accelerator=cpu", "trainer.devices=2", "ddp"),
     # combinations of keys
     ("task=evaluate", "checkpoint", "checkpoint=FILE"),
     ("task=sample", "checkpoint", "checkpoint=FILE"),

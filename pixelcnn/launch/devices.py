@@ -34,6 +34,11 @@ def check_devices(options: DictConfig) -> None:
     elif accelerator in ("auto", "gpu", "cuda"):
         check_gpus(options, _gpus())
     started, asked = started_outside(), processes(options) * options.num_nodes
+    if asked > 1 and not _is_parallel(options.strategy):
+        raise UserError(
+            f"trainer.strategy={options.strategy} trains on one device, but trainer.devices={options.devices} and "
+            f"trainer.num_nodes={options.num_nodes} ask for {asked}: use ddp, or one device."
+        )
     if started > 1 and started != asked:
         raise UserError(
             f"trainer.devices={options.devices} and trainer.num_nodes={options.num_nodes} ask for {asked} processes, "
@@ -56,9 +61,23 @@ def _check_names(options: DictConfig) -> None:
         raise UserError(
             f"trainer.accelerator={accelerator} is not available on this machine: choose one of {', '.join(ours)}."
         )
-    strategies = ["auto", *StrategyRegistry.available_strategies()]
-    if strategy not in strategies:
-        raise UserError(f"trainer.strategy={strategy} does not exist: choose one of {', '.join(strategies)}.")
+    methods = {name: StrategyRegistry[name]["init_params"].get("start_method") for name in StrategyRegistry}
+    usable = ["auto", *(name for name, method in methods.items() if method in (None, "popen"))]
+    if strategy in usable:
+        return
+    if strategy in methods:
+        # The processes would be copies of this one, which alone has checked, locked and logged, and would not train.
+        raise UserError(
+            f"trainer.strategy={strategy} starts processes by {methods[strategy]}, which is not supported: use ddp, "
+            "which starts the command again for each."
+        )
+    raise UserError(f"trainer.strategy={strategy} does not exist: choose one of {', '.join(usable)}.")
+
+
+def _is_parallel(strategy: str) -> bool:
+    from pytorch_lightning.strategies import ParallelStrategy, StrategyRegistry
+
+    return strategy == "auto" or issubclass(StrategyRegistry[strategy]["strategy"], ParallelStrategy)
 
 
 def require_machines(options: DictConfig) -> None:

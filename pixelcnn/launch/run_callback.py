@@ -15,7 +15,12 @@ from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
 from pixelcnn.launch.ranks import is_first, started_outside
 from pixelcnn.launch.refusal import callback_refusals
-from pixelcnn.launch.run_directory import COMPOSED_FILES, require_free, require_free_sweep
+from pixelcnn.launch.run_directory import (
+    CLAIMS,
+    COMPOSED_FILES,
+    claimed,
+    claimed_sweep,
+)
 from pixelcnn.launch.sweep import require_runnable
 from pixelcnn.launch.sweep_results import swept_keys, write_results
 
@@ -38,7 +43,7 @@ class RunCallback(Callback):
                 check_devices(job_config.trainer)
             require_machines(job_config.trainer)
             if is_first():  # the others of a distributed run come later, and write no files of Hydra's
-                require_free(Path(config.hydra.run.dir), job_config)
+                CLAIMS.enter_context(claimed(Path(config.hydra.run.dir), job_config))
                 COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -50,10 +55,10 @@ class RunCallback(Callback):
                 "trainer.devices=N starts N processes for each job."
             )
         with callback_refusals():
-            require_free_sweep(config)
             require_runnable(config)
+            CLAIMS.enter_context(claimed_sweep(config))
             self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
-            self._sweep[0].mkdir(parents=True, exist_ok=True)
+            CLAIMS.callback(write_results, *self._sweep)  # however it ends
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add a sweep's job to its results, which are there if a later one fails."""
@@ -68,5 +73,4 @@ class RunCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Say where a sweep's results and the directories of its runs are."""
-        write_results(*self._sweep)
         print(f"Sweep directory: {Path(config.hydra.sweep.dir).resolve()}", flush=True)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from hydra.conf import HydraConf
 from hydra.core.utils import env_override
@@ -21,6 +22,7 @@ from pixelcnn.launch.devices import processes
 from pixelcnn.launch.ranks import started_outside
 from pixelcnn.scores import score_of_run
 
+HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
@@ -74,19 +76,25 @@ def run_apart(context: HydraConf) -> float | None:
     command = [sys.executable, "-m", "pixelcnn", *config_dir, *context.overrides.hydra, *context.overrides.task, *alone]
     # By this name Lightning starts processes itself, though Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive", "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent)
-    told = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
-    before = [signal.signal(number, lambda number, frame: process.send_signal(number)) for number in told]
+    # In a process group of its own the terminal's Ctrl-C reaches it through this process alone: once, not twice.
+    process = subprocess.Popen(
+        command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent, process_group=0
+    )
+    told: list[int] = []
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, hand_on) for number in HANDED_ON}
     try:
         status = process.wait()
-    except KeyboardInterrupt as interruption:
-        process.wait()  # it is interrupted as well, and saves what it has
-        raise SystemExit(f"Interrupted: the sweep ends with the run in {run_dir}.") from interruption
     finally:
-        for number, handler in zip(told, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
-    if status - 128 in told:
-        raise SystemExit(status)  # told to leave, it has saved and said how to go on
+    if told or status - 128 in HANDED_ON:
+        # Told to leave, the run has saved and said how to resume, or it was about to finish; the sweep ends with it.
+        raise SystemExit(128 + told[0] if told else status)
     if status != 0:
         raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
     metrics = run_dir / "metrics.json"

@@ -45,7 +45,7 @@ from pixelcnn.model import PixelModel, build
 from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.objective import require_trainable
 from pixelcnn.report import commands
-from pixelcnn.scores import best_of, in_words, worse_than_uniform
+from pixelcnn.scores import INTERRUPTED, best_of, in_words, worse_than_uniform
 from pixelcnn.signature import name_of
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
@@ -65,7 +65,7 @@ from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
-from pixelcnn.training.stopping import validate_before_stopping
+from pixelcnn.training.stopping import limit_reached, validate_before_stopping
 from pixelcnn.training.validation_images import ValidationImages
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
     Returns the best val/ of what is minimised. A run that a signal has ended has ``checkpoints/last.ckpt`` and
-    ``report.html`` alone, and raises `Left`.
+    ``report.html`` alone, and raises `Left`; one that Ctrl-C has ended has all of them, and raises `Interrupted`.
     """
     again = config.checkpoint == LAST
     config = with_newest_checkpoint(config, run_dir)
@@ -119,7 +119,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         record_start(trainer, model, plain, initialisation, run_dir)
         with lifeline.holding(trainer), lightnings_refusals(config.trainer):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
-        return finish(trainer, module, history, last, run_dir)
+        value = finish(trainer, module, history, last, run_dir)
+    for ctrl_c in interruptions(trainer):
+        ctrl_c.end_if_interrupted(trainer)
+    return value
 
 
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
@@ -250,6 +253,12 @@ def record_start(
             logger.log_metrics(initialisation, step=0)
 
 
+def interruptions(trainer: Trainer) -> list[GracefulInterruption]:
+    """The callback that ends the run on signals, if the run has it."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, GracefulInterruption)]
+
+
 def finish(trainer: Trainer, module: DensityEstimation, history: History, last: LastMetrics, run_dir: Path) -> float:
     """Write ``metrics.json`` with the last value of everything logged and the best score of all validations.
 
@@ -261,6 +270,8 @@ def finish(trainer: Trainer, module: DensityEstimation, history: History, last: 
     score = metrics[name]
     if history.best is not None:
         metrics[best_of(name)] = history.best[1]
+    if any(ctrl_c.interrupted for ctrl_c in interruptions(trainer)) and limit_reached(trainer) is None:
+        metrics[INTERRUPTED] = True
     if trainer.is_global_zero:
         write_record(run_dir / "metrics.json", metrics)
         told = in_words(module.score_name, f"{score:.4f}")

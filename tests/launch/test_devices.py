@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import StrategyRegistry
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
 from pixelcnn.errors import UserError
 from pixelcnn.launch import devices as of_machine
@@ -90,3 +93,21 @@ def test_apples_gpus_are_refused():
 def test_what_runs_on_one_device_takes_the_first_that_is_named(monkeypatch, there, accelerator, devices, device):
     monkeypatch.setattr(of_machine, "_gpus", lambda: there)
     assert one_device(options(devices, accelerator)) == device
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_strategies_whose_processes_are_copies_of_this_one_are_refused(devices):
+    """Those whose launcher, Lightning says, is the one of multiprocessing."""
+    refused, accepted = [], []
+    for name in (name for name in StrategyRegistry if "ddp" in name or "fsdp" in name):
+        given = TrainerOptions(accelerator="cpu", devices=devices, strategy=name, use_distributed_sampler=False)
+        try:
+            check_devices(given)
+            accepted.append(name)
+        except UserError as error:
+            assert f"trainer.strategy={name} starts processes by" in str(error)
+            refused.append(name)
+    assert {"ddp_spawn", "ddp_fork", "ddp_notebook"} < set(refused) and {"ddp", "fsdp"} < set(accepted)
+    for name in (name for name in (*refused, *accepted) if "ddp" in name):  # fsdp needs a GPU
+        launcher = Trainer(accelerator="cpu", devices=devices, strategy=name, logger=False).strategy.launcher
+        assert isinstance(launcher, _MultiProcessingLauncher) == (name in refused)

@@ -1,4 +1,5 @@
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,28 @@ def test_a_job_apart_is_given_its_own_overrides_and_directory(context, tmp_path,
         "optim.lr": 0.1, "model.dropout": 0.5,
         "hydra.sweep.dir": "s", "hydra.mode": "RUN", "hydra.output_subdir": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [130, 0])
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_reaches_a_job_apart_as_often_as_it_was_pressed_and_ends_the_sweep(context, tmp_path, status, times):
+    """Whether the job notices or was about to finish."""
+    count = f"""if True:
+        import os, pathlib, signal, time
+        got = []
+        signal.signal(signal.SIGINT, lambda number, frame: got.append(number))
+        for _ in range({times}):
+            os.kill(os.getppid(), signal.SIGINT)
+            time.sleep(0.2)
+        pathlib.Path("got").write_text(str(len(got)))
+        assert os.getpgid(0) != os.getpgid(os.getppid())  # where a terminal's own would come as well
+        raise SystemExit({status})
+    """
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as end:
+        run_apart(script(tmp_path, count), context)
+    assert end.value.code == 130 and (tmp_path / "got").read_text() == str(times)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_job_apart_that_scores_nothing_has_no_objective(context, tmp_path):

@@ -19,7 +19,6 @@ from pixelcnn.cli import CONF
 from pixelcnn.conditioning import ClassLabels, Encoder
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.messages import keys_of
-
 from pixelcnn.launch import devices
 from pixelcnn.model import build
 from tests.conftest import tiny_description

@@ -12,7 +12,6 @@ import pytest
 
 import run
 from pixelcnn.configuration.checks import check
-
 from pixelcnn.errors import UserError
 from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
