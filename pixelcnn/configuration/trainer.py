@@ -192,10 +192,18 @@ def build_trainer(
 
 
 def require_resumable(callbacks: "list[Callback]") -> None:
-    """Raise UserError for a callback of Lightning's that changes what is trained by a state no checkpoint has."""
-    from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging, WeightAveraging
+    """Raise UserError for a callback of Lightning's that changes what is trained without a trace in checkpoints."""
+    from pytorch_lightning.callbacks import (
+        BatchSizeFinder,
+        GradientAccumulationScheduler,
+        LearningRateFinder,
+        StochasticWeightAveraging,
+        WeightAveraging,
+    )
 
     instead = {
+        BatchSizeFinder: "use data.batch_size",
+        LearningRateFinder: "use optim.lr",
         GradientAccumulationScheduler: "use trainer.accumulate_grad_batches",
         StochasticWeightAveraging: "use ema.decay",
         WeightAveraging: "use ema.decay, for a run keeps one average",
@@ -204,7 +212,9 @@ def require_resumable(callbacks: "list[Callback]") -> None:
         for kind, remedy in instead.items():
             if isinstance(callback, kind):
                 name = type(callback).__name__
-                raise UserError(f"trainer.callbacks={name} leaves checkpoints that resume inexactly: {remedy}.")
+                raise UserError(
+                    f"trainer.callbacks={name} changes training in a way that no checkpoint holds: {remedy}."
+                )
 
 
 def _meant(options: TrainerOptions, told: str) -> str:

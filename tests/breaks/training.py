@@ -8,7 +8,7 @@ TRAINING: list[Break] = [
         "training/test_ema.py training/test_nonfinite.py",
         ("the average takes its decay for the new weights' share", "1 - self.decay_after(", "self.decay_after("),
         ("validation uses the raw weights", "super()._swap_models(pl_module)", "pass"),
-        ("skipped steps move the average", "if not pl_module.skipped_last_step:", "if True:"),
+        ("skipped steps move the average", "not pl_module.skipped_last_step and", ""),
         ("what is saved while validating has the weights swapped", "if self.swapped:", "if False:"),
     ),
     *of_file(
@@ -87,9 +87,23 @@ TRAINING: list[Break] = [
             "False",
         ),
         (
+            "a run validates between accumulated batches",
+            "if self._should_accumulate():",
+            "if False:",
+        ),
+        (
             "a finished run that is resumed validates its first batch alone",
             "self.epoch_loop.val_loop.restarting = False",
             "pass",
+        ),
+    ),
+    *of_file(
+        "training/memory_order.py",
+        "training/test_memory_order.py",
+        (
+            "moments keep the order of memory that they were saved in",
+            "torch.empty_like(parameter, dtype=value.dtype, device=value.device)",
+            "torch.empty_like(value)",
         ),
     ),
     *of_file(
