@@ -47,12 +47,12 @@ class Keeps(Callback):
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         self._time = 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         last = Path(trainer.default_root_dir) / "checkpoints/last.ckpt"
-        if last.exists() and last.stat().st_mtime_ns != self._time:
+        if trainer.is_global_zero and last.exists() and last.stat().st_mtime_ns != self._time:
             self._time = last.stat().st_mtime_ns
             batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed
             shutil.copy(last, self.folder / f"{batches:04d}.ckpt")

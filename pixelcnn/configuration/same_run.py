@@ -56,7 +56,7 @@ def require_same_run(
                 f"{option}={_shown(before[key])}: {remedy}."
             )
     for part, found in images.items():
-        if known.get(part, found) != found:
+        if str(known.get(part, found)) != found:
             changed = [f"{key}={_shown(asked)}" for key, asked in now.items() if _names_images(key, asked, before)]
             raise UserError(
                 f"{' '.join(changed) or 'data'} has other {PARTS[part]} than the run of checkpoint="

@@ -143,10 +143,18 @@ def arguments_in(options: DictConfig) -> dict[str, Any]:
 
 
 def require_resumable(callbacks: "list[Callback]") -> None:
-    """Raise UserError for a callback of Lightning's that changes what is trained by a state no checkpoint has."""
-    from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging, WeightAveraging
+    """Raise UserError for a callback of Lightning's that changes what is trained without a trace in checkpoints."""
+    from pytorch_lightning.callbacks import (
+        BatchSizeFinder,
+        GradientAccumulationScheduler,
+        LearningRateFinder,
+        StochasticWeightAveraging,
+        WeightAveraging,
+    )
 
     instead = {
+        BatchSizeFinder: "use data.batch_size",
+        LearningRateFinder: "use optim.lr",
         GradientAccumulationScheduler: "use trainer.accumulate_grad_batches",
         StochasticWeightAveraging: "use ema.decay",
     }
@@ -158,7 +166,7 @@ def require_resumable(callbacks: "list[Callback]") -> None:
         for kind, remedy in instead.items():
             if isinstance(callback, kind):
                 name = type(callback).__name__
-                raise UserError(f"callbacks={name} leaves checkpoints that resume inexactly: {remedy}.")
+                raise UserError(f"callbacks={name} changes training in a way that no checkpoint holds: {remedy}.")
 
 
 def _meant(options: DictConfig, told: str) -> str:

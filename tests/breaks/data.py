@@ -24,6 +24,16 @@ DATA: list[Break] = [
         ("the initialising batch ignores the seed", "(self.seed, INITIALISATION)", "(0, INITIALISATION)"),
     ),
     *of_file(
+        "data/fingerprint.py",
+        "data/test_fingerprint.py",
+        ("the fingerprint of images ignores all but the first", "range(0, len(index), AT_ONCE)", "range(1)"),
+    ),
+    *of_file(
+        "configuration/same_run.py",
+        "tasks/test_train.py tasks/test_evaluate.py",
+        ("a run is resumed with other images", "if str(known.get(part, found)) != found:", "if False:"),
+    ),
+    *of_file(
         "data/arrays.py",
         "data/test_arrays.py",
         ("stored images are turned on their side", "images.transpose(0, 3, 1, 2)", "images.transpose(0, 3, 2, 1)"),
@@ -109,6 +119,7 @@ FILES: list[Break] = [
             'name = f"val/{module.score_name}"',
             'name = f"train/{module.score_name}"',
         ),
+        ("a sweep minimises the last score", "return metrics.get(best_of(name), score)", "return score"),
     ),
     *of_file(
         "report/scored_images.py",

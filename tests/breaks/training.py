@@ -72,9 +72,23 @@ TRAINING: list[Break] = [
             "False",
         ),
         (
+            "a run validates between accumulated batches",
+            "if self._should_accumulate():",
+            "if False:",
+        ),
+        (
             "a finished run that is resumed validates its first batch alone",
             "self.epoch_loop.val_loop.restarting = False",
             "pass",
+        ),
+    ),
+    *of_file(
+        "training/memory_order.py",
+        "training/test_memory_order.py",
+        (
+            "moments keep the order of memory that they were saved in",
+            "torch.empty_like(parameter, dtype=value.dtype, device=value.device)",
+            "torch.empty_like(value)",
         ),
     ),
     *of_file(

@@ -75,6 +75,8 @@ def test_what_lightning_lets_pass_is_refused(key, value):
                 ("GradientAccumulationScheduler", {"scheduling": {0: 2}}),
                 ("StochasticWeightAveraging", {"swa_lrs": 0.01}),
                 ("EMAWeightAveraging", {}),
+                ("BatchSizeFinder", {}),
+                ("LearningRateFinder", {}),
             )
         ),
     ],

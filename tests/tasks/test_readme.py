@@ -168,14 +168,14 @@ def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypa
         call(*given, f"hydra.run.dir={tmp_path}/run")
     else:
         config = checked(composed(given))
-        import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}").run(config, tmp_path, given)
+        import_module(f"pixelcnn.tasks.{target_of(config, "task").module}").run(config, tmp_path, given)
         assert list(tmp_path.iterdir())
 
 
 def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> list[str]:
     """``values`` with those of TINY above them that ``config`` has, and data that needs no download."""
     task = config.task.name
-    if TASKS[task].uses_data and config.data._target_.rpartition(".")[2] not in ("Images", "Arrays", "Digits"):
+    if target_of(config, "task").uses_data and config.data._target_.rpartition(".")[2] not in ("Images", "Arrays", "Digits"):
         own = ("data=arrays", f"data.train={material['train.npz']}", f"data.test={material['test.npz']}")
         values = [*(value for value in values if not value.startswith(("data=", "data."))), *own]
     known = set(keys_of(config))
