@@ -1,5 +1,6 @@
 """The networks of the family, each as a list of nodes."""
 
+from pixelcnn.options import require
 from pixelcnn.topology import (
     IMAGE,
     UP,
@@ -21,6 +22,9 @@ from pixelcnn.topology import (
     Window,
 )
 
+MOST_STAGES = 16  # for images of 32,768 pixels a side
+MOST_LAYERS = 1000  # the papers' networks have at most 20
+
 
 def pixelcnn_pp(num_resnet_blocks: int, num_stages: int, short_cuts: bool = True) -> Topology:
     """PixelCNN++ (Salimans et al. 2017, section 2 and figure 2).
@@ -28,6 +32,8 @@ def pixelcnn_pp(num_resnet_blocks: int, num_stages: int, short_cuts: bool = True
     The up pass runs from the image's resolution to the lowest, the down pass back; each block of the down pass takes a
     short-cut from the mirrored node of the up pass, unless ``short_cuts`` is off (their section 3.4.3).
     """
+    _require_at_most(MOST_STAGES, num_stages=num_stages)
+    _require_at_most(MOST_LAYERS, num_resnet_blocks=num_resnet_blocks)
     nodes: list[Node] = [
         ImageConv("u_init", (IMAGE,), "u", 0, UP, shift=(1, 0)),
         ImageConv("ul_init_above", (IMAGE,), "ul", 0, Window(above=0, left=1, right=1), shift=(1, 0)),
@@ -73,6 +79,7 @@ def gated_pixelcnn(num_layers: int, first_kernel_size: int, kernel_size: int, nu
     The vertical stack (stream u) sees the rows above. The horizontal stack (ul) sees what is left in its row, and the
     vertical stack through a 1x1 layer; it is residual.
     """
+    _require_at_most(MOST_LAYERS, num_layers=num_layers)
     reach = first_kernel_size // 2
     nodes: list[Node] = [
         ImageConv("v_init", (IMAGE,), "u", 0, Window(above=reach - 1, left=reach, right=reach), shift=(1, 0)),
@@ -94,6 +101,7 @@ def gated_pixelcnn(num_layers: int, first_kernel_size: int, kernel_size: int, nu
 
 def pixelcnn(num_blocks: int, first_kernel_size: int, kernel_size: int, num_groups: int) -> Topology:
     """PixelCNN (van den Oord et al. 2016a, section 3.5 and table 1): masked convolutions, with their blind spot."""
+    _require_at_most(MOST_LAYERS, num_blocks=num_blocks)
     reach = first_kernel_size // 2
     nodes: list[Node] = [MaskedImageConv("init", (IMAGE,), "ul", 0, Window(above=reach, left=reach, right=reach))]
     reach = kernel_size // 2
@@ -102,3 +110,9 @@ def pixelcnn(num_blocks: int, first_kernel_size: int, kernel_size: int, num_grou
         nodes.append(MaskedResidualBlock(f"block{k}", (nodes[-1].name,), "ul", 0, window))
     nodes.append(MaskedOutput("output", (nodes[-1].name,), "ul", 0))
     return Topology(tuple(nodes), num_groups)
+
+
+def _require_at_most(most: int, **counts: int) -> None:
+    """UserError before a list is made that takes minutes, or more memory than there is."""
+    for key, count in counts.items():
+        require(count <= most, f"model.{key}", count, f"use at most {most}")

@@ -5,4 +5,8 @@ class UserError(Exception):
     """Something the user can mend: its message is one sentence naming the key or file, the fault and the remedy.
 
     ``run.py`` prints the message and exits with status 1; any other exception is a bug and keeps its traceback.
+    Characters that do not print, such as those that control a terminal, are escaped: messages quote what files hold.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from pixelcnn.errors import UserError
+from pixelcnn.typed import misfit
 
 NONLINEARITIES = ("concat_elu", "elu", "relu")
 TAILS = ("exact", "original")
@@ -270,7 +271,7 @@ class ModelDescription:
     def from_dict(cls, stored: dict[str, dict[str, Any]]) -> "ModelDescription":
         """The inverse of ``to_dict``; raises UserError on a name that this version does not know."""
         return cls(
-            image=ImageShape(**stored["image"]),
+            image=_typed(ImageShape, "image", stored["image"]),
             model=_chosen(MODELS, "model", stored["model"]),
             likelihood=_chosen(LIKELIHOODS, "likelihood", stored["likelihood"]),
             conditioning=_chosen(CONDITIONINGS, "conditioning", stored["conditioning"]),
@@ -281,4 +282,11 @@ def _chosen(known: Mapping[str, type], group: str, stored: dict[str, Any]) -> An
     name = stored["name"]
     if name not in known:
         raise UserError(f"{group}={name} is not known: choose one of {', '.join(known)}.")
-    return known[name](**stored)
+    return _typed(known[name], group, stored)
+
+
+def _typed(options: type, group: str, stored: dict[str, Any]) -> Any:
+    wrong = misfit(stored, options, group)
+    if wrong is not None:
+        raise UserError(f"{wrong}.")
+    return options(**stored)

@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.network import EXECUTION, execution_of, network_options
 from pixelcnn.errors import UserError
-from pixelcnn.model import build
 from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, SpatialOptions, VectorOptions
+from pixelcnn.shapes import weights_of
+from pixelcnn.typed import shown
 
 GROUPS = ("model", "likelihood", "conditioning")
 # What decides which images a run holds out, and what a resumed run has to keep in all.
@@ -124,15 +125,22 @@ def require_same_run(stored: dict[str, Any], config: DictConfig, keys: tuple[str
 
     ``stored`` is that run's configuration; keys that it does not have (an imported model's) are free.
     """
-    before, now = OmegaConf.create(stored), OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    now = OmegaConf.to_container(config, resolve=True)
     for key in keys:
-        was, asked = OmegaConf.select(before, key), OmegaConf.select(now, key)
+        was, asked = _entry(stored, key), _entry(now, key)
         if was is not None and was != asked:
             option = key.removesuffix(".name")
             raise UserError(
-                f"{option}={asked} disagrees with checkpoint={config.checkpoint}, whose run has {option}={was}: "
+                f"{option}={asked} disagrees with checkpoint={config.checkpoint}, whose run has {option}={shown(was)}: "
                 "give that one (or start a new run from its weights, by init_from=)."
             )
+
+
+def _entry(plain: Any, key: str) -> Any:
+    """What nested dictionaries hold under ``key``, with dots; None for nothing. What a file holds is not resolved."""
+    for name in key.split("."):
+        plain = plain.get(name) if isinstance(plain, dict) else None
+    return plain
 
 
 def revise(
@@ -194,8 +202,7 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
 
 
 def _weights_of(description: ModelDescription) -> dict[str, torch.Size]:
-    with torch.device("meta"):
-        return {name: weight.shape for name, weight in build(description).state_dict().items()}
+    return {name: weight.shape for name, weight in weights_of(description).items()}
 
 
 def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> None:
