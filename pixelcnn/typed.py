@@ -27,7 +27,7 @@ def misfit(value: Any, kind: Any, where: str) -> str | None:
         entries = {field.name: hints[field.name] for field in fields(kind)}
         needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
         return _of_entries(value, entries, needed, False, where)
-    if origin in (list, tuple, dict) and type(value) is not origin:
+    if origin in (list, tuple, dict) and not isinstance(value, origin):
         return f"{where}={shown(value)} is not a {origin.__name__}"
     if origin is dict:
         keys = (f"{where} has the key {shown(key)}" for key in value if type(key) is not arguments[0])
@@ -53,7 +53,7 @@ def shown(value: Any) -> str:
 
 
 def _of_entries(value: Any, kinds: Mapping[str, Any], needed: Any, open_: bool, where: str) -> str | None:
-    if type(value) is not dict:
+    if not isinstance(value, dict):
         return f"{where}={shown(value)} is not a dict"
     for key in sorted(set(needed) - value.keys()):
         return f"{where} lacks {key}"

@@ -55,6 +55,7 @@ from pixelcnn.training.objective import build_objective
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
+from pixelcnn.training.restorable import require_restorable
 from pixelcnn.training.samples import SampleGrid, conditions_of_samples
 from pixelcnn.training.skip_limit import SkipLimit
 from pixelcnn.training.stopping import validate_before_stopping
@@ -94,6 +95,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         epsilon_inside_root=config.optim.epsilon_inside_root,
         objective=build_objective(**config.objective),
     )
+    if config.checkpoint:
+        require_restorable(read(config.checkpoint), module, f"checkpoint={config.checkpoint}")
     score = f"val/{module.score_name}"
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
     with (

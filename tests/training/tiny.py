@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from pytorch_lightning import Callback, Trainer
 
+import pixelcnn.checkpoint
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.model import build
 from pixelcnn.options import ClassOptions
@@ -16,6 +17,7 @@ from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callba
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import without_signal_handlers
 from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.restorable import STATES, require_restorable
 from pixelcnn.training.stopping import validate_before_stopping
 from tests.conftest import tiny_description
 
@@ -75,6 +77,9 @@ def fit(
         callbacks=[average, *callbacks, *checkpoint_callbacks(run_dir / "checkpoints", f"val/{module.score_name}")],
         **(options | trainer_options),
     )
+    if checkpoint is not None:
+        states = {type(callback) for callback in trainer.callbacks} & STATES.keys()
+        require_restorable(pixelcnn.checkpoint.read(checkpoint), module, f"checkpoint={checkpoint}", list(states))
     validate_before_stopping(trainer)
     without_signal_handlers(trainer)
     trainer.fit(module, data or Noise(), ckpt_path=checkpoint, weights_only=True)

@@ -1,0 +1,285 @@
+"""Whether a checkpoint holds the state that a run is resumed from: of the kinds that the run itself would have.
+
+Optimisers' kernels trust the shapes of what is loaded into them, and Lightning leaves out what a checkpoint lacks.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import torch
+from packaging.version import InvalidVersion, Version
+from pytorch_lightning import Callback, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pixelcnn.errors import UserError
+from pixelcnn.report.training import Start
+from pixelcnn.training.checkpoints import ValidatedCheckpoint
+from pixelcnn.training.ema import ExponentialMovingAverage
+from pixelcnn.training.history import History
+from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.skip_limit import SkipLimit
+from pixelcnn.training.stopping import validate_before_stopping
+from pixelcnn.typed import misfit, shown
+
+LIGHTNING = "pytorch-lightning_version"
+OLDEST_LIGHTNING = Version("2.0")
+
+
+class _EMAState(TypedDict):
+    latest_update_step: int
+
+
+class _SkipLimitState(TypedDict):
+    skipped: list[int]
+
+
+class _CurveState(TypedDict):
+    values_per_point: int
+    points: list[tuple[float, float]]
+    begun: list[tuple[float, float]]
+
+
+class _HistoryState(TypedDict):
+    curves: dict[str, _CurveState]
+    starts: list[Start]
+    best: tuple[int, float] | None
+    last: tuple[int, float] | None
+    seconds: float
+
+
+class _BestState(TypedDict):
+    dirpath: str
+    best_model_path: str
+    best_model_score: Tensor | None
+    best_k_models: dict[str, Tensor]
+    kth_best_model_path: str
+    kth_value: Tensor
+    last_model_path: str
+
+
+STATES: dict[type[Callback], Any] = {
+    ExponentialMovingAverage: _EMAState,
+    SkipLimit: _SkipLimitState,
+    History: _HistoryState,
+    ValidatedCheckpoint: _BestState,
+}
+
+
+class _Extra(TypedDict):
+    averaging_state: dict[str, Tensor]
+    skipped_steps: NotRequired[int]
+    wandb_run_id: NotRequired[str | None]
+
+
+def require_restorable(
+    checkpoint: dict[str, Any],
+    module: DensityEstimation,
+    named: str,
+    callbacks: Sequence[type[Callback]] = tuple(STATES),
+) -> None:
+    """Raise UserError unless a run of ``module`` can be resumed from ``checkpoint``, the file ``named``.
+
+    ``checkpoint`` has passed `pixelcnn.training.checkpoints.has_training_state`, and is left as it is. ``callbacks``
+    are those among `STATES` that the run has.
+    """
+    faults = _faults(checkpoint, module, callbacks)
+    fault = next(faults, None)
+    if fault is not None:
+        raise UserError(
+            f"{named} holds a training state that cannot be resumed ({fault}): use another one, or start a new run "
+            "from its weights, by init_from=."
+        )
+
+
+def _faults(
+    checkpoint: dict[str, Any], module: DensityEstimation, callbacks: Sequence[type[Callback]]
+) -> Iterator[str]:
+    yield from _text(misfit(checkpoint, _Extra, "checkpoint"))
+    yield from _version(checkpoint.get(LIGHTNING))
+    steps, skipped = checkpoint["global_step"], checkpoint.get("skipped_steps", 0)
+    if not 0 <= skipped <= steps:
+        yield f"skipped_steps={skipped} of global_step={steps}"
+    own = dict(module.state_dict())
+    for part in ("state_dict", "current_model_state"):
+        yield from _text(_unlike(checkpoint[part], own, part))
+        yield from (f"{part}.{name} is not finite" for name, value in checkpoint[part].items() if not _is_finite(value))
+    yield from _text(_unlike(checkpoint["averaging_state"], {"n_averaged": torch.tensor(0)}, "averaging_state"))
+    seen = int(checkpoint["averaging_state"]["n_averaged"])
+    if not 1 <= seen <= steps + 1:
+        yield f"averaging_state.n_averaged={seen} after {steps} steps"
+    configured = module.configure_optimizers()
+    optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    order = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
+    unmoved = {index for index, name in enumerate(order) if steps == skipped or _was_not_moved(name, checkpoint)}
+    yield from _faults_of_optimizer(checkpoint["optimizer_states"][0], optimizer, unmoved, steps)
+    yield from _faults_of_scheduler(checkpoint["lr_schedulers"][0], scheduler.state_dict(), steps)
+    loops = checkpoint["loops"]["fit_loop"]
+    yield from _text(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due",)))
+    for key, progress in loops.items():
+        if not key.startswith("epoch_loop.val_loop."):  # which starts again, and has been reset within a validation
+            yield from _faults_of_progress(progress, f"loops.fit_loop.{key}")
+    taken = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]["total"]["completed"]
+    if taken != steps:
+        yield f"loops count {taken} steps and global_step {steps}"
+    is_begun = loops["epoch_progress"]["total"]["ready"] > 0  # unlike an imported one's
+    yield from _faults_of_callbacks(checkpoint["callbacks"], callbacks if is_begun else (), steps)
+
+
+def _text(fault: str | None) -> Iterator[str]:
+    if fault is not None:
+        yield fault
+
+
+def _version(found: Any) -> Iterator[str]:
+    try:
+        old = Version(found) < OLDEST_LIGHTNING
+    except (InvalidVersion, TypeError):
+        yield f"{LIGHTNING}={shown(found)} is not a version"
+    else:
+        if old:
+            yield f"{LIGHTNING}={found} is older than {OLDEST_LIGHTNING}"
+
+
+def _unlike(value: Any, own: Any, where: str, optional: Sequence[str] = ()) -> str | None:
+    """Where ``value`` differs in kind from ``own``, the run's: in keys, lengths, types, or the shapes of tensors."""
+    if own is None:
+        return None
+    if isinstance(own, Tensor):
+        fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (own.shape, own.dtype)
+        return None if fits else f"{where} is {_kind(value)}, not {_kind(own)}"
+    if isinstance(own, float):
+        return None if type(value) in (int, float) and math.isfinite(value) else f"{where}={shown(value)}"
+    if type(value) is not type(own):
+        return f"{where}={shown(value)} is not of type {type(own).__name__}"
+    if isinstance(own, dict):
+        odd = own.keys() ^ value.keys()
+        odd = {key for key in odd if key in value or key not in optional}
+        if odd:
+            return f"{where} {'has' if odd & value.keys() else 'lacks'} {shown(min(odd, key=str))}"
+        pairs = [(key, entry, own[key]) for key, entry in value.items()]
+    elif isinstance(own, list | tuple):
+        if len(value) != len(own):
+            return f"{where} has {len(value)} entries, not {len(own)}"
+        pairs = [(place, entry, own[place]) for place, entry in enumerate(value)]
+    else:
+        return None
+    found = (_unlike(entry, its, f"{where}.{shown(key)}", optional) for key, entry, its in pairs)
+    return next((one for one in found if one is not None), None)
+
+
+def _kind(value: Any) -> str:
+    return f"{value.dtype} of {tuple(value.shape)}" if isinstance(value, Tensor) else shown(value)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
+
+
+def _was_not_moved(name: str, checkpoint: dict[str, Any]) -> bool:
+    """Whether a parameter is as it was initialised, like one that the loss does not depend on: no state is missing."""
+    raw, average = checkpoint["current_model_state"][name], checkpoint["state_dict"][name]
+    return bool((raw == average).all())
+
+
+def _faults_of_optimizer(stored: Any, optimizer: Optimizer, unmoved: set[int], steps: int) -> Iterator[str]:
+    where, own = "optimizer_states.0", _stepped(optimizer).state_dict()
+    yield from _faults_of_groups(stored["param_groups"], own["param_groups"], f"{where}.param_groups")
+    missing = own["state"].keys() - stored["state"].keys() - unmoved
+    if missing:
+        yield f"{where}.state lacks {min(missing)}"
+    needed = {index: state for index, state in own["state"].items() if index in stored["state"]}
+    yield from _text(_unlike(stored["state"], needed, f"{where}.state"))
+    memory = set()
+    for index, state in stored["state"].items():
+        for key, value in state.items():
+            if not isinstance(value, Tensor):
+                continue
+            if not _is_finite(value) or (value.ndim == 0 and not 0 <= value.item() <= steps):
+                yield f"{where}.state.{index}.{key} is out of range"
+            if value.untyped_storage().data_ptr() in memory:
+                yield f"{where}.state.{index}.{key} shares memory with another"
+            memory.add(value.untyped_storage().data_ptr())
+
+
+def _faults_of_groups(stored: list[dict[str, Any]], own: list[dict[str, Any]], where: str) -> Iterator[str]:
+    if len(stored) != len(own):
+        yield f"{where} has {len(stored)} entries, not {len(own)}"
+    for group, its in zip(stored, own, strict=True):
+        # A release of torch with fewer switches has the same optimiser.
+        kept = {key: value for key, value in its.items() if key in group or not isinstance(value, bool | None)}
+        yield from _text(_unlike(group, kept, where))
+        for key, value in kept.items():
+            if not isinstance(value, float | tuple) and group[key] != value:
+                yield f"{where}.{key}={shown(group[key])}, not {shown(value)}"
+
+
+def _stepped(optimizer: Optimizer) -> Optimizer:
+    """A copy of ``optimizer``, with parameters of its own, after a step: what it keeps for each of them is there."""
+    own = copy.deepcopy(optimizer)
+    for group in own.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    own.step()
+    return own
+
+
+def _faults_of_scheduler(stored: dict[str, Any], own: dict[str, Any], steps: int) -> Iterator[str]:
+    where = "lr_schedulers.0"
+    # As for groups of parameters.
+    kept = {key: value for key, value in own.items() if key in stored or not isinstance(value, bool)}
+    yield from _text(_unlike(stored, kept, where))
+    if stored.get("base_lrs") != own.get("base_lrs"):
+        yield f"{where}.base_lrs={stored.get('base_lrs')}, not {own.get('base_lrs')}"
+    if not 0 <= stored.get("last_epoch", 0) <= steps:
+        yield f"{where}.last_epoch={stored['last_epoch']} after {steps} steps"
+
+
+def _loops() -> dict[str, Any]:
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    validate_before_stopping(trainer)
+    return trainer.fit_loop.state_dict()
+
+
+def _faults_of_progress(entry: Any, where: str) -> Iterator[str]:
+    """Lightning counts each event as it gets ready, starts, is processed and completes, one at a time."""
+    if not isinstance(entry, dict):
+        if type(entry) is int and entry < 0:
+            yield f"{where}={entry}"
+        return
+    if "ready" in entry and "completed" in entry and not entry["ready"] - 1 <= entry["completed"] <= entry["ready"]:
+        yield f"{where} counts {entry['completed']} completed of {entry['ready']}"
+    if "ready" in entry and any(not entry["completed"] <= count <= entry["ready"] for count in entry.values()):
+        yield f"{where} does not count events in turn"
+    if "total" in entry and "current" in entry:
+        for key, count in entry["current"].items():
+            if count > entry["total"][key]:
+                yield f"{where}.current.{key}={count} of {entry['total'][key]}"
+    for key, value in entry.items():
+        yield from _faults_of_progress(value, f"{where}.{key}")
+
+
+def _faults_of_callbacks(states: dict[str, Any], callbacks: Sequence[type[Callback]], steps: int) -> Iterator[str]:
+    kinds = {callback.__qualname__: kind for callback, kind in STATES.items()}
+    present = {key: key.partition("{")[0] for key in states}  # what follows a bracket are the options of several
+    for callback in callbacks:
+        if callback.__qualname__ not in present.values():
+            yield f"callbacks lacks {callback.__qualname__}"
+    for key, name in present.items():
+        if name in kinds:
+            yield from _text(misfit(states[key], kinds[name], f"callbacks.{name}"))
+            yield from _faults_of_values(states[key], f"callbacks.{name}", steps)
+
+
+def _faults_of_values(entry: Any, where: str, steps: int) -> Iterator[str]:
+    """What the project's own callbacks keep are steps, counts of steps, and scores."""
+    if type(entry) is int and not 0 <= entry <= max(1, steps):
+        yield f"{where}={entry} after {steps} steps"
+    if isinstance(entry, Tensor) and (entry.ndim or not entry.is_floating_point()):
+        yield f"{where} is {_kind(entry)}, not a score"
+    entries = entry.items() if isinstance(entry, dict) else enumerate(entry) if isinstance(entry, list | tuple) else ()
+    for key, value in entries:
+        yield from _faults_of_values(value, f"{where}.{shown(key)}", steps)
