@@ -18,6 +18,7 @@ from pixelcnn.configuration.store import register
 from pixelcnn.configuration.sweep import one_group, run_apart, runs_apart
 from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.configuration.trainer import trainer_options
+from pixelcnn.memory_limit import limited_memory
 
 CONF = Path(__file__).resolve().parent / "conf"
 
@@ -27,7 +28,7 @@ register()
 def job(config: DictConfig) -> float | None:
     """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
     context = HydraConfig.get()
-    with job_refusals(), one_group(context):
+    with job_refusals(), limited_memory(), one_group(context):
         check(config)
         run_dir, swept = Path(context.runtime.output_dir), context.mode == RunMode.MULTIRUN
         key = "hydra.sweep.dir" if swept else "hydra.run.dir"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from pixelcnn.errors import UserError
+from pixelcnn.errors import OutOfRangeError, UserError
 from pixelcnn.typed import misfit
 
 NONLINEARITIES = ("concat_elu", "elu", "relu")
@@ -19,7 +19,7 @@ TAILS = ("exact", "original")
 def require(condition: bool, key: str, value: object, remedy: str) -> None:
     """Raise UserError naming ``key``, its ``value`` and what it should be, unless ``condition`` holds."""
     if not condition:
-        raise UserError(f"{key}={value} is out of range: {remedy}.")
+        raise OutOfRangeError(f"{key}={value} is out of range: {remedy}.")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from pixelcnn.configuration.messages import keys_of, sentence, unknown_key
 from pixelcnn.configuration.store import GROUPS
 from pixelcnn.errors import UserError
 
+LARGEST = 2**53  # up to which floats hold every whole number
+
 
 def check(config: DictConfig) -> None:
     """Raise UserError for the first thing wrong with a composed ``pixelcnn.configuration.schemas.Config``.
@@ -31,7 +33,7 @@ def check(config: DictConfig) -> None:
         raise UserError(f"{missing[0]} has no value: give {missing[0]}=VALUE.")
     infinite = _not_finite(config, "")
     if infinite is not None:
-        raise UserError(f"{infinite} is out of range: use a finite number.")
+        raise UserError(f"{infinite} is out of range: use a finite number, and a whole one of at most {LARGEST}.")
     _check_options(config)
     checked: Any = OmegaConf.to_object(config)
     if checked.task.uses_devices:
@@ -48,9 +50,10 @@ def _check_options(config: DictConfig) -> None:
 
 
 def _not_finite(node: Any, key: str) -> str | None:
-    """The first KEY=VALUE that is infinite or not a number; arguments of callbacks and plugins are their own."""
-    if isinstance(node, float):
-        return None if math.isfinite(node) else f"{key}={node}"
+    """The first KEY=VALUE that is infinite, not a number, or of more digits than any is needed; arguments of callbacks
+    and plugins are their own."""
+    if isinstance(node, float | int):
+        return None if math.isfinite(node) and (isinstance(node, float) or abs(node) <= LARGEST) else f"{key}={node}"
     if not isinstance(node, DictConfig | ListConfig) or key in ("trainer.callbacks", "trainer.plugins"):
         return None
     if isinstance(node, DictConfig):

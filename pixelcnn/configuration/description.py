@@ -1,5 +1,6 @@
 """The description of a model, from the configuration or, where there is a checkpoint, in agreement with it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -10,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.network import EXECUTION, execution_of, network_options
 from pixelcnn.errors import UserError
+from pixelcnn.memory_limit import available_memory
 from pixelcnn.options import ClassOptions, ImageShape, ModelDescription, SpatialOptions, VectorOptions
-from pixelcnn.shapes import weights_of
+from pixelcnn.shapes import TooLargeError, weights_of
 from pixelcnn.typed import shown
 
 GROUPS = ("model", "likelihood", "conditioning")
@@ -38,7 +40,21 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
     ``condition_sizes``: the number of classes of its ``labels``, of features of its ``embeddings`` and ``maps``.
     """
     model, likelihood, conditioning = (_options(config, group) for group in GROUPS)
-    return ModelDescription(image, model, likelihood, _sized(conditioning, condition_sizes))
+    return _that_fits(ModelDescription(image, model, likelihood, _sized(conditioning, condition_sizes)))
+
+
+def _that_fits(description: ModelDescription) -> ModelDescription:
+    """``description``; UserError where its weights alone take more memory than there is, before any are made."""
+    available = available_memory()
+    try:
+        weights_of(description, math.inf if available is None else available)
+    except TooLargeError as error:
+        told = "there is" if available is None else f"the {available / 1e9:.3g} GB that are free"
+        raise UserError(
+            f"model={description.model.name} takes more memory than {told}, for its weights alone: use fewer filters, "
+            "layers, mixture components or features."
+        ) from error
+    return description
 
 
 def _options(config: DictConfig, group: str) -> Any:
@@ -171,7 +187,7 @@ def revise(
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
     else:
         groups["conditioning"] = _sized(groups["conditioning"], condition_sizes)
-    return ModelDescription(image, **groups)
+    return _that_fits(ModelDescription(image, **groups))
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:

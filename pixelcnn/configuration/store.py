@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from pixelcnn.configuration.booleans import refuse_other_numbers
 from pixelcnn.configuration.network import NETWORKS
 from pixelcnn.configuration.objective import OBJECTIVES
 from pixelcnn.configuration.schemas import LOGGERS, Config
@@ -25,6 +26,7 @@ GROUPS: dict[str, Mapping[str, type]] = {
 
 def register() -> None:
     """Make ``schema`` (the whole) and ``schema_GROUP_OPTION`` known to Hydra; to be called before it composes."""
+    refuse_other_numbers()
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for group, options in GROUPS.items():
