@@ -118,7 +118,7 @@ def _opened(path: Path, named: str, mmap: bool) -> dict[str, Any]:
         raise _damaged(named) from error
     if not isinstance(content, dict) or "pixelcnn" not in content:
         raise UserError(f"{named} was not written by this project: use one of its .ckpt files.")
-    checkpoint: dict[str, Any] = opened(content, named)
+    checkpoint: dict[str, Any] = opened(content, named, without_tensors=("pixelcnn",))
     _require_format(checkpoint["pixelcnn"], named)
     if misfit(checkpoint.get("state_dict"), dict[str, Tensor], "state_dict") is not None:
         raise UserError(f"{named} has no weights: use another one.")
@@ -150,7 +150,7 @@ def _read_folder(folder: Path, named: str) -> dict[str, Any]:
     if not text.rstrip().endswith("\n" + END_OF_YAML):
         raise UserError(f"{named} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
     content = {"state_dict": {PREFIX + name: value for name, value in weights.items()}, "pixelcnn": stored}
-    checkpoint: dict[str, Any] = opened(content, named)
+    checkpoint: dict[str, Any] = opened(content, named, without_tensors=("pixelcnn",))
     _require_format(checkpoint["pixelcnn"], named)
     return checkpoint
 

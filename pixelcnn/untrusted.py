@@ -24,14 +24,18 @@ DTYPES = (
 )
 
 
-def opened(value: Any, named: str) -> Any:
-    """A copy of ``value``, read from the file ``named``, its tensors sharing their memory; UserError as above."""
-    return _Door(named).copied(value, "", 0)
+def opened(value: Any, named: str, without_tensors: tuple[str, ...] = ()) -> Any:
+    """A copy of ``value``, read from the file ``named``, its tensors sharing their memory; UserError as above.
+
+    ``without_tensors`` are entries in which there are plain values alone.
+    """
+    return _Door(named, without_tensors).copied(value, "", 0)
 
 
 class _Door:
-    def __init__(self, named: str) -> None:
+    def __init__(self, named: str, without_tensors: tuple[str, ...]) -> None:
         self.named = named
+        self.without_tensors = tuple(f".{key}" for key in without_tensors)
         self.entries = 0
 
     def copied(self, value: Any, where: str, depth: int) -> Any:
@@ -55,6 +59,8 @@ class _Door:
         return {key: self.copied(entry, f"{where}.{key}", depth + 1) for key, entry in dict.items(value)}
 
     def _copied_tensor(self, value: Tensor, where: str) -> Tensor:
+        if where.startswith(self.without_tensors):
+            raise self._refused(where, "is a tensor")
         # Such entries are no object's attributes, which a file may set as it likes.
         if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in DTYPES:
             raise self._refused(where, f"is a tensor of {value.dtype}, {value.layout}, on {value.device}")

@@ -118,6 +118,7 @@ def test_what_is_wrong_is_said(tmp_path, spoil, told):
         (with_extra(torch.ones(1).expand(10**12)), "share memory"),
         (with_extra(torch.ones(9).as_strided((3, 3), (2, 1))), "share memory"),
         (with_extra(torch.nn.Parameter(torch.ones(2))), "extra is a Parameter"),
+        (with_part("model", num_filters=torch.tensor(4)), "pixelcnn.description.model.num_filters is a tensor"),
         (with_part("model", num_filters="4"), "model.num_filters=4 is of the wrong type"),
         (with_part("model", num_filters=True), "model.num_filters=True is of the wrong type"),
         (with_part("model", num_filters=4.0), "model.num_filters=4.0 is of the wrong type"),

@@ -59,7 +59,13 @@ REFUSED = [
     ("ema.warmup=perhaps", "ema.warmup=perhaps", "true or false"),
     ("seed=", "seed=", "a whole number"),
     ("data.batch_size=abc", "data.batch_size=abc", "a whole number"),
+    ("model.compile=2", "model.compile=2", "true or false"),
+    ("initialisation.enabled=2", "initialisation.enabled=2", "true or false"),
+    ("trainer.barebones=-1", "trainer.barebones=-1", "true or false"),
+    ("trainer.inference_mode='10'", "trainer.inference_mode=10", "true or false"),
     # ranges
+    ("model.num_filters=99999999999999999999", "model.num_filters=99999999999999999999", "at most 9007199254740992"),
+    ("trainer.max_steps=-99999999999999999999", "trainer.max_steps=-99999999999999999999", "at most"),
     ("seed=-1", "seed=-1", "from 0"),
     ("model.num_filters=-1", "model.num_filters=-1", "positive"),
     ("model.dropout=1", "model.dropout=1", "below 1"),

@@ -5,7 +5,9 @@ Optimisers' kernels trust the shapes of what is loaded into them, and Lightning 
 
 import copy
 import math
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import torch
@@ -16,7 +18,7 @@ from torch.optim import Optimizer
 
 from pixelcnn.errors import UserError
 from pixelcnn.report.training import Start
-from pixelcnn.training.checkpoints import ValidatedCheckpoint
+from pixelcnn.training.checkpoints import ValidatedCheckpoint, checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.history import History
 from pixelcnn.training.module import DensityEstimation
@@ -51,6 +53,7 @@ class _HistoryState(TypedDict):
 
 
 class _BestState(TypedDict):
+    monitor: str | None
     dirpath: str
     best_model_path: str
     best_model_score: Tensor | None
@@ -99,6 +102,8 @@ def _faults(
 ) -> Iterator[str]:
     yield from _text(misfit(checkpoint, _Extra, "checkpoint"))
     yield from _version(checkpoint.get(LIGHTNING))
+    if not re.fullmatch(r"[\w-]{0,128}", checkpoint.get("wandb_run_id") or ""):
+        yield f"wandb_run_id={shown(checkpoint['wandb_run_id'])}"
     steps, skipped = checkpoint["global_step"], checkpoint.get("skipped_steps", 0)
     if not 0 <= skipped <= steps:
         yield f"skipped_steps={skipped} of global_step={steps}"
@@ -117,6 +122,9 @@ def _faults(
     unmoved = {index for index, name in enumerate(order) if steps == skipped or _was_not_moved(name, checkpoint)}
     yield from _faults_of_optimizer(checkpoint["optimizer_states"][0], optimizer, unmoved, steps)
     yield from _faults_of_scheduler(checkpoint["lr_schedulers"][0], scheduler.state_dict(), steps)
+    rates = [group["lr"] for group in checkpoint["optimizer_states"][0]["param_groups"]]
+    if rates != checkpoint["lr_schedulers"][0]["_last_lr"]:
+        yield f"the optimiser's lr={rates} is not the schedule's"
     loops = checkpoint["loops"]["fit_loop"]
     yield from _text(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due",)))
     for key, progress in loops.items():
@@ -126,7 +134,8 @@ def _faults(
     if taken != steps:
         yield f"loops count {taken} steps and global_step {steps}"
     is_begun = loops["epoch_progress"]["total"]["ready"] > 0  # unlike an imported one's
-    yield from _faults_of_callbacks(checkpoint["callbacks"], callbacks if is_begun else (), steps)
+    needed = _keys_of(callbacks, f"val/{module.score_name}") if is_begun else set()
+    yield from _faults_of_callbacks(checkpoint["callbacks"], needed, steps)
 
 
 def _text(fault: str | None) -> Iterator[str]:
@@ -146,8 +155,6 @@ def _version(found: Any) -> Iterator[str]:
 
 def _unlike(value: Any, own: Any, where: str, optional: Sequence[str] = ()) -> str | None:
     """Where ``value`` differs in kind from ``own``, the run's: in keys, lengths, types, or the shapes of tensors."""
-    if own is None:
-        return None
     if isinstance(own, Tensor):
         fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (own.shape, own.dtype)
         return None if fits else f"{where} is {_kind(value)}, not {_kind(own)}"
@@ -262,16 +269,26 @@ def _faults_of_progress(entry: Any, where: str) -> Iterator[str]:
         yield from _faults_of_progress(value, f"{where}.{key}")
 
 
-def _faults_of_callbacks(states: dict[str, Any], callbacks: Sequence[type[Callback]], steps: int) -> Iterator[str]:
+def _keys_of(callbacks: Sequence[type[Callback]], monitor: str) -> set[str]:
+    """Under which keys Lightning keeps the states of ``callbacks``."""
+    keys = {callback.__qualname__ for callback in callbacks if callback is not ValidatedCheckpoint}
+    several = checkpoint_callbacks(Path(), monitor) if ValidatedCheckpoint in callbacks else []
+    return keys | {callback.state_key for callback in several}
+
+
+def _faults_of_callbacks(states: dict[str, Any], needed: set[str], steps: int) -> Iterator[str]:
     kinds = {callback.__qualname__: kind for callback, kind in STATES.items()}
-    present = {key: key.partition("{")[0] for key in states}  # what follows a bracket are the options of several
-    for callback in callbacks:
-        if callback.__qualname__ not in present.values():
-            yield f"callbacks lacks {callback.__qualname__}"
-    for key, name in present.items():
+    for key in sorted(needed - states.keys()):
+        yield f"callbacks lacks {key}"
+    for key, state in states.items():
+        name = key.partition("{")[0]  # what follows are the options of one of several
         if name in kinds:
-            yield from _text(misfit(states[key], kinds[name], f"callbacks.{name}"))
-            yield from _faults_of_values(states[key], f"callbacks.{name}", steps)
+            yield from _text(misfit(state, kinds[name], f"callbacks.{name}"))
+            yield from _faults_of_values(state, f"callbacks.{name}", steps)
+        if name == ValidatedCheckpoint.__qualname__:
+            paths, kept = {state["best_model_path"], state["kth_best_model_path"]}, state["best_k_models"].keys()
+            if state["monitor"] is not None and paths != (kept or {""}):
+                yield f"callbacks.{name} does not agree with itself about the best"
 
 
 def _faults_of_values(entry: Any, where: str, steps: int) -> Iterator[str]:
