@@ -36,6 +36,7 @@ from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel, build
 from pixelcnn.report import commands
 from pixelcnn.scores import in_words, worse_than_uniform
+from pixelcnn.training.callback_states import require_states
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
     checkpoint_callbacks,
@@ -95,8 +96,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         epsilon_inside_root=config.optim.epsilon_inside_root,
         objective=build_objective(**config.objective),
     )
-    if config.checkpoint:
-        require_restorable(read(config.checkpoint), module, f"checkpoint={config.checkpoint}")
+    states = states_to_restore(config, module)
     score = f"val/{module.score_name}"
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
     with (
@@ -110,6 +110,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         beside = [lifeline, *callbacks(config, model, data, score, run_dir), *recorders]
         beside.append(interruption(config, overrides, run_dir))
         trainer = build_trainer(options, logger, beside, run_dir, DurableCheckpointIO())
+        require_states(states, trainer.callbacks, f"checkpoint={config.checkpoint}")  # type: ignore[attr-defined]
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
@@ -185,6 +186,15 @@ def starting_point(
     batch = data.initialisation_batch(min(config.initialisation.size, data.num_training_images))
     report = data_dependent_initialisation(model, batch["images"], model.condition_in(batch))
     return model, {f"init/{name}": value for name, value in asdict(report).items()}
+
+
+def states_to_restore(config: DictConfig, module: DensityEstimation) -> dict[str, Any]:
+    """The callbacks' states in the checkpoint to resume, where there is one; UserError where it cannot be resumed."""
+    if config.checkpoint is None:
+        return {}
+    checkpoint = read(config.checkpoint)
+    require_restorable(checkpoint, module, f"checkpoint={config.checkpoint}")
+    return checkpoint["callbacks"]
 
 
 def callbacks(

@@ -7,7 +7,6 @@ import copy
 import math
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import torch
@@ -17,58 +16,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pixelcnn.errors import UserError
-from pixelcnn.report.training import Start
-from pixelcnn.training.checkpoints import ValidatedCheckpoint, checkpoint_callbacks
-from pixelcnn.training.ema import ExponentialMovingAverage
-from pixelcnn.training.history import History
+from pixelcnn.training.callback_states import STATES, as_faults, faults_of_states, keys_of
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.skip_limit import SkipLimit
 from pixelcnn.training.stopping import validate_before_stopping
 from pixelcnn.typed import misfit, shown
 
 LIGHTNING = "pytorch-lightning_version"
 OLDEST_LIGHTNING = Version("2.0")
-
-
-class _EMAState(TypedDict):
-    latest_update_step: int
-
-
-class _SkipLimitState(TypedDict):
-    skipped: list[int]
-
-
-class _CurveState(TypedDict):
-    values_per_point: int
-    points: list[tuple[float, float]]
-    begun: list[tuple[float, float]]
-
-
-class _HistoryState(TypedDict):
-    curves: dict[str, _CurveState]
-    starts: list[Start]
-    best: tuple[int, float] | None
-    last: tuple[int, float] | None
-    seconds: float
-
-
-class _BestState(TypedDict):
-    monitor: str | None
-    dirpath: str
-    best_model_path: str
-    best_model_score: Tensor | None
-    best_k_models: dict[str, Tensor]
-    kth_best_model_path: str
-    kth_value: Tensor
-    last_model_path: str
-
-
-STATES: dict[type[Callback], Any] = {
-    ExponentialMovingAverage: _EMAState,
-    SkipLimit: _SkipLimitState,
-    History: _HistoryState,
-    ValidatedCheckpoint: _BestState,
-}
 
 
 class _Extra(TypedDict):
@@ -100,7 +54,7 @@ def require_restorable(
 def _faults(
     checkpoint: dict[str, Any], module: DensityEstimation, callbacks: Sequence[type[Callback]]
 ) -> Iterator[str]:
-    yield from _text(misfit(checkpoint, _Extra, "checkpoint"))
+    yield from as_faults(misfit(checkpoint, _Extra, "checkpoint"))
     yield from _version(checkpoint.get(LIGHTNING))
     if not re.fullmatch(r"[\w-]{0,128}", checkpoint.get("wandb_run_id") or ""):
         yield f"wandb_run_id={shown(checkpoint['wandb_run_id'])}"
@@ -109,9 +63,9 @@ def _faults(
         yield f"skipped_steps={skipped} of global_step={steps}"
     own = dict(module.state_dict())
     for part in ("state_dict", "current_model_state"):
-        yield from _text(_unlike(checkpoint[part], own, part))
+        yield from as_faults(_unlike(checkpoint[part], own, part))
         yield from (f"{part}.{name} is not finite" for name, value in checkpoint[part].items() if not _is_finite(value))
-    yield from _text(_unlike(checkpoint["averaging_state"], {"n_averaged": torch.tensor(0)}, "averaging_state"))
+    yield from as_faults(_unlike(checkpoint["averaging_state"], {"n_averaged": torch.tensor(0)}, "averaging_state"))
     seen = int(checkpoint["averaging_state"]["n_averaged"])
     if not 1 <= seen <= steps + 1:
         yield f"averaging_state.n_averaged={seen} after {steps} steps"
@@ -126,7 +80,7 @@ def _faults(
     if rates != checkpoint["lr_schedulers"][0]["_last_lr"]:
         yield f"the optimiser's lr={rates} is not the schedule's"
     loops = checkpoint["loops"]["fit_loop"]
-    yield from _text(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due",)))
+    yield from as_faults(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due",)))
     for key, progress in loops.items():
         if not key.startswith("epoch_loop.val_loop."):  # which starts again, and has been reset within a validation
             yield from _faults_of_progress(progress, f"loops.fit_loop.{key}")
@@ -134,13 +88,8 @@ def _faults(
     if taken != steps:
         yield f"loops count {taken} steps and global_step {steps}"
     is_begun = loops["epoch_progress"]["total"]["ready"] > 0  # unlike an imported one's
-    needed = _keys_of(callbacks, f"val/{module.score_name}") if is_begun else set()
-    yield from _faults_of_callbacks(checkpoint["callbacks"], needed, steps)
-
-
-def _text(fault: str | None) -> Iterator[str]:
-    if fault is not None:
-        yield fault
+    needed = keys_of(callbacks, f"val/{module.score_name}") if is_begun else set()
+    yield from faults_of_states(checkpoint["callbacks"], needed, steps)
 
 
 def _version(found: Any) -> Iterator[str]:
@@ -199,7 +148,7 @@ def _faults_of_optimizer(stored: Any, optimizer: Optimizer, unmoved: set[int], s
     if missing:
         yield f"{where}.state lacks {min(missing)}"
     needed = {index: state for index, state in own["state"].items() if index in stored["state"]}
-    yield from _text(_unlike(stored["state"], needed, f"{where}.state"))
+    yield from as_faults(_unlike(stored["state"], needed, f"{where}.state"))
     memory = set()
     for index, state in stored["state"].items():
         for key, value in state.items():
@@ -218,7 +167,7 @@ def _faults_of_groups(stored: list[dict[str, Any]], own: list[dict[str, Any]], w
     for group, its in zip(stored, own, strict=True):
         # A release of torch with fewer switches has the same optimiser.
         kept = {key: value for key, value in its.items() if key in group or not isinstance(value, bool | None)}
-        yield from _text(_unlike(group, kept, where))
+        yield from as_faults(_unlike(group, kept, where))
         for key, value in kept.items():
             if not isinstance(value, float | tuple) and group[key] != value:
                 yield f"{where}.{key}={shown(group[key])}, not {shown(value)}"
@@ -238,7 +187,7 @@ def _faults_of_scheduler(stored: dict[str, Any], own: dict[str, Any], steps: int
     where = "lr_schedulers.0"
     # As for groups of parameters.
     kept = {key: value for key, value in own.items() if key in stored or not isinstance(value, bool)}
-    yield from _text(_unlike(stored, kept, where))
+    yield from as_faults(_unlike(stored, kept, where))
     if stored.get("base_lrs") != own.get("base_lrs"):
         yield f"{where}.base_lrs={stored.get('base_lrs')}, not {own.get('base_lrs')}"
     if not 0 <= stored.get("last_epoch", 0) <= steps:
@@ -267,36 +216,3 @@ def _faults_of_progress(entry: Any, where: str) -> Iterator[str]:
                 yield f"{where}.current.{key}={count} of {entry['total'][key]}"
     for key, value in entry.items():
         yield from _faults_of_progress(value, f"{where}.{key}")
-
-
-def _keys_of(callbacks: Sequence[type[Callback]], monitor: str) -> set[str]:
-    """Under which keys Lightning keeps the states of ``callbacks``."""
-    keys = {callback.__qualname__ for callback in callbacks if callback is not ValidatedCheckpoint}
-    several = checkpoint_callbacks(Path(), monitor) if ValidatedCheckpoint in callbacks else []
-    return keys | {callback.state_key for callback in several}
-
-
-def _faults_of_callbacks(states: dict[str, Any], needed: set[str], steps: int) -> Iterator[str]:
-    kinds = {callback.__qualname__: kind for callback, kind in STATES.items()}
-    for key in sorted(needed - states.keys()):
-        yield f"callbacks lacks {key}"
-    for key, state in states.items():
-        name = key.partition("{")[0]  # what follows are the options of one of several
-        if name in kinds:
-            yield from _text(misfit(state, kinds[name], f"callbacks.{name}"))
-            yield from _faults_of_values(state, f"callbacks.{name}", steps)
-        if name == ValidatedCheckpoint.__qualname__:
-            paths, kept = {state["best_model_path"], state["kth_best_model_path"]}, state["best_k_models"].keys()
-            if state["monitor"] is not None and paths != (kept or {""}):
-                yield f"callbacks.{name} does not agree with itself about the best"
-
-
-def _faults_of_values(entry: Any, where: str, steps: int) -> Iterator[str]:
-    """What the project's own callbacks keep are steps, counts of steps, and scores."""
-    if type(entry) is int and not 0 <= entry <= max(1, steps):
-        yield f"{where}={entry} after {steps} steps"
-    if isinstance(entry, Tensor) and (entry.ndim or not entry.is_floating_point()):
-        yield f"{where} is {_kind(entry)}, not a score"
-    entries = entry.items() if isinstance(entry, dict) else enumerate(entry) if isinstance(entry, list | tuple) else ()
-    for key, value in entries:
-        yield from _faults_of_values(value, f"{where}.{shown(key)}", steps)

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from pixelcnn.configuration.description import describe, require_agreement, require_same_weights, revise
+from pixelcnn.configuration.description import (
+    describe,
+    require_agreement,
+    require_same_run,
+    require_same_weights,
+    revise,
+)
 from pixelcnn.errors import UserError
 from pixelcnn.options import (
     ClassOptions,
@@ -152,3 +158,13 @@ def test_data_without_the_conditions_of_weights_to_start_from_are_refused(compos
     before = describe(composed("conditioning=class"), SHAPE, {"labels": 10})
     with pytest.raises(UserError, match=told):
         revise(before, "a.ckpt", composed(), [], SHAPE, sizes)
+
+
+@pytest.mark.parametrize("text", ["${oc.env:HOME}", "${seed}", "${nothing}", "${", "\x1b[31mred"])
+def test_what_a_file_interpolates_is_compared_as_it_is_written(composed, text):
+    config = composed("checkpoint=a.ckpt")
+    require_same_run({"seed": config.seed, "data": text}, config, ("seed", "data.val_size"))
+    with pytest.raises(UserError) as refusal:
+        require_same_run({"seed": text}, config, ("seed",))
+    written = text.replace("\x1b", "\\x1b")
+    assert f"whose run has seed={written}:" in str(refusal.value)

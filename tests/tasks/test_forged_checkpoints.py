@@ -7,8 +7,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixelcnn.checkpoint import load
+from pixelcnn.checkpoint import description_of, load, load_weights, read
 from pixelcnn.errors import UserError
+from pixelcnn.model import build
+from pixelcnn.training.checkpoints import has_training_state
+from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.restorable import require_restorable
 from tests.conftest import random_images
 from tests.tasks.conftest import TINY
 from tests.training.forging import forged
@@ -67,16 +71,28 @@ def test_to_load(right, tmp_path_factory, rng):
         torch.testing.assert_close(score, model.score(images), rtol=0, atol=0, msg=told)
 
 
+def require_resumable(path: Path, optim: dict) -> None:
+    """What a resumed run checks before it trains, without composing a configuration for each of many files."""
+    checkpoint = read(path)
+    model = build(description_of(checkpoint, path))
+    if not has_training_state(checkpoint):
+        raise UserError(f"checkpoint={path} has no training state to go on from.")
+    load_weights(model, checkpoint, path)
+    module = DensityEstimation(model, optim["lr"], tuple(optim["betas"]), optim["lr_decay"], seed=0, config={})
+    require_restorable(checkpoint, module, f"checkpoint={path}")
+
+
 @given(rng=st.randoms(use_true_random=False))
-@settings(few, max_examples=20)
+@settings(few, max_examples=30)
 def test_to_resume(right, resumed, tmp_path_factory, rng):
     content, _, expected = right
     forgery, told = forged(content, rng)
     path = tmp_path_factory.mktemp("forged") / "forged.ckpt"
     torch.save(forgery, path)
     try:
+        require_resumable(path, content["pixelcnn"]["config"]["optim"])
         numbers = resumed(path)
-    except SystemExit as refusal:
+    except (UserError, SystemExit) as refusal:
         assert f"checkpoint={path}" in str(refusal) and str(refusal).isprintable(), told
     else:
         torch.testing.assert_close(numbers, expected, rtol=0, atol=0, msg=lambda text: f"{told}: {text}")

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 import pixelcnn.checkpoint
 from pixelcnn.errors import UserError
+from pixelcnn.training.callback_states import require_states
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks, has_training_state
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.restorable import require_restorable
@@ -99,7 +101,7 @@ def test_a_real_one_can_be_resumed(content):
             "latest_update_step=1000000000",
         ),
         (("callbacks", BEST, "best_k_models"), value({}), "does not agree with itself"),
-        (("callbacks", BEST, "best_model_score"), value(torch.ones(3)), "best_model_score is torch.float32 of .3,."),
+        (("callbacks", BEST, "best_model_score"), value(torch.ones(3)), "best_model_score is a tensor of .3,."),
     ],
 )
 def test_a_state_that_is_not_the_runs_is_refused(content, path, change, told):
@@ -123,3 +125,26 @@ def test_lightning_reads_through_the_same_door(content, tmp_path):
     torch.save({**content, "extra": {1, 2}}, tmp_path / "forged.ckpt")
     with pytest.raises(UserError, match="extra is a set"):
         DurableCheckpointIO().load_checkpoint(tmp_path / "forged.ckpt")
+
+
+def others(folder):
+    best = ModelCheckpoint(folder, monitor="val/bits_per_dim")
+    return [EarlyStopping("val/bits_per_dim"), Timer("00:01:00:00"), best]
+
+
+def test_what_other_callbacks_keep_is_of_their_kind(tmp_path):
+    fit(tmp_path, *others(tmp_path / "others"), max_steps=6)
+    states = pixelcnn.checkpoint.read(checkpoint_of(tmp_path))["callbacks"]
+    fresh = others(tmp_path / "others")
+    require_states(states, fresh, "checkpoint=a.ckpt")
+    stopping, timer, best = (callback.state_key for callback in fresh)
+    for path, change in (
+        ((stopping,), without("wait_count")),
+        ((stopping,), lambda state: {**state, "more": 1}),
+        ((stopping, "wait_count"), value("text")),
+        ((stopping, "best_score"), value(3.0)),
+        ((timer, "time_elapsed"), value([])),
+        ((best, "best_k_models"), value("text")),
+    ):
+        with pytest.raises(UserError, match=r"^checkpoint=a.ckpt holds another state of"):
+            require_states(replaced(states, path, change), fresh, "checkpoint=a.ckpt")

@@ -13,11 +13,12 @@ import pixelcnn.checkpoint
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.model import build
 from pixelcnn.options import ClassOptions
+from pixelcnn.training.callback_states import STATES
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import without_signal_handlers
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.restorable import STATES, require_restorable
+from pixelcnn.training.restorable import require_restorable
 from pixelcnn.training.stopping import validate_before_stopping
 from tests.conftest import tiny_description
 
