@@ -22,6 +22,7 @@ from pixelcnn.launch.refusal import check_arguments, job_refusals, refusals
 from pixelcnn.launch.run_directory import CLAIMS, claimed, require_free
 from pixelcnn.launch.said_once import said_once
 from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
+from pixelcnn.memory_limit import limited_memory
 
 # Installed, the configuration is in the package; in a checkout, beside it.
 CONF = next(
@@ -34,7 +35,7 @@ register()
 def job(config: DictConfig) -> float | None:
     """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
     context = HydraConfig.get()
-    with job_refusals(), one_group(context):
+    with job_refusals(), limited_memory(), one_group(context):
         overrides = list(context.overrides.task)
         take_stored_data(config, overrides)
         task = check(config)

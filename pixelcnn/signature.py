@@ -25,6 +25,7 @@ KINDS: dict[Any, str] = {
     Path: "a path",
     NoneType: "null",
 }
+LARGEST = 2**53  # up to which floats hold every whole number
 PLAIN = (NoneType, bool, int, float, str)
 
 
@@ -130,6 +131,11 @@ def name_of(target: Callable[..., Any]) -> str:
     return f"{module}.{target.__qualname__}"
 
 
+def is_own(target: Callable[..., Any]) -> bool:
+    """Whether ``target`` is of this project."""
+    return target.__module__.partition(".")[0] == "pixelcnn"
+
+
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
@@ -153,7 +159,9 @@ def checked(value: Any, hint: Any, key: str) -> Any:
         shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
         raise UserError(f"{key}={shown} is of the wrong type: it takes {expected(hint)}.") from error
     except ArithmeticError as error:
-        raise UserError(f"{key}={value} is out of range: use a finite number.") from error
+        raise UserError(
+            f"{key}={value} is out of range: use a finite number, and a whole one of at most 2^53."
+        ) from error
 
 
 def expected(hint: Any) -> str:
@@ -227,7 +235,9 @@ def _converted_items(value: Any, kind: Any, of: Sequence[Any]) -> Any:
 
 
 def _converted_value(value: Any, hint: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, int | float) and not (
+        math.isfinite(value) and (isinstance(value, float) or abs(value) <= LARGEST)
+    ):
         raise ArithmeticError
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is float and number:

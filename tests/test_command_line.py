@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import run
-from pixelcnn.configuration import run_directory
 from pixelcnn.errors import UserError
+from pixelcnn.launch import run_directory
 from tests.wrong_keys import REFUSED
 
 QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none")  # "disabled" outlives the test

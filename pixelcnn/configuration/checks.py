@@ -12,10 +12,9 @@ from pixelcnn.configuration.root import Initialisation, Root, check_start
 from pixelcnn.configuration.tasks import Task
 from pixelcnn.configuration.trainer import check_trainer
 from pixelcnn.errors import UserError
-from pixelcnn.signature import arguments_of, checked_arguments, name_of, refusal
+from pixelcnn.signature import arguments_of, checked_arguments, is_own, refusal
 
 STAND_IN_STEPS = 10**9
-OWN = "pixelcnn."  # the project's parts, whose constructors may be tried
 
 
 def check(config: DictConfig) -> Task:
@@ -73,9 +72,8 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
 
     On torch's meta device, where weights take neither memory nor time, and for images that stand in for the data set's.
     """
-    import torch
-
     from pixelcnn.image_shape import ImageShape
+    from pixelcnn.weighing import TooLargeError, weightless
 
     any_size: dict[str, Any] = {"num_classes": 1, "num_features": 1}
     given = {
@@ -86,13 +84,16 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
     }
     for group in ("model", "likelihood", "conditioning"):
         target = target_of(config, group)
-        if not name_of(target).startswith(OWN):
+        if not is_own(target):
             continue
         own = own_arguments(config, group)
         known = arguments_of(target)
         arguments = {name: value for name, value in {**any_size, **given, **own}.items() if name in known}
         try:
-            with torch.device("meta"):
+            with weightless():
                 target(**arguments)
         except UserError as error:
             raise refusal(error, target, own, f"{group}.") from error
+        except TooLargeError as error:
+            largest = max(own, key=lambda name: own[name] if isinstance(own[name], int) else 0)
+            raise UserError(f"{group}.{largest}={own[largest]} takes more memory than there is: use less.") from error

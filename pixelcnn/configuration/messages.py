@@ -61,7 +61,7 @@ def out_of_memory(error: Exception) -> str:
     """What to do where a task's model or batch is too large for the machine."""
     return (
         f"Memory does not suffice ({_first_line(error)}): use a smaller data.batch_size, task.batch_size, "
-        "task.num_samples or model; task=info tells what a model takes here."
+        "task.num_samples, objective.num_samples or model; task=info tells what a model takes here."
     )
 
 

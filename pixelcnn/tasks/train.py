@@ -46,9 +46,11 @@ from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.objective import require_trainable
 from pixelcnn.report import commands
 from pixelcnn.scores import INTERRUPTED, best_of, in_words, worse_than_uniform
-from pixelcnn.signature import name_of
+from pixelcnn.signature import is_own
+from pixelcnn.training.callback_states import STATES, require_states
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
+    ValidatedCheckpoint,
     checkpoint_callbacks,
     has_training_state,
     newest,
@@ -65,6 +67,7 @@ from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.progress import progress_bar
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
+from pixelcnn.training.restorable import require_restorable
 from pixelcnn.training.stopping import limit_reached, validate_before_stopping
 from pixelcnn.training.validation_images import ValidationImages
 
@@ -90,7 +93,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     require_validation(config.trainer, data.batches_per_epoch)
     images = fingerprint(data)
     model, initialisation = starting_point(config, overrides, data, images)
-    if not name_of(model.description.network.target).startswith("pixelcnn."):
+    if not is_own(model.description.network.target):
         check_causal(model, sites=SITES_TO_CHECK)
     execution = execution_of(config)
     if not execution.activation_checkpointing:  # which is asked for where memory is short
@@ -107,6 +110,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         config=plain,
         fingerprint=images,
     )
+    states = states_to_restore(config, module)
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
     loggers = loggers_of_run(config, run_dir, plain, module.score_names, run_id)
     with finishing(loggers), sentence_when_full(run_dir):
@@ -114,6 +118,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         history, last = History(f"val/{module.score_name}", run_dir), LastMetrics(initialisation)
         beside = [lifeline, *callbacks(config, run_dir, history, last, plain, overrides)]
         trainer = build_trainer(config.trainer, loggers, beside, run_dir, DurableCheckpointIO())
+        require_states(states, trainer.callbacks, f"checkpoint={config.checkpoint}")  # type: ignore[attr-defined]
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
@@ -204,6 +209,17 @@ def loggers_of_run(
     """The loggers of the group ``logger``."""
     given = {"run_dir": run_dir, "save_dir": run_dir, "config": plain, "minimised": minimised, "run_id": run_id}
     return [logger for _, logger in instantiated_parts(config, "logger", **given)]
+
+
+def states_to_restore(config: DictConfig, module: DensityEstimation) -> dict[str, Any]:
+    """The callbacks' states in the checkpoint to resume, where there is one; UserError where it cannot be resumed."""
+    if config.checkpoint is None:
+        return {}
+    checkpoint = read(config.checkpoint)
+    # Others may be left out or added when a run is resumed.
+    kept = [kind for kind in STATES if kind in (History, ValidatedCheckpoint, target_of(config, "ema"))]
+    require_restorable(checkpoint, module, f"checkpoint={config.checkpoint}", kept)
+    return checkpoint["callbacks"]
 
 
 def callbacks(

@@ -8,6 +8,7 @@ import pytest
 
 from pixelcnn.conditioning import ClassLabels, Maps, Vectors
 from pixelcnn.configuration.description import describe, require_agreement, require_same_weights, revise
+from pixelcnn.configuration.same_run import require_same_run
 from pixelcnn.description import GIVEN, ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
@@ -166,3 +167,13 @@ def test_data_without_the_conditions_of_weights_to_start_from_are_refused(compos
     before = describe(composed("conditioning=class"), SHAPE, {"labels": 10})
     with pytest.raises(UserError, match=told):
         revise(before, "a.ckpt", composed(), [], SHAPE, sizes)
+
+
+@pytest.mark.parametrize("text", ["${oc.env:HOME}", "${seed}", "${nothing}", "${", "\x1b[31mred"])
+def test_what_a_file_interpolates_is_compared_as_it_is_written(composed, text):
+    config = composed("checkpoint=a.ckpt")
+    require_same_run({"config": {"seed": config.seed, "data": text}}, {}, config, ("seed", "data.val_size"))
+    with pytest.raises(UserError) as refusal:
+        require_same_run({"config": {"seed": text}}, {}, config, ("seed",))
+    written = text.replace("\x1b", "\\x1b")
+    assert f"whose run has seed={written}:" in str(refusal.value)

@@ -18,6 +18,7 @@ import run
 from pixelcnn.cli import CONF
 from pixelcnn.conditioning import ClassLabels, Encoder
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.groups import target_of
 from pixelcnn.configuration.messages import keys_of
 from pixelcnn.launch import devices
 from pixelcnn.model import build
@@ -168,14 +169,18 @@ def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypa
         call(*given, f"hydra.run.dir={tmp_path}/run")
     else:
         config = checked(composed(given))
-        import_module(f"pixelcnn.tasks.{target_of(config, "task").module}").run(config, tmp_path, given)
+        import_module(f"pixelcnn.tasks.{target_of(config, 'task').module}").run(config, tmp_path, given)
         assert list(tmp_path.iterdir())
 
 
 def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> list[str]:
     """``values`` with those of TINY above them that ``config`` has, and data that needs no download."""
     task = config.task.name
-    if target_of(config, "task").uses_data and config.data._target_.rpartition(".")[2] not in ("Images", "Arrays", "Digits"):
+    if target_of(config, "task").uses_data and config.data._target_.rpartition(".")[2] not in (
+        "Images",
+        "Arrays",
+        "Digits",
+    ):
         own = ("data=arrays", f"data.train={material['train.npz']}", f"data.test={material['test.npz']}")
         values = [*(value for value in values if not value.startswith(("data=", "data."))), *own]
     known = set(keys_of(config))

@@ -4,10 +4,9 @@ import copy
 
 import pytest
 import torch
-from pixelcnn.options import Execution
 from torch import nn
 
-from pixelcnn.execution import execute
+from pixelcnn.execution import Execution, execute
 from pixelcnn.optim.memory import order_as_parameters
 from pixelcnn.training.adam import FusedAdam, OriginalAdam
 from tests.training.tiny import checkpoint_of, fit, read, tiny_module
