@@ -55,6 +55,11 @@ def _check_names(options: TrainerOptions) -> None:
             f"trainer.accelerator={accelerator} is not available on this machine: choose one of {', '.join(ours)}."
         )
     strategies = ["auto", *StrategyRegistry.available_strategies()]
+    if strategy.startswith("fsdp"):
+        raise UserError(
+            f"trainer.strategy={strategy} is not supported: a step that one device skips would be taken by the "
+            "others, as each sees its share of the gradient alone. Use ddp."
+        )
     if strategy not in strategies:
         raise UserError(f"trainer.strategy={strategy} does not exist: choose one of {', '.join(strategies)}.")
 

@@ -14,6 +14,7 @@ from pixelcnn.configuration.devices import require_machines
 from pixelcnn.configuration.ranks import is_first, started_outside
 from pixelcnn.configuration.refusal import callback_refusals
 from pixelcnn.configuration.run_directory import COMPOSED_FILES, require_free, require_free_sweep
+from pixelcnn.configuration.slurm import require_tasks
 from pixelcnn.configuration.sweep import require_runnable
 from pixelcnn.configuration.sweep_results import swept_keys, write_results
 from pixelcnn.configuration.trainer import trainer_options
@@ -35,6 +36,8 @@ class RunCallback(Callback):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
             check(job_config)
             require_machines(trainer_options(job_config))
+            if OmegaConf.to_object(job_config.task).uses_devices:  # type: ignore[union-attr]
+                require_tasks(trainer_options(job_config))
             if is_first():  # the others of a distributed run come later, and write no files of Hydra's
                 require_free(Path(config.hydra.run.dir), job_config)
                 COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from pixelcnn.configuration.devices import processes
 from pixelcnn.configuration.ranks import started_outside
+from pixelcnn.configuration.slurm import require_tasks
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
@@ -33,7 +34,10 @@ def runs_apart(options: TrainerOptions, mode: RunMode | None) -> bool:
     started for a single job, by ``hydra/launcher=submitit_slurm hydra.launcher.tasks_per_node=8``, are all there.
     Raises UserError where another machine would have to start some.
     """
-    if mode != RunMode.MULTIRUN or started_outside() > 1:
+    if mode != RunMode.MULTIRUN:
+        return False
+    if started_outside() > 1:
+        require_tasks(options)
         return False
     if options.num_nodes > 1:
         raise UserError(
@@ -41,7 +45,10 @@ def runs_apart(options: TrainerOptions, mode: RunMode | None) -> bool:
             f"hydra/launcher=submitit_slurm hydra.launcher.nodes={options.num_nodes} "
             f"hydra.launcher.tasks_per_node={processes(options)}."
         )
-    return processes(options) > 1
+    if processes(options) > 1:
+        return True
+    require_tasks(options)
+    return False
 
 
 def require_runnable(config: DictConfig) -> None:

@@ -90,3 +90,11 @@ def test_apples_gpus_are_refused():
 def test_what_runs_on_one_device_takes_the_first_that_is_named(monkeypatch, there, accelerator, devices, device):
     monkeypatch.setattr(of_machine, "_gpus", lambda: there)
     assert one_device(options(devices, accelerator)) == device
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp_cpu_offload"])
+def test_sharded_gradients_are_refused(strategy):
+    chosen = options(2, "cpu")
+    chosen.strategy = strategy
+    with pytest.raises(UserError, match=f"trainer.strategy={strategy} is not supported"):
+        check_devices(chosen)

@@ -25,8 +25,18 @@ def test_jobs_of_several_processes_run_apart(mode, devices, apart):
 
 
 def test_processes_that_slurm_has_started_for_a_job_are_used(monkeypatch):
-    monkeypatch.setenv("SLURM_NTASKS", "4")
+    given = {"NTASKS": 4, "STEP_NUM_TASKS": 4, "NTASKS_PER_NODE": 2, "NNODES": 2}
+    for name, value in given.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
     assert not runs_apart(options(2, num_nodes=2), RunMode.MULTIRUN)
+    with pytest.raises(UserError, match=r"trainer.devices=4 .*srun has started 4, --nodes=2"):
+        runs_apart(options(4), RunMode.MULTIRUN)
+
+
+def test_a_job_of_one_process_does_not_wait_for_tasks_that_nobody_starts(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    with pytest.raises(UserError, match=r"trainer.devices=1 .*without srun in a job of 2"):
+        runs_apart(options(1), RunMode.MULTIRUN)
 
 
 def test_a_sweep_does_not_wait_for_machines_that_nobody_starts():
