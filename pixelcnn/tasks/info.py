@@ -21,10 +21,10 @@ from pixelcnn.configuration.trainer import trainer_options
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel, build
 from pixelcnn.options import ClassOptions, ImageShape
-from pixelcnn.training.logging import why_not_logged_in
 from pixelcnn.training.machine import EXTRAS, gpus, installed, processor, versions
 from pixelcnn.training.needs import Memory, Pace, memory_of, pace_of
 from pixelcnn.training.objective import build_objective
+from pixelcnn.training.wandb_run import why_not_logged_in
 
 CLASSES = 10  # of a class-conditional model where nothing is said; they matter little
 PAPER_STEPS = 5000 * (50_000 // 128)  # the original's epochs of CIFAR-10

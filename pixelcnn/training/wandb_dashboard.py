@@ -27,9 +27,16 @@ class WandbDashboard(WandbLogger, Dashboard):
         super().__init__(experiment=run, **options)
         self._minimised = minimised
         self._keeps_checkpoints = keeps_checkpoints
+
+    def define_metrics(self) -> None:
+        """Tell W&B the x-axes, and which value of a curve counts; to be called once, before anything is logged."""
+        run = self.experiment
+        if not (run.offline or run.disabled):
+            # W&B asks its server for it at the first table or artifact, and raises if it does not answer then.
+            run._public_api()
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        for name in minimised:  # in tables of runs the best value stands, instead of the last
+        for name in self._minimised:  # in tables of runs the best value stands, instead of the last
             run.define_metric(name, step_metric="trainer/global_step", step_sync=True, summary="min")
             run.define_metric(f"by_images/{name}", step_metric="images", step_sync=True, summary="min")
 
@@ -60,6 +67,10 @@ class WandbDashboard(WandbLogger, Dashboard):
             shown[f"val/{rank}"] = [wandb.Image(grid, caption=caption)]
         with self._staging():
             self.log_metrics({"val/images": table, **shown}, validation.step)
+
+    def mark_preempting(self) -> None:
+        """W&B shows the run as preempted, no longer as crashed."""
+        self.experiment.mark_preempting()
 
     def keep_checkpoint(self, path: Path, step: int) -> None:
         """A version of the artifact ``model-RUN``, of aliases "best" or "last" and ``step-STEP``.
