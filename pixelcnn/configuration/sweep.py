@@ -58,8 +58,26 @@ def require_runnable(config: DictConfig) -> None:
             "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
             "cluster, or use submitit_local or joblib."
         )
+    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm":
+        warn_without_sacct()
     trials = config.hydra.sweeper.get("n_trials")
     require(trials is None or trials >= 1, "hydra.sweeper.n_trials", trials, "ask for at least one")
+
+
+def warn_without_sacct() -> None:
+    """Say it where Slurm does not tell what has become of a job: submitit learns of one that was killed by it alone."""
+    if shutil.which("sacct") is None:
+        why = "there is no sacct"
+    else:
+        told = subprocess.run(["sacct", "--noheader", "--jobs=1"], capture_output=True, text=True, check=False)
+        if told.returncode == 0:
+            return
+        why = f"it has no answer ({' '.join(told.stderr.split())})"
+    print(
+        f"hydra/launcher=submitit_slurm asks sacct about its jobs, but {why}: a job that is cancelled or killed will "
+        "be waited for without end.",
+        flush=True,
+    )
 
 
 @contextmanager
@@ -92,8 +110,13 @@ def run_apart(script: Path, context: HydraConf) -> float | None:
     finally:
         for number, handler in zip(told, before, strict=True):
             signal.signal(number, handler)
-    if status - 128 in told:
-        raise SystemExit(status)  # told to leave, it has saved and said how to go on
+    # As `pixelcnn.training.interruption.Left` ends it, or before there was anything to save.
+    left_on = status - 128 if status > 0 else -status
+    if left_on in told:
+        handler = before[told.index(signal.Signals(left_on))]
+        if callable(handler):  # submitit's, which requeues the job
+            handler(left_on, None)
+        raise SystemExit(128 + left_on)  # it has saved and said how to go on
     if status != 0:
         raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
     metrics = run_dir / "metrics.json"

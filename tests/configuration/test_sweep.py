@@ -1,4 +1,5 @@
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from pixelcnn.configuration.sweep import run_apart, runs_apart
+from pixelcnn.configuration.sweep import run_apart, runs_apart, warn_without_sacct
 from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 
@@ -88,3 +89,40 @@ def test_a_job_apart_that_scores_nothing_has_no_objective(context, tmp_path):
 def test_a_job_apart_that_fails_ends_in_a_sentence(context, tmp_path):
     with pytest.raises(UserError, match=r"x y' has failed \(status 3\)"):
         run_apart(script(tmp_path, "raise SystemExit(3)"), context)
+
+
+@pytest.mark.parametrize("leaves", ["raise SystemExit(128 + number)", "os.kill(os.getpid(), number)"])
+def test_what_would_have_handled_a_signal_is_called_once_a_job_apart_has_left(context, tmp_path, leaves):
+    """As submitit's is, which requeues: also when the run had nothing to save yet."""
+
+    class RequeuedError(Exception):
+        pass
+
+    def requeue(number, frame):
+        raise RequeuedError(number)
+
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        with pytest.raises(RequeuedError, match=str(int(signal.SIGUSR2))):
+            run_apart(script(tmp_path, f"import os, signal\nnumber = signal.SIGUSR2\n{leaves}"), context)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        with pytest.raises(SystemExit, match=str(128 + signal.SIGUSR2)):
+            run_apart(script(tmp_path, f"import os, signal\nnumber = signal.SIGUSR2\n{leaves}"), context)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.parametrize(
+    ("sacct", "said"),
+    [("exit 0", None), ("echo Slurm accounting storage is disabled >&2; exit 1", "accounting storage is disabled"),
+     (None, "no sacct")],
+)  # fmt: skip
+def test_a_cluster_without_sacct_is_said(tmp_path, monkeypatch, capsys, sacct, said):
+    for name, text in (("srun", "exit 0"), ("sacct", sacct)):
+        if text is not None:
+            (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    warn_without_sacct()
+    told = capsys.readouterr().out
+    assert told == "" if said is None else said in told and told.startswith("hydra/launcher=submitit_slurm")
