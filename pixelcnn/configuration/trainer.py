@@ -1,5 +1,6 @@
 """Every argument of Lightning's Trainer as a typed field, so that ``trainer.*`` is checked before anything starts."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from pixelcnn.configuration.user_callbacks import raised_by, require_callbacks
 from pixelcnn.errors import UserError
 from pixelcnn.options import require
 
@@ -122,6 +124,12 @@ class TrainerOptions:
             "use true, false or warn",
         )
         require(
+            not self.barebones,
+            "trainer.barebones",
+            self.barebones,
+            "leave it false, for it forbids the checkpoints and metrics that every run leaves",
+        )
+        require(
             not self.use_distributed_sampler,
             "trainer.use_distributed_sampler",
             self.use_distributed_sampler,
@@ -175,7 +183,9 @@ def build_trainer(
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     try:
-        arguments["callbacks"] = [*callbacks, *instantiate(options.callbacks or [])]
+        own_callbacks = list(instantiate(options.callbacks or []))
+        require_callbacks(own_callbacks)
+        arguments["callbacks"] = [*callbacks, *own_callbacks]
         plugins = list(instantiate(options.plugins or []))
         theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
         arguments["plugins"] = plugins if checkpoint_io is None or theirs else [*plugins, checkpoint_io]
@@ -186,7 +196,7 @@ def build_trainer(
         arguments["default_root_dir"] = options.default_root_dir or run_dir
         return Trainer(**arguments)
     except (InstantiationException, ImportError, MisconfigurationException, TypeError, ValueError) as error:
-        raise UserError(_refused(error, _meant(options, str(error)))) from error
+        raise UserError(_refused(error, options)) from error
 
 
 def _meant(options: TrainerOptions, told: str) -> str:
@@ -217,9 +227,17 @@ def lightnings_refusals(options: TrainerOptions) -> Iterator[None]:
     try:
         yield
     except MisconfigurationException as error:
-        raise UserError(_refused(error, _meant(options, str(error)))) from error
+        raise UserError(_refused(error, options)) from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        callback = raised_by(error, options.callbacks or [])
+        if callback is None:
+            raise
+        raise UserError(_refused(error, options, f"trainer.callbacks={callback}")) from error
 
 
-def _refused(error: Exception, meant: str) -> str:
+def _refused(error: Exception, options: TrainerOptions, meant: str | None = None) -> str:
     told = " ".join(str(error).split()).rstrip(".")
+    if options.overfit_batches:  # which Lightning sets these to
+        told = re.sub(r"limit_(train|val|test|predict)_batches", "overfit_batches", told)
+    meant = _meant(options, told) if meant is None else meant
     return f"{meant or 'trainer.*'} is refused by Lightning ({told}): change it or leave it out."

@@ -42,6 +42,7 @@ from pixelcnn.training.checkpoints import (
     has_training_state,
     newest,
     require_saved,
+    say_what_is_not_saved,
 )
 from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
 from pixelcnn.training.ema import ExponentialMovingAverage
@@ -107,6 +108,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         beside = [lifeline, *callbacks(config, model, data, score, run_dir), *recorders]
         beside.append(interruption(config, overrides, run_dir))
         trainer = build_trainer(options, logger, beside, run_dir, DurableCheckpointIO())
+        say_what_is_not_saved(trainer)
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
