@@ -184,7 +184,7 @@ def build_trainer(
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     try:
         own_callbacks = list(instantiate(options.callbacks or []))
-        require_callbacks(own_callbacks)
+        require_callbacks(own_callbacks, options.callbacks or [])
         arguments["callbacks"] = [*callbacks, *own_callbacks]
         plugins = list(instantiate(options.plugins or []))
         theirs = any(isinstance(plugin, CheckpointIO) for plugin in plugins)

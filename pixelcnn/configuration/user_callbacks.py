@@ -7,8 +7,8 @@ from typing import Any
 from pixelcnn.errors import UserError
 
 
-def require_callbacks(callbacks: Iterable[Any]) -> None:
-    """Raise UserError for what is not a callback, or changes what a run records and is resumed with."""
+def require_callbacks(callbacks: Iterable[Any], given: Iterable[dict[str, Any]]) -> None:
+    """Raise UserError for what is not a callback, or changes what a run records; ``given`` are their keys."""
     from pytorch_lightning import Callback
     from pytorch_lightning.callbacks import BatchSizeFinder, LearningRateFinder
 
@@ -16,8 +16,8 @@ def require_callbacks(callbacks: Iterable[Any]) -> None:
         BatchSizeFinder: "set data.batch_size (task=info counts the memory that it needs)",
         LearningRateFinder: "set optim.lr, or search for it by sweep=optuna",
     }
-    for place, callback in enumerate(callbacks):
-        name = f"trainer.callbacks[{place}]={type(callback).__module__}.{type(callback).__qualname__}"
+    for place, (callback, keys) in enumerate(zip(callbacks, given, strict=True)):
+        name = f"trainer.callbacks[{place}]={keys['_target_']}"
         if not isinstance(callback, Callback):
             raise UserError(f"{name} is not a callback: use a class derived from pytorch_lightning.Callback.")
         for kind, remedy in remedies.items():

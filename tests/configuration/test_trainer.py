@@ -118,7 +118,7 @@ def test_apples_gpus_are_not_chosen(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ("builtins.list", r"trainer.callbacks\[0\]=.*[lL]ist.* is not a callback"),
+        ("builtins.list", r"^trainer.callbacks\[0\]=builtins.list is not a callback"),
         ("pytorch_lightning.callbacks.BatchSizeFinder", "BatchSizeFinder is not supported.*data.batch_size"),
         ("pytorch_lightning.callbacks.LearningRateFinder", "LearningRateFinder is not supported.*optim.lr"),
     ],
