@@ -29,7 +29,10 @@ def test_what_exceeds_the_machine_fails_and_leaves_no_limit():
 
 
 def test_the_weights_of_a_model_are_known_without_it():
-    for description in (tiny_description(), tiny_description(conditioning=partial(Encoder, code_size=3, num_filters=4))):
+    for description in (
+        tiny_description(),
+        tiny_description(conditioning=partial(Encoder, code_size=3, num_filters=4)),
+    ):
         made, weighed = build(description).state_dict(), weights_of(description)
         assert list(made) == list(weighed) and all(weight.is_meta for weight in weighed.values())
         assert [(w.shape, w.dtype) for w in made.values()] == [(w.shape, w.dtype) for w in weighed.values()]

@@ -61,6 +61,11 @@ def _check_names(options: DictConfig) -> None:
         raise UserError(
             f"trainer.accelerator={accelerator} is not available on this machine: choose one of {', '.join(ours)}."
         )
+    if strategy.startswith("fsdp"):
+        raise UserError(
+            f"trainer.strategy={strategy} is not supported: a step that one device skips would be taken by the "
+            "others, as each sees its share of the gradient alone. Use ddp."
+        )
     methods = {name: StrategyRegistry[name]["init_params"].get("start_method") for name in StrategyRegistry}
     usable = ["auto", *(name for name, method in methods.items() if method in (None, "popen"))]
     if strategy in usable:

@@ -21,6 +21,7 @@ from pixelcnn.launch.run_directory import (
     claimed,
     claimed_sweep,
 )
+from pixelcnn.launch.slurm import require_tasks
 from pixelcnn.launch.sweep import require_runnable
 from pixelcnn.launch.sweep_results import swept_keys, write_results
 
@@ -39,9 +40,12 @@ class RunCallback(Callback):
             if not str(config.hydra.run.dir):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
             take_stored_data(job_config, list(config.hydra.overrides.task))
-            if check(job_config).uses_devices:
+            uses_devices = check(job_config).uses_devices
+            if uses_devices:
                 check_devices(job_config.trainer)
             require_machines(job_config.trainer)
+            if uses_devices:
+                require_tasks(job_config.trainer)
             if is_first():  # the others of a distributed run come later, and write no files of Hydra's
                 CLAIMS.enter_context(claimed(Path(config.hydra.run.dir), job_config))
                 COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from pixelcnn.errors import UserError, require
 from pixelcnn.launch.devices import processes
 from pixelcnn.launch.ranks import started_outside
+from pixelcnn.launch.slurm import require_tasks
 from pixelcnn.scores import score_of_run
 
 HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -33,7 +34,10 @@ def runs_apart(options: DictConfig, mode: RunMode | None) -> bool:
     started for a single job, by ``hydra/launcher=submitit_slurm hydra.launcher.tasks_per_node=8``, are all there.
     Raises UserError where another machine would have to start some.
     """
-    if mode != RunMode.MULTIRUN or started_outside() > 1:
+    if mode != RunMode.MULTIRUN:
+        return False
+    if started_outside() > 1:
+        require_tasks(options)
         return False
     if options.num_nodes > 1:
         raise UserError(
@@ -41,7 +45,10 @@ def runs_apart(options: DictConfig, mode: RunMode | None) -> bool:
             f"hydra/launcher=submitit_slurm hydra.launcher.nodes={options.num_nodes} "
             f"hydra.launcher.tasks_per_node={processes(options)}."
         )
-    return processes(options) > 1
+    if processes(options) > 1:
+        return True
+    require_tasks(options)
+    return False
 
 
 def require_runnable(config: DictConfig) -> None:
@@ -51,8 +58,26 @@ def require_runnable(config: DictConfig) -> None:
             "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
             "cluster, or use submitit_local or joblib."
         )
+    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm":
+        warn_without_sacct()
     trials = config.hydra.sweeper.get("n_trials")
     require(trials is None or trials >= 1, "hydra.sweeper.n_trials", trials, "ask for at least one")
+
+
+def warn_without_sacct() -> None:
+    """Say it where Slurm does not tell what has become of a job: submitit learns of one that was killed by it alone."""
+    if shutil.which("sacct") is None:
+        why = "there is no sacct"
+    else:
+        told = subprocess.run(["sacct", "--noheader", "--jobs=1"], capture_output=True, text=True, check=False)
+        if told.returncode == 0:
+            return
+        why = f"it has no answer ({' '.join(told.stderr.split())})"
+    print(
+        f"hydra/launcher=submitit_slurm asks sacct about its jobs, but {why}: a job that is cancelled or killed will "
+        "be waited for without end.",
+        flush=True,
+    )
 
 
 @contextmanager
@@ -92,9 +117,14 @@ def run_apart(context: HydraConf) -> float | None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if told or status - 128 in HANDED_ON:
+    # As `pixelcnn.training.interruption` ends it, or before there was anything to save.
+    left_on = status - 128 if status > 0 else -status
+    if told or left_on in HANDED_ON:
+        handler = before[signal.Signals(left_on)] if left_on in HANDED_ON[1:] else None
+        if callable(handler):  # submitit's, which requeues the job
+            handler(left_on, None)
         # Told to leave, the run has saved and said how to resume, or it was about to finish; the sweep ends with it.
-        raise SystemExit(128 + told[0] if told else status)
+        raise SystemExit(128 + (told[0] if told else left_on))
     if status != 0:
         raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
     metrics = run_dir / "metrics.json"

@@ -18,10 +18,10 @@ from pixelcnn.errors import OutOfRangeError, UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.launch.devices import one_device, processes
 from pixelcnn.model import PixelModel, build
-from pixelcnn.training.logging import why_not_logged_in
 from pixelcnn.training.machine import EXTRAS, gpus, installed, processor, versions
 from pixelcnn.training.needs import Memory, Pace, memory_of, pace_of
 from pixelcnn.training.record import write_record
+from pixelcnn.training.wandb_run import why_not_logged_in
 
 CLASSES = 10  # of a class-conditional model where nothing is said; they matter little
 PAPER_STEPS = 5000 * (50_000 // 128)  # the original's epochs of CIFAR-10

@@ -55,8 +55,10 @@ from pixelcnn.training.checkpoints import (
     has_training_state,
     newest,
     require_saved,
+    say_what_is_not_saved,
 )
 from pixelcnn.training.dashboard import KeptCheckpoints
+from pixelcnn.training.failing_loggers import tolerated
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
 from pixelcnn.training.last_metrics import LastMetrics
@@ -119,10 +121,11 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         beside = [lifeline, *callbacks(config, run_dir, history, last, plain, overrides)]
         trainer = build_trainer(config.trainer, loggers, beside, run_dir, DurableCheckpointIO())
         require_states(states, trainer.callbacks, f"checkpoint={config.checkpoint}")  # type: ignore[attr-defined]
+        say_what_is_not_saved(trainer)
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
-        with lifeline.holding(trainer), lightnings_refusals(config.trainer):
+        with lifeline.holding(trainer), lightnings_refusals(config.trainer, config.callbacks):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         value = finish(trainer, module, history, last, run_dir)
     for ctrl_c in interruptions(trainer):
@@ -208,7 +211,8 @@ def loggers_of_run(
 ) -> list[Logger]:
     """The loggers of the group ``logger``."""
     given = {"run_dir": run_dir, "save_dir": run_dir, "config": plain, "minimised": minimised, "run_id": run_id}
-    return [logger for _, logger in instantiated_parts(config, "logger", **given)]
+    loggers = [logger for _, logger in instantiated_parts(config, "logger", **given)]
+    return [tolerated(logger) for logger in loggers if logger is not None]
 
 
 def states_to_restore(config: DictConfig, module: DensityEstimation) -> dict[str, Any]:

@@ -7,6 +7,7 @@
 import io
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -158,6 +159,35 @@ def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
         ValidatedCheckpoint(directory, "best", monitor),
         ValidatedCheckpoint(directory, "last", None),
     ]
+
+
+def say_what_is_not_saved(trainer: Trainer) -> None:
+    """Have ``trainer``'s other callbacks that write checkpoints say what they could not write, as ours do.
+
+    Raises UserError where one of their directories cannot be made; to be called before it fits.
+    """
+
+    def saying(save_checkpoint: Callable[[Trainer, str], None]) -> Callable[[Trainer, str], None]:
+        def call(trainer: Trainer, filepath: str) -> None:
+            save_checkpoint(trainer, filepath)
+            trouble_in_saving(trainer, Path(filepath))
+
+        return call
+
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ValidatedCheckpoint) or not isinstance(callback, ModelCheckpoint):
+            continue
+        callback._save_checkpoint = saying(callback._save_checkpoint)  # type: ignore[assignment,method-assign]
+        if callback.dirpath is None:
+            continue
+        try:
+            Path(callback.dirpath).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            kind = type(callback).__name__
+            raise UserError(
+                f"trainer.callbacks has a {kind} of dirpath={callback.dirpath}, which cannot be written "
+                f"({error.strerror}): name another directory."
+            ) from error
 
 
 def require_saved(trainer: Trainer) -> None:

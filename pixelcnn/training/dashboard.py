@@ -33,6 +33,9 @@ class Dashboard(ABC):
     def keep_checkpoint(self, path: Path, step: int) -> None:
         """Keep the run's checkpoint at ``path``, of ``step``, if this logger keeps any."""
 
+    def mark_preempting(self) -> None:  # noqa: B027
+        """Note that the run was told to leave and will be resumed, where this logger shows it."""
+
 
 def dashboards(trainer: Trainer) -> Iterator[Dashboard]:
     """Those among the trainer's loggers; none on other ranks than 0."""

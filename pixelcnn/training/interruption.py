@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.errors import UserError, require
 from pixelcnn.training.checkpoints import save
+from pixelcnn.training.dashboard import dashboards
 from pixelcnn.training.lifeline import EndOnAllRanks
 from pixelcnn.training.stopping import limit_reached, loops_before_validation
 
@@ -199,9 +199,8 @@ class GracefulInterruption(Callback):
             holds = "holds" if trouble is None else "is older than"
             what = f"stopped after step {trainer.global_step}, which {self.checkpoint} {holds}"
             log.warning("%s: %s. To go on:\n    %s", signal.Signals(number).name, what, self.remedy)
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.experiment.mark_preempting()
+            for dashboard in dashboards(trainer):
+                dashboard.mark_preempting()
         raise Left(number, trainer.is_global_zero, self._handlers.get(number))
 
     def _require_same_step(self, trainer: Trainer) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pixelcnn.errors import UserError
+from pixelcnn.optim import build_optimizer
 from pixelcnn.training.callback_states import STATES, as_faults, faults_of_states, keys_of
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.stopping import validate_before_stopping
@@ -75,7 +76,7 @@ def _faults(
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     order = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
     unmoved = {index for index, name in enumerate(order) if steps == skipped or _was_not_moved(name, checkpoint)}
-    yield from _faults_of_optimizer(checkpoint["optimizer_states"][0], optimizer, unmoved, steps)
+    yield from _faults_of_optimizer(checkpoint["optimizer_states"][0], _stepped(module), unmoved, steps)
     yield from _faults_of_scheduler(checkpoint["lr_schedulers"][0], scheduler.state_dict(), steps)
     rates = [group["lr"] for group in checkpoint["optimizer_states"][0]["param_groups"]]
     if rates != checkpoint["lr_schedulers"][0].get("_last_lr", rates):
@@ -143,7 +144,7 @@ def _was_not_moved(name: str, checkpoint: dict[str, Any]) -> bool:
 
 
 def _faults_of_optimizer(stored: Any, optimizer: Optimizer, unmoved: set[int], steps: int) -> Iterator[str]:
-    where, own = "optimizer_states.0", _stepped(optimizer).state_dict()
+    where, own = "optimizer_states.0", optimizer.state_dict()
     yield from _faults_of_groups(stored["param_groups"], own["param_groups"], f"{where}.param_groups")
     missing = own["state"].keys() - stored["state"].keys() - unmoved
     if missing:
@@ -174,9 +175,9 @@ def _faults_of_groups(stored: list[dict[str, Any]], own: list[dict[str, Any]], w
                 yield f"{where}.{key}={shown(group[key])}, not {shown(value)}"
 
 
-def _stepped(optimizer: Optimizer) -> Optimizer:
-    """A copy of ``optimizer``, with parameters of its own, after a step: what it keeps for each of them is there."""
-    own = copy.deepcopy(optimizer)
+def _stepped(module: DensityEstimation) -> Optimizer:
+    """The optimiser of ``module``, for a copy of its model, after a step: what it keeps for each parameter is there."""
+    own = build_optimizer(module.make_optimizer, copy.deepcopy(module.model), module.parameter_groups)
     for group in own.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)

@@ -8,8 +8,10 @@ import pytest
 from lightning_fabric.accelerators.mps import MPSAccelerator
 from omegaconf import DictConfig
 from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from pixelcnn.configuration.trainer import build_trainer
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals
 from pixelcnn.errors import UserError
 from tests.configuration.trainer_options import trainer_options
 
@@ -103,3 +105,47 @@ def test_apples_gpus_are_not_chosen(tmp_path, monkeypatch):
     monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
     trainer = build_trainer(options(accelerator="auto", devices="auto"), [], [], tmp_path)
     assert trainer.strategy.root_device.type != "mps"
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("builtins.list", r"^trainer.callbacks\[0\]=list is not a callback"),
+        ("pytorch_lightning.callbacks.BatchSizeFinder", "BatchSizeFinder .*data.batch_size"),
+        ("pytorch_lightning.callbacks.LearningRateFinder", "LearningRateFinder .*optim.lr"),
+    ],
+)
+def test_what_is_no_callback_for_a_run_is_refused(tmp_path, target, told):
+    with pytest.raises(UserError, match=told):
+        build_trainer(options(callbacks=[{"_target_": target}]), [], [], tmp_path)
+
+
+def test_barebones_is_refused():
+    with pytest.raises(UserError, match=r"^trainer.barebones=True"):
+        options(barebones=True)
+
+
+def test_a_share_that_is_too_small_is_named_as_given(tmp_path):
+    chosen = options(overfit_batches=0.001)
+    told = "0.001 * 2 < 1. Please increase the `limit_val_batches` argument. Try `limit_val_batches=0.5`"
+    with (
+        pytest.raises(UserError, match=r"^trainer.overfit_batches=0.001 .*Try `overfit_batches=0.5`") as refusal,
+        lightnings_refusals(chosen, {}),
+    ):
+        raise MisconfigurationException(told)
+    assert "limit_val_batches" not in str(refusal.value)
+
+
+def test_what_a_callback_refuses_in_a_run_is_told_in_a_line(tmp_path):
+    """A bug, of whatever class, stays one."""
+    early = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "nope"}
+    with (
+        pytest.raises(UserError, match=r"^trainer.callbacks=.*EarlyStopping .*`nope` which is not available"),
+        lightnings_refusals(options(callbacks=[early]), {}),
+    ):
+        EarlyStopping("nope")._validate_condition_metric({"val": 1.0})
+    for callbacks in ([], [early]):
+        with pytest.raises(RuntimeError), lightnings_refusals(options(callbacks=callbacks), {}):
+            raise RuntimeError("a bug")
+    with pytest.raises(RuntimeError), lightnings_refusals(options(), {}):
+        EarlyStopping("nope")._validate_condition_metric({"val": 1.0})

@@ -100,14 +100,24 @@ def test_strategies_whose_processes_are_copies_of_this_one_are_refused(devices):
     """Those whose launcher, Lightning says, is the one of multiprocessing."""
     refused, accepted = [], []
     for name in (name for name in StrategyRegistry if "ddp" in name or "fsdp" in name):
-        given = TrainerOptions(accelerator="cpu", devices=devices, strategy=name, use_distributed_sampler=False)
+        given = options(devices, "cpu")
+        given.strategy = name
         try:
             check_devices(given)
             accepted.append(name)
         except UserError as error:
-            assert f"trainer.strategy={name} starts processes by" in str(error)
+            fsdp = "is not supported: a step" if name.startswith("fsdp") else "starts processes by"
+            assert f"trainer.strategy={name} {fsdp}" in str(error)
             refused.append(name)
-    assert {"ddp_spawn", "ddp_fork", "ddp_notebook"} < set(refused) and {"ddp", "fsdp"} < set(accepted)
-    for name in (name for name in (*refused, *accepted) if "ddp" in name):  # fsdp needs a GPU
+    assert {"ddp_spawn", "ddp_fork", "ddp_notebook"} < set(refused) and {"ddp"} < set(accepted)
+    for name in (name for name in (*refused, *accepted) if name.startswith("ddp")):
         launcher = Trainer(accelerator="cpu", devices=devices, strategy=name, logger=False).strategy.launcher
         assert isinstance(launcher, _MultiProcessingLauncher) == (name in refused)
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp_cpu_offload"])
+def test_sharded_gradients_are_refused(strategy):
+    chosen = options(2, "cpu")
+    chosen.strategy = strategy
+    with pytest.raises(UserError, match=f"trainer.strategy={strategy} is not supported"):
+        check_devices(chosen)

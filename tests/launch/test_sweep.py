@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
 from pixelcnn.errors import UserError
-from pixelcnn.launch.sweep import run_apart, runs_apart
+from pixelcnn.launch.sweep import run_apart, runs_apart, warn_without_sacct
 from tests.configuration.trainer_options import trainer_options
 
 
@@ -26,8 +26,18 @@ def test_jobs_of_several_processes_run_apart(mode, devices, apart):
 
 
 def test_processes_that_slurm_has_started_for_a_job_are_used(monkeypatch):
-    monkeypatch.setenv("SLURM_NTASKS", "4")
+    given = {"NTASKS": 4, "STEP_NUM_TASKS": 4, "NTASKS_PER_NODE": 2, "NNODES": 2}
+    for name, value in given.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
     assert not runs_apart(options(2, num_nodes=2), RunMode.MULTIRUN)
+    with pytest.raises(UserError, match=r"trainer.devices=4 .*srun has started 4, --nodes=2"):
+        runs_apart(options(4), RunMode.MULTIRUN)
+
+
+def test_a_job_of_one_process_does_not_wait_for_tasks_that_nobody_starts(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    with pytest.raises(UserError, match=r"trainer.devices=1 .*without srun in a job of 2"):
+        runs_apart(options(1), RunMode.MULTIRUN)
 
 
 def test_a_sweep_does_not_wait_for_machines_that_nobody_starts():
@@ -106,3 +116,41 @@ def test_a_job_apart_that_fails_ends_in_a_sentence(context, tmp_path):
     program(tmp_path, "raise SystemExit(3)")
     with pytest.raises(UserError, match=r"x y' has failed \(status 3\)"):
         run_apart(context)
+
+
+@pytest.mark.parametrize("leaves", ["raise SystemExit(128 + number)", "os.kill(os.getpid(), number)"])
+def test_what_would_have_handled_a_signal_is_called_once_a_job_apart_has_left(context, tmp_path, leaves):
+    """As submitit's is, which requeues: also when the run had nothing to save yet."""
+
+    class RequeuedError(Exception):
+        pass
+
+    def requeue(number, frame):
+        raise RequeuedError(number)
+
+    program(tmp_path, f"import os, signal\nnumber = signal.SIGUSR2\n{leaves}")
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        with pytest.raises(RequeuedError, match=str(int(signal.SIGUSR2))):
+            run_apart(context)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        with pytest.raises(SystemExit, match=str(128 + signal.SIGUSR2)):
+            run_apart(context)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.parametrize(
+    ("sacct", "said"),
+    [("exit 0", None), ("echo Slurm accounting storage is disabled >&2; exit 1", "accounting storage is disabled"),
+      (None, "no sacct")],
+)  # fmt: skip
+def test_a_cluster_without_sacct_is_said(tmp_path, monkeypatch, capsys, sacct, said):
+    for name, text in (("srun", "exit 0"), ("sacct", sacct)):
+        if text is not None:
+            (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    warn_without_sacct()
+    told = capsys.readouterr().out
+    assert told == "" if said is None else said in told and told.startswith("hydra/launcher=submitit_slurm")
