@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pixelcnn.errors import UserError
-from pixelcnn.optim import build_optimizer
+from pixelcnn.optim import build_optimizer, build_schedule
 from pixelcnn.training.callback_states import STATES, as_faults, faults_of_states, keys_of
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.stopping import validate_before_stopping
+from pixelcnn.training.stopping import BETWEEN_STEPS, validate_before_stopping
 from pixelcnn.typed import misfit, shown
 
 STAND_IN_STEPS = 10**9  # of the run, whose data are not loaded yet
@@ -82,7 +82,7 @@ def _faults(
     if rates != checkpoint["lr_schedulers"][0].get("_last_lr", rates):
         yield f"the optimiser's lr={rates} is not the schedule's"
     loops = checkpoint["loops"]["fit_loop"]
-    yield from as_faults(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due",)))
+    yield from as_faults(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due", BETWEEN_STEPS)))
     for key, progress in loops.items():
         if not key.startswith("epoch_loop.val_loop."):  # which starts again, and has been reset within a validation
             yield from _faults_of_progress(progress, f"loops.fit_loop.{key}")
@@ -176,8 +176,13 @@ def _faults_of_groups(stored: list[dict[str, Any]], own: list[dict[str, Any]], w
 
 
 def _stepped(module: DensityEstimation) -> Optimizer:
-    """The optimiser of ``module``, for a copy of its model, after a step: what it keeps for each parameter is there."""
+    """The optimiser of ``module``, for a copy of its model, after a step: what it keeps for each parameter is there.
+
+    So is what the schedule keeps in its groups.
+    """
     own = build_optimizer(module.make_optimizer, copy.deepcopy(module.model), module.parameter_groups)
+    if module.make_scheduler is not None:
+        build_schedule(module.make_scheduler, own, STAND_IN_STEPS)
     for group in own.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import wandb
 from pytorch_lightning import Callback
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers import CSVLogger, Logger
 
-from pixelcnn.errors import UserError
 from pixelcnn.training import wandb_run
+from pixelcnn.training.csv_log import CSVLog
 from pixelcnn.training.dashboard import RankedImages
 from pixelcnn.training.failing_loggers import tolerated
-from pixelcnn.training.logging import make_logger
+from pixelcnn.training.logging import finishing, tensorboard_logger, wandb_logger
 from pixelcnn.training.samples import SampleGrid
 from pixelcnn.training.validation_images import ValidationImages
 from tests.training.test_logging import nobody  # noqa: F401
@@ -59,12 +59,20 @@ class At(Callback):
             self.action()
 
 
+MADE: dict[str, Callable[[Path], Logger | None]] = {
+    "wandb": lambda run_dir: wandb_logger(run_dir, {}, [SCORE], checkpoints="never"),
+    "csv": lambda run_dir: CSVLog(run_dir, name="csv"),
+    "tensorboard": lambda run_dir: tensorboard_logger(run_dir, [SCORE]),
+}
+
+
 def train(run_dir, *callbacks: Callback, name: str = "wandb") -> Any:
     """Four steps; a table, its pictures and samples at the end."""
-    validations = ValidationImages(2)
-    shown = (validations, RankedImages(validations, 1), SampleGrid(run_dir / "samples", 1, num_samples=2, seed=0))
-    with make_logger(name, run_dir, config={}, minimised=[SCORE], checkpoints="never") as logger:
-        return fit(run_dir, *callbacks, *shown, logger=logger, log_every_n_steps=1, max_steps=4)
+    shown = (ValidationImages(2), RankedImages(1), SampleGrid(run_dir, 1, num_samples=2))
+    made = MADE[name](run_dir)
+    loggers = [tolerated(made)] if made else []
+    with finishing(loggers):
+        return fit(run_dir, *callbacks, *shown, logger=loggers, log_every_n_steps=1, max_steps=4)
 
 
 def kill_core() -> None:
@@ -143,11 +151,8 @@ def test_without_wandb_core(tmp_path, server, caplog, monkeypatch):
 
 
 def test_a_project_of_a_name_that_wandb_refuses(tmp_path, nobody):  # noqa: F811
-    with (
-        pytest.raises(UserError, match=r"^logger.project=team/project is refused .*logger.entity"),
-        make_logger("wandb", tmp_path / "run", {}, [SCORE], project="team/project"),
-    ):
-        pass
+    with pytest.raises(ValueError, match=r"^project=team/project is refused .*entity"):
+        wandb_logger(tmp_path / "run", {}, [SCORE], project="team/project")
     assert not (tmp_path / "run").exists()
 
 
