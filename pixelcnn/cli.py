@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.groups import register
-from pixelcnn.configuration.stored_data import take_stored_data
+from pixelcnn.configuration.stored_data import take_stored_data, typed
 from pixelcnn.launch.ctrl_c import ended_by_ctrl_c
 from pixelcnn.launch.devices import check_devices
 from pixelcnn.launch.ranks import directory_of_its_own, is_first
@@ -36,7 +36,7 @@ def job(config: DictConfig) -> float | None:
     """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
     context = HydraConfig.get()
     with job_refusals(), limited_memory(), one_group(context):
-        overrides = list(context.overrides.task)
+        overrides = typed(context)
         take_stored_data(config, overrides)
         task = check(config)
         if task.uses_devices:

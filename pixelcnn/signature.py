@@ -60,7 +60,7 @@ def _arguments_and_openness(target: Callable[..., Any]) -> tuple[dict[str, Argum
     hands_on = False
     owners = [vars(owner).get("__init__") for owner in target.__mro__] if isinstance(target, type) else [target]
     for constructor in filter(None, owners):
-        if constructor is object.__init__:
+        if constructor is object.__init__ or constructor.__module__ == "torch.nn.modules.module":  # takes no keywords
             break
         hints = _hints(constructor)
         parameters = list(inspect.signature(constructor).parameters.values())
@@ -92,7 +92,10 @@ def checked_arguments(
     is_open = takes_any_keyword(target)
     for name in values:
         if name not in known and (name in given or not is_open):
-            raise UserError(f"{prefix}{name} is not a key of {name_of(target)}: {_nearest(prefix, name, known)}")
+            close = get_close_matches(name, known, 1)
+            instead = f"its keys are {', '.join(known)}." if known else "it has none."
+            meant = f"did you mean {prefix}{close[0]}?" if close else instead
+            raise UserError(f"{prefix}{name} is not a key of {name_of(target)}: {meant}")
     missing = [name for name, argument in known.items() if argument.required and name not in values]
     if missing:
         raise UserError(f"{prefix}{missing[0]} has no value: give {prefix}{missing[0]}=VALUE.")
@@ -111,13 +114,6 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
     named = [f"{prefix}{name}={values[name]}" for name in values if re.search(rf"\b{re.escape(name)}\b", told)]
     where = " with ".join(named) or f"{prefix.rstrip('.')}={name_of(target)}"
     return UserError(f"{where} is refused by {name_of(target)} ({told}): change it.")
-
-
-def _nearest(prefix: str, name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    if close:
-        return f"did you mean {prefix}{close[0]}?"
-    return f"its keys are {', '.join(known)}." if known else "it has none."
 
 
 def name_of(target: Callable[..., Any]) -> str:
@@ -175,7 +171,8 @@ def expected(hint: Any) -> str:
         return f"one of {', '.join(map(str, of))}"
     if _is_sequence(origin or hint):
         items = [kind for kind in of if kind is not Ellipsis]
-        return f"a list, each item {expected(items[0])}" if items else "a list"
+        count = f" of {len(items)}" if origin is tuple and Ellipsis not in of else ""
+        return f"a list{count}, each item {expected(items[0])}" if items else "a list"
     if _is_mapping(origin or hint):
         return "a group of keys"
     if isinstance(hint, type) and issubclass(hint, Enum):

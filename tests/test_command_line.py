@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import run
+from pixelcnn.cli import CONF
+from pixelcnn.configuration.groups import register
 from pixelcnn.errors import UserError
 from pixelcnn.launch import run_directory
 from tests.wrong_keys import REFUSED
@@ -96,8 +98,8 @@ def test_a_run_that_waited_for_its_directory_overwrites_nothing(command_line, mo
 
 @pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
 def test_default_directories_are_unique(key):
-    run.register()
-    with initialize_config_dir(str(run.CONF), version_base="1.3"):
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         configs = [compose("config", ["data=digits"], return_hydra_config=True) for _ in range(3)]
     assert len({OmegaConf.select(config, key) for config in configs}) == 3
 
@@ -242,7 +244,7 @@ def test_the_sentence_is_all_that_a_process_prints():
 
 def test_hydras_switch_shows_the_traceback():
     outcome = python_run("trainer.max_epochs=abc", HYDRA_FULL_ERROR="1")
-    assert outcome.returncode == 1 and "Traceback" in outcome.stderr and "ValidationError" in outcome.stderr
+    assert outcome.returncode == 1 and "Traceback" in outcome.stderr and "UserError" in outcome.stderr
 
 
 def test_help_names_tasks_and_options():
@@ -257,5 +259,5 @@ def test_help_names_tasks_and_options():
 
 def test_tab_completes_groups_and_keys():
     completed = python_run("-sc", "query=bash", COMP_LINE="python run.py trainer.max_").stdout.split()
-    assert completed == ["trainer.max_epochs=", "trainer.max_steps=", "trainer.max_time="]
+    assert completed == ["trainer.max_epochs="]
     assert "data=digits" in python_run("-sc", "query=bash", COMP_LINE="python run.py data=").stdout.split()

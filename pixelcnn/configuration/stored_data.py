@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -9,6 +10,11 @@ from pixelcnn.configuration.groups import imported, trusted_packages
 from pixelcnn.errors import UserError
 
 CHOOSE_DATA = ("data", "experiment")
+
+
+def typed(hydra: HydraConf | DictConfig) -> list[str]:
+    """The overrides of the job whose Hydra node is ``hydra``, as they were typed: interpolations are not resolved."""
+    return list(OmegaConf.to_container(hydra.overrides.task, resolve=False))  # type: ignore[arg-type]
 
 
 def take_stored_data(config: DictConfig, overrides: list[str]) -> None:

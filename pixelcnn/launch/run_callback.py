@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.stored_data import take_stored_data
+from pixelcnn.configuration.checks import check, require_known_keys
+from pixelcnn.configuration.stored_data import take_stored_data, typed
 from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
 from pixelcnn.launch.ranks import is_first, started_outside
@@ -26,20 +27,42 @@ from pixelcnn.launch.sweep import require_runnable
 from pixelcnn.launch.sweep_results import swept_keys, write_results
 
 
+def require_known_keys_of_jobs(config: DictConfig) -> None:
+    """Raise UserError where a grid over keys, not over options, has jobs with an unknown key.
+
+    ``config`` has Hydra's node; what has several values is in it as if it was not given.
+    """
+    parsed = OverridesParser.create().parse_overrides(typed(config.hydra))
+    swept = [override for override in parsed if override.is_sweep_override()]
+    if not all(override.is_choice_sweep() and "." in override.key_or_group for override in swept):
+        return
+    job = without_hydra(config)
+    for override in swept:
+        OmegaConf.update(job, override.key_or_group, next(override.sweep_iterator()), force_add=True)
+    take_stored_data(job, typed(config.hydra))
+    require_known_keys(job)
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """A composed configuration as its job gets it."""
+    job = config.copy()
+    OmegaConf.set_readonly(job, False)
+    with open_dict(job):
+        del job["hydra"]
+    return job
+
+
 class RunCallback(Callback):
     """Named in ``conf/config.yaml``."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse what is wrong before Hydra writes into the run directory, which may hold an earlier run."""
         HydraConfig.instance().set_config(config)
-        job_config = config.copy()
-        OmegaConf.set_readonly(job_config, False)
-        with open_dict(job_config):
-            del job_config["hydra"]
+        job_config = without_hydra(config)
         with callback_refusals():
             if not str(config.hydra.run.dir):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
-            take_stored_data(job_config, list(config.hydra.overrides.task))
+            take_stored_data(job_config, typed(config.hydra))
             uses_devices = check(job_config).uses_devices
             if uses_devices:
                 check_devices(job_config.trainer)
@@ -60,6 +83,7 @@ class RunCallback(Callback):
             )
         with callback_refusals():
             require_runnable(config)
+            require_known_keys_of_jobs(config)
             CLAIMS.enter_context(claimed_sweep(config))
             self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
             CLAIMS.callback(write_results, *self._sweep)  # however it ends

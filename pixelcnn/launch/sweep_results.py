@@ -15,6 +15,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from pixelcnn.configuration.stored_data import typed
 from pixelcnn.scores import score_of_run
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class Job:
 
 def swept_keys(config: DictConfig) -> list[str]:
     """The keys that the sweep of ``config`` (with Hydra's node) gives several values."""
-    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    typed = [override.key_or_group for override in parsed if override.is_sweep_override()]
-    return list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *typed]))
+    parsed = OverridesParser.create().parse_overrides(typed(config.hydra))
+    swept = [override.key_or_group for override in parsed if override.is_sweep_override()]
+    return list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *swept]))
 
 
 def write_results(sweep_dir: Path, keys: list[str]) -> None:
