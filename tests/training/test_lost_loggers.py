@@ -104,7 +104,8 @@ def test_a_server_that_is_lost(tmp_path, server, caplog, how):
     if how == "hangs":
         server.hangs = False
         _, command = warning.split("\n")
-        subprocess.run([Path(sys.executable).parent / "wandb", *command.split()[1:]], check=True, capture_output=True)
+        wandb_command = [Path(sys.executable).parent / "wandb", *command.split()[1:]]
+        subprocess.run(wandb_command, cwd=tmp_path, check=True, capture_output=True)
         (best,) = (row["val/best"] for row in server.history if "val/best" in row)
         assert best["count"] == 1 and [row["lr"] for row in server.history if "lr" in row] == logged.column("lr")
 
