@@ -9,7 +9,7 @@ import pytest
 from tests.tasks.conftest import TINY
 from tests.tasks.test_distributed import TWO, exit_codes_of_two
 
-THREE = ("trainer.max_epochs=3", "callbacks.num_samples=0")  # 15 steps
+THREE = ("trainer.max_epochs=3", "callbacks.samples=null")  # 15 steps
 
 
 def ctrl_c(step, **options):

@@ -19,8 +19,8 @@ from tests.training.forging import forged
 
 QUIET = (
     "model.num_stages=1",
-    "callbacks.num_samples=0",
-    "callbacks.num_ranked_images=0",
+    "callbacks.samples=null",
+    "callbacks.ranked_images=null",
     "trainer.enable_progress_bar=false",
 )
 NUMBERS = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers")

@@ -51,7 +51,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-FEW = ("trainer.max_epochs=4", "trainer.log_every_n_steps=1", "callbacks.sample_every_n_epochs=1")
+FEW = ("trainer.max_epochs=4", "trainer.log_every_n_steps=1", "callbacks.samples.every_n_epochs=1")
 
 
 def filled(folder: Path, start: int, end: int) -> str:
@@ -98,7 +98,7 @@ def test_shared_memory_that_is_full_is_named_and_ends_the_run(arrays, tmp_path, 
     if subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /dev/shm"], capture_output=True).returncode:
         pytest.skip("mounting is not allowed")
     command = [sys.executable, "run.py", *arrays, *TINY, "data.num_workers=1", "data.batch_size=16", "data.val_size=1"]
-    command += ["callbacks.num_samples=0", "callbacks.num_ranked_images=0", f"hydra.run.dir={tmp_path}/run"]
+    command += ["callbacks.samples=null", "callbacks.ranked_images=null", f"hydra.run.dir={tmp_path}/run"]
     ended = subprocess.run(
         ["unshare", "-m", "sh", "-c", private + 'exec "$@"', "sh", *command],
         capture_output=True,

@@ -110,7 +110,7 @@ def slurm(tmp_path_factory) -> Iterator[Callable[..., str]]:
 @pytest.fixture
 def submit(slurm, arrays, tmp_path) -> Callable[..., str]:
     """Submits a script that trains a tiny model for the given command; returns the job's number."""
-    run = (*arrays, *TINY, "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "callbacks.num_samples=0")
+    run = (*arrays, *TINY, "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "callbacks.samples=null")
 
     def submit(script: str, *keys: str, options: tuple[str, ...] = ()) -> str:
         tiny = " ".join((*run, *keys))
