@@ -46,7 +46,7 @@ class Entry(TypedDict):
     """What is under "pixelcnn"."""
 
     format: int
-    description: dict[str, Any]
+    description: dict[str, dict[str, Any]]
     config: dict[str, Any]
 
 

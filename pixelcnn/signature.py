@@ -152,12 +152,23 @@ def checked(value: Any, hint: Any, key: str) -> Any:
     try:
         return _converted(value, hint)
     except TypeError as error:
+        items = _items_of(hint)
+        if items is not None and isinstance(value, list | tuple):
+            for place, item in enumerate(value):
+                checked(item, items, f"{key}[{place}]")
         shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
         raise UserError(f"{key}={shown} is of the wrong type: it takes {expected(hint)}.") from error
     except ArithmeticError as error:
         raise UserError(
             f"{key}={value} is out of range: use a finite number, and a whole one of at most 2^53."
         ) from error
+
+
+def _items_of(hint: Any) -> Any:
+    """What the items of a list of the annotation ``hint`` are, None where it is not of lists, or of any items."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint]
+    lists = [kind for kind in kinds if _is_sequence(get_origin(kind)) and get_args(kind)]
+    return get_args(lists[0])[0] if lists else None
 
 
 def expected(hint: Any) -> str:

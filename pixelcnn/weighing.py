@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
-from pixelcnn.description import GIVEN, ModelDescription
+from pixelcnn.description import GIVEN, OWN_PACKAGES, ModelDescription
 from pixelcnn.model import build
-from pixelcnn.signature import is_own
 
 
 class TooLargeError(Exception):
@@ -20,12 +19,13 @@ class TooLargeError(Exception):
 
 
 def weights_of(description: ModelDescription, most: float = math.inf) -> dict[str, Tensor]:
-    """The state_dict of a model of ``description``, of meta tensors where all its parts are the project's own.
+    """The state_dict of a model of ``description``, of meta tensors where all its parts are the project's or torch's.
 
     Then TooLargeError as soon as its parameters take more than ``most`` bytes; what others' constructors do is their
     own affair. UserError where its parts do not combine.
     """
-    if not all(is_own(getattr(description, role).target) for role in GIVEN):
+    packages = {getattr(description, role).target.__module__.partition(".")[0] for role in GIVEN}
+    if not packages <= set(OWN_PACKAGES):
         return build(description).state_dict()
     with weightless(most):
         return build(description).state_dict()

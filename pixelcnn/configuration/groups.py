@@ -106,7 +106,10 @@ def imported(target: Any, where: str) -> Any:
     module, _, name = str(target).rpartition(".")
     try:
         found = getattr(import_module(module), name, None)
-    except (ImportError, ValueError) as error:
+    except (ModuleNotFoundError, ValueError) as error:
+        # What an own module fails to import itself is a bug of it, with a traceback.
+        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
+            raise
         raise UserError(
             f"{where}._target_={target} cannot be imported ({error}): write package.module.Class."
         ) from error

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals
 from pixelcnn.errors import UserError
+from pixelcnn.training.ema import ExponentialMovingAverage
 from tests.configuration.trainer_options import trainer_options
 
 
@@ -27,7 +28,7 @@ def options(**values: Any) -> DictConfig:
         ("max_epochs", 1.5, "a whole number or null"),
         ("inference_mode", None, "true or false"),
         ("inference_mode", 1, "true or false"),
-        ("limit_val_batches", "some", "a whole number or a number or null"),
+        ("limit_val_batches", "some", "number or null"),
         ("max_steps", None, "a whole number"),
         ("max_epochz", 3, "did you mean trainer.max_epochs?"),
     ],
@@ -64,7 +65,7 @@ def test_what_lightning_lets_pass_is_refused(key, value):
         ("limit_val_batches", -1, "limit_val_batches"),
         ("val_check_interval", "often", "trainer.val_check_interval=often"),
         ("profiler", "foo", "profiler"),
-        ("plugins", ["foo"], r"trainer.plugins=\['foo'\]"),
+        ("plugins", ["foo"], r"trainer.plugins\[0\]=foo"),
         ("num_nodes", 0, "num_nodes"),
         ("callbacks", [{"_target_": "no.such.Class"}], "trainer.callbacks=.*no.such.Class"),
         *(
@@ -76,7 +77,6 @@ def test_what_lightning_lets_pass_is_refused(key, value):
             for name, arguments in (
                 ("GradientAccumulationScheduler", {"scheduling": {0: 2}}),
                 ("StochasticWeightAveraging", {"swa_lrs": 0.01}),
-                ("EMAWeightAveraging", {}),
                 ("BatchSizeFinder", {}),
                 ("LearningRateFinder", {}),
             )
@@ -99,6 +99,12 @@ def test_the_trainer_is_built_as_asked(tmp_path):
     noted = [callback for callback in trainer.callbacks if isinstance(callback, Noted)]
     assert noted[0] is ours and len(noted) == 2
     assert trainer.max_steps == 7 and Path(trainer.default_root_dir) == tmp_path and trainer.loggers == []
+
+
+def test_a_second_average_of_the_weights_is_refused(tmp_path):
+    theirs = [{"_target_": "pytorch_lightning.callbacks.EMAWeightAveraging"}]
+    with pytest.raises(UserError, match=r"callbacks=EMAWeightAveraging .* use ema.decay"):
+        build_trainer(options(callbacks=theirs), [], [ExponentialMovingAverage(0.9)], tmp_path)
 
 
 def test_apples_gpus_are_not_chosen(tmp_path, monkeypatch):
@@ -140,7 +146,7 @@ def test_what_a_callback_refuses_in_a_run_is_told_in_a_line(tmp_path):
     """A bug, of whatever class, stays one."""
     early = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "nope"}
     with (
-        pytest.raises(UserError, match=r"^trainer.callbacks=.*EarlyStopping .*`nope` which is not available"),
+        pytest.raises(UserError, match=r"^trainer.callbacks\[0\]=.*EarlyStopping .*`nope` which is not available"),
         lightnings_refusals(options(callbacks=[early]), {}),
     ):
         EarlyStopping("nope")._validate_condition_metric({"val": 1.0})

@@ -2,8 +2,8 @@
 
 import yaml
 
+from pixelcnn.cli import CONF
 from pixelcnn.configuration.checks import check
-from run import CONF
 from tests.training.tiny import tiny_module
 
 SWEEP = yaml.safe_load((CONF.parent / "docs/wandb-sweep.yaml").read_text())

@@ -2,7 +2,7 @@ import multiprocessing
 
 import pytest
 
-from pixelcnn.configuration import said_once as module
+from pixelcnn.launch import said_once as module
 from pixelcnn.launch.said_once import said_once
 
 FORK = multiprocessing.get_context("fork")

@@ -2,14 +2,14 @@
 
 import pytest
 
-from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
 from pixelcnn.launch.slurm import require_tasks
+from tests.configuration.trainer_options import trainer_options
 from tests.test_command_line import command_line  # noqa: F401
 
 
 def options(devices=1, num_nodes=1):
-    return TrainerOptions(accelerator="cpu", devices=devices, num_nodes=num_nodes, use_distributed_sampler=False)
+    return trainer_options(accelerator="cpu", devices=devices, num_nodes=num_nodes)
 
 
 def job(tasks=None, per_node=None, nodes=1, name="train"):

@@ -100,9 +100,10 @@ def test_ctrl_c_reaches_a_job_apart_as_often_as_it_was_pressed_and_ends_the_swee
         assert os.getpgid(0) != os.getpgid(os.getppid())  # where a terminal's own would come as well
         raise SystemExit({status})
     """
+    program(tmp_path, count)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as end:
-        run_apart(script(tmp_path, count), context)
+        run_apart(context)
     assert end.value.code == 130 and (tmp_path / "got").read_text() == str(times)
     assert signal.getsignal(signal.SIGINT) is before
 
