@@ -1,6 +1,7 @@
 """The data set that a checkpoint was trained on, which its other tasks use unless the command line chooses one."""
 
 from pathlib import Path
+from typing import Any
 
 from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -40,6 +41,7 @@ def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
             f"checkpoint={path} was trained on data of {stored.get('_target_')!r}, from outside this project, which "
             f"would be imported: choose data=NAME, or give trust=[{package}] if you trust the file."
         )
+    _require_data_set(stored, path)
     data = OmegaConf.create(stored, flags={"struct": False})
     for override in parsed:
         group, _, key = override.key_or_group.partition(".")
@@ -47,3 +49,23 @@ def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
             OmegaConf.update(data, key, override.value())
     with open_dict(config):
         config.data = data
+
+
+def _require_data_set(stored: dict[str, Any], path: Path) -> None:
+    """Raise UserError unless ``stored``, read from the file ``path``, is a data set and plain values for it."""
+    from pixelcnn.data.base import ImageDataModule
+
+    target = imported(stored["_target_"], f"data of checkpoint={path}")
+    refused = [key for key, value in stored.items() if key != "_target_" and not _is_value({key: value})]
+    if refused or not (isinstance(target, type) and issubclass(target, ImageDataModule)):
+        what = f"data.{refused[0]}" if refused else "data"
+        raise UserError(f"checkpoint={path} has a {what} that is not a data set's: choose data=NAME.")
+
+
+def _is_value(value: Any) -> bool:
+    """Whether nothing in ``value`` would be resolved or called."""
+    if isinstance(value, dict):
+        return not any(str(key).startswith("_") for key in value) and all(map(_is_value, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_value, value))
+    return not (isinstance(value, str) and "${" in value)

@@ -1,0 +1,70 @@
+"""A task takes the data set of its checkpoint's run, unless told otherwise; a file's word is not run."""
+
+import pytest
+import torch
+
+from pixelcnn.checkpoint import entry
+from pixelcnn.configuration.stored_data import take_stored_data
+from pixelcnn.errors import UserError
+from tests.conftest import tiny_model
+
+DIGITS = {
+    "_target_": "pixelcnn.data.digits.Digits", "batch_size": 7, "val_size": 5, "num_workers": 0, "seed": 3,
+}  # fmt: skip
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """The path of one whose run had ``data``."""
+
+    def write(data):
+        model = tiny_model(channels=1, levels=17)
+        state = {f"model.{name}": value for name, value in model.state_dict().items()}
+        torch.save({"state_dict": state, "pixelcnn": entry(model, {"data": data})}, tmp_path / "a.ckpt")
+        return tmp_path / "a.ckpt"
+
+    return write
+
+
+def taken(composed, path, *overrides):
+    arguments = ["task=evaluate", f"checkpoint={path}", *overrides]
+    config = composed(*arguments)
+    take_stored_data(config, arguments)
+    return config.data
+
+
+def test_the_data_set_is_the_checkpoints(composed, checkpoint):
+    path = checkpoint(DIGITS)
+    assert taken(composed, path) == DIGITS
+    assert taken(composed, path, "data.batch_size=9") == {**DIGITS, "batch_size": 9}
+
+
+@pytest.mark.parametrize("chosen", ["data=cifar10", "experiment=cifar10_small"])
+def test_a_chosen_one_is_taken_instead(composed, checkpoint, chosen):
+    assert taken(composed, checkpoint(DIGITS), chosen)["_target_"] == "pixelcnn.data.cifar10.CIFAR10"
+
+
+def test_training_takes_what_is_configured(composed, checkpoint):
+    config = composed(f"checkpoint={checkpoint(DIGITS)}")
+    take_stored_data(config, [])
+    assert config.data._target_ == "pixelcnn.data.cifar10.CIFAR10"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"_target_": "os.system", "command": "touch /tmp/ran"},
+        {"_target_": "untrusted.Data"},
+        {"_target_": "pixelcnn.durable.remove_partial", "folder": "."},
+        {"_target_": "pixelcnn.data.base.os.system", "command": "true"},
+        {**DIGITS, "batch_size": {"_target_": "os.system", "command": "true"}},
+        {**DIGITS, "batch_size": [{"_target_": "os.system", "command": "true"}]},
+        {**DIGITS, "batch_size": "${oc.env:HOME}"},
+        {**DIGITS, "_partial_": True},
+    ],
+)
+def test_nothing_else_of_a_file_is_called_or_resolved(composed, checkpoint, data):
+    path = checkpoint(data)
+    with pytest.raises(UserError, match=r"checkpoint=.*a.ckpt") as refusal:
+        taken(composed, path)
+    assert "/root" not in str(refusal.value).replace(str(path), "")
