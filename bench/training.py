@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.measuring import memory, seconds
 from bench.sampling import papers_model
 from pixelcnn.execution import Execution, execute
-from pixelcnn.training.adam import FusedAdam
+from pixelcnn.optim import Adam
 from pixelcnn.training.arithmetic import matmul_peak, training_flops
 from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.nonfinite import gradient_norm
@@ -37,7 +37,7 @@ def our_step(model: torch.nn.Module, images: Tensor, dtype: torch.dtype) -> Step
     """A step of training as `pixelcnn.training` takes it. images: uint8 (N, C, H, W)."""
     weights = list(model.parameters())
     average = [weight.detach().clone() for weight in weights]
-    optimizer = FusedAdam(weights, lr=1e-3, betas=(0.95, 0.9995))
+    optimizer = Adam(weights, lr=1e-3, betas=(0.95, 0.9995))
 
     def step() -> None:
         with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):

@@ -25,6 +25,9 @@ class ImageShape:
         """``image`` itself, or the shape of (channels, height, width) or (channels, height, width, levels)."""
         return image if isinstance(image, cls) else cls(*image)  # type: ignore[misc]
 
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width} with {self.channels} channels and {self.levels} levels"
+
     @property
     def dimensions(self) -> int:
         """Number of sub-pixels per image, the denominator of bits per dimension."""

@@ -125,7 +125,7 @@ class ImageDataModule(LightningDataModule):
             shape = loaded.shape
             if self._loaded and shape != self.shape:
                 raise UserError(
-                    f"The {split} images are {_described(shape)} but the others are {_described(self.shape)}: "
+                    f"The {split} images are {shape} but the others are {self.shape}: "
                     "prepare both splits of the data set alike."
                 )
             for others in self._loaded.values():
@@ -310,7 +310,3 @@ def _require_same_features(split: str, arrays: ImageArrays, others: ImageArrays)
                 f"The {split} images' `{name}` have {features} features but those of the others "
                 f"{others.num_features[name]}: prepare both splits of the data set alike."
             )
-
-
-def _described(shape: ImageShape) -> str:
-    return f"{shape.height}x{shape.width} with {shape.channels} channels and {shape.levels} levels"

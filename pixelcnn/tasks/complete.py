@@ -1,12 +1,10 @@
 """``task=complete``: given images, some of whose pixels are known, draws the others."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from rich.progress import Progress
 from torch import Tensor
 
 from pixelcnn import pictures
@@ -15,11 +13,8 @@ from pixelcnn.configuration.description import require_agreement, require_condit
 from pixelcnn.configuration.groups import instantiated, trusted_packages
 from pixelcnn.data.batches import Batch
 from pixelcnn.errors import UserError
-from pixelcnn.execution import full_float32
-from pixelcnn.launch.devices import one_device
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
-from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.tasks.conditions import (
     at_levels,
     given_condition,
@@ -28,6 +23,7 @@ from pixelcnn.tasks.conditions import (
     pixels_of,
     way_between,
 )
+from pixelcnn.tasks.drawing import drawing
 
 UNKNOWN = 0.5  # grey, as a share of the highest level
 
@@ -118,19 +114,12 @@ def completions(
     With a progress bar. Along a way from one condition to another nothing but the condition changes, the K completions
     of an image having the same random numbers.
     """
-    full_float32()
-    task, n, device = config.task, len(images), one_device(config.trainer)
-    model.to(device)
-    given = None if condition is None else condition.to(device)
+    task, n = config.task, len(images)
     of_each = 1 if task.interpolate_to is None else task.num_completions
     numbers = torch.arange(n // of_each).repeat_interleave(of_each).tolist()
-    temperature = Temperature(task.mixture_temperature, task.scale_temperature)
-    with Progress() as progress:
-        bar = progress.add_task(f"{n} completions", total=-(-n // task.batch_size) * known.numel())
-        advance = partial(progress.advance, bar)
-        completed, log_prob = model.complete(
-            images.to(device), known, given, config.seed, temperature, task.batch_size, advance, numbers
-        )
+    with drawing(model, config, condition, "completions", n, known.numel()) as arguments:
+        device = next(model.parameters()).device
+        completed, log_prob = model.complete(images.to(device), known, numbers=numbers, **arguments)
     return completed.cpu(), log_prob.cpu()
 
 

@@ -1,24 +1,20 @@
 """``task=sample``: draws images from a model."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from rich.progress import Progress
 from torch import Tensor
 
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
-from pixelcnn.execution import full_float32
-from pixelcnn.launch.devices import one_device
 from pixelcnn.model import PixelModel
-from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.tasks.conditions import ARRAYS, given_condition, missing_condition, way_between
+from pixelcnn.tasks.drawing import drawing
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
@@ -71,16 +67,9 @@ def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int],
 
     With a progress bar, on the one device that ``trainer.*`` names.
     """
-    full_float32()
-    task, n, device = config.task, len(numbers), one_device(config.trainer)
-    model.to(device)
-    given = None if condition is None else condition.to(device)
-    temperature = Temperature(task.mixture_temperature, task.scale_temperature)
-    pixels = -(-n // task.batch_size) * model.image.height * model.image.width
-    with Progress() as progress:
-        bar = progress.add_task(f"{n} images", total=pixels)
-        advance = partial(progress.advance, bar)
-        return model.sample(n, given, config.seed, temperature, task.batch_size, advance, numbers).cpu()
+    n, pixels = len(numbers), model.image.height * model.image.width
+    with drawing(model, config, condition, "images", n, pixels) as arguments:
+        return model.sample(n, numbers=numbers, **arguments).cpu()
 
 
 def write(model: PixelModel, images: Tensor, condition: Tensor | None, columns: int | None, run_dir: Path) -> None:

@@ -1,14 +1,15 @@
 """A run can be resumed with another order of its weights in memory, whatever its optimiser."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 from pixelcnn.execution import Execution, execute
+from pixelcnn.optim import Adam
 from pixelcnn.optim.memory import order_as_parameters
-from pixelcnn.training.adam import FusedAdam, OriginalAdam
 from tests.training.tiny import checkpoint_of, fit, read, tiny_module
 
 ORDERS = (torch.contiguous_format, torch.channels_last)
@@ -29,8 +30,8 @@ def step(optimizer, parameter, seed) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        FusedAdam,
-        OriginalAdam,
+        Adam,
+        partial(Adam, epsilon_inside_root=True),
         lambda parameters: torch.optim.AdamW(parameters, amsgrad=True, fused=True),
         lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, fused=True),
         lambda parameters: torch.optim.RMSprop(parameters, centered=True, momentum=0.9),
