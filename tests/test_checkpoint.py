@@ -27,6 +27,10 @@ def with_part(group, **options):
     return lambda checkpoint: checkpoint["pixelcnn"]["description"][group].update(options)
 
 
+def with_network(**options):
+    return lambda checkpoint: checkpoint["pixelcnn"]["description"].update(network=options)
+
+
 def with_extra(value):
     return lambda checkpoint: checkpoint.update(extra=value)
 
@@ -118,21 +122,28 @@ def test_what_is_wrong_is_said(tmp_path, spoil, told):
         (with_extra(torch.ones(1).expand(10**12)), "share memory"),
         (with_extra(torch.ones(9).as_strided((3, 3), (2, 1))), "share memory"),
         (with_extra(torch.nn.Parameter(torch.ones(2))), "extra is a Parameter"),
-        (with_part("model", num_filters=torch.tensor(4)), "pixelcnn.description.model.num_filters is a tensor"),
-        (with_part("model", num_filters="4"), "model.num_filters=4 is of the wrong type"),
-        (with_part("model", num_filters=True), "model.num_filters=True is of the wrong type"),
-        (with_part("model", num_filters=4.0), "model.num_filters=4.0 is of the wrong type"),
-        (with_part("model", dropout=None), "model.dropout=None is of the wrong type"),
-        (with_part("model", num_filter=4), "model has the unknown key num_filter"),
-        (with_part("model", name=[]), "list"),
-        (with_part("model", name="\x1b[31mred"), r"model=\\x1b\[31mred is not known"),
-        (with_part("model", num_filters=10**9), "describes a model larger than the weights"),
-        (with_part("model", num_filters=2**52), "describes a model larger than the weights"),
-        (with_part("model", num_resnet_blocks=10**9), "num_resnet_blocks=1000000000 is out of range"),
-        (with_part("model", num_stages=10**15), "num_stages=1000000000000000 is out of range"),
-        (with_part("model", num_stages=10), "divisible by 512"),
-        (with_part("image", levels=1), "levels=1 is out of range"),
-        (with_part("image", height=None), "image.height=None is of the wrong type"),
+        (with_part("network", num_filters=torch.tensor(4)), "pixelcnn.description.network.num_filters is a tensor"),
+        (with_part("network", num_filters="4"), "model.num_filters=4 is of the wrong type"),
+        (with_part("network", num_filters=True), "model.num_filters=true is of the wrong type"),
+        (with_part("network", num_filters=4.0), "model.num_filters=4.0 is of the wrong type"),
+        (with_part("network", dropout=None), "model.dropout=null is of the wrong type"),
+        (with_part("network", num_filter=4), "model.num_filter is not a key of .*did you mean model.num_filters"),
+        (with_part("network", _target_=[]), r"network is \[\]"),
+        (with_part("network", _target_="\x1b[31mred"), r"network is '\\x1b\[31mred'"),
+        (with_network(_target_="torch.nn.Linear", in_features=10**9, out_features=10**9), "larger than"),
+        (without("pixelcnn", "description", "network", "_target_"), "_target_"),
+        (with_part("network", **{"\x1b": 1}), r"model\.\\x1b is not a key"),
+        (lambda checkpoint: checkpoint["pixelcnn"]["description"].update(network=3), "network=3 is not a dict"),
+        (lambda checkpoint: checkpoint["pixelcnn"]["description"]["network"].update({3: 4}), "has the key 3"),
+        (with_part("network", num_filters=10**9), "describes a model larger than the weights"),
+        (with_part("network", num_filters=2**52), "describes a model larger than the weights"),
+        (with_part("network", num_resnet_blocks=10**9), "num_resnet_blocks=1000000000 is out of range"),
+        (with_part("network", num_stages=10**15), "num_stages=1000000000000000 is out of range"),
+        (with_part("network", num_stages=10), "divisible by 512"),
+        (with_part("image", depth=1), "image.depth is not a key"),
+        (without("pixelcnn", "description", "image", "width"), "image.width has no value"),
+        (with_part("image", levels=1), "image.levels=1 is out of range"),
+        (with_part("image", height=None), "image.height=null is of the wrong type"),
         (with_part("likelihood", num_mixtures=10**12), "describes a model larger than the weights"),
         (lambda checkpoint: checkpoint["pixelcnn"].update(format=True), "format=True is of the wrong type"),
         (lambda checkpoint: checkpoint["pixelcnn"].update(format="\x1b]0;title\x07"), r"format=\\x1b\]0;title\\x07"),

@@ -13,7 +13,7 @@ from pixelcnn.network.masked_blocks import (
     MaskedOutputLayer,
     require_masked_network,
 )
-from pixelcnn.network.parallel import Network, require_positive
+from pixelcnn.network.parallel import Network, require_layers
 from pixelcnn.network.topology import (
     IMAGE,
     Gate,
@@ -54,7 +54,7 @@ class GatedPixelCNN(Network):
         dropout: float = 0.0,
     ) -> None:
         require_masked_network(num_groups, num_filters, num_output_features, first_kernel_size, kernel_size, dropout)
-        require_positive(num_layers=num_layers)
+        require_layers(num_layers=num_layers)
 
         def layer_of(node: Node) -> nn.Module:
             match node:

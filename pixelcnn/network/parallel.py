@@ -12,6 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from pixelcnn.errors import require
 from pixelcnn.network.topology import IMAGE, Node, Topology
 
+MOST_LAYERS = 1000  # the papers' networks have at most 20
+
 
 class Network(nn.Module):
     """Maps images to the P parameters of every pixel's distribution.
@@ -60,6 +62,13 @@ def require_positive(**values: float) -> None:
     """Raise UserError naming the first of ``values`` that is not a positive number."""
     for key, value in values.items():
         require(0 < value < math.inf, key, value, "use a positive number")
+
+
+def require_layers(**counts: int) -> None:
+    """Raise UserError naming the first of ``counts`` that is not positive, or of more layers than can be listed soon."""
+    require_positive(**counts)
+    for key, count in counts.items():
+        require(count <= MOST_LAYERS, key, count, f"use at most {MOST_LAYERS}")
 
 
 def require_dropout(dropout: float) -> None:

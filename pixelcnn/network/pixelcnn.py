@@ -10,7 +10,7 @@ from pixelcnn.network.masked_blocks import (
     ResidualLayer,
     require_masked_network,
 )
-from pixelcnn.network.parallel import Network, require_positive
+from pixelcnn.network.parallel import Network, require_layers
 from pixelcnn.network.topology import (
     IMAGE,
     MaskedImageConv,
@@ -48,7 +48,7 @@ class PixelCNN(Network):
         dropout: float = 0.0,
     ) -> None:
         require_masked_network(num_groups, num_filters, num_output_features, first_kernel_size, kernel_size, dropout)
-        require_positive(num_blocks=num_blocks)
+        require_layers(num_blocks=num_blocks)
 
         def layer_of(node: Node) -> nn.Module:
             match node:

@@ -7,7 +7,7 @@ from torch import nn
 from pixelcnn.errors import require
 from pixelcnn.network.blocks import Add, GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
 from pixelcnn.network.layers import CausalConv2d
-from pixelcnn.network.parallel import Network, require_dropout, require_positive
+from pixelcnn.network.parallel import Network, require_dropout, require_layers, require_positive
 from pixelcnn.network.topology import (
     IMAGE,
     UP,
@@ -54,11 +54,11 @@ class PixelCNNPP(Network):
     ) -> None:
         require_positive(
             num_filters=num_filters,
-            num_resnet_blocks=num_resnet_blocks,
             num_stages=num_stages,
             block_init_scale=block_init_scale,
             output_init_scale=output_init_scale,
         )
+        require_layers(num_resnet_blocks=num_resnet_blocks)
         require_dropout(dropout)
         require(num_stages <= MOST_STAGES, "num_stages", num_stages, f"use at most {MOST_STAGES} resolutions")
 
