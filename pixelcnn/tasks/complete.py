@@ -1,12 +1,10 @@
 """``task=complete``: given images, some of whose pixels are known, draws the others."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from rich.progress import Progress
 from torch import Tensor
 
 from pixelcnn import pictures
@@ -19,6 +17,7 @@ from pixelcnn.execution import full_float32
 from pixelcnn.launch.devices import one_device
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
+from pixelcnn.report.words import plural
 from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.tasks.conditions import (
     at_levels,
@@ -28,6 +27,7 @@ from pixelcnn.tasks.conditions import (
     pixels_of,
     way_between,
 )
+from pixelcnn.training.progress import Line
 
 UNKNOWN = 0.5  # grey, as a share of the highest level
 
@@ -125,11 +125,10 @@ def completions(
     of_each = 1 if task.interpolate_to is None else task.num_completions
     numbers = torch.arange(n // of_each).repeat_interleave(of_each).tolist()
     temperature = Temperature(task.mixture_temperature, task.scale_temperature)
-    with Progress() as progress:
-        bar = progress.add_task(f"{n} completions", total=-(-n // task.batch_size) * known.numel())
-        advance = partial(progress.advance, bar)
+    pixels = -(-n // task.batch_size) * known.numel()
+    with Line(f"drawing {plural(n, 'completion')}", pixels, images=n / pixels) as line:
         completed, log_prob = model.complete(
-            images.to(device), known, given, config.seed, temperature, task.batch_size, advance, numbers
+            images.to(device), known, given, config.seed, temperature, task.batch_size, line.advanced, numbers
         )
     return completed.cpu(), log_prob.cpu()
 

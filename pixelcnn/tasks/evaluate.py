@@ -39,7 +39,7 @@ from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.signature import arguments_of
 from pixelcnn.tasks.conditions import named, named_kind, way_between
 from pixelcnn.training.metrics import ImageScores
-from pixelcnn.training.progress import progress_bar
+from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import run_record, write_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
@@ -65,7 +65,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     if fixed is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
     evaluation = Evaluation(model, fixed, options)
-    shown: list[Callback] = [] if options.enable_progress_bar is False else [progress_bar()]
+    shown: list[Callback] = [] if options.enable_progress_bar is False else [RunProgress()]
     trainer = build_trainer(options, [], shown, run_dir)
     since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)

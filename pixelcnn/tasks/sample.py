@@ -1,13 +1,11 @@
 """``task=sample``: draws images from a model."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from rich.progress import Progress
 from torch import Tensor
 
 from pixelcnn import pictures
@@ -17,8 +15,10 @@ from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.execution import full_float32
 from pixelcnn.launch.devices import one_device
 from pixelcnn.model import PixelModel
+from pixelcnn.report.words import plural
 from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.tasks.conditions import ARRAYS, given_condition, missing_condition, way_between
+from pixelcnn.training.progress import Line
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
@@ -77,10 +77,8 @@ def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int],
     given = None if condition is None else condition.to(device)
     temperature = Temperature(task.mixture_temperature, task.scale_temperature)
     pixels = -(-n // task.batch_size) * model.image.height * model.image.width
-    with Progress() as progress:
-        bar = progress.add_task(f"{n} images", total=pixels)
-        advance = partial(progress.advance, bar)
-        return model.sample(n, given, config.seed, temperature, task.batch_size, advance, numbers).cpu()
+    with Line(f"drawing {plural(n, 'image')}", pixels, images=n / pixels) as line:
+        return model.sample(n, given, config.seed, temperature, task.batch_size, line.advanced, numbers).cpu()
 
 
 def write(model: PixelModel, images: Tensor, condition: Tensor | None, columns: int | None, run_dir: Path) -> None:

@@ -61,7 +61,7 @@ from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import WandbRunId, finishing, wandb_run_id
 from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.progress import progress_bar
+from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
 from pixelcnn.training.stopping import validate_before_stopping
@@ -222,7 +222,7 @@ def callbacks(
         KeptCheckpoints(run_dir),
         WandbRunId(),
     ]
-    bar = [] if config.trainer.enable_progress_bar is False else [progress_bar()]
+    bar = [] if config.trainer.enable_progress_bar is False else [RunProgress()]
     recorders = [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
     # What ends a run between batches has seen what all others made of the latest.
     ends = [callback for callback in chosen.values() if isinstance(callback, GracefulInterruption)]
