@@ -8,8 +8,8 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from pixelcnn.cli import CONF
 from pixelcnn.training.progress import Line, RunProgress
-from run import CONF
 from tests.training.tiny import BATCHES_PER_EPOCH, Noise, checkpoint_of, fit
 
 
