@@ -81,11 +81,13 @@ def _meant_in(parts: Mapping[str, Any], group: str, name: str) -> str:
         others = [other for other, part in parts.items() if _is_part(part)]
         chosen = ",".join([*others, name])
         return f"choose it by {group}=[{chosen}], or write {group}.{name}._target_=package.module.Class."
+    keys: dict[str, str] = {}
     for other, part in parts.items():
-        keys = arguments_of(imported(part["_target_"], f"{group}.{other}")) if _is_part(part) else {}
-        close = get_close_matches(name, keys, 1)
-        if close:
-            return f"did you mean {group}.{other}.{close[0]}?"
+        for key in arguments_of(imported(part["_target_"], f"{group}.{other}")) if _is_part(part) else ():
+            keys.setdefault(key, f"{group}.{other}.{key}")
+    close = get_close_matches(name, keys, 1)
+    if close:
+        return f"did you mean {keys[close[0]]}?"
     return f"write {group}=NAME, or {group}.{name}._target_=package.module.Class."
 
 
