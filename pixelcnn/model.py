@@ -57,6 +57,7 @@ class PixelModel(nn.Module):
             num_groups=self.likelihood.num_groups,
             condition_features=self.conditioning.features,
         )
+        self.class_names: tuple[str, ...] | None = None  # of labels 0, 1, …, of the data set that it is trained on
         self.stride = getattr(self.network, "stride", 1)
         self._check_size(self.image.height, self.image.width)
 

@@ -47,7 +47,7 @@ class EvaluateTask(Task):
     uses_data: ClassVar[bool] = True
     module: ClassVar[str] = "evaluate"
     split: str
-    label: int | None
+    label: int | str | None
     condition: str | None
     image: str | None
     interpolate_to: int | str | None
@@ -111,7 +111,7 @@ class CompleteTask(Drawing, Task):
     num_images: int
     file: str | None
     num_completions: int
-    label: int | None
+    label: int | str | None
     condition: str | None
     image: str | None
     interpolate_to: int | str | None

@@ -1,7 +1,7 @@
 """The report of an evaluation."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from pixelcnn.report import commands, origin
 from pixelcnn.report.page import Outcome, Page, Section, Table
 from pixelcnn.report.scored_images import Ranking, sections
-from pixelcnn.report.words import count, duration, plural
+from pixelcnn.report.words import count, duration, label_in_words, plural
 from pixelcnn.scores import in_words
 
 SPLITS = {"val": "validation", "test": "test"}
@@ -29,6 +29,7 @@ class EvaluatedSplit:
     metrics: Mapping[str, float]  # as in metrics.json
     images: Ranking
     labels: np.ndarray | None  # int64 (N,)
+    class_names: Sequence[str] | None
     by_channel: Mapping[str, float]  # the mean part of each channel given those before; empty where there is but one
     seconds: float
     world_size: int
@@ -117,5 +118,7 @@ def _classes(evaluated: EvaluatedSplit, label: str) -> list[Section]:
     for each in np.unique(evaluated.labels):
         scores = evaluated.images.scores[evaluated.labels == each]
         interval = f"± {1.96 * scores.std(ddof=1) / math.sqrt(len(scores)):.4f}" if len(scores) > 1 else ""
-        rows.append([str(each), count(len(scores)), f"{scores.mean():.4f}", interval])
+        rows.append(
+            [label_in_words(int(each), evaluated.class_names), count(len(scores)), f"{scores.mean():.4f}", interval]
+        )
     return [Section("By label", table=Table(["Label", "Images", label, "95 % interval"], rows))]

@@ -1,7 +1,9 @@
 """Conditions that a task is given: a label, a row of a file, or an image to encode."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ REMEDIES = {
     "spatial": "task.condition=FILE:ROW",
     "encoder": "task.image=FILE or task.condition=FILE:ROW",
 }
+SHOWN = 20  # of the names of classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +167,18 @@ def missing_condition(model: PixelModel, instead: str = "") -> UserError:
 def _label(model: PixelModel, label: int | str, where: str) -> Tensor:
     if model.description.conditioning.name != "class":
         raise UserError(f"{where} is for class-conditional models, and this one is not: leave it out.")
-    classes = model.conditioning.features
+    classes, names = model.conditioning.features, model.class_names or ()
+    if isinstance(label, str) and label in names:
+        label = names.index(label)
     if not isinstance(label, int) or not 0 <= label < classes:
-        raise UserError(f"{where} is not a class of this model: use 0 to {classes - 1}.")
+        close = get_close_matches(str(label), names, 1)
+        remedy = f"did you mean {close[0]}?" if close else f"use 0 to {classes - 1}{_or_one_of(names)}."
+        raise UserError(f"{where} is not a class of this model: {remedy}")
     return torch.tensor([label])
+
+
+def _or_one_of(names: Sequence[str]) -> str:
+    return f", or one of {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}" if names else ""
 
 
 @torch.no_grad()

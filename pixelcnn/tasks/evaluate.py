@@ -7,6 +7,7 @@ all files.
 import csv
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from pixelcnn.pictures import black_to_white
 from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
-from pixelcnn.report.words import plural
+from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.signature import arguments_of
 from pixelcnn.tasks.conditions import named, named_kind, way_between
@@ -97,7 +98,7 @@ def write_results(
     split, score = config.task.split, model.score_name
     bits = nats / (math.log(2) * data.shape.height * data.shape.width)
     of_images = bits.mean(axis=1)
-    write_per_image(run_dir / "per_image.csv", score, index, label, bits)
+    write_per_image(run_dir / "per_image.csv", score, index, label, bits, data.class_names)
     metrics = {f"{split}/{name}": value for name, value in summary(score, of_images).items()}
     write_record(run_dir / "metrics.json", metrics)
     labels = label if (label >= 0).all() else None
@@ -110,6 +111,7 @@ def write_results(
         metrics=metrics,
         images=ranking(data, split, index, labels, of_images),
         labels=labels,
+        class_names=data.class_names,
         by_channel=dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
         seconds=seconds,
         world_size=trainer.world_size,
@@ -217,21 +219,32 @@ def ranking(
 
     def at(places: np.ndarray) -> list[Example]:
         pixels = black_to_white(data.at(split, index[places])["images"], data.shape.levels).numpy()
-        return examples(index[places], None if labels is None else labels[places], scores[places], pixels)
+        shown = None if labels is None else labels[places]
+        return examples(index[places], shown, scores[places], pixels, data.class_names)
 
     order = scores.argsort(kind="stable")
     return Ranking(scores, at(order[:RANKED]), at(order[::-1][:RANKED]))
 
 
-def write_per_image(path: Path, score: str, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:
-    """One line an image: index, label (empty without), its score, and the part of each channel given those before.
+def write_per_image(
+    path: Path,
+    score: str,
+    index: np.ndarray,
+    label: np.ndarray,
+    bits: np.ndarray,
+    class_names: Sequence[str] | None = None,
+) -> None:
+    """One line an image: index, label (empty without), its score, the part of each channel given those before, and what
+    the label is called, if it has a name.
 
     bits: float64 (N, C), bits per pixel of each channel. Where the score is a bound, its parts are one only together.
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         parts = by_channel(score, bits.shape[1])
-        table.writerow(["index", "label", score, *parts])
+        named = [] if class_names is None else ["class"]
+        table.writerow(["index", "label", score, *parts, *named])
         for i, of_label, of_image in zip(index, label, bits, strict=True):
             split_up = of_image.tolist() if parts else []
-            table.writerow([i, of_label if of_label >= 0 else "", float(of_image.mean()), *split_up])
+            name = [label_in_words(of_label, class_names) for _ in named]
+            table.writerow([i, of_label if of_label >= 0 else "", float(of_image.mean()), *split_up, *name])

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.causality import check_causal
-from pixelcnn.checkpoint import description_of, glance, load_weights, read
+from pixelcnn.checkpoint import CLASS_NAMES, description_of, glance, load_weights, read
 from pixelcnn.configuration.description import (
     describe,
     execution_of,
@@ -101,7 +101,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         objective=instantiated(config, "objective"),
         seed=config.seed,
         parameter_groups=config.optim.groups,
-        config=plain,
+        config=plain if data.class_names is None else {**plain, CLASS_NAMES: list(data.class_names)},
         fingerprint=images,
     )
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
