@@ -35,6 +35,7 @@ from pixelcnn.configuration.root import LAST
 from pixelcnn.configuration.same_run import require_same_run
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.few_levels import few_levels
 from pixelcnn.data.fingerprint import fingerprint
 from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
@@ -85,6 +86,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.prepare_data()
     data.setup("fit")
     require_validation(config.trainer, data.batches_per_epoch)
+    few = few_levels(data)
+    if few is not None:
+        rank_zero_only(log.warning)(few)
     images = fingerprint(data)
     model, initialisation = starting_point(config, overrides, data, images)
     if not name_of(model.description.network.target).startswith("pixelcnn."):
