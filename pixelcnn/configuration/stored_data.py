@@ -7,9 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pixelcnn.checkpoint import glance
 from pixelcnn.configuration.groups import imported, trusted_packages
-from pixelcnn.description import OWN_PACKAGES
 from pixelcnn.errors import UserError
 
 
@@ -19,6 +17,9 @@ def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
     Nothing changes where ``overrides`` choose a data set, by an experiment too, or the checkpoint has none. UserError
     where the data set's class is from a package that is not trusted.
     """
+    from pixelcnn.checkpoint import glance
+    from pixelcnn.description import OWN_PACKAGES
+
     task = imported(config.task._target_, "task")
     path = Path(str(config.checkpoint))
     if not (task.needs_checkpoint and task.uses_data) or not path.exists() or _chosen(overrides):

@@ -52,6 +52,7 @@ class EvaluateTask(Task):
     image: str | None
     interpolate_to: int | str | None
     interpolate_at: float | None
+    against: str | None = None
     name: str = "evaluate"
 
     def __post_init__(self) -> None:

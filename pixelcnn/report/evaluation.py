@@ -26,6 +26,7 @@ class EvaluatedSplit:
     split: str
     score_name: str
     given: str | None  # the one condition of all images, where they have not been given their own
+    against: str | None  # the other evaluation that metrics has the difference from
     metrics: Mapping[str, float]  # as in metrics.json
     images: Ranking
     labels: np.ndarray | None  # int64 (N,)
@@ -69,6 +70,9 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
     value = f"{score:.4f} ± {interval:.4f}" if bounded else f"{score:.4f}"
     told = f"The mean over all {plural(len(evaluated.images.scores), 'image')} of the {evaluated.split} set"
     told += ", ± its 95 % confidence interval over images." if bounded else "."
+    if evaluated.against is not None:
+        difference = difference_in_words(evaluated.split, evaluated.score_name, evaluated.metrics)
+        told += f" {difference} against {evaluated.against}, paired by image."
     finite = math.isfinite(score)
     return Outcome(
         "Evaluated" if finite else "Not finite",
@@ -76,6 +80,14 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
         in_words(evaluated.score_name, value, evaluated.given),
         f"{told} Checkpoint: {evaluated.checkpoint}",
     )
+
+
+def difference_in_words(split: str, score_name: str, metrics: Mapping[str, float]) -> str:
+    """By how much the score is higher, or with a minus lower, than that of the other evaluation."""
+    name = f"{split}/{score_name}_difference"
+    interval = metrics.get(f"{name}_ci95")
+    bounded = "" if interval is None else f" ± {interval:.4f}"
+    return f"Difference {in_words(score_name, f'{metrics[name]:+.4f}{bounded}')}"
 
 
 def _facts(evaluated: EvaluatedSplit) -> list[tuple[str, str]]:

@@ -32,12 +32,13 @@ from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.pictures import black_to_white
-from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
+from pixelcnn.report.evaluation import EvaluatedSplit, difference_in_words, evaluation_page
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.signature import arguments_of
+from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
 from pixelcnn.tasks.conditions import named, named_kind, way_between
 from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import RunProgress
@@ -54,6 +55,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     options, task, split = config.trainer, config.task, config.task.split
     require_float32(options)
     model = load(config.checkpoint, trusted_packages(config))
+    other = None if task.against is None else read_evaluation(task.against, model.score_name)
     data = instantiated(config, "data")
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
@@ -77,7 +79,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     assert len(rows[0]) == len(set(rows[0].tolist())) == data.num_images(split)
     if not trainer.is_global_zero:
         return None
-    return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, *rows)
+    return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, other, *rows)
 
 
 def write_results(
@@ -89,17 +91,21 @@ def write_results(
     trainer: Trainer,
     seconds: float,
     given: str | None,
+    other: Evaluated | None,
     index: np.ndarray,
     label: np.ndarray,
     nats: np.ndarray,
 ) -> float:
     """Leave and print what ``trainer`` has found; index, label and nats are those of `ImageScores.rows`, ``given`` is
-    the condition of all images, if they had one."""
+    the condition of all images, if they had one, and ``other`` the evaluation to compare with."""
     split, score = config.task.split, model.score_name
     bits = nats / (math.log(2) * data.shape.height * data.shape.width)
     of_images = bits.mean(axis=1)
     write_per_image(run_dir / "per_image.csv", score, index, label, bits, data.class_names)
-    metrics = {f"{split}/{name}": value for name, value in summary(score, of_images).items()}
+    values = summary(score, of_images)
+    if other is not None:
+        values |= paired(Evaluated(index, label, of_images), other, config.task.against, score)
+    metrics = {f"{split}/{name}": value for name, value in values.items()}
     write_record(run_dir / "metrics.json", metrics)
     labels = label if (label >= 0).all() else None
     evaluated = EvaluatedSplit(
@@ -108,6 +114,7 @@ def write_results(
         split=split,
         score_name=score,
         given=given,
+        against=config.task.against,
         metrics=metrics,
         images=ranking(data, split, index, labels, of_images),
         labels=labels,
@@ -122,6 +129,8 @@ def write_results(
     write_page(evaluation_page(evaluated), run_dir / "report.html")
     print(f"Report: {run_dir / 'report.html'}")
     print(describe(split, score, metrics, given))
+    if other is not None:
+        print(f"{difference_in_words(split, score, metrics)} against {config.task.against}, paired by image")
     return float(of_images.mean())
 
 
