@@ -4,11 +4,12 @@ A part may be the project's own or a user's: its keys have the types of the cons
 refused, and what the constructor itself refuses by a ValueError or TypeError becomes a sentence that names the key.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -46,9 +47,13 @@ GROUPS = {
 }
 
 
-def register() -> None:
-    """Let Hydra take any key in the groups, which `checked_group` checks; to be called before it composes."""
-    root = OmegaConf.create({group: OmegaConf.create({}, flags={"struct": False}) for group in GROUPS})
+def register(keys: Mapping[str, Iterable[str]] = MappingProxyType({})) -> None:
+    """Let Hydra take any key in the groups, which `checked_group` checks; to be called before it composes.
+
+    ``keys``, by group, are null in what it composes unless an option sets them.
+    """
+    nodes = {group: dict.fromkeys(keys.get(group, ())) for group in GROUPS}
+    root = OmegaConf.create({group: OmegaConf.create(node, flags={"struct": False}) for group, node in nodes.items()})
     ConfigStore.instance().store(name="groups", node=root)
 
 
