@@ -25,6 +25,7 @@ from pixelcnn.tasks.conditions import (
     missing_condition,
     named_kind,
     pixels_of,
+    require_same_classes,
     way_between,
 )
 from pixelcnn.training.progress import Line
@@ -85,6 +86,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     if named_kind(task) is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
+        require_same_classes(model, data.class_names, config.checkpoint)
     batch = data.first("test", task.num_images)
     there = len(batch["images"])
     if there < task.num_images:

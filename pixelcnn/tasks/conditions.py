@@ -164,6 +164,19 @@ def missing_condition(model: PixelModel, instead: str = "") -> UserError:
     return UserError(f"conditioning={name} needs a condition{instead}: give {REMEDIES[name]}.")
 
 
+def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, checkpoint: str) -> None:
+    """Raise UserError where a data set's labels mean other classes than those of the model in ``checkpoint``."""
+    known, there = model.class_names or (), class_names or ()
+    if model.conditioning.batch_key != "labels":
+        return
+    for label, (own, other) in enumerate(zip(known, there, strict=False)):
+        if own != other:
+            raise UserError(
+                f"data calls label {label} {other}, and checkpoint={checkpoint} calls it {own}: name its class folders "
+                "as those that the model was trained on."
+            )
+
+
 def _label(model: PixelModel, label: int | str, where: str) -> Tensor:
     if model.description.conditioning.name != "class":
         raise UserError(f"{where} is for class-conditional models, and this one is not: leave it out.")

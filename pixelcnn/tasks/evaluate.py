@@ -39,7 +39,7 @@ from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.signature import arguments_of
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
-from pixelcnn.tasks.conditions import named, named_kind, way_between
+from pixelcnn.tasks.conditions import named, named_kind, require_same_classes, way_between
 from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import run_record, write_record
@@ -67,6 +67,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     fixed, given = fixed_condition(model, *size, task)
     if fixed is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
+        require_same_classes(model, data.class_names, config.checkpoint)
     evaluation = Evaluation(model, fixed, options)
     shown: list[Callback] = [] if options.enable_progress_bar is False else [RunProgress()]
     trainer = build_trainer(options, [], shown, run_dir)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -78,3 +79,17 @@ def test_an_evaluation_names_them(run_of_classes, call, tmp_path):
         )
         scores.append(json.loads((tmp_path / label / "metrics.json").read_text())["test/bits_per_dim"])
     assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("task", [("evaluate",), ("complete", "task.mask=top:0.5")])
+def test_labels_that_mean_other_classes_are_refused(run_of_classes, folder, call, tmp_path, task):
+    shutil.copytree(folder / "test", tmp_path / "other/test")
+    (tmp_path / "other/test/cat").rename(tmp_path / "other/test/cow")
+    keys = (
+        f"checkpoint={run_of_classes}",
+        "data=images",
+        f"data.root={tmp_path}/other",
+        f"hydra.run.dir={tmp_path}/run",
+    )
+    with pytest.raises(SystemExit, match=r"^data calls label 1 cow, .* calls it cat"):
+        call(f"task={task[0]}", *task[1:], *keys)
