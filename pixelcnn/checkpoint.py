@@ -20,7 +20,7 @@ import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import yaml
@@ -32,12 +32,23 @@ from pixelcnn.checkpoint_format_1 import description_of_format_2
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel, build
+from pixelcnn.typed import misfit, shown
+from pixelcnn.untrusted import opened
+from pixelcnn.weighing import TooLargeError, weights_of
 
 FORMAT = 2
 PREFIX = "model."
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 END_OF_YAML = "..."
 CLASS_NAMES = "class_names"  # beside the groups of the configuration: what the data set calls the labels 0, 1, …
+
+
+class Entry(TypedDict):
+    """What is under "pixelcnn"."""
+
+    format: int
+    description: dict[str, dict[str, Any]]
+    config: dict[str, Any]
 
 
 def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
@@ -107,8 +118,10 @@ def _require_whole(path: Path, named: str) -> None:
         raise UserError(f"{named} does not exist: name a .ckpt file of a run's checkpoints folder.")
     try:
         with zipfile.ZipFile(path) as archive:
-            # Torch gives its entries no attributes: one that has been made a directory by a flipped bit would be empty.
-            whole = archive.testzip() is None and not any(entry.external_attr for entry in archive.infolist())
+            # Torch gives its entries no attributes and does not compress them: one that has been made a directory by a
+            # flipped bit would be empty, and a compressed one may be of any size.
+            odd = any(entry.external_attr or entry.compress_type for entry in archive.infolist())
+            whole = not odd and archive.testzip() is None
     except PermissionError as error:
         raise UserError(f"{named} cannot be read ({error.strerror}): make it readable, or use another one.") from error
     except DAMAGE as error:
@@ -119,19 +132,16 @@ def _require_whole(path: Path, named: str) -> None:
 
 def _opened(path: Path, named: str, mmap: bool) -> dict[str, Any]:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except DAMAGE as error:
         raise _damaged(named) from error
-    if not isinstance(checkpoint, dict) or "pixelcnn" not in checkpoint:
+    if not isinstance(content, dict) or "pixelcnn" not in content:
         raise UserError(f"{named} was not written by this project: use one of its .ckpt files.")
+    checkpoint: dict[str, Any] = opened(content, named, without_tensors=("pixelcnn",))
     _require_format(checkpoint["pixelcnn"], named)
-    if not _are_tensors(checkpoint.get("state_dict")):
+    if misfit(checkpoint.get("state_dict"), dict[str, Tensor], "state_dict") is not None:
         raise UserError(f"{named} has no weights: use another one.")
     return checkpoint
-
-
-def _are_tensors(weights: Any) -> bool:
-    return isinstance(weights, dict) and all(isinstance(value, Tensor) for value in weights.values())
 
 
 def _damaged(named: str) -> UserError:
@@ -159,19 +169,21 @@ def _read_folder(folder: Path, named: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         remedy = "name a folder that was exported, or a file of a run's checkpoints folder"
         raise UserError(f"{named} lacks {WEIGHTS} or {CONFIG}: {remedy}.") from error
-    except (SafetensorError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (SafetensorError, yaml.YAMLError, RecursionError, *DAMAGE) as error:
         raise UserError(f"{named} holds a damaged {WEIGHTS} or {CONFIG}: export it again.") from error
     # A file that was cut between two lines is well-formed, and may still describe a model.
     if not text.rstrip().endswith("\n" + END_OF_YAML):
         raise UserError(f"{named} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
-    _require_format(stored, named)
-    return {"state_dict": {PREFIX + name: value for name, value in weights.items()}, "pixelcnn": stored}
+    content = {"state_dict": {PREFIX + name: value for name, value in weights.items()}, "pixelcnn": stored}
+    checkpoint: dict[str, Any] = opened(content, named, without_tensors=("pixelcnn",))
+    _require_format(checkpoint["pixelcnn"], named)
+    return checkpoint
 
 
 def _require_format(stored: Any, named: str) -> None:
-    whole = isinstance(stored, dict) and {"format", "description", "config"} <= stored.keys()
-    if not whole or not isinstance(stored["config"], dict):
-        raise UserError(f"{named} describes no model: use one that this project wrote.")
+    wrong = misfit(stored, Entry, "pixelcnn")
+    if wrong is not None:
+        raise UserError(f"{named} describes no model ({wrong}): use one that this project wrote.")
     found = stored["format"]
     if found not in (1, FORMAT):
         raise UserError(f"{named} has format {found}, not 1 or {FORMAT}: use the version that wrote it.")
@@ -188,34 +200,48 @@ def description_of(
 ) -> ModelDescription:
     """What model the weights of the checkpoint ``key``=``path`` belong to.
 
-    UserError where this version knows none, or a part is from a package that is not in ``trust``.
+    UserError where this version knows none, a part is from a package that is not in ``trust``, or the weights are
+    another's. Nothing of the project's own parts is made before their weights are known to be those in the file.
     """
-    stored = checkpoint["pixelcnn"]
+    stored, present = checkpoint["pixelcnn"], _weights_in(checkpoint)
+    # Of those that are not much larger it can be said what differs.
+    most = 2**20 + 2 * sum(value.numel() * value.element_size() for value in present.values())
     try:
         parts = description_of_format_2(stored["description"]) if stored["format"] == 1 else stored["description"]
-        return ModelDescription.from_dict(parts, trust)
+        description = ModelDescription.from_dict(parts, trust)
+        expected = weights_of(description, most)
     except UserError as error:
         raise UserError(f"{key}={path} describes a model whose {error}") from error
     except (KeyError, TypeError) as error:
         raise UserError(f"{key}={path} describes no model of this version ({error}): use another one.") from error
+    except TooLargeError as error:
+        raise UserError(
+            f"{key}={path} describes a model larger than the weights that it holds: use another one."
+        ) from error
+    _require_alike(present, expected, f"{key}={path} has other weights than the model that it describes")
+    return description
 
 
 def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint") -> None:
     """Copy the weights of the checkpoint ``key``=``path`` (the moving average's, if kept) into a model of the same
     architecture; UserError where they are others, or not finite."""
-    weights: dict[str, Tensor] = {
-        name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items() if name.startswith(PREFIX)
-    }
-    expected = model.state_dict()
-    for name in sorted(weights.keys() | expected.keys()):
-        if name not in weights or name not in expected or _kind(weights[name]) != _kind(expected[name]):
-            raise UserError(
-                f"{key}={path} has other weights than the model asked for, {name} for one: "
-                "use the options of the run that made it."
-            )
-        if not weights[name].isfinite().all():
-            raise UserError(f"{key}={path} has weights that are not finite, {name} for one: use another one.")
+    weights = _weights_in(checkpoint)
+    _require_alike(weights, model.state_dict(), f"{key}={path} has other weights than the model asked for")
+    for name, value in weights.items():
+        if not value.isfinite().all():
+            raise UserError(f"{key}={path} has weights that are not finite, {shown(name)} for one: use another one.")
     model.load_state_dict(weights)
+
+
+def _weights_in(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    stored = checkpoint["state_dict"].items()
+    return {name.removeprefix(PREFIX): value for name, value in stored if name.startswith(PREFIX)}
+
+
+def _require_alike(present: dict[str, Tensor], expected: dict[str, Tensor], fault: str) -> None:
+    for name in sorted(present.keys() | expected.keys()):
+        if name not in present or name not in expected or _kind(present[name]) != _kind(expected[name]):
+            raise UserError(f"{fault}, {shown(name)} for one: use the options of the run that made it.")
 
 
 def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:

@@ -15,12 +15,15 @@ from omegaconf import DictConfig
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.completion import asked_by_shell, prepared
 from pixelcnn.configuration.groups import register
-from pixelcnn.configuration.stored_data import take_stored_data
+from pixelcnn.configuration.stored_data import take_stored_data, typed
+from pixelcnn.launch.ctrl_c import ended_by_ctrl_c
 from pixelcnn.launch.devices import check_devices
 from pixelcnn.launch.ranks import directory_of_its_own, is_first
 from pixelcnn.launch.refusal import check_arguments, job_refusals, refusals
-from pixelcnn.launch.run_directory import occupied, require_free
+from pixelcnn.launch.run_directory import CLAIMS, claimed, require_free
+from pixelcnn.launch.said_once import said_once
 from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
+from pixelcnn.memory_limit import limited_memory
 
 # Installed, the configuration is in the package; in a checkout, beside it.
 CONF = next(
@@ -33,19 +36,18 @@ register()
 def job(config: DictConfig) -> float | None:
     """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
     context = HydraConfig.get()
-    with job_refusals(), one_group(context):
-        overrides = list(context.overrides.task)
+    with job_refusals(), limited_memory(), one_group(context):
+        overrides = typed(context)
         take_stored_data(config, overrides)
         task = check(config)
         if task.uses_devices:
             check_devices(config.trainer)
         run_dir, swept = Path(context.runtime.output_dir), context.mode == RunMode.MULTIRUN
-        key = "hydra.sweep.dir" if swept else "hydra.run.dir"
-        if swept and is_first():
-            require_free(run_dir, config, key)
         if runs_apart(config.trainer, context.mode):
+            require_free(run_dir, config, "hydra.sweep.dir")
             return run_apart(context)
-        with occupied(run_dir, key) if is_first() else nullcontext():
+        # The directory of a single run has been claimed before Hydra wrote into it.
+        with claimed(run_dir, config, "hydra.sweep.dir") if swept and is_first() else nullcontext():
             return import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, overrides)
 
 
@@ -57,6 +59,6 @@ def main() -> None:
         sys.path.insert(0, os.getcwd())
     if asked_by_shell(sys.argv):
         sys.argv = prepared(sys.argv)
-    with refusals(job), directory_of_its_own(sys.argv):
+    with ended_by_ctrl_c(), said_once(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:
         check_arguments(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()

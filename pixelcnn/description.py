@@ -52,7 +52,7 @@ class ModelDescription:
         targets, and where this version has no such part or argument.
         """
         parts = {role: stored_part(stored[role], role, trust) for role in GIVEN}
-        return cls(image=ImageShape(**stored["image"]), **parts)
+        return cls(image=Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image."), **parts)
 
 
 def stored_part(stored: Mapping[str, Any], role: str, trust: Collection[str]) -> Part:

@@ -1,7 +1,9 @@
 """Files that are there whole, or as they were before: written beside, flushed to the disk, then renamed."""
 
 import errno
+import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,11 @@ from typing import BinaryIO
 
 from pixelcnn.errors import UserError
 
+log = logging.getLogger(__name__)
+
 PARTIAL = ".partial"
+SHARED_MEMORY = Path("/dev/shm")
+LITTLE = 1 << 16  # bytes; less is no room
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numbers of errors
 
 
@@ -27,24 +33,61 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # as where what was opened cannot be written
+            error.filename = str(path)
         raise
     _flush_directory(path.parent)
 
 
+def trouble_when_full(error: BaseException, folder: Path) -> str | None:
+    """What is full, in words, where ``error`` says that something is; None where it says something else.
+
+    Files that are copied are named by their source, and semaphores not at all: of the file systems that may be meant,
+    ``folder``'s among them, it is one that has no room.
+    """
+    if isinstance(error, RuntimeError):  # torch's, of a batch that a worker sends
+        of_memory = "shared memory" in str(error) and os.strerror(errno.ENOSPC) in str(error)
+        return f"{SHARED_MEMORY} is full, through which workers send batches" if of_memory else None
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        return None
+    named = [Path(os.fsdecode(name)) for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]
+    places = [*named, folder, SHARED_MEMORY, Path(tempfile.gettempdir())]
+    place = next((place for place in places if _has_no_room(place)), places[0])
+    return f"{place} could not be written ({error.strerror})"
+
+
+def _has_no_room(path: Path) -> bool:
+    there = next((place for place in (path, *path.absolute().parents) if place.exists()), None)
+    if there is None or not hasattr(os, "statvfs"):
+        return False
+    room = os.statvfs(there)
+    return room.f_bavail * room.f_frsize < LITTLE or (room.f_files > 0 and room.f_favail == 0)
+
+
 @contextmanager
 def sentence_when_full(folder: Path) -> Iterator[None]:
-    """Around what writes to ``folder``: UserError instead of the system's, where there is no space left."""
+    """Around a run that writes to ``folder``: UserError instead of the system's, where there is no space left."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        trouble = trouble_when_full(error, folder)
+        if trouble is None:
+            raise
+        raise UserError(f"{trouble}: free some space there and go on with the run by checkpoint=last.") from error
+
+
+@contextmanager
+def warning_when_full(folder: Path) -> Iterator[None]:
+    """Around what a run can do without: a warning instead of an error, where there is no space left."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        trouble = trouble_when_full(error, folder)
+        if trouble is None:
             raise
-        raise UserError(
-            f"{error.filename or folder} could not be written ({error.strerror}): free some space and go on with the "
-            "run by checkpoint=last."
-        ) from error
+        log.warning("%s, and the run goes on without it: free some space there.", trouble)
 
 
 def remove_partial(folder: Path) -> None:

@@ -5,10 +5,18 @@ class UserError(Exception):
     """Something the user can fix: its message is one sentence naming the key or file, the fault and the remedy.
 
     The command line prints the message and exits with status 1; any other exception is a bug and keeps its traceback.
+    Characters that do not print, such as those that control a terminal, are escaped: messages quote what files hold.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+
+
+class OutOfRangeError(UserError):
+    """A key has a value that it cannot have, whatever else is there."""
 
 
 def require(condition: bool, key: str, value: object, remedy: str) -> None:
-    """Raise UserError naming ``key``, its ``value`` and what it should be, unless ``condition`` holds."""
+    """Raise OutOfRangeError naming ``key``, its ``value`` and what it should be, unless ``condition`` holds."""
     if not condition:
-        raise UserError(f"{key}={value} is out of range: {remedy}.")
+        raise OutOfRangeError(f"{key}={value} is out of range: {remedy}.")

@@ -5,7 +5,7 @@ where it is that: exact, and of images that the model is not given.
 """
 
 from collections.abc import Mapping
-from math import log2
+from math import log2, nan
 
 OF_ITS_OWN = " given the code of each image"
 IN_WORDS = {
@@ -15,6 +15,8 @@ IN_WORDS = {
     "bits_bound_given_code": "at most {} bits per sub-pixel" + OF_ITS_OWN,
     "energy_distance": "an energy distance of {} per sub-pixel",
 }
+
+INTERRUPTED = "interrupted"  # true in the ``metrics.json`` of a run that Ctrl-C has cut short, else absent
 
 CHANNELS = {1: (), 3: ("red", "green", "blue")}
 
@@ -48,9 +50,12 @@ def best_of(name: str) -> str:
 
 def score_of_run(metrics: Mapping[str, float | None]) -> tuple[str, float] | None:
     """Name and value of the score in a run's ``metrics.json``, which sweeps minimise: the best on validation images,
-    or that on test images. None for tasks that score nothing, and where it is not a number.
+    or that on test images. NaN where it is null, None for tasks that score nothing and for a run that Ctrl-C has cut
+    short.
     """
+    if metrics.get(INTERRUPTED):
+        return None
     validated = [f"val/{name}" for name in IN_WORDS]
     names = [*map(best_of, validated), *validated, *(f"test/{name}" for name in IN_WORDS)]
-    found = ((name, metrics.get(name)) for name in names)
-    return next(((name, value) for name, value in found if value is not None), None)
+    found = ((name, metrics[name]) for name in names if name in metrics)
+    return next(((name, nan if value is None else value) for name, value in found), None)

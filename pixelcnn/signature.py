@@ -25,6 +25,7 @@ KINDS: dict[Any, str] = {
     Path: "a path",
     NoneType: "null",
 }
+LARGEST = 2**53  # up to which floats hold every whole number
 PLAIN = (NoneType, bool, int, float, str)
 
 
@@ -59,7 +60,7 @@ def _arguments_and_openness(target: Callable[..., Any]) -> tuple[dict[str, Argum
     hands_on = False
     owners = [vars(owner).get("__init__") for owner in target.__mro__] if isinstance(target, type) else [target]
     for constructor in filter(None, owners):
-        if constructor is object.__init__:
+        if constructor is object.__init__ or constructor.__module__ == "torch.nn.modules.module":  # takes no keywords
             break
         hints = _hints(constructor)
         parameters = list(inspect.signature(constructor).parameters.values())
@@ -91,7 +92,10 @@ def checked_arguments(
     is_open = takes_any_keyword(target)
     for name in values:
         if name not in known and (name in given or not is_open):
-            raise UserError(f"{prefix}{name} is not a key of {name_of(target)}: {_nearest(prefix, name, known)}")
+            close = get_close_matches(name, known, 1)
+            instead = f"its keys are {', '.join(known)}." if known else "it has none."
+            meant = f"did you mean {prefix}{close[0]}?" if close else instead
+            raise UserError(f"{prefix}{name} is not a key of {name_of(target)}: {meant}")
     missing = [name for name, argument in known.items() if argument.required and name not in values]
     if missing:
         raise UserError(f"{prefix}{missing[0]} has no value: give {prefix}{missing[0]}=VALUE.")
@@ -112,13 +116,6 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
     return UserError(f"{where} is refused by {name_of(target)} ({told}): change it.")
 
 
-def _nearest(prefix: str, name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    if close:
-        return f"did you mean {prefix}{close[0]}?"
-    return f"its keys are {', '.join(known)}." if known else "it has none."
-
-
 def name_of(target: Callable[..., Any]) -> str:
     """The dotted name that imports ``target``: by the outermost package that offers it."""
     module = target.__module__
@@ -128,6 +125,11 @@ def name_of(target: Callable[..., Any]) -> str:
         if vars(sys.modules.get(package, object)).get(target.__name__) is target:
             return f"{package}.{target.__name__}"
     return f"{module}.{target.__qualname__}"
+
+
+def is_own(target: Callable[..., Any]) -> bool:
+    """Whether ``target`` is of this project."""
+    return target.__module__.partition(".")[0] == "pixelcnn"
 
 
 def _is_plain(value: Any) -> bool:
@@ -150,10 +152,23 @@ def checked(value: Any, hint: Any, key: str) -> Any:
     try:
         return _converted(value, hint)
     except TypeError as error:
+        items = _items_of(hint)
+        if items is not None and isinstance(value, list | tuple):
+            for place, item in enumerate(value):
+                checked(item, items, f"{key}[{place}]")
         shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
         raise UserError(f"{key}={shown} is of the wrong type: it takes {expected(hint)}.") from error
     except ArithmeticError as error:
-        raise UserError(f"{key}={value} is out of range: use a finite number.") from error
+        raise UserError(
+            f"{key}={value} is out of range: use a finite number, and a whole one of at most 2^53."
+        ) from error
+
+
+def _items_of(hint: Any) -> Any:
+    """What the items of a list of the annotation ``hint`` are, None where it is not of lists, or of any items."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint]
+    lists = [kind for kind in kinds if _is_sequence(get_origin(kind)) and get_args(kind)]
+    return get_args(lists[0])[0] if lists else None
 
 
 def expected(hint: Any) -> str:
@@ -167,7 +182,8 @@ def expected(hint: Any) -> str:
         return f"one of {', '.join(map(str, of))}"
     if _is_sequence(origin or hint):
         items = [kind for kind in of if kind is not Ellipsis]
-        return f"a list, each item {expected(items[0])}" if items else "a list"
+        count = f" of {len(items)}" if origin is tuple and Ellipsis not in of else ""
+        return f"a list{count}, each item {expected(items[0])}" if items else "a list"
     if _is_mapping(origin or hint):
         return "a group of keys"
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -227,7 +243,9 @@ def _converted_items(value: Any, kind: Any, of: Sequence[Any]) -> Any:
 
 
 def _converted_value(value: Any, hint: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, int | float) and not (
+        math.isfinite(value) and (isinstance(value, float) or abs(value) <= LARGEST)
+    ):
         raise ArithmeticError
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is float and number:

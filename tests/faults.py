@@ -10,6 +10,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from pixelcnn.errors import UserError
+
 
 class InfiniteLoss(Callback):
     """The loss of one batch is infinite on the last rank; its gradient is as it would be."""
@@ -45,12 +47,12 @@ class Keeps(Callback):
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         self._time = 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         last = Path(trainer.default_root_dir) / "checkpoints/last.ckpt"
-        if last.exists() and last.stat().st_mtime_ns != self._time:
+        if trainer.is_global_zero and last.exists() and last.stat().st_mtime_ns != self._time:
             self._time = last.stat().st_mtime_ns
             batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed
             shutil.copy(last, self.folder / f"{batches:04d}.ckpt")
@@ -95,3 +97,38 @@ class Told(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_rank == self.rank and trainer.global_step == self.step:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Refuses(Callback):
+    """Has one rank alone find something wrong, after ``step``."""
+
+    def __init__(self, rank: int, step: int) -> None:
+        self.rank = rank
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step:
+            raise UserError("data.root=x cannot be read: use another one.")
+
+
+class CtrlC(Callback):
+    """What a terminal sends, to one rank, ``times`` times in the step or in the validation after ``step``."""
+
+    def __init__(self, step: int, rank: int = 0, times: int = 1, validating: bool = False) -> None:
+        self.step = step
+        self.rank = rank
+        self.times = times
+        self.validating = validating
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if not self.validating:
+            self._send(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.validating:
+            self._send(trainer)
+
+    def _send(self, trainer: Trainer) -> None:
+        if trainer.global_rank == self.rank and trainer.global_step == self.step:
+            for _ in range(self.times):
+                os.kill(os.getpid(), signal.SIGINT)

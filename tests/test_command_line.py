@@ -1,5 +1,6 @@
 """What a person types: wrong input ends in one sentence, bugs in a traceback, and a task gets what was composed."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -8,12 +9,16 @@ from types import ModuleType
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import run
+from pixelcnn.cli import CONF
+from pixelcnn.configuration.groups import register
 from pixelcnn.errors import UserError
+from pixelcnn.launch import run_directory
 from tests.wrong_keys import REFUSED
 
 QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none")  # "disabled" outlives the test
@@ -61,6 +66,42 @@ def test_a_run_directory_that_cannot_be_made_is_named(command_line, tmp_path, ta
     (tmp_path / "run").write_text("a file in the way")
     with pytest.raises(SystemExit, match=r"/run cannot be written \(File exists\): choose another hydra.run.dir"):
         command_line("data=digits")
+
+
+def test_a_run_that_waited_for_its_directory_overwrites_nothing(command_line, monkeypatch, tmp_path, task):
+    """Not Hydra's files either."""
+    task(lambda config, run_dir, _: (run_dir / "metrics.json").write_text("its own"))
+    fork, try_to_lock = multiprocessing.get_context("fork"), run_directory._locked
+    is_in, is_waited_for = fork.Event(), fork.Event()
+    (tmp_path / "run").mkdir()
+
+    def leave_a_result():
+        with run_directory.occupied(tmp_path / "run"):
+            is_in.set()
+            assert is_waited_for.wait(60)
+            (tmp_path / "run/metrics.json").write_text("another's")
+
+    def wait(lock):
+        is_waited_for.set()
+        return try_to_lock(lock)
+
+    other = fork.Process(target=leave_a_result)
+    other.start()
+    assert is_in.wait(60)
+    monkeypatch.setattr(run_directory, "_locked", wait)
+    with pytest.raises(SystemExit, match=r"/run holds a run already, its metrics.json"):
+        command_line("data=digits")
+    other.join()
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "metrics.json"]
+    assert (tmp_path / "run/metrics.json").read_text() == "another's"
+
+
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
+def test_default_directories_are_unique(key):
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        configs = [compose("config", ["data=digits"], return_hydra_config=True) for _ in range(3)]
+    assert len({OmegaConf.select(config, key) for config in configs}) == 3
 
 
 def test_what_memory_and_the_disk_refuse_is_told(command_line, tmp_path, task):
@@ -118,6 +159,23 @@ def test_a_tasks_refusal_is_a_sentence_and_its_bug_keeps_its_traceback(command_l
     with pytest.raises(SystemExit, match=r"^data.root=x does not exist: name a folder.$"):
         command_line("data=digits")
     assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_ends_with_its_status_and_without_a_traceback(command_line, capfd, task):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def caught_by_lightning(*_):
+        try:
+            interrupt()
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    for function, told in ((interrupt, "Interrupted.\n"), (caught_by_lightning, "")):
+        task(function)
+        with pytest.raises(SystemExit) as end:
+            command_line("data=digits")
+        assert end.value.code == 130 and capfd.readouterr() == ("", told)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError, OmegaConfBaseException])
@@ -186,7 +244,7 @@ def test_the_sentence_is_all_that_a_process_prints():
 
 def test_hydras_switch_shows_the_traceback():
     outcome = python_run("trainer.max_epochs=abc", HYDRA_FULL_ERROR="1")
-    assert outcome.returncode == 1 and "Traceback" in outcome.stderr and "ValidationError" in outcome.stderr
+    assert outcome.returncode == 1 and "Traceback" in outcome.stderr and "UserError" in outcome.stderr
 
 
 def test_help_names_tasks_and_options():
@@ -201,5 +259,5 @@ def test_help_names_tasks_and_options():
 
 def test_tab_completes_groups_and_keys():
     completed = python_run("-sc", "query=bash", COMP_LINE="python run.py trainer.max_").stdout.split()
-    assert completed == ["trainer.max_epochs=", "trainer.max_steps=", "trainer.max_time="]
+    assert completed == ["trainer.max_epochs="]
     assert "data=digits" in python_run("-sc", "query=bash", COMP_LINE="python run.py data=").stdout.split()

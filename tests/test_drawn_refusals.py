@@ -154,7 +154,9 @@ def test_sizes_that_the_strides_do_not_divide(description, num_stages, other, da
     undivided = stride * data.draw(st.integers(0, 9)) + data.draw(st.integers(1, stride - 1))
     height, width = data.draw(st.permutations([undivided, other]))
     image = replace(description.image, height=height, width=width)
-    with pytest.raises(UserError, match=rf"^images of {height}x{width} .* divisible by {stride}: use a smaller model.num_stages"):
+    with pytest.raises(
+        UserError, match=rf"^images of {height}x{width} .* divisible by {stride}: use a smaller model.num_stages"
+    ):
         build(replace(description, image=image, network=revised(description.network, num_stages=num_stages)))
 
 

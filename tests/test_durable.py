@@ -4,10 +4,12 @@ import errno
 import os
 import resource
 import stat
+from pathlib import Path
 
 import pytest
 
-from pixelcnn.durable import remove_partial, replacing, sentence_when_full
+from pixelcnn import durable
+from pixelcnn.durable import remove_partial, replacing, sentence_when_full, trouble_when_full, warning_when_full
 from pixelcnn.errors import UserError
 
 
@@ -74,4 +76,32 @@ def test_a_file_too_large_for_the_disk_is_said_in_a_sentence(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     with pytest.raises(PermissionError), sentence_when_full(tmp_path):
+        raise PermissionError(errno.EACCES, "theirs")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_file_system_that_is_full_is_named(tmp_path, monkeypatch, named):
+    """Copies are named by their source, semaphores not at all."""
+    source, target = tmp_path / "tmp" / "source", tmp_path / "run" / "target"
+    files = (str(source), None, str(target)) if named else ()
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *files)
+    assert trouble_when_full(error, tmp_path / "run").startswith(f"{target if named else tmp_path / 'run'} could not")
+    full = Path("/dev/shm") if not named else tmp_path / "tmp"
+    monkeypatch.setattr(durable, "_has_no_room", lambda path: full in (path, *path.parents))
+    assert trouble_when_full(error, tmp_path / "run").startswith(f"{'/dev/shm' if not named else source} could not be")
+
+
+def test_what_a_worker_cannot_send_is_said_in_a_sentence(tmp_path):
+    told = "unable to allocate shared memory(shm) for file </torch_1_2_0>: No space left on device (28)"
+    with pytest.raises(UserError, match="/dev/shm is full"), sentence_when_full(tmp_path):
+        raise RuntimeError(f"Caught RuntimeError in DataLoader worker process 0. ... RuntimeError: {told}")
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), sentence_when_full(tmp_path):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_what_a_run_can_do_without_is_a_warning(tmp_path, caplog):
+    with warning_when_full(tmp_path), replacing(tmp_path / "grid.png"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert f"{tmp_path}/grid.png could not be written (No space left on device), and the run goes on" in caplog.text
+    with pytest.raises(PermissionError), warning_when_full(tmp_path):
         raise PermissionError(errno.EACCES, "theirs")

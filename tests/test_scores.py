@@ -1,5 +1,7 @@
 """What scores are called, and what they are worth."""
 
+import math
+
 import pytest
 
 from pixelcnn.scores import in_words, score_of_run, worse_than_uniform
@@ -39,9 +41,14 @@ def test_what_all_images_are_given_is_said_in_place_of_their_own_codes(name, wor
         ({"val/bits_per_dim": 3.0, "best/val/bits_per_dim": 2.0}, ("best/val/bits_per_dim", 2.0)),
         ({"val/energy_distance": 3.0, "step": 1}, ("val/energy_distance", 3.0)),
         ({"test/bits_upper_bound": 0.0}, ("test/bits_upper_bound", 0.0)),
-        ({"val/bits_per_dim": None, "lr": 0.1}, None),
+        ({"val/bits_per_dim": 3.0, "interrupted": True}, None),
         ({"step": 3}, None),
     ],
 )
 def test_what_a_sweep_compares(metrics, score):
     assert score_of_run(metrics) == score
+
+
+def test_what_a_sweep_compares_may_be_no_number():
+    name, value = score_of_run({"val/bits_per_dim": None, "lr": 0.1})
+    assert name == "val/bits_per_dim" and math.isnan(value)

@@ -16,6 +16,9 @@ class Unconditional(nn.Module):
     sees_the_image = False
     batch_key: str | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def examples(self, n: int) -> Tensor | None:
         """Conditions for a grid of n samples: none."""
         return None

@@ -1,21 +1,39 @@
 """What is checked when Hydra has composed, before anything is loaded or written: keys, types, ranges."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
-from pixelcnn.configuration.groups import GROUPS, checked_group, instantiated, own_arguments, partially, target_of
-from pixelcnn.configuration.messages import keys_of, sentence, unknown_key
+from pixelcnn.configuration.groups import (
+    GROUPS,
+    checked_group,
+    imported,
+    instantiated,
+    instantiated_parts,
+    own_arguments,
+    partially,
+    parts_of,
+    target_of,
+)
+from pixelcnn.configuration.messages import keys_of, sentence, suggestion, unknown_key
 from pixelcnn.configuration.root import Initialisation, Root, check_start
 from pixelcnn.configuration.tasks import Task
 from pixelcnn.configuration.trainer import check_trainer
 from pixelcnn.errors import UserError
-from pixelcnn.signature import arguments_of, checked_arguments, name_of, refusal
+from pixelcnn.signature import (
+    arguments_of,
+    checked,
+    checked_arguments,
+    is_own,
+    name_of,
+    refusal,
+    takes_any_keyword,
+)
 
 STAND_IN_STEPS = 10**9
-OWN = "pixelcnn."  # the project's parts, whose constructors may be tried
 
 
 def check(config: DictConfig) -> Task:
@@ -34,21 +52,39 @@ def check(config: DictConfig) -> Task:
         if key not in (*GROUPS, *arguments_of(Root), "initialisation"):
             raise UserError(unknown_key(key, [known for known in keys_of(config) if known.partition(".")[0] != key]))
     _check_root(config)
+    require_known_keys(config)
     for group in GROUPS:
         checked_group(config, group)
     check_trainer(config.trainer)
     task, objective = instantiated(config, "task"), instantiated(config, "objective")
+    expected = arguments_of(type(task))["name"].default
+    if task.name != expected:
+        raise UserError(f"task.name={task.name} does not choose a task: write task={task.name}.")
     instantiated(config, "ema")
     _try_parts_of_the_model(config)
     _try_optimiser(config)
+    _try_callbacks(config)
     check_start(config, task, objective, target_of(config, "likelihood"))
     return task
+
+
+def require_known_keys(config: DictConfig) -> None:
+    """Raise UserError for the first key of a part that its constructor lacks, with the one that was probably meant."""
+    parts = list(parts_of(config))
+    of_parts = [f"{where}.{key}" for where, _, _, keys in parts for key in keys]
+    known = dict.fromkeys([*of_parts, *(key for key in keys_of(config) if "._" not in key)])
+    for where, target, own, keys in parts:
+        for name in own:
+            if name not in keys and not takes_any_keyword(target):
+                real = [key for key in known if key != f"{where}.{name}"]
+                told = suggestion(f"{where}.{name}", real)
+                raise UserError(f"{where}.{name} is not a key of {name_of(target)}: {told}")
 
 
 def _check_root(config: DictConfig) -> None:
     plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
     root = Root(**checked_arguments(Root, {name: plain[name] for name in arguments_of(Root)}))
-    values = plain["initialisation"] if isinstance(plain["initialisation"], dict) else {"": plain["initialisation"]}
+    values = checked(plain["initialisation"], dict, "initialisation")
     arguments = checked_arguments(Initialisation, values, prefix="initialisation.")
     try:
         initialisation = Initialisation(**arguments)
@@ -56,6 +92,13 @@ def _check_root(config: DictConfig) -> None:
         raise refusal(error, Initialisation, arguments, "initialisation.") from error
     with open_dict(config):
         config.update({**asdict(root), "initialisation": asdict(initialisation)})
+
+
+def _try_callbacks(config: DictConfig) -> None:
+    """Have the project's own callbacks say what is out of range; a user's may do what they like when they are made."""
+    own = {name: part for name, part in config.callbacks.items() if is_own(imported(part["_target_"], "callbacks"))}
+    stand_in = OmegaConf.create({"callbacks": own}, flags={"allow_objects": True})
+    list(instantiated_parts(stand_in, "callbacks", run_dir=Path(), resume_command=""))
 
 
 def _try_optimiser(config: DictConfig) -> None:
@@ -73,9 +116,8 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
 
     On torch's meta device, where weights take neither memory nor time, and for images that stand in for the data set's.
     """
-    import torch
-
     from pixelcnn.image_shape import ImageShape
+    from pixelcnn.weighing import TooLargeError, weightless
 
     any_size: dict[str, Any] = {"num_classes": 1, "num_features": 1}
     given = {
@@ -86,13 +128,16 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
     }
     for group in ("model", "likelihood", "conditioning"):
         target = target_of(config, group)
-        if not name_of(target).startswith(OWN):
+        if not is_own(target):
             continue
         own = own_arguments(config, group)
         known = arguments_of(target)
         arguments = {name: value for name, value in {**any_size, **given, **own}.items() if name in known}
         try:
-            with torch.device("meta"):
+            with weightless():
                 target(**arguments)
         except UserError as error:
             raise refusal(error, target, own, f"{group}.") from error
+        except TooLargeError as error:
+            largest = max(own, key=lambda name: own[name] if isinstance(own[name], int) else 0)
+            raise UserError(f"{group}.{largest}={own[largest]} takes more memory than there is: use less.") from error

@@ -1,5 +1,6 @@
 """The description of a model, from the configuration or, where there is a checkpoint, in agreement with it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,9 +15,10 @@ from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.model import build
+from pixelcnn.memory_limit import available_memory
 from pixelcnn.part import Part
 from pixelcnn.signature import name_of
+from pixelcnn.weighing import TooLargeError, weights_of
 
 ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "conditioning"}  # of the groups of a model
 
@@ -32,7 +34,22 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
     ``condition_sizes``: the number of classes of its ``labels``, of features of its ``embeddings`` and ``maps``.
     """
     conditioning = _sized(target_of(config, "conditioning"), own_arguments(config, "conditioning"), condition_sizes)
-    return ModelDescription(image, _chosen(config, "model"), _chosen(config, "likelihood"), conditioning)
+    network, likelihood = _chosen(config, "model"), _chosen(config, "likelihood")
+    return _that_fits(ModelDescription(image, network, likelihood, conditioning))
+
+
+def _that_fits(description: ModelDescription) -> ModelDescription:
+    """``description``; UserError where its weights alone take more memory than there is, before any are made."""
+    available = available_memory()
+    try:
+        weights_of(description, math.inf if available is None else available)
+    except TooLargeError as error:
+        told = "there is" if available is None else f"the {available / 1e9:.3g} GB that are free"
+        raise UserError(
+            f"model={description.network.name} takes more memory than {told}, for its weights alone: use fewer "
+            "filters, layers, mixture components or features."
+        ) from error
+    return description
 
 
 def _chosen(config: DictConfig, group: str) -> Any:
@@ -158,7 +175,7 @@ def revise(
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
     else:
         conditioning = _sized(conditioning.target, dict(conditioning.arguments), condition_sizes)
-    return ModelDescription(image, parts["model"], parts["likelihood"], conditioning)
+    return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning))
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
@@ -189,8 +206,7 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
 
 
 def _weights_of(description: ModelDescription) -> dict[str, torch.Size]:
-    with torch.device("meta"):
-        return {name: weight.shape for name, weight in build(description).state_dict().items()}
+    return {name: weight.shape for name, weight in weights_of(description).items()}
 
 
 def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> None:

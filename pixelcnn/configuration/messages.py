@@ -53,7 +53,7 @@ def _of_hydra(error: Exception) -> str:
     if told.startswith("BasicSweeper does not support"):
         return "interval(A, B) is for searches: add sweep=optuna, or write the values as KEY=A,B."
     if told in NO_TRIAL:
-        return "No trial of the search has come to its end: mend what the messages above say."
+        return "No trial of the search finished. See the errors above."
     return told if told.endswith((".", "?")) else f"{told}."
 
 
@@ -61,7 +61,7 @@ def out_of_memory(error: Exception) -> str:
     """What to do where a task's model or batch is too large for the machine."""
     return (
         f"Memory does not suffice ({_first_line(error)}): use a smaller data.batch_size, task.batch_size, "
-        "task.num_samples or model; task=info tells what a model takes here."
+        "task.num_samples, objective.num_samples or model; task=info tells what a model takes here."
     )
 
 
@@ -75,7 +75,7 @@ def damaged_storage(error: Exception) -> str:
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """Refusal of ``key``, with the one among ``known`` (all with dots) that was probably meant."""
-    return f"{key} is not a key of the configuration: {_suggestion(key, list(known))}"
+    return f"{key} is not a key of the configuration: {suggestion(key, list(known))}"
 
 
 def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -125,7 +125,7 @@ def _invalid(error: OmegaConfBaseException, told: str) -> str:
     return f"{key} is refused ({_first_line(error)}): {ALL_KEYS} and their values."
 
 
-def _suggestion(key: str, known: list[str]) -> str:
+def suggestion(key: str, known: list[str]) -> str:
     """The same name elsewhere, else the likest in the same group, else the likest of all, else all of the group."""
     group, _, name = key.rpartition(".")
     known = [candidate for candidate in known if not key.startswith(f"{candidate}.")]

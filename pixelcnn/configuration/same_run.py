@@ -46,7 +46,8 @@ def require_same_run(
     before = dict(_leaves(stored["config"]))
     now = dict(_leaves(OmegaConf.to_container(config, resolve=True)))
     known = stored.get("data") or {}
-    for key, asked in now.items():
+    # Keys at the root come first, which others may follow.
+    for key, asked in sorted(now.items(), key=lambda item: item[0].count(".")):
         compared = not _is_changeable(key) if only is None else key in only
         decided_by_images = known and key.startswith("data.") and isinstance(asked, str)
         if compared and not decided_by_images and key in before and before[key] != asked:
@@ -56,7 +57,7 @@ def require_same_run(
                 f"{option}={_shown(before[key])}: {remedy}."
             )
     for part, found in images.items():
-        if known.get(part, found) != found:
+        if str(known.get(part, found)) != found:
             changed = [f"{key}={_shown(asked)}" for key, asked in now.items() if _names_images(key, asked, before)]
             raise UserError(
                 f"{' '.join(changed) or 'data'} has other {PARTS[part]} than the run of checkpoint="

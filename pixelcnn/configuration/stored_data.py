@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
@@ -11,24 +12,28 @@ from pixelcnn.configuration.groups import imported, trusted_packages
 from pixelcnn.errors import UserError
 
 
+def typed(hydra: HydraConf | DictConfig) -> list[str]:
+    """The overrides of the job whose Hydra node is ``hydra``, as they were typed: interpolations are not resolved."""
+    return list(OmegaConf.to_container(hydra.overrides.task, resolve=False))  # type: ignore[arg-type]
+
+
 def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
     """Give a task that reads a checkpoint the ``data`` of that checkpoint's run, and keys that ``overrides`` set in it.
 
     Nothing changes where ``overrides`` choose a data set, by an experiment too, or the checkpoint has none. UserError
     where the data set's class is from a package that is not trusted.
     """
-    from pixelcnn.checkpoint import glance
-    from pixelcnn.description import OWN_PACKAGES
-
     task = imported(config.task._target_, "task")
     path = Path(str(config.checkpoint))
     if not (task.needs_checkpoint and task.uses_data) or not path.exists() or _chosen(overrides):
         return
+    from pixelcnn.checkpoint import glance  # torch takes seconds to import, and tab completion must not wait for it
+
     stored = glance(path)["pixelcnn"]["config"].get("data")
     if not stored:
         return
     package = str(stored.get("_target_")).partition(".")[0]
-    if package not in (*OWN_PACKAGES, *trusted_packages(config)):
+    if package not in ("pixelcnn", *trusted_packages(config)):
         raise UserError(
             f"checkpoint={path} was trained on data of {stored.get('_target_')!r}, from outside this project, which "
             f"would be imported: choose data=NAME, or give trust=[{package}] if you trust the file."

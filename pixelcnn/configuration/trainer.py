@@ -1,6 +1,7 @@
 """Lightning's Trainer from the group ``trainer``, whose keys are its arguments."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.groups import TARGET, imported
+from pixelcnn.configuration.user_callbacks import raised_by, require_callbacks
 from pixelcnn.errors import UserError, require
 from pixelcnn.signature import arguments_of
 
@@ -69,6 +71,12 @@ def check_trainer(trainer: DictConfig) -> None:
         "use true, false or warn",
     )
     require(
+        not trainer.barebones,
+        "trainer.barebones",
+        trainer.barebones,
+        "leave it false, for it forbids the checkpoints and metrics that every run leaves",
+    )
+    require(
         not trainer.use_distributed_sampler,
         "trainer.use_distributed_sampler",
         trainer.use_distributed_sampler,
@@ -110,16 +118,13 @@ def build_trainer(
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from lightning_fabric.plugins import CheckpointIO
-    from pytorch_lightning import Callback
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     arguments = arguments_in(options)
     try:
         theirs = instantiate(options.callbacks or [], _convert_="all")
         theirs = theirs if isinstance(theirs, list) else [theirs]
-        for callback in theirs:
-            if not isinstance(callback, Callback):
-                raise UserError(f"trainer.callbacks has a {type(callback).__name__}, which is no callback: remove it.")
+        require_callbacks(theirs)
         require_resumable([*callbacks, *theirs])
         arguments["callbacks"] = [*callbacks, *theirs]
         plugins = instantiate(options.plugins or [], _convert_="all")
@@ -133,7 +138,7 @@ def build_trainer(
         arguments["default_root_dir"] = options.default_root_dir or run_dir
         return imported(options._target_, "trainer")(**arguments)
     except (InstantiationException, ImportError, MisconfigurationException, TypeError, ValueError) as error:
-        raise UserError(_refused(error, _meant(options, str(error)))) from error
+        raise UserError(_refused(error, options)) from error
 
 
 def arguments_in(options: DictConfig) -> dict[str, Any]:
@@ -143,10 +148,18 @@ def arguments_in(options: DictConfig) -> dict[str, Any]:
 
 
 def require_resumable(callbacks: "list[Callback]") -> None:
-    """Raise UserError for a callback of Lightning's that changes what is trained by a state no checkpoint has."""
-    from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging, WeightAveraging
+    """Raise UserError for a callback of Lightning's that changes what is trained without a trace in checkpoints."""
+    from pytorch_lightning.callbacks import (
+        BatchSizeFinder,
+        GradientAccumulationScheduler,
+        LearningRateFinder,
+        StochasticWeightAveraging,
+        WeightAveraging,
+    )
 
     instead = {
+        BatchSizeFinder: "use data.batch_size",
+        LearningRateFinder: "use optim.lr",
         GradientAccumulationScheduler: "use trainer.accumulate_grad_batches",
         StochasticWeightAveraging: "use ema.decay",
     }
@@ -158,7 +171,7 @@ def require_resumable(callbacks: "list[Callback]") -> None:
         for kind, remedy in instead.items():
             if isinstance(callback, kind):
                 name = type(callback).__name__
-                raise UserError(f"callbacks={name} leaves checkpoints that resume inexactly: {remedy}.")
+                raise UserError(f"callbacks={name} changes training in a way that no checkpoint holds: {remedy}.")
 
 
 def _meant(options: DictConfig, told: str) -> str:
@@ -181,16 +194,27 @@ def _names_text(value: Any, told: str) -> bool:
 
 
 @contextmanager
-def lightnings_refusals(options: DictConfig) -> Iterator[None]:
-    """Around what Lightning does with ``options``: its refusals, some of which it has only in a run, are ours."""
+def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> Iterator[None]:
+    """Around what Lightning does with ``options`` and the group ``callbacks``: its refusals, some of which it has only
+    in a run, are ours."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     try:
         yield
     except MisconfigurationException as error:
-        raise UserError(_refused(error, _meant(options, str(error)))) from error
+        raise UserError(_refused(error, options)) from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        named = {f"callbacks.{name}": part for name, part in callbacks.items()}
+        named |= {f"trainer.callbacks[{place}]": part for place, part in enumerate(options.callbacks or [])}
+        callback = raised_by(error, {name: part["_target_"] for name, part in named.items()})
+        if callback is None:
+            raise
+        raise UserError(_refused(error, options, callback)) from error
 
 
-def _refused(error: Exception, meant: str) -> str:
+def _refused(error: Exception, options: DictConfig, meant: str | None = None) -> str:
     told = " ".join(str(error).split()).rstrip(".")
+    if options.overfit_batches:  # which Lightning sets these to
+        told = re.sub(r"limit_(train|val|test|predict)_batches", "overfit_batches", told)
+    meant = _meant(options, told) if meant is None else meant
     return f"{meant or 'trainer.*'} is refused by Lightning ({told}): change it or leave it out."

@@ -28,4 +28,4 @@ def fingerprint_of(data: ImageDataModule, part: str) -> str:
             digest.update(f"{name} {rows.dtype} {tuple(rows.shape)} ".encode() + rows.numpy().tobytes())
     shape = data.shape
     size = f"{shape.height}x{shape.width} with {shape.channels} channels and {shape.levels} levels"
-    return f"{data.num_images(part)} images of {size}, sha256 {digest.hexdigest()[:16]}"
+    return f"{data.num_images_of(part)} images of {size}, sha256 {digest.hexdigest()[:16]}"

@@ -18,7 +18,10 @@ CLASSES = 1000
 
 @dataclass(frozen=True)
 class BatchPart:
-    """One batch file; while it is read a process holds all of it, 0.4 GB of 32x32 or 1.6 GB of 64x64 images."""
+    """One batch file; while it is read a process holds its images, 0.4 GB of 32x32 or 1.6 GB of 64x64.
+
+    Of pickles of protocol 2, which have them as text, it is two and a half times as much: 0.9 and 3.9 GB.
+    """
 
     file: Path
     modified: int  # nanoseconds: another batch under the same name is another source

@@ -1,6 +1,7 @@
 """Refuses devices that the machine does not have, before anything is loaded for them."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -33,6 +34,11 @@ def check_devices(options: DictConfig) -> None:
     elif accelerator in ("auto", "gpu", "cuda"):
         check_gpus(options, _gpus())
     started, asked = started_outside(), processes(options) * options.num_nodes
+    if asked > 1 and not _is_parallel(options.strategy):
+        raise UserError(
+            f"trainer.strategy={options.strategy} trains on one device, but trainer.devices={options.devices} and "
+            f"trainer.num_nodes={options.num_nodes} ask for {asked}: use ddp, or one device."
+        )
     if started > 1 and started != asked:
         raise UserError(
             f"trainer.devices={options.devices} and trainer.num_nodes={options.num_nodes} ask for {asked} processes, "
@@ -55,9 +61,28 @@ def _check_names(options: DictConfig) -> None:
         raise UserError(
             f"trainer.accelerator={accelerator} is not available on this machine: choose one of {', '.join(ours)}."
         )
-    strategies = ["auto", *StrategyRegistry.available_strategies()]
-    if strategy not in strategies:
-        raise UserError(f"trainer.strategy={strategy} does not exist: choose one of {', '.join(strategies)}.")
+    if strategy.startswith("fsdp"):
+        raise UserError(
+            f"trainer.strategy={strategy} is not supported: a step that one device skips would be taken by the "
+            "others, as each sees its share of the gradient alone. Use ddp."
+        )
+    methods = {name: StrategyRegistry[name]["init_params"].get("start_method") for name in StrategyRegistry}
+    usable = ["auto", *(name for name, method in methods.items() if method in (None, "popen"))]
+    if strategy in usable:
+        return
+    if strategy in methods:
+        # The processes would be copies of this one, which alone has checked, locked and logged, and would not train.
+        raise UserError(
+            f"trainer.strategy={strategy} starts processes by {methods[strategy]}, which is not supported: use ddp, "
+            "which starts the command again for each."
+        )
+    raise UserError(f"trainer.strategy={strategy} does not exist: choose one of {', '.join(usable)}.")
+
+
+def _is_parallel(strategy: str) -> bool:
+    from pytorch_lightning.strategies import ParallelStrategy, StrategyRegistry
+
+    return strategy == "auto" or issubclass(StrategyRegistry[strategy]["strategy"], ParallelStrategy)
 
 
 def require_machines(options: DictConfig) -> None:
@@ -119,8 +144,8 @@ def _wanted(devices: Any) -> int | list[int] | None:
         wanted = devices
     if type(wanted) is int and (wanted >= 1 or wanted == -1):
         return wanted
-    if isinstance(wanted, list) and wanted and all(type(index) is int and index >= 0 for index in wanted):
-        return wanted
+    if isinstance(wanted, Sequence) and wanted and all(type(index) is int and index >= 0 for index in wanted):
+        return list(wanted)
     raise UserError(f"trainer.devices={devices} does not say which devices: {FORMS}.")
 
 

@@ -23,10 +23,19 @@ def started_outside(environment: Mapping[str, str] = os.environ) -> int:
     """How many processes torchrun or Slurm's srun have started for this run, this one among them."""
     if "TORCHELASTIC_RUN_ID" in environment:
         return int(environment["WORLD_SIZE"])
-    # In a job of these names people start processes by hand, which Lightning takes into account as well.
-    if environment.get("SLURM_JOB_NAME") in ("bash", "interactive"):
+    if interactive(environment) or not started_by_srun(environment):
         return 1
-    return int(environment.get("SLURM_NTASKS", "1"))
+    return int(environment["SLURM_NTASKS"])
+
+
+def interactive(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a job of Slurm in which people start processes by hand, by the names that Lightning goes by."""
+    return environment.get("SLURM_JOB_NAME") in ("bash", "interactive")
+
+
+def started_by_srun(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process is a task of srun's: a job's script has the number of its tasks too, and is none."""
+    return environment.get("SLURM_STEP_NUM_TASKS", "") == environment.get("SLURM_NTASKS")
 
 
 @contextmanager

@@ -20,7 +20,9 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from pixelcnn.configuration.groups import GROUPS
 from pixelcnn.configuration.messages import damaged_storage, out_of_memory, sentence
+from pixelcnn.durable import trouble_when_full
 from pixelcnn.errors import UserError
 from pixelcnn.launch.run_directory import COMPOSED_FILES
 
@@ -77,14 +79,17 @@ def job_refusals() -> Iterator[None]:
     except UserError as error:
         COMPOSED_FILES.restore()
         _end(error, error)
-    except (MemoryError, RuntimeError) as error:  # torch's own is a RuntimeError
-        if not _is_out_of_memory(error):
+    except (MemoryError, RuntimeError, OSError) as error:  # torch's own are RuntimeErrors
+        run_dir = Path(HydraConfig.get().runtime.output_dir)
+        trouble = trouble_when_full(error, run_dir)
+        if trouble is not None:
+            _end(UserError(f"{trouble}: free some space there, or use another hydra.run.dir=DIR."), error)
+        if _is_out_of_memory(error):
+            _end(UserError(out_of_memory(error)), error)
+        if not isinstance(error, OSError):
             raise
-        _end(UserError(out_of_memory(error)), error)
-    except OSError as error:
-        run_dir = HydraConfig.get().runtime.output_dir
-        within = error.filename is not None and Path(run_dir) in Path(os.path.abspath(error.filename)).parents
-        if within or error.errno == errno.ENOSPC:
+        within = error.filename is not None and run_dir in Path(os.path.abspath(error.filename)).parents
+        if within:
             _end(UserError(sentence(error)), error)
         if error.filename is None or error.errno not in OF_THE_FILE_SYSTEM:
             raise
@@ -132,7 +137,8 @@ def check_arguments(arguments: Sequence[str], conf: Path) -> None:
     if known.shell_completion:  # half-written
         return
     for override in OverridesParser.create().parse_overrides(known.overrides):
-        if override.is_delete():
+        group, _, key = override.key_or_group.partition(".")
+        if override.is_delete() and not (group in GROUPS and key):  # a part's constructor has defaults
             line = override.input_line
             raise UserError(f"{line} takes a key away, which nothing can do without: remove {line}, or give a value.")
         group, value = override.key_or_group, override.value()

@@ -4,20 +4,52 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.stored_data import take_stored_data
+from pixelcnn.configuration.checks import check, require_known_keys
+from pixelcnn.configuration.stored_data import take_stored_data, typed
 from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
 from pixelcnn.launch.ranks import is_first, started_outside
 from pixelcnn.launch.refusal import callback_refusals
-from pixelcnn.launch.run_directory import COMPOSED_FILES, require_free, require_free_sweep
+from pixelcnn.launch.run_directory import (
+    CLAIMS,
+    COMPOSED_FILES,
+    claimed,
+    claimed_sweep,
+)
+from pixelcnn.launch.slurm import require_tasks
 from pixelcnn.launch.sweep import require_runnable
 from pixelcnn.launch.sweep_results import swept_keys, write_results
+
+
+def require_known_keys_of_jobs(config: DictConfig) -> None:
+    """Raise UserError where a grid over keys, not over options, has jobs with an unknown key.
+
+    ``config`` has Hydra's node; what has several values is in it as if it was not given.
+    """
+    parsed = OverridesParser.create().parse_overrides(typed(config.hydra))
+    swept = [override for override in parsed if override.is_sweep_override()]
+    if not all(override.is_choice_sweep() and "." in override.key_or_group for override in swept):
+        return
+    job = without_hydra(config)
+    for override in swept:
+        OmegaConf.update(job, override.key_or_group, next(override.sweep_iterator()), force_add=True)
+    take_stored_data(job, typed(config.hydra))
+    require_known_keys(job)
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """A composed configuration as its job gets it."""
+    job = config.copy()
+    OmegaConf.set_readonly(job, False)
+    with open_dict(job):
+        del job["hydra"]
+    return job
 
 
 class RunCallback(Callback):
@@ -26,19 +58,19 @@ class RunCallback(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse what is wrong before Hydra writes into the run directory, which may hold an earlier run."""
         HydraConfig.instance().set_config(config)
-        job_config = config.copy()
-        OmegaConf.set_readonly(job_config, False)
-        with open_dict(job_config):
-            del job_config["hydra"]
+        job_config = without_hydra(config)
         with callback_refusals():
             if not str(config.hydra.run.dir):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
-            take_stored_data(job_config, list(config.hydra.overrides.task))
-            if check(job_config).uses_devices:
+            take_stored_data(job_config, typed(config.hydra))
+            uses_devices = check(job_config).uses_devices
+            if uses_devices:
                 check_devices(job_config.trainer)
             require_machines(job_config.trainer)
+            if uses_devices:
+                require_tasks(job_config.trainer)
             if is_first():  # the others of a distributed run come later, and write no files of Hydra's
-                require_free(Path(config.hydra.run.dir), job_config)
+                CLAIMS.enter_context(claimed(Path(config.hydra.run.dir), job_config))
                 COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -50,10 +82,11 @@ class RunCallback(Callback):
                 "trainer.devices=N starts N processes for each job."
             )
         with callback_refusals():
-            require_free_sweep(config)
             require_runnable(config)
+            require_known_keys_of_jobs(config)
+            CLAIMS.enter_context(claimed_sweep(config))
             self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
-            self._sweep[0].mkdir(parents=True, exist_ok=True)
+            CLAIMS.callback(write_results, *self._sweep)  # however it ends
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add a sweep's job to its results, which are there if a later one fails."""
@@ -68,5 +101,4 @@ class RunCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Say where a sweep's results and the directories of its runs are."""
-        write_results(*self._sweep)
         print(f"Sweep directory: {Path(config.hydra.sweep.dir).resolve()}", flush=True)

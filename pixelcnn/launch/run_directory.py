@@ -5,7 +5,7 @@ import fcntl
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -15,17 +15,12 @@ from pixelcnn.errors import UserError
 
 # What tasks leave. Hydra's own files do not make a run: one that was refused has left them too, and is started again.
 RESULTS = (
-    "checkpoints",
-    "run.json",
-    "metrics.json",
-    "per_image.csv",
-    "samples.npz",
-    "completions.npz",
-    "model.safetensors",
-    "info.json",
+    *("checkpoints", "run.json", "metrics.json", "samples", "report.html", "per_image.csv"),
+    *("samples.npz", "samples.png", "interpolation.png", "completions.npz", "completions.png"),
+    *("model.safetensors", "info.json"),
 )
 
-LOCK = ".lock"
+LOCK, SWEEP_LOCK = ".lock", ".sweep.lock"
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system that has none; runs are not kept apart
 BEFORE_A_JOB = ("hydra.job.", "now:")  # what a sweep's subdir can be told by before a job has begun
 SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
@@ -34,13 +29,12 @@ SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
 def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> None:
     """Raise UserError where ``run_dir`` holds a run that the run of ``config`` does not go on with.
 
-    Training goes on with the run whose directory its ``checkpoint`` is in, or by ``checkpoint=last`` with the
-    directory's own. ``key`` is what has chosen the directory.
+    Training resumes in the directory into whose ``checkpoints`` the file given by ``checkpoint`` was written, or by
+    ``checkpoint=last`` in any that a training run has left. ``key`` is what has chosen the directory.
     """
     held = next((name for name in RESULTS if (run_dir / name).exists()), None)
-    training, checkpoint = config.task.name == "train", config.checkpoint
-    goes_on = checkpoint == "last" or (checkpoint and run_dir.resolve() in Path(checkpoint).resolve().parents)
-    if held is None or (training and goes_on):
+    training = config.task.name == "train"
+    if held is None or (training and _resumes(run_dir, config.checkpoint)):
         return
     last = run_dir / "checkpoints" / "last.ckpt"
     remedy = f", or go on with that run by checkpoint={last}" if training and last.is_file() else ""
@@ -50,13 +44,41 @@ def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") 
     )
 
 
+def _resumes(run_dir: Path, checkpoint: str | None) -> bool:
+    folder = run_dir / "checkpoints"
+    if checkpoint == "last":
+        return folder.exists() or (run_dir / "run.json").exists()  # which training alone leaves
+    return checkpoint is not None and Path(checkpoint).resolve().parent == folder.resolve()
+
+
 @contextmanager
-def occupied(run_dir: Path, key: str = "hydra.run.dir") -> Iterator[None]:
+def claimed(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> Iterator[None]:
+    """`occupied` for the run of ``config``; UserError where ``run_dir`` holds another one, or does so by then."""
+    require_free(run_dir, config, key)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with occupied(run_dir, key):
+        require_free(run_dir, config, key)  # the process that was waited for may have left a run
+        yield
+
+
+@contextmanager
+def claimed_sweep(config: DictConfig) -> Iterator[None]:
+    """The same for a sweep; ``config`` is a whole composed configuration, with Hydra's node."""
+    require_free_sweep(config)
+    sweep_dir = Path(config.hydra.sweep.dir)
+    sweep_dir.mkdir(parents=True, exist_ok=True)
+    with occupied(sweep_dir, "hydra.sweep.dir", SWEEP_LOCK):
+        require_free_sweep(config)
+        yield
+
+
+@contextmanager
+def occupied(run_dir: Path, key: str = "hydra.run.dir", lock_name: str = LOCK) -> Iterator[None]:
     """Within it no other process gets in; UserError where one is there and does not leave within half a minute.
 
     A process that dies leaves with it. ``key`` is what has chosen the directory.
     """
-    with (run_dir / LOCK).open("w") as lock:
+    with (run_dir / lock_name).open("w") as lock:
         deadline = time.monotonic() + SECONDS_TO_LEAVE
         while not _locked(lock):
             if time.monotonic() > deadline:
@@ -112,4 +134,6 @@ class ComposedFiles:
             file.write_bytes(content)
 
 
-COMPOSED_FILES = ComposedFiles()  # of this process's one run
+# Of this process's one run or sweep.
+COMPOSED_FILES = ComposedFiles()
+CLAIMS = ExitStack()  # taken before Hydra writes, held until it has ended

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from hydra.conf import HydraConf
 from hydra.core.utils import env_override
@@ -19,8 +20,10 @@ from omegaconf import DictConfig
 from pixelcnn.errors import UserError, require
 from pixelcnn.launch.devices import processes
 from pixelcnn.launch.ranks import started_outside
+from pixelcnn.launch.slurm import require_tasks
 from pixelcnn.scores import score_of_run
 
+HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
@@ -31,7 +34,10 @@ def runs_apart(options: DictConfig, mode: RunMode | None) -> bool:
     started for a single job, by ``hydra/launcher=submitit_slurm hydra.launcher.tasks_per_node=8``, are all there.
     Raises UserError where another machine would have to start some.
     """
-    if mode != RunMode.MULTIRUN or started_outside() > 1:
+    if mode != RunMode.MULTIRUN:
+        return False
+    if started_outside() > 1:
+        require_tasks(options)
         return False
     if options.num_nodes > 1:
         raise UserError(
@@ -39,7 +45,10 @@ def runs_apart(options: DictConfig, mode: RunMode | None) -> bool:
             f"hydra/launcher=submitit_slurm hydra.launcher.nodes={options.num_nodes} "
             f"hydra.launcher.tasks_per_node={processes(options)}."
         )
-    return processes(options) > 1
+    if processes(options) > 1:
+        return True
+    require_tasks(options)
+    return False
 
 
 def require_runnable(config: DictConfig) -> None:
@@ -49,8 +58,26 @@ def require_runnable(config: DictConfig) -> None:
             "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
             "cluster, or use submitit_local or joblib."
         )
+    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm":
+        warn_without_sacct()
     trials = config.hydra.sweeper.get("n_trials")
     require(trials is None or trials >= 1, "hydra.sweeper.n_trials", trials, "ask for at least one")
+
+
+def warn_without_sacct() -> None:
+    """Say it where Slurm does not tell what has become of a job: submitit learns of one that was killed by it alone."""
+    if shutil.which("sacct") is None:
+        why = "there is no sacct"
+    else:
+        told = subprocess.run(["sacct", "--noheader", "--jobs=1"], capture_output=True, text=True, check=False)
+        if told.returncode == 0:
+            return
+        why = f"it has no answer ({' '.join(told.stderr.split())})"
+    print(
+        f"hydra/launcher=submitit_slurm asks sacct about its jobs, but {why}: a job that is cancelled or killed will "
+        "be waited for without end.",
+        flush=True,
+    )
 
 
 @contextmanager
@@ -74,19 +101,30 @@ def run_apart(context: HydraConf) -> float | None:
     command = [sys.executable, "-m", "pixelcnn", *config_dir, *context.overrides.hydra, *context.overrides.task, *alone]
     # By this name Lightning starts processes itself, though Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive", "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent)
-    told = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
-    before = [signal.signal(number, lambda number, frame: process.send_signal(number)) for number in told]
+    # In a process group of its own the terminal's Ctrl-C reaches it through this process alone: once, not twice.
+    process = subprocess.Popen(
+        command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent, process_group=0
+    )
+    told: list[int] = []
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, hand_on) for number in HANDED_ON}
     try:
         status = process.wait()
-    except KeyboardInterrupt as interruption:
-        process.wait()  # it is interrupted as well, and saves what it has
-        raise SystemExit(f"Interrupted: the sweep ends with the run in {run_dir}.") from interruption
     finally:
-        for number, handler in zip(told, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
-    if status - 128 in told:
-        raise SystemExit(status)  # told to leave, it has saved and said how to go on
+    # As `pixelcnn.training.interruption` ends it, or before there was anything to save.
+    left_on = status - 128 if status > 0 else -status
+    if told or left_on in HANDED_ON:
+        handler = before[signal.Signals(left_on)] if left_on in HANDED_ON[1:] else None
+        if callable(handler):  # submitit's, which requeues the job
+            handler(left_on, None)
+        # Told to leave, the run has saved and said how to resume, or it was about to finish; the sweep ends with it.
+        raise SystemExit(128 + (told[0] if told else left_on))
     if status != 0:
         raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
     metrics = run_dir / "metrics.json"

@@ -7,16 +7,24 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from pixelcnn.configuration.stored_data import typed
 from pixelcnn.scores import score_of_run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLUMNS = 4  # of panels in the picture
 LOGARITHMIC_FROM = 10  # largest over smallest value
+LABELS, LABEL = 20, 24  # names on an axis, characters of each
+OVERRIDES = ".hydra/overrides.yaml"  # in the directory of a job
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,9 @@ class Job:
 
 def swept_keys(config: DictConfig) -> list[str]:
     """The keys that the sweep of ``config`` (with Hydra's node) gives several values."""
-    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    typed = [override.key_or_group for override in parsed if override.is_sweep_override()]
-    return list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *typed]))
+    parsed = OverridesParser.create().parse_overrides(typed(config.hydra))
+    swept = [override.key_or_group for override in parsed if override.is_sweep_override()]
+    return list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *swept]))
 
 
 def write_results(sweep_dir: Path, keys: list[str]) -> None:
@@ -48,8 +56,13 @@ def write_results(sweep_dir: Path, keys: list[str]) -> None:
 
 def jobs_in(sweep_dir: Path, keys: Iterable[str]) -> list[Job]:
     """All jobs that were started in ``sweep_dir``, in their order."""
-    directories = [path.parent.parent for path in sweep_dir.rglob(".hydra/overrides.yaml")]
-    return [_read(sweep_dir, directory, keys) for directory in sorted(directories, key=_in_order)]
+    directories = []
+    for folder, below, _ in os.walk(sweep_dir):
+        if (Path(folder) / OVERRIDES).is_file():
+            directories.append(Path(folder))
+            if Path(folder) != sweep_dir:  # what a job has left may be many files
+                below.clear()
+    return [_read(sweep_dir, directory, tuple(keys)) for directory in sorted(directories, key=_in_order)]
 
 
 def _in_order(path: Path) -> list[int | str]:
@@ -57,30 +70,43 @@ def _in_order(path: Path) -> list[int | str]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def _read(sweep_dir: Path, directory: Path, keys: Iterable[str]) -> Job:
-    config = OmegaConf.load(directory / ".hydra/config.yaml")
-    overrides = OverridesParser.create().parse_overrides(list(OmegaConf.load(directory / ".hydra/overrides.yaml")))
-    chosen = {override.key_or_group: override.get_value_element_as_str() for override in overrides}
-    values = {}
-    for key in keys:
-        value = OmegaConf.select(config, key)
-        if isinstance(value, DictConfig):  # of a group it is the option's name that was swept
-            value = chosen.get(key)
-        values[key] = OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
+def _read(sweep_dir: Path, directory: Path, keys: tuple[str, ...]) -> Job:
+    values = _values(directory, keys, (directory / OVERRIDES).stat().st_mtime_ns)
     metrics = directory / "metrics.json"
     score = score_of_run(json.loads(metrics.read_text())) if metrics.exists() else None
     return Job(str(directory.relative_to(sweep_dir)), values, score)
+
+
+@cache  # it takes far longer than the rest, and all jobs are read after each
+def _values(directory: Path, keys: tuple[str, ...], written_at: int) -> dict[str, Any]:
+    """As the job was given them; those that it was not, in an earlier part of the sweep, as it was composed."""
+    lines = yaml.safe_load((directory / OVERRIDES).read_text()) or []  # being written
+    swept = [line for line in lines if re.split("[=@]", line)[0].lstrip("+") in keys]
+    parsed = OverridesParser.create().parse_overrides(swept)
+    given = {override.key_or_group: override.value() for override in parsed}
+    if all(key in given for key in keys):
+        return given
+    config = OmegaConf.load(directory / ".hydra/config.yaml")
+    composed = {key: OmegaConf.select(config, key) for key in keys}
+    plain = {key: OmegaConf.to_container(v) if isinstance(v, ListConfig) else v for key, v in composed.items()}
+    # Of a group the option's name is meant, which the configuration does not have.
+    return {key: None if isinstance(value, DictConfig) else value for key, value in plain.items()} | given
 
 
 def _write_table(path: Path, keys: list[str], name: str, jobs: list[Job]) -> None:
     new = _beside(path)
     with new.open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["job", *keys, name])
+        table.writerow([_cell(text) for text in ("job", *keys, name)])
         for job in jobs:
             score = "" if job.score is None else job.score[1]
-            table.writerow([job.directory, *(job.values[key] for key in keys), score])
+            table.writerow([_cell(job.directory), *(_cell(job.values[key]) for key in keys), score])
     new.replace(path)
+
+
+def _cell(value: Any) -> Any:
+    """``value``, a text so that a spreadsheet takes it for no formula."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(tuple("=+-@")) else value
 
 
 def _draw(path: Path, keys: list[str], name: str, jobs: list[Job]) -> None:
@@ -97,7 +123,7 @@ def _draw(path: Path, keys: list[str], name: str, jobs: list[Job]) -> None:
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         if numbers and min(values) > 0 and max(values) >= LOGARITHMIC_FROM * min(values):
             axes.set_xscale("log")
-        places = values if numbers else [str(value) for value in values]
+        places = values if numbers else _on_an_axis_of_names(axes, [str(value) for value in values])
         axes.scatter(places, scores, alpha=0.7)
         axes.scatter(places[best : best + 1], scores[best : best + 1], marker="*", s=160, label=f"{scores[best]:.4f}")
         axes.set_xlabel(key)
@@ -106,6 +132,30 @@ def _draw(path: Path, keys: list[str], name: str, jobs: list[Job]) -> None:
     new = _beside(path)
     figure.savefig(new, dpi=120, format="png")
     new.replace(path)
+
+
+def _on_an_axis_of_names(axes: "Axes", names: list[str]) -> list[int]:
+    """Where ``names`` are on the x-axis, which is labelled with them: by what tells them apart, as nothing but text."""
+    distinct = list(dict.fromkeys(names))
+    every = -(-len(distinct) // LABELS)
+    labels = [_shortened(name) for name in _apart(distinct)]
+    places = range(0, len(distinct), every)
+    axes.set_xticks(places, labels[::every], rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_xlim(-0.5, len(distinct) - 0.5)
+    return [distinct.index(name) for name in names]
+
+
+def _apart(paths: list[str]) -> list[str]:
+    """``paths`` without the folders, and the files within them, that all have in common."""
+    parts = [path.split("/") for path in paths]
+    shared = min(len(part) for part in parts) - 1
+    before = next((i for i in range(shared) if len({part[i] for part in parts}) > 1), shared)
+    after = next((i for i in range(shared - before) if len({part[-1 - i] for part in parts}) > 1), shared - before)
+    return ["/".join(part[before : len(part) - after]) for part in parts]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LABEL else f"{text[: LABEL // 2]}…{text[-(LABEL // 2) + 1 :]}"
 
 
 def _beside(path: Path) -> Path:

@@ -33,7 +33,8 @@ class Implicit(nn.Module):
         super().__init__()
         require(num_features >= 1, "num_features", num_features, "use a positive number")
         require(num_noise >= 1, "num_noise", num_noise, "use a positive number of uniform numbers a pixel")
-        self.levels, self.num_noise, self.num_features = image.levels, num_noise, num_features
+        self.channels, self.levels = image.channels, image.levels
+        self.num_noise, self.num_features = num_noise, num_features
         self.noise_dense = CausalConv2d(num_noise, num_features, POINT)
         self.dense = CausalConv2d(2 * num_features, num_features, POINT)
         self.output = CausalConv2d(2 * num_features, image.channels, POINT, init_scale=0.1)

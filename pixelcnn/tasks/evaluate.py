@@ -77,7 +77,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     if not evaluation.scores.collected:  # with a limit of 0 Lightning does not even start
         raise left_out(options)
     rows = evaluation.scores.rows()
-    assert len(rows[0]) == len(set(rows[0].tolist())) == data.num_images(split)
+    assert len(rows[0]) == len(set(rows[0].tolist())) == data.num_images_of(split)
     if not trainer.is_global_zero:
         return None
     return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, other, *rows)

@@ -14,14 +14,14 @@ from rich.progress import Progress
 
 from pixelcnn.configuration.description import describe
 from pixelcnn.configuration.groups import checked_group, instantiated, target_of
-from pixelcnn.errors import UserError
+from pixelcnn.errors import OutOfRangeError, UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.launch.devices import one_device, processes
 from pixelcnn.model import PixelModel, build
-from pixelcnn.training.logging import why_not_logged_in
 from pixelcnn.training.machine import EXTRAS, gpus, installed, processor, versions
 from pixelcnn.training.needs import Memory, Pace, memory_of, pace_of
 from pixelcnn.training.record import write_record
+from pixelcnn.training.wandb_run import why_not_logged_in
 
 CLASSES = 10  # of a class-conditional model where nothing is said; they matter little
 PAPER_STEPS = 5000 * (50_000 // 128)  # the original's epochs of CIFAR-10
@@ -29,6 +29,7 @@ PAPER_STEPS = 5000 * (50_000 // 128)  # the original's epochs of CIFAR-10
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Print what is found, and write it to ``info.json``."""
+    there = data_sets(config)
     found: dict[str, Any] = {"versions": versions(), "processor": processor(), "gpus": gpus()}
     _print("Environment", (f"{name} {number or 'is not installed'}" for name, number in found["versions"].items()))
     _print("Devices", _devices(found["processor"], found["gpus"]))
@@ -36,14 +37,15 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     _print("Weights & Biases", [account or "logged in: runs are online where its server answers"])
     found["extras"] = {file: all(map(installed, packages)) for file, (_, packages) in EXTRAS.items()}
     _print("Extras", (_extra(file, there) for file, there in found["extras"].items()))
-    found["data"] = data_sets(config)
+    found["data"] = there
     _print("Data sets", (f"data={name:<15} {told}" for name, told in found["data"].items()))
     found["model"] = needs(config)
     write_record(run_dir / "info.json", {**found, "wandb": account})
 
 
 def data_sets(config: DictConfig) -> dict[str, str]:
-    """For each option of ``data`` where its images are, or how to get them; the chosen one's by its own keys."""
+    """For each option of ``data`` where its images are, or how to get them; the chosen one's by its own keys, for which
+    UserError where one is out of range."""
     context = HydraConfig.get()
     chosen = context.runtime.choices["data"]
     folder = next(Path(source.path) for source in context.runtime.config_sources if source.provider == "main")
@@ -56,6 +58,8 @@ def data_sets(config: DictConfig) -> dict[str, str]:
                 checked_group(composed, "data")
             told[name] = f"is there: {instantiated(composed, 'data').where()}"
         except UserError as error:
+            if name == chosen and isinstance(error, OutOfRangeError):
+                raise
             told[name] = f"is missing: {error}"
     return told
 

@@ -43,18 +43,23 @@ from pixelcnn.execution import execute
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.launch.resumption import directory_of_run
 from pixelcnn.model import PixelModel, build
+from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.objective import require_trainable
 from pixelcnn.report import commands
-from pixelcnn.scores import best_of, in_words, worse_than_uniform
-from pixelcnn.signature import name_of
+from pixelcnn.scores import INTERRUPTED, best_of, in_words, worse_than_uniform
+from pixelcnn.signature import is_own
+from pixelcnn.training.callback_states import STATES, require_states
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
+    ValidatedCheckpoint,
     checkpoint_callbacks,
     has_training_state,
     newest,
     require_saved,
+    say_what_is_not_saved,
 )
 from pixelcnn.training.dashboard import KeptCheckpoints
+from pixelcnn.training.failing_loggers import tolerated
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
 from pixelcnn.training.last_metrics import LastMetrics
@@ -65,7 +70,8 @@ from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
-from pixelcnn.training.stopping import validate_before_stopping
+from pixelcnn.training.restorable import require_restorable
+from pixelcnn.training.stopping import limit_reached, validate_before_stopping
 from pixelcnn.training.validation_images import ValidationImages
 
 log = logging.getLogger(__name__)
@@ -78,11 +84,13 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
     Returns the best val/ of what is minimised. A run that a signal has ended has ``checkpoints/last.ckpt`` and
-    ``report.html`` alone, and raises `Left`.
+    ``report.html`` alone, and raises `Left`; one that Ctrl-C has ended has all of them, and raises `Interrupted`.
     """
     again = config.checkpoint == LAST
     config = with_newest_checkpoint(config, run_dir)
     data = instantiated(config, "data")
+    if not isinstance(data, ImageDataModule):
+        raise UserError(f"data={type(data).__name__} has to inherit pixelcnn.data.base.ImageDataModule.")
     data.prepare_data()
     data.setup("fit")
     require_validation(config.trainer, data.batches_per_epoch)
@@ -91,7 +99,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         rank_zero_only(log.warning)(few)
     images = fingerprint(data)
     model, initialisation = starting_point(config, overrides, data, images)
-    if not name_of(model.description.network.target).startswith("pixelcnn."):
+    if not is_own(model.description.network.target):
         check_causal(model, sites=SITES_TO_CHECK)
     execution = execution_of(config)
     if not execution.activation_checkpointing:  # which is asked for where memory is short
@@ -108,6 +116,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         config=plain if data.class_names is None else {**plain, CLASS_NAMES: list(data.class_names)},
         fingerprint=images,
     )
+    states = states_to_restore(config, module)
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
     loggers = loggers_of_run(config, run_dir, plain, module.score_names, run_id)
     with finishing(loggers), sentence_when_full(run_dir):
@@ -115,12 +124,17 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         history, last = History(f"val/{module.score_name}", run_dir), LastMetrics(initialisation)
         beside = [lifeline, *callbacks(config, run_dir, history, last, plain, overrides)]
         trainer = build_trainer(config.trainer, loggers, beside, run_dir, DurableCheckpointIO())
+        require_states(states, trainer.callbacks, f"checkpoint={config.checkpoint}")  # type: ignore[attr-defined]
+        say_what_is_not_saved(trainer)
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
-        with lifeline.holding(trainer), lightnings_refusals(config.trainer):
+        with lifeline.holding(trainer), lightnings_refusals(config.trainer, config.callbacks):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
-        return finish(trainer, module, history, last, run_dir)
+        value = finish(trainer, module, history, last, run_dir)
+    for ctrl_c in interruptions(trainer):
+        ctrl_c.end_if_interrupted(trainer)
+    return value
 
 
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
@@ -188,6 +202,9 @@ def starting_point(
     model = build(describe(config, data.shape, data.condition_sizes))
     if not config.initialisation.enabled:
         return model, {}
+    if not any(isinstance(module, WeightNormalized) for module in model.modules()):
+        log.info("initialisation.enabled: %s has no weight-normalised layers.", model.description.network.name)
+        return model, {}
     batch = data.initialisation_batch(min(config.initialisation.size, data.num_training_images))
     report = data_dependent_initialisation(model, batch["images"], model.condition_in(batch))
     return model, {f"init/{name}": value for name, value in asdict(report).items()}
@@ -198,7 +215,19 @@ def loggers_of_run(
 ) -> list[Logger]:
     """The loggers of the group ``logger``."""
     given = {"run_dir": run_dir, "save_dir": run_dir, "config": plain, "minimised": minimised, "run_id": run_id}
-    return [logger for _, logger in instantiated_parts(config, "logger", **given)]
+    loggers = [logger for _, logger in instantiated_parts(config, "logger", **given)]
+    return [tolerated(logger) for logger in loggers if logger is not None]
+
+
+def states_to_restore(config: DictConfig, module: DensityEstimation) -> dict[str, Any]:
+    """The callbacks' states in the checkpoint to resume, where there is one; UserError where it cannot be resumed."""
+    if config.checkpoint is None:
+        return {}
+    checkpoint = read(config.checkpoint)
+    # Others may be left out or added when a run is resumed.
+    kept = [kind for kind in STATES if kind in (History, ValidatedCheckpoint, target_of(config, "ema"))]
+    require_restorable(checkpoint, module, f"checkpoint={config.checkpoint}", kept)
+    return checkpoint["callbacks"]
 
 
 def callbacks(
@@ -248,6 +277,12 @@ def record_start(
             logger.log_metrics(initialisation, step=0)
 
 
+def interruptions(trainer: Trainer) -> list[GracefulInterruption]:
+    """The callback that ends the run on signals, if the run has it."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, GracefulInterruption)]
+
+
 def finish(trainer: Trainer, module: DensityEstimation, history: History, last: LastMetrics, run_dir: Path) -> float:
     """Write ``metrics.json`` with the last value of everything logged and the best score of all validations.
 
@@ -259,6 +294,8 @@ def finish(trainer: Trainer, module: DensityEstimation, history: History, last: 
     score = metrics[name]
     if history.best is not None:
         metrics[best_of(name)] = history.best[1]
+    if any(ctrl_c.interrupted for ctrl_c in interruptions(trainer)) and limit_reached(trainer) is None:
+        metrics[INTERRUPTED] = True
     if trainer.is_global_zero:
         write_record(run_dir / "metrics.json", metrics)
         told = in_words(module.score_name, f"{score:.4f}")

@@ -15,3 +15,5 @@ warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", module=
 warnings.filterwarnings("ignore", r"Grad strides do not match bucket view strides", module="torch.autograd")
 # A run that is gone on with has checkpoints already.
 warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
+# On a cluster's machines; where a run has to be started by srun, pixelcnn.launch.slurm says so.
+warnings.filterwarnings("ignore", r"The `srun` command is available on your system but is not used")

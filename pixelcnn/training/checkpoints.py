@@ -6,32 +6,57 @@
 
 import io
 import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import Tensor
 
 from pixelcnn.checkpoint import glance, read
 from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
 from pixelcnn.training.stopping import BETWEEN_STEPS
+from pixelcnn.typed import misfit
 
 log = logging.getLogger(__name__)
 
-# What a run goes on from, beside the weights that tasks use.
-TRAINING_STATE = {
-    "current_model_state": dict,
-    "averaging_state": dict,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "loops": dict,
-    "callbacks": dict,
-    "global_step": int,
-}
+
+class _OptimizerState(TypedDict):
+    state: dict[int, dict[str, Any]]
+    param_groups: list[dict[str, Any]]
+
+
+class _Total(TypedDict):
+    processed: int
+
+
+class _Progress(TypedDict):
+    total: _Total
+
+
+_FitLoop = TypedDict("_FitLoop", {"epoch_loop.batch_progress": _Progress})
+
+
+class _Loops(TypedDict):
+    fit_loop: _FitLoop
+
+
+class TrainingState(TypedDict):
+    """What a run is resumed from, beside the weights that tasks use."""
+
+    current_model_state: dict[str, Tensor]
+    averaging_state: dict[str, Tensor]
+    optimizer_states: list[_OptimizerState]
+    lr_schedulers: list[dict[str, Any]]
+    loops: _Loops
+    callbacks: dict[str, dict[str, Any]]
+    global_step: int
 
 
 class DurableCheckpointIO(CheckpointIO):
@@ -58,7 +83,7 @@ class DurableCheckpointIO(CheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         assert weights_only
-        return torch.load(path, map_location=map_location, weights_only=True)
+        return read(path)
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
@@ -110,7 +135,7 @@ class ValidatedCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # A run resumed into another directory, or one that lost its file, starts its own record of the best.
-        if state_dict["dirpath"] == self.dirpath and Path(state_dict["best_model_path"]).exists():
+        if state_dict["dirpath"] == self.dirpath and os.path.exists(state_dict["best_model_path"]):
             super().load_state_dict(state_dict)
 
     def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Any]) -> None:
@@ -136,6 +161,35 @@ def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
     ]
 
 
+def say_what_is_not_saved(trainer: Trainer) -> None:
+    """Have ``trainer``'s other callbacks that write checkpoints say what they could not write, as ours do.
+
+    Raises UserError where one of their directories cannot be made; to be called before it fits.
+    """
+
+    def saying(save_checkpoint: Callable[[Trainer, str], None]) -> Callable[[Trainer, str], None]:
+        def call(trainer: Trainer, filepath: str) -> None:
+            save_checkpoint(trainer, filepath)
+            trouble_in_saving(trainer, Path(filepath))
+
+        return call
+
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ValidatedCheckpoint) or not isinstance(callback, ModelCheckpoint):
+            continue
+        callback._save_checkpoint = saying(callback._save_checkpoint)  # type: ignore[assignment,method-assign]
+        if callback.dirpath is None:
+            continue
+        try:
+            Path(callback.dirpath).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            kind = type(callback).__name__
+            raise UserError(
+                f"trainer.callbacks has a {kind} of dirpath={callback.dirpath}, which cannot be written "
+                f"({error.strerror}): name another directory."
+            ) from error
+
+
 def require_saved(trainer: Trainer) -> None:
     """Raise UserError where one of the checkpoints that the run should end with could not be written."""
     for callback in trainer.checkpoint_callbacks:
@@ -146,12 +200,12 @@ def require_saved(trainer: Trainer) -> None:
 
 
 def has_training_state(checkpoint: dict[str, Any]) -> bool:
-    """Whether a run can go on from ``checkpoint``: an exported model has nothing but its weights, and what a callback
-    of the user's saved between accumulated batches lacks their gradients."""
-    there = all(isinstance(checkpoint.get(key), kind) for key, kind in TRAINING_STATE.items())
+    """Whether a run can be resumed from ``checkpoint``: an exported model has nothing but its weights, and what a
+    callback of the user's saved between accumulated batches lacks their gradients."""
+    there = misfit(checkpoint, TrainingState, "checkpoint") is None
     if not there or len(checkpoint["optimizer_states"]) != 1 or len(checkpoint["lr_schedulers"]) != 1:
         return False
-    return bool(checkpoint["loops"].get("fit_loop", {}).get("epoch_loop.state_dict", {}).get(BETWEEN_STEPS, True))
+    return bool(checkpoint["loops"]["fit_loop"].get("epoch_loop.state_dict", {}).get(BETWEEN_STEPS, True))
 
 
 def newest(folder: Path) -> Path | None:

@@ -9,6 +9,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from pixelcnn.checkpoint import glance
+from pixelcnn.durable import warning_when_full
 from pixelcnn.errors import require
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.validation_images import Validation, ValidationImages
@@ -31,6 +32,9 @@ class Dashboard(ABC):
     @abstractmethod
     def keep_checkpoint(self, path: Path, step: int) -> None:
         """Keep the run's checkpoint at ``path``, of ``step``, if this logger keeps any."""
+
+    def mark_preempting(self) -> None:  # noqa: B027
+        """Note that the run was told to leave and will be resumed, where this logger shows it."""
 
 
 def dashboards(trainer: Trainer) -> Iterator[Dashboard]:
@@ -75,7 +79,8 @@ class Occasional(Callback):
         assert isinstance(pl_module, DensityEstimation)
         if trainer.is_global_zero and self._shown_at != trainer.global_step:
             self._shown_at = trainer.global_step
-            self.show(trainer, pl_module)
+            with warning_when_full(Path(trainer.default_root_dir)):
+                self.show(trainer, pl_module)
 
 
 class RankedImages(Occasional):
@@ -113,4 +118,5 @@ class KeptCheckpoints(Callback):
                 path = self.directory / f"{name}.ckpt"
                 if not path.exists():  # stopped before the first validation
                     continue
-                dashboard.keep_checkpoint(path, glance(path)["global_step"])
+                with warning_when_full(self.directory):
+                    dashboard.keep_checkpoint(path, glance(path)["global_step"])

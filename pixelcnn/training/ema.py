@@ -9,6 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
+from pixelcnn.errors import require
 from pixelcnn.training.module import DensityEstimation
 
 
@@ -23,7 +24,8 @@ class ExponentialMovingAverage(WeightAveraging):
     and the module keeps its raw weights when training ends, so that the last checkpoint resumes exactly.
     """
 
-    def __init__(self, decay: float, warmup: bool) -> None:
+    def __init__(self, decay: float = 0.9995, warmup: bool = False) -> None:
+        require(0 <= decay < 1, "decay", decay, "use a number from 0 to below 1")
         super().__init__(use_buffers=False, multi_avg_fn=self._update)
         self.decay = decay
         self.warmup = warmup

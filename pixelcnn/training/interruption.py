@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.errors import UserError, require
 from pixelcnn.training.checkpoints import save
+from pixelcnn.training.dashboard import dashboards
 from pixelcnn.training.lifeline import EndOnAllRanks
-from pixelcnn.training.stopping import loops_before_validation
+from pixelcnn.training.stopping import limit_reached, loops_before_validation
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +55,24 @@ class Left(EndOnAllRanks, SystemExit):
         self.handler = handler if callable(handler) else None
 
 
+class Interrupted(SystemExit):
+    """A run that Ctrl-C was pressed in has validated, saved and left its files; a sweep ends with it.
+
+    On other ranks than 0 the status is 0, for the reason that `Left` has.
+    """
+
+    def __init__(self, first: bool) -> None:
+        super().__init__(128 + signal.SIGINT if first else 0)
+
+
 class GracefulInterruption(Callback):
     """Saves ``checkpoints/last.ckpt`` between validations, and ends a run that is told to end.
 
     It is saved every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0 for never; both after a step of
     the optimiser, from where a resumed run goes on bit for bit.
 
-    The first Ctrl-C lets a run validate, save and finish after the current step; the second one kills it. Each of
+    The first Ctrl-C lets a run validate, save and finish after the current step (`end_if_interrupted`); the second one
+    kills it. Each of
     ``SIGNALS_TO_LEAVE``, on any rank, has all ranks save after the current step and raise `Left`, without validating
     or drawing samples, for which there may be no time; in a validation what is saved is the state before it, so that
     the resumed run validates in full. ``resume_command`` says how to resume. Before the first and after the last step
@@ -86,7 +97,7 @@ class GracefulInterruption(Callback):
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C was pressed on this rank since training began."""
+        """Whether Ctrl-C was pressed since training began: on any rank until the last step, then on this one."""
         return self._interrupted
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -108,6 +119,8 @@ class GracefulInterruption(Callback):
             self._save(trainer)
             self._saved_at = time.monotonic()
         elif request is Request.FINISH:
+            if not self._interrupted:  # another rank was
+                self._on_interrupt(signal.SIGINT, None)
             trainer.should_stop = True
         elif request is Request.LEAVE:
             self._leave(trainer)
@@ -142,6 +155,17 @@ class GracefulInterruption(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore(*self._handlers)
+        if isinstance(exception, KeyboardInterrupt) and self.checkpoint.exists():
+            rank_zero_only(log.warning)("Stopped at once. To resume from %s:\n    %s", self.checkpoint, self.remedy)
+
+    def end_if_interrupted(self, trainer: Trainer) -> None:
+        """Raise `Interrupted` if Ctrl-C was pressed, saying how to resume if steps are left; to be called last."""
+        if not self._interrupted:
+            return
+        if limit_reached(trainer) is None:
+            what = f"Interrupted after step {trainer.global_step}, which {self.checkpoint} holds"
+            rank_zero_only(log.warning)("%s. To resume:\n    %s", what, self.remedy)
+        raise Interrupted(trainer.is_global_zero)
 
     def _request(self, trainer: Trainer) -> Request:
         if self._told_to_leave is not None:
@@ -175,9 +199,8 @@ class GracefulInterruption(Callback):
             holds = "holds" if trouble is None else "is older than"
             what = f"stopped after step {trainer.global_step}, which {self.checkpoint} {holds}"
             log.warning("%s: %s. To go on:\n    %s", signal.Signals(number).name, what, self.remedy)
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.experiment.mark_preempting()
+            for dashboard in dashboards(trainer):
+                dashboard.mark_preempting()
         raise Left(number, trainer.is_global_zero, self._handlers.get(number))
 
     def _require_same_step(self, trainer: Trainer) -> None:

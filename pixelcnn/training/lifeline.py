@@ -18,6 +18,8 @@ from pathlib import Path
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from pixelcnn.errors import UserError
+
 LAUNCHER = "PIXELCNN_LAUNCHER"  # environment variable, a process id
 MESSAGE = struct.Struct("!i")  # the rank that is lost, or GOODBYE
 GOODBYE = -1
@@ -102,6 +104,8 @@ class Lifeline(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, EndOnAllRanks):
             self._close()
+        elif isinstance(exception, UserError):
+            self._closing = True  # others may refuse as well, and end sooner; those that do not are told when this ends
 
     def _close(self) -> None:
         self._closing = True

@@ -1,10 +1,5 @@
 """Where a run's curves and pictures go: Weights & Biases, TensorBoard, CSV files or nowhere."""
 
-import http.client
-import queue
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,12 +11,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import Logger, MLFlowLogger, WandbLogger
 from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.utilities import rank_zero_only
-from wandb.sdk.lib.wbauth import read_netrc_auth
 
+from pixelcnn.training.failing_loggers import tolerated
 from pixelcnn.training.wandb_dashboard import WandbDashboard
-
-SECONDS_TO_REACH_WANDB = 4
-SECONDS_TO_START_ONLINE = 10  # with a server that has answered
+from pixelcnn.training.wandb_run import start_run, sync_command
 
 
 @contextmanager
@@ -49,20 +42,38 @@ def wandb_logger(
     tags: list[str] | None = None,
     notes: str | None = None,
     checkpoints: Literal["end", "never"] = "end",
-) -> Logger:
+) -> Logger | None:
     """A run in Weights & Biases: online if there is a key and its server answers, else offline in ``run_dir/wandb``.
 
     The key is in the environment, netrc or wandb's settings. It never asks, follows WANDB_MODE where that is set, and
     says how to upload an offline run. ``config`` is recorded with the run, and the lowest of each value whose name is
     in ``minimised``; ``group`` gathers the runs of a sweep. ``checkpoints`` is "end", to keep the last and the best
-    with the run. ``run_id`` is that of a run to resume.
+    with the run. ``run_id`` is that of a run to resume. ValueError where Weights & Biases refuses ``project``.
+
+    None where no run can be started, which has been said.
     """
+    _require_project(project)  # on all ranks, of which the first alone starts a run
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return WandbLogger(project=project, save_dir=run_dir)  # silent, as rank 0 speaks for all
     run_dir.mkdir(parents=True, exist_ok=True)
     described = {"project": project, "entity": entity, "group": group, "name": name, "tags": tags, "notes": notes}
-    run = _start_run(dir=run_dir, config=config, id=run_id, **described)
-    return WandbDashboard(run, minimised, checkpoints == "end", project=project, save_dir=run_dir)
+    run = start_run(dir=run_dir, config=config, id=run_id, **described)
+    if run is None:
+        return None
+    logger = WandbDashboard(run, minimised, checkpoints == "end", project=project, save_dir=run_dir)
+    tolerated(logger, f"To upload what is missing, once the run has ended: {sync_command(run)}")
+    logger.define_metrics()
+    return logger
+
+
+def _require_project(project: str) -> None:
+    try:
+        wandb.Settings(project=project)
+    except wandb.errors.UsageError as error:
+        told = str(error).rstrip(".")
+        raise ValueError(
+            f"project={project} is refused by Weights & Biases ({told}): use another name, or entity"
+        ) from error
 
 
 def tensorboard_logger(run_dir: Path, minimised: Sequence[str]) -> Logger:
@@ -109,68 +120,3 @@ class WandbRunId(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint[self.KEY] = wandb_run_id(trainer.loggers)
-
-
-def _start_run(**options: Any) -> wandb.Run:
-    offline_because = _why_offline()
-    run = None
-    if offline_because is None:
-        try:
-            settings = wandb.Settings(init_timeout=SECONDS_TO_START_ONLINE)
-            run = wandb.init(settings=settings, resume="allow", **options)
-        except wandb.Error as error:
-            offline_because = f"a run could not be started there ({str(error).splitlines()[0]})"
-    if run is None:
-        run = wandb.init(mode="offline", **options)
-        print(
-            f"Weights & Biases is offline: {offline_because}. The run is kept; to upload it later:\n"
-            f"    wandb sync {Path(run.dir).parent}",
-            flush=True,
-        )
-    return run
-
-
-def _why_offline() -> str | None:
-    """Why a run cannot be online; None where it can, or where the user has chosen a mode that needs no network."""
-    settings = wandb.setup().settings
-    if settings.mode == "offline":
-        return "WANDB_MODE asks for it"
-    if settings.mode == "disabled":
-        return None
-    stranger = why_not_logged_in()
-    if stranger is not None:
-        return stranger
-    if not _answers(settings.base_url, SECONDS_TO_REACH_WANDB):
-        return f"{settings.base_url} does not answer"
-    return None
-
-
-def why_not_logged_in() -> str | None:
-    """What is wrong with the key to Weights & Biases on this machine; None where there is one. Without the network."""
-    settings = wandb.setup().settings
-    try:
-        key = settings.api_key or settings.identity_token_file or read_netrc_auth(host=settings.base_url)
-    except wandb.Error as error:
-        return str(error)
-    return None if key else "you are not logged in (wandb login)"
-
-
-def _answers(url: str, seconds: float) -> bool:
-    """Whether a server, rather than a failing proxy, answers at ``url`` within ``seconds``."""
-    answers: queue.Queue[bool] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(url, timeout=seconds).close()
-            answers.put(True)
-        except urllib.error.HTTPError as error:
-            answers.put(error.code < 500)
-        except (OSError, http.client.HTTPException):
-            answers.put(False)
-
-    # In a thread, as looking up a host's name knows no timeout.
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        return answers.get(timeout=seconds)
-    except queue.Empty:
-        return False

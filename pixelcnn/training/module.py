@@ -163,16 +163,20 @@ class DensityEstimation(LightningModule):
         return getattr(datamodule, "batch_size", self._latest_batch_size)
 
     def configure_optimizers(self) -> Any:
+        optimizer, scheduler = self.optimizer_and_scheduler(self._total_steps())
+        if scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def optimizer_and_scheduler(self, total_steps: int | None) -> tuple[Optimizer, LRScheduler | None]:
+        """New ones, for a run of ``total_steps`` steps, None where nothing bounds them."""
         optimizer = build_optimizer(self.make_optimizer, self.model, self.parameter_groups)
         if self.make_scheduler is None:
-            return optimizer
-        scheduler = build_schedule(self.make_scheduler, optimizer, self._total_steps())
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+            return optimizer, None
+        return optimizer, build_schedule(self.make_scheduler, optimizer, total_steps)
 
     def _total_steps(self) -> int | None:
         """The optimiser's steps in the whole run, None where nothing bounds them."""
-        if self._trainer is None:  # outside of a run
-            return None
         trainer, limits = self.trainer, []
         if trainer.max_steps >= 0:
             limits.append(trainer.max_steps)

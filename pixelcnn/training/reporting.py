@@ -14,6 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Timer
 
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.durable import warning_when_full
 from pixelcnn.pictures import black_to_white
 from pixelcnn.report.page import write
 from pixelcnn.report.scored_images import Ranking, examples
@@ -23,6 +24,7 @@ from pixelcnn.scores import worse_than_uniform
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, Left
 from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.stopping import limit_reached
 from pixelcnn.training.validation_images import Validation, ValidationImages
 
 log = logging.getLogger(__name__)
@@ -57,8 +59,9 @@ class RunReport(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            self._write(trainer, pl_module, self._judged(ending(trainer), pl_module))
-            log.info("Report: %s", self.run_dir / "report.html")
+            with warning_when_full(self.run_dir):
+                self._write(trainer, pl_module, self._judged(ending(trainer), pl_module))
+                log.info("Report: %s", self.run_dir / "report.html")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and self.history.starts:
@@ -108,12 +111,9 @@ class RunReport(Callback):
 
 def ending(trainer: Trainer) -> Ending:
     """How a run that was not broken off has ended."""
-    loop = trainer.fit_loop
     after = plural(trainer.global_step, "step")
-    batches = loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
-    whole = trainer.max_epochs not in (None, -1) and batches >= trainer.max_epochs * trainer.num_training_batches
-    if whole or 0 <= trainer.max_steps <= trainer.global_step:
-        limit = "trainer.max_epochs" if whole else "trainer.max_steps"
+    limit = limit_reached(trainer)
+    if limit is not None:
         return Ending("Finished", "good", f"All {after} that {limit} asks for are done.")
     if any(each.interrupted for each in _callbacks(trainer, GracefulInterruption)):
         return Ending("Interrupted", "open", f"Ctrl-C ended it after {after}.")

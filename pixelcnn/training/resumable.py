@@ -6,6 +6,7 @@ import pytorch_lightning
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from pixelcnn.training.module import DensityEstimation
 
@@ -21,8 +22,8 @@ def resumable_checkpoint(
     ``average``: the moving average by the names of ``module.model``'s parameters, None to start it at the weights;
     ``moments``: Adam's first and second by the same names, None to start it anew.
     """
-    made = module.configure_optimizers()
-    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    optimizer, scheduler = module.optimizer_and_scheduler(None)
+    assert isinstance(scheduler, LambdaLR)
     if moments is not None:
         for name, parameter in module.model.named_parameters():
             first, second = moments[name]

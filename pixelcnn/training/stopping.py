@@ -27,6 +27,14 @@ def validate_before_stopping(trainer: Trainer) -> None:
     trainer.fit_loop.epoch_loop = _ValidatedEpochLoop(trainer, old.min_steps, old.max_steps)
 
 
+def limit_reached(trainer: Trainer) -> str | None:
+    """Which of ``trainer.max_epochs`` and ``trainer.max_steps`` a run has reached; None while steps are left."""
+    batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+    if trainer.max_epochs not in (None, -1) and batches >= trainer.max_epochs * trainer.num_training_batches:
+        return "trainer.max_epochs"
+    return "trainer.max_steps" if 0 <= trainer.max_steps <= trainer.global_step else None
+
+
 def loops_before_validation(trainer: Trainer) -> dict[str, Any]:
     """The state of the loops for a checkpoint that is saved at a batch's end or in the validation that follows it.
 

@@ -1,7 +1,8 @@
 """Pictures, tables and hyper-parameters in TensorBoard, for those without an account of Weights & Biases."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
 from pixelcnn import pictures
+from pixelcnn.durable import warning_when_full
 from pixelcnn.training.dashboard import Dashboard, against_images
 from pixelcnn.training.validation_images import Validation
 
@@ -29,9 +31,22 @@ class TensorBoardDashboard(TensorBoardLogger, Dashboard):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """As Lightning's."""
-        super().log_metrics(metrics, step)
-        for name, value in against_images(metrics, self._minimised).items():
-            self.experiment.add_scalar(name, value, int(metrics["images"]))
+        with self._where_there_is_room():
+            super().log_metrics(metrics, step)
+            for name, value in against_images(metrics, self._minimised).items():
+                self.experiment.add_scalar(name, value, int(metrics["images"]))
+
+    @rank_zero_only
+    def save(self) -> None:
+        """As Lightning's."""
+        with self._where_there_is_room():
+            super().save()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """As Lightning's."""
+        with self._where_there_is_room():
+            super().finalize(status)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -43,7 +58,8 @@ class TensorBoardDashboard(TensorBoardLogger, Dashboard):
 
     def show_picture(self, name: str, picture: Tensor, step: int, images: int) -> None:
         """A PNG of just these pixels."""
-        self.experiment.add_image(name, picture, step)
+        with self._where_there_is_room():
+            self.experiment.add_image(name, picture, step)
 
     def show_validation(self, validation: Validation, score_name: str, levels: int, images: int) -> None:
         """The pictures ``val/best`` and ``val/worst``, row by row, and the table ``val/images`` as text."""
@@ -55,8 +71,21 @@ class TensorBoardDashboard(TensorBoardLogger, Dashboard):
             labels = [""] * len(few.index) if few.labels is None else few.labels.tolist()
             rows = zip(few.index.tolist(), labels, few.scores.tolist(), strict=True)
             lines += [f"| {rank} {k} | {i} | {label} | {score} |" for k, (i, label, score) in enumerate(rows, start=1)]
-            self.experiment.add_image(f"val/{rank}", pictures.grid(pixels, levels), validation.step)
-        self.experiment.add_text("val/images", "\n".join(lines), validation.step)
+            with self._where_there_is_room():
+                self.experiment.add_image(f"val/{rank}", pictures.grid(pixels, levels), validation.step)
+        with self._where_there_is_room():
+            self.experiment.add_text("val/images", "\n".join(lines), validation.step)
 
     def keep_checkpoint(self, path: Path, step: int) -> None:
         """Nothing: TensorBoard has no files."""
+
+    @contextmanager
+    def _where_there_is_room(self) -> Iterator[None]:
+        with warning_when_full(Path(self.log_dir)):
+            try:
+                yield
+            except (OSError, ValueError) as error:
+                self._experiment = None  # the thread that writes has ended: the next one begins another file
+                if isinstance(error.__cause__, OSError):  # Lightning takes it for a wrong value
+                    raise error.__cause__ from error
+                raise

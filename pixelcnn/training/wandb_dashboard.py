@@ -14,6 +14,7 @@ from torch import Tensor
 from pixelcnn import pictures
 from pixelcnn.training.dashboard import Dashboard, against_images
 from pixelcnn.training.validation_images import Validation
+from pixelcnn.training.wandb_run import finish_run
 
 
 class WandbDashboard(WandbLogger, Dashboard):
@@ -27,9 +28,16 @@ class WandbDashboard(WandbLogger, Dashboard):
         super().__init__(experiment=run, **options)
         self._minimised = minimised
         self._keeps_checkpoints = keeps_checkpoints
+
+    def define_metrics(self) -> None:
+        """Tell W&B the x-axes, and which value of a curve counts; to be called once, before anything is logged."""
+        run = self.experiment
+        if not (run.offline or run.disabled):
+            # W&B asks its server for it at the first table or artifact, and raises if it does not answer then.
+            run._public_api()
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        for name in minimised:  # in tables of runs the best value stands, instead of the last
+        for name in self._minimised:  # in tables of runs the best value stands, instead of the last
             run.define_metric(name, step_metric="trainer/global_step", step_sync=True, summary="min")
             run.define_metric(f"by_images/{name}", step_metric="images", step_sync=True, summary="min")
 
@@ -61,6 +69,10 @@ class WandbDashboard(WandbLogger, Dashboard):
         with self._staging():
             self.log_metrics({"val/images": table, **shown}, validation.step)
 
+    def mark_preempting(self) -> None:
+        """W&B shows the run as preempted, no longer as crashed."""
+        self.experiment.mark_preempting()
+
     def keep_checkpoint(self, path: Path, step: int) -> None:
         """A version of the artifact ``model-RUN``, of aliases "best" or "last" and ``step-STEP``.
 
@@ -85,7 +97,7 @@ class WandbDashboard(WandbLogger, Dashboard):
 
     def finish(self, exit_code: int) -> None:
         """End the run in W&B."""
-        self.experiment.finish(exit_code=exit_code)
+        finish_run(self.experiment, exit_code)
 
     @contextmanager
     def _staging(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from tests.breaks.one import Break, of_file
 LIKELIHOODS: list[Break] = [
     *of_file(
         "likelihood/coupled_logistics.py",
-        "likelihood/test_discretized_logistic_mixture.py test_sampling.py",
+        "likelihood/test_discretized_logistic_mixture.py sampling/test_sampling.py",
         ("coefficients are scored without tanh", "torch.tanh(of_kind[:, :, 2])", "of_kind[:, :, 2]"),
         ("coefficients are drawn by without tanh", "torch.tanh(own[:, :, 2])", "own[:, :, 2]"),
         (
@@ -71,8 +71,8 @@ LIKELIHOODS: list[Break] = [
         ("draws have no tanh", "torch.tanh(self.output(concat_elu(f)))", "self.output(concat_elu(f))"),
     ),
     *of_file(
-        "energy_distance.py",
-        "test_energy_distance.py",
+        "objective/energy_distance.py",
+        "objective/test_energy_distance.py",
         ("the distance among draws is added", "2 * to_data - among_samples", "2 * to_data + among_samples"),
     ),
     *of_file(

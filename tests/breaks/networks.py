@@ -4,8 +4,8 @@ from tests.breaks.one import Break, of_file
 
 NETWORKS: list[Break] = [
     *of_file(
-        "architectures.py",
-        "test_topology.py test_causality.py test_networks.py",
+        "network/pixelcnn_pp.py",
+        "network/test_topology.py network/test_causality.py network/test_networks.py",
         ("the stream from above sees its own row", '"u", 0, UP, shift=(1, 0)', '"u", 0, UP, shift=(0, 0)'),
         (
             "the stream from the left sees its own pixel",
@@ -17,6 +17,10 @@ NETWORKS: list[Break] = [
             "u_skip, ul_skip = skips.pop()",
             "u_skip, ul_skip = skips.pop(0)",
         ),
+    ),
+    *of_file(
+        "network/gated_pixelcnn.py",
+        "network/test_causality.py network/test_networks.py",
         (
             "Gated PixelCNN's vertical stack sees its own row",
             "left=reach, right=reach), shift=(1, 0)",
@@ -24,8 +28,8 @@ NETWORKS: list[Break] = [
         ),
     ),
     *of_file(
-        "blocks.py",
-        "test_causality.py test_incremental.py",
+        "network/blocks.py",
+        "network/test_causality.py sampling/test_incremental.py",
         (
             "the image's convolutions are moved up and left",
             "(right, -right, down, -down)",
@@ -34,19 +38,19 @@ NETWORKS: list[Break] = [
         ("dropout is left on in evaluation", "self.dropout if self.training else 0.0", "self.dropout"),
     ),
     *of_file(
-        "blocks.py",
+        "network/blocks.py",
         "original/test_golden.py",
         ("the output layer reads its input without elu", "F.elu(x.to(self.dense.v.dtype))", "x.to(self.dense.v.dtype)"),
         ("upsampling is cut at the wrong side", "right : right + width]", ":width]"),
     ),
     *of_file(
-        "blocks.py",
+        "network/blocks.py",
         "conditioning/test_features.py",
         ("a condition does not enter the blocks", "c2 = c2 + project(h, self.hw)", "c2 = c2 + 0 * project(h, self.hw)"),
     ),
     *of_file(
-        "parallel.py",
-        "test_networks.py test_incremental.py",
+        "network/parallel.py",
+        "network/test_networks.py sampling/test_incremental.py",
         (
             "the channel of ones is of zeros, like the padding",
             "torch.ones_like(x[:, :1])",
@@ -59,8 +63,8 @@ NETWORKS: list[Break] = [
         ),
     ),
     *of_file(
-        "layers.py",
-        "test_layers.py test_causality.py",
+        "network/layers.py",
+        "network/test_layers.py network/test_causality.py",
         (
             "weights are normalised over the output channels",
             "for d in range(v.ndim) if d != out_dim]",
@@ -74,8 +78,8 @@ NETWORKS: list[Break] = [
         ),
     ),
     *of_file(
-        "layers.py",
-        "test_networks.py",
+        "network/layers.py",
+        "network/test_networks.py",
         ("mask A is mask B", "source < target if strict else source <= target", "source <= target"),
         (
             "masked layers see the pixel to the right",
@@ -84,13 +88,13 @@ NETWORKS: list[Break] = [
         ),
     ),
     *of_file(
-        "masked_blocks.py",
-        "test_masked_blocks.py",
+        "network/masked_blocks.py",
+        "network/test_masked_blocks.py",
         ("a gate has no tanh", "torch.tanh(a) * torch.sigmoid(b)", "a * torch.sigmoid(b)"),
     ),
     *of_file(
-        "masked_blocks.py",
-        "test_networks.py",
+        "network/masked_blocks.py",
+        "network/test_networks.py",
         ("the horizontal stack reads the vertical one a row below", "self.link(v)", "self.link(v.roll(-1, 2))"),
         (
             "a condition does not enter the vertical stack",
@@ -100,8 +104,8 @@ NETWORKS: list[Break] = [
         ("channels are dealt to groups in turn", "channel * num_groups // channels", "channel % num_groups"),
     ),
     *of_file(
-        "nonlinearities.py",
-        "test_nonlinearities.py",
+        "network/nonlinearities.py",
+        "network/test_nonlinearities.py",
         (
             "concat_elu has the same sign twice",
             "torch.maximum(torch.neg(x, out=negated), below, out=negated)",
@@ -112,7 +116,7 @@ NETWORKS: list[Break] = [
     ),
     *of_file(
         "initialisation.py",
-        "test_initialisation.py test_layers.py",
+        "test_initialisation.py network/test_layers.py",
         ("outputs are divided by their variance", "/ torch.sqrt(variance + 1e-10)", "/ (variance + 1e-10)"),
         ("outputs keep their mean", "layer.b.sub_(mean).mul_(scale)", "layer.b.mul_(scale)"),
         ("layers are initialised with dropout on", "    model.eval()", "    model.train()"),
@@ -121,14 +125,14 @@ NETWORKS: list[Break] = [
 
 WALKS: list[Break] = [
     *of_file(
-        "rows.py",
-        "test_networks.py test_incremental.py",
+        "sampling/rows.py",
+        "network/test_networks.py sampling/test_incremental.py",
         ("rows above are read one too low", "(self.now - back) % self.depth", "(self.now - back + 1) % self.depth"),
         ("rows of the images before are not cleared", "self._buffers.zero_()", "pass"),
     ),
     *of_file(
-        "residual_steppers.py",
-        "test_networks.py test_incremental.py",
+        "sampling/residual_steppers.py",
+        "network/test_networks.py sampling/test_incremental.py",
         (
             "upsampling takes the kernel's rows in the wrong order",
             "self.weight[:, :, i % 2]",
@@ -136,13 +140,13 @@ WALKS: list[Break] = [
         ),
     ),
     *of_file(
-        "stepper.py",
-        "test_networks.py",
+        "sampling/stepper.py",
+        "network/test_networks.py",
         ("a second batch is drawn given the first one's conditions", "self.of_image.copy_(new)", "pass"),
     ),
     *of_file(
         "model.py",
-        "test_sampling.py",
+        "sampling/test_sampling.py",
         ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
         (
             "an image depends on the batch it is drawn in",
@@ -153,8 +157,8 @@ WALKS: list[Break] = [
         ("a completion's score counts the known pixels", ".masked_fill(known.to(log_prob.device), 0)", ""),
     ),
     *of_file(
-        "sampling.py",
-        "test_sampling.py",
+        "sampling/sampler.py",
+        "sampling/test_sampling.py",
         ("completing overwrites what is known", "if not known[j]:", "if True:"),
     ),
     *of_file("masks.py", "test_masks.py", ("a hole is a box", 'known if kind == "box" else ~known', "known")),

@@ -8,13 +8,12 @@ TRAINING: list[Break] = [
         "training/test_ema.py training/test_nonfinite.py",
         ("the average takes its decay for the new weights' share", "1 - self.decay_after(", "self.decay_after("),
         ("validation uses the raw weights", "super()._swap_models(pl_module)", "pass"),
-        ("skipped steps move the average", "if not pl_module.skipped_last_step:", "if True:"),
+        ("skipped steps move the average", "not pl_module.skipped_last_step and ", ""),
         ("what is saved while validating has the weights swapped", "if self.swapped:", "if False:"),
     ),
     *of_file(
         "training/module.py",
-        "training/test_module.py training/test_nonfinite.py training/test_objective.py",
-        ("the learning rate decays a step late", "self.lr_decay ** (step + 1)", "self.lr_decay**step"),
+        "training/test_module.py training/test_nonfinite.py objective/test_objective.py",
         ("the learning rate decays in skipped steps", "if not self.skipped_last_step:", "if True:"),
         ("a step that is not finite is taken", "optimizer.zero_grad(set_to_none=True)", "pass"),
         (
@@ -73,9 +72,23 @@ TRAINING: list[Break] = [
             "False",
         ),
         (
+            "a run validates between accumulated batches",
+            "if self._should_accumulate():",
+            "if False:",
+        ),
+        (
             "a finished run that is resumed validates its first batch alone",
             "self.epoch_loop.val_loop.restarting = False",
             "pass",
+        ),
+    ),
+    *of_file(
+        "training/memory_order.py",
+        "training/test_memory_order.py",
+        (
+            "moments keep the order of memory that they were saved in",
+            "torch.empty_like(parameter, dtype=value.dtype, device=value.device)",
+            "torch.empty_like(value)",
         ),
     ),
     *of_file(
@@ -83,14 +96,14 @@ TRAINING: list[Break] = [
         "training/test_samples.py",
         (
             "samples of a run ignore its seed",
-            "model.sample(self.num_samples, condition, self.seed)",
-            "model.sample(self.num_samples, condition)",
+            "condition.to(module.device), module.seed",
+            "condition.to(module.device), 0",
         ),
     ),
     *of_file(
         "training/validation_images.py",
         "training/test_validation_images.py",
-        ("the worst images are the best", "every.at(order[::-1][: self.k])", "every.at(order[: self.k])"),
+        ("the worst images are the best", "every.at(order[::-1][: self.num_kept])", "every.at(order[: self.num_kept])"),
     ),
     *of_file(
         "training/history.py",

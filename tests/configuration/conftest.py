@@ -6,8 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from pixelcnn.cli import CONF
 from pixelcnn.configuration.groups import register
-from run import CONF
 
 
 @pytest.fixture

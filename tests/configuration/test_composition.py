@@ -4,16 +4,18 @@ from functools import partial
 
 import pytest
 from omegaconf import OmegaConf
-from pixelcnn.configuration.network import execution_of, network_options
-from pixelcnn.configuration.schemas import AdamOptions, Config, EMAOptions
-from pixelcnn.configuration.store import GROUPS
 
+from pixelcnn.cli import CONF
+from pixelcnn.conditioning import Unconditional
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.description import describe, execution_of
+from pixelcnn.configuration.groups import GROUPS, checked_group
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution
-from pixelcnn.likelihood import DiscretizedLogisticMixture, Implicit
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.network import PixelCNNPP
-from run import CONF
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
 
@@ -39,8 +41,9 @@ def test_every_comparison_composes_on_the_same_budget(composed, experiment):
     config = composed(f"experiment={experiment.relative_to(CONF / 'experiment').with_suffix('')}")
     check(config)
     budget = composed("experiment=minutes")
+    check(budget)
     assert (config.trainer, config.data) == (budget.trainer, budget.data)
-    assert config.logger.name == "csv" and config.model.num_filters == 24
+    assert list(config.logger) == ["csv"] and config.model.num_filters == 24
 
 
 def test_each_ablation_differs_from_the_base_in_one_thing(composed):
@@ -57,25 +60,35 @@ def test_each_ablation_differs_from_the_base_in_one_thing(composed):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_every_option_with_a_schema_is_typed_by_it(composed, group):
-    assert {path.stem for path in (CONF / group).glob("*.yaml")} == set(GROUPS[group])
-    for option, schema in GROUPS[group].items():
-        assert OmegaConf.get_type(composed(f"{group}={option}")[group]) is schema
+def test_every_option_is_typed_by_its_constructors(composed, group):
+    for option in (path.stem for path in (CONF / group).glob("*.yaml")):
+        config = composed(f"{group}={option}")
+        names = list(config[group]) if GROUPS[group].several else []
+        parts = {f"{group}.{name}": config[group][name] for name in names} or {group: config[group]}
+        for where, part in parts.items() if names or not GROUPS[group].several else []:
+            part.nonesuch = 1
+            with pytest.raises(UserError, match=rf"^{where}.nonesuch is not a key of [a-zA-Z0-9_.]+: "):
+                checked_group(config, group)
+            del part["nonesuch"]
 
 
 def test_nothing_chosen_is_the_papers_model_and_optimiser(composed):
-    config: Config = OmegaConf.to_object(composed())  # type: ignore[assignment]
+    config = composed()
+    check(config)
     assert config.task.name == "train"
-    assert network_options(config.model) == partial(
+    network = partial(
         PixelCNNPP, num_filters=160, num_resnet_blocks=5, num_stages=3, nonlinearity="concat_elu", dropout=0.5
     )
-    assert execution_of(composed()) == Execution(compile=False, channels_last=False, activation_checkpointing=False)
-    assert config.likelihood == partial(DiscretizedLogisticMixture, num_mixtures=10, tails="exact")
-    assert config.conditioning.name == "none"
-    assert config.objective.name == "max_likelihood"
-    assert config.optim == AdamOptions(1e-3, [0.95, 0.9995], 0.999995, False)
-    assert config.ema == EMAOptions(0.9995, False)
-    assert config.logger.name == "wandb"
+    likelihood, shape = partial(DiscretizedLogisticMixture, num_mixtures=10, tails="exact"), ImageShape(3, 32, 32)
+    assert describe(config, shape, {}) == ModelDescription(shape, network, likelihood, Unconditional)
+    assert execution_of(config) == Execution(compile=False, channels_last=False, activation_checkpointing=False)
+    assert config.objective == {"_target_": "pixelcnn.objective.MaximumLikelihood"}
+    optim = {"lr": 1e-3, "betas": [0.95, 0.9995], "epsilon_inside_root": False, "groups": []}
+    assert optim.items() <= OmegaConf.to_container(config.optim).items()
+    assert config.optim._target_ == "pixelcnn.optim.Adam"
+    assert config.scheduler == {"_target_": "pixelcnn.optim.exponential", "decay": 0.999995, "warmup": 0}
+    assert (config.ema.decay, config.ema.warmup) == (0.9995, False)
+    assert list(config.logger) == ["wandb"]
     assert config.data["_target_"] == "pixelcnn.data.cifar10.CIFAR10"
 
 
@@ -84,7 +97,7 @@ def test_the_presets_keep_what_they_promise(composed):
     assert paper.data.batch_size == 128 and not paper.ema.warmup and paper.model == composed().model
     for small in ("digits", "cifar10_small"):
         assert composed(f"experiment={small}").ema.warmup
-    assert composed("experiment=digits").logger.name != "wandb"
+    assert "wandb" not in composed("experiment=digits").logger
     assert composed("experiment=small_imagenet").data._target_.endswith("SmallImageNet")
 
 
@@ -99,7 +112,7 @@ def test_the_data_seed_follows_the_seed(composed):
 @pytest.mark.parametrize("others", [[], ["experiment=digits"], ["likelihood=implicit", "data=digits"]])
 def test_the_energy_distance_brings_the_likelihood_that_it_trains(composed, others):
     config = composed("objective=energy_distance", *others)
-    assert OmegaConf.to_object(config.likelihood) == partial(Implicit, num_features=64, num_noise=4)
+    assert config.likelihood == {"_target_": "pixelcnn.likelihood.Implicit", "num_features": 64, "num_noise": 4}
     assert config.objective.num_samples == 10
     check(config)
 

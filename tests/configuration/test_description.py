@@ -2,31 +2,44 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
 from pixelcnn.conditioning import ClassLabels, Maps, Vectors
 from pixelcnn.configuration.description import describe, require_agreement, require_same_weights, revise
-from pixelcnn.description import ModelDescription
+from pixelcnn.configuration.same_run import require_same_run
+from pixelcnn.description import GIVEN, ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import DiscretizedLogisticMixture
+from pixelcnn.model import build
 from pixelcnn.network import PixelCNNPP
+from pixelcnn.part import Part
 
 SHAPE = ImageShape(3, 32, 32)
 NETWORK = partial(PixelCNNPP, num_filters=8, num_resnet_blocks=2, num_stages=3, nonlinearity="elu", dropout=0.0)
 
 
+class AnotherNetwork(PixelCNNPP):
+    name = "another_network"
+
+
+def part(target: type, **arguments: Any) -> Part:
+    return Part.of(partial(target, **arguments), [name for given in GIVEN.values() for name in given])
+
+
 def stored(composed) -> ModelDescription:
-    return replace(describe(composed(), SHAPE, {}), model=NETWORK)
+    return replace(describe(composed(), SHAPE, {}), network=NETWORK)
 
 
 def test_a_description_holds_what_was_composed(composed):
     description = describe(composed("model.num_filters=8", "likelihood.num_mixtures=3", "model.dropout=0"), SHAPE, {})
     assert description.image == SHAPE
-    assert description.model == partial(
+    assert description.network == part(
         PixelCNNPP, num_filters=8, num_resnet_blocks=5, num_stages=3, nonlinearity="concat_elu", dropout=0.0
     )
-    assert description.likelihood.num_mixtures == 3 and description.conditioning.name == "none"
+    assert description.likelihood["num_mixtures"] == 3 and description.conditioning.name == "none"
     assert ModelDescription.from_dict(description.to_dict()) == description
 
 
@@ -61,7 +74,7 @@ def test_disagreement_is_refused_with_both_values(composed, override, asked, pre
 
 
 def test_another_option_of_a_group_is_refused(composed):
-    other = replace(stored(composed), model=replace(NETWORK, name="another_network"))
+    other = replace(stored(composed), network=AnotherNetwork)
     with pytest.raises(UserError, match=r"model=pixelcnn_pp disagrees .* has model=another_network"):
         require_agreement(other, "a.ckpt", composed(), ["model=pixelcnn_pp"])
 
@@ -77,19 +90,19 @@ def test_images_of_another_shape_are_refused(composed):
 def test_a_revised_description_takes_over_only_what_was_said(composed):
     overrides = ["model.dropout=0.25", "likelihood.tails=original", "model=pixelcnn_pp", "optim.lr=2"]
     revised = revise(stored(composed), "a.ckpt", composed(*overrides), overrides, SHAPE, {})
-    assert revised.model == replace(NETWORK, dropout=0.25)
-    assert revised.likelihood == replace(stored(composed).likelihood, tails="original")
+    assert revised.network == part(PixelCNNPP, **{**NETWORK.keywords, "dropout": 0.25})
+    assert revised.likelihood == part(DiscretizedLogisticMixture, tails="original")
     assert revise(stored(composed), "a.ckpt", composed(), [], SHAPE, {}) == stored(composed)
 
 
 def test_a_revision_is_in_range(composed):
     with pytest.raises(UserError, match=r"model.dropout=2"):
-        revise(stored(composed), "a.ckpt", composed("model.dropout=2"), ["model.dropout=2"], SHAPE, {})
+        build(revise(stored(composed), "a.ckpt", composed("model.dropout=2"), ["model.dropout=2"], SHAPE, {}))
 
 
 def test_the_number_of_classes_is_the_data_sets(composed):
     labelled = composed("conditioning=class")
-    assert describe(labelled, SHAPE, {"labels": 10}).conditioning == partial(ClassLabels, num_classes=10)
+    assert describe(labelled, SHAPE, {"labels": 10}).conditioning == part(ClassLabels, num_classes=10)
     with pytest.raises(UserError, match=r"conditioning=class needs labels"):
         describe(labelled, SHAPE, {})
 
@@ -97,8 +110,8 @@ def test_the_number_of_classes_is_the_data_sets(composed):
 def test_the_number_of_features_is_the_data_sets(composed):
     sizes = {"labels": 10, "embeddings": 5, "maps": 2}
     for kind, column, sized in (
-        ("vector", "embeddings", partial(Vectors, num_features=5)),
-        ("spatial", "maps", partial(Maps, num_features=2)),
+        ("vector", "embeddings", part(Vectors, num_features=5)),
+        ("spatial", "maps", part(Maps, num_features=2)),
     ):
         assert describe(composed(f"conditioning={kind}"), SHAPE, sizes).conditioning == sized
         with pytest.raises(UserError, match=rf"conditioning={kind} needs {column}, which the data set does not have"):
@@ -106,7 +119,7 @@ def test_the_number_of_features_is_the_data_sets(composed):
         given = composed(f"conditioning={kind}", "conditioning.num_features=3")
         with pytest.raises(UserError, match=rf"conditioning.num_features=3 is not .* {column}, {sizes[column]}:"):
             describe(given, SHAPE, sizes)
-    assert describe(composed("conditioning=encoder"), SHAPE, {}).conditioning.code_size == 10
+    assert describe(composed("conditioning=encoder"), SHAPE, {}).conditioning["code_size"] == 10
 
 
 @pytest.mark.parametrize(
@@ -154,3 +167,13 @@ def test_data_without_the_conditions_of_weights_to_start_from_are_refused(compos
     before = describe(composed("conditioning=class"), SHAPE, {"labels": 10})
     with pytest.raises(UserError, match=told):
         revise(before, "a.ckpt", composed(), [], SHAPE, sizes)
+
+
+@pytest.mark.parametrize("text", ["${oc.env:HOME}", "${seed}", "${nothing}", "${", "\x1b[31mred"])
+def test_what_a_file_interpolates_is_compared_as_it_is_written(composed, text):
+    config = composed("checkpoint=a.ckpt")
+    require_same_run({"config": {"seed": config.seed, "data": text}}, {}, config, ("seed", "data.val_size"))
+    with pytest.raises(UserError) as refusal:
+        require_same_run({"config": {"seed": text}}, {}, config, ("seed",))
+    written = text.replace("\x1b", "\\x1b")
+    assert f"whose run has seed={written}:" in str(refusal.value)

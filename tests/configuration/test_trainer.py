@@ -1,60 +1,41 @@
-"""The typed copy of Lightning's arguments is complete and exact, and what Lightning refuses is told in a sentence."""
+"""Keys are Lightning's arguments, and what Lightning refuses is told in a sentence."""
 
-import inspect
-from dataclasses import MISSING, fields
+import re
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 from lightning_fabric.accelerators.mps import MPSAccelerator
-from omegaconf import OmegaConf
-from omegaconf.errors import ValidationError
-from pytorch_lightning import Callback, Trainer
+from omegaconf import DictConfig
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from pixelcnn.configuration.trainer import TrainerOptions, build_trainer
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals
 from pixelcnn.errors import UserError
-
-ARGUMENTS = {
-    name: parameter for name, parameter in inspect.signature(Trainer.__init__).parameters.items() if name != "self"
-}
-PLAIN = {int, float, bool, str, NoneType}
-LISTS = {"callbacks", "devices", "plugins"}
+from pixelcnn.training.ema import ExponentialMovingAverage
+from tests.configuration.trainer_options import trainer_options
 
 
-def members(hint: Any) -> set[Any]:
-    """The types that a union admits, nested unions included; literals count as the types of their values."""
-    inner = get_args(hint)
-    if not inner or getattr(hint, "__origin__", None) in (list, dict):
-        return {hint if isinstance(hint, type) else type(hint)}
-    return set().union(*(members(part) for part in inner))
+def options(**values: Any) -> DictConfig:
+    return trainer_options(**{"accelerator": "cpu", **values})
 
 
-def options(**values: Any) -> TrainerOptions:
-    return TrainerOptions(**{"use_distributed_sampler": False, "accelerator": "cpu", "devices": 1, **values})
-
-
-def test_every_argument_is_there_with_its_default():
-    defaults = {field.name: field.default for field in fields(TrainerOptions)}
-    assert MISSING not in defaults.values()
-    assert list(defaults) == list(ARGUMENTS)
-    for name, parameter in ARGUMENTS.items():
-        assert (defaults[name], type(defaults[name])) == (parameter.default, type(parameter.default)), name
-
-
-@pytest.mark.parametrize("name", sorted(ARGUMENTS.keys() - LISTS))
-def test_plain_types_are_lightnings(name):
-    ours, theirs = members(get_type_hints(TrainerOptions)[name]), members(ARGUMENTS[name].annotation)
-    assert ours <= theirs
-    # No logger of Lightning's own is made, and a duration is given as text.
-    assert name in ("logger", "max_time") or ours == theirs & PLAIN
-    node = OmegaConf.structured(TrainerOptions)
-    for kind, value in ((str, "text"), (NoneType, None)):
-        if kind in ours:
-            node[name] = value
-        else:
-            with pytest.raises(ValidationError):
-                node[name] = value
+@pytest.mark.parametrize(
+    ("key", "value", "takes"),
+    [
+        ("max_epochs", "many", "a whole number or null"),
+        ("max_epochs", 1.5, "a whole number or null"),
+        ("inference_mode", None, "true or false"),
+        ("inference_mode", 1, "true or false"),
+        ("limit_val_batches", "some", "number or null"),
+        ("max_steps", None, "a whole number"),
+        ("max_epochz", 3, "did you mean trainer.max_epochs?"),
+    ],
+)
+def test_keys_have_the_types_of_lightnings_arguments(key, value, takes):
+    with pytest.raises(UserError, match=f"trainer.{key}.*{re.escape(takes)}"):
+        options(**{key: value})
 
 
 @pytest.mark.parametrize(
@@ -84,7 +65,7 @@ def test_what_lightning_lets_pass_is_refused(key, value):
         ("limit_val_batches", -1, "limit_val_batches"),
         ("val_check_interval", "often", "trainer.val_check_interval=often"),
         ("profiler", "foo", "profiler"),
-        ("plugins", ["foo"], r"trainer.plugins=\['foo'\]"),
+        ("plugins", ["foo"], r"trainer.plugins\[0\]=foo"),
         ("num_nodes", 0, "num_nodes"),
         ("callbacks", [{"_target_": "no.such.Class"}], "trainer.callbacks=.*no.such.Class"),
         *(
@@ -96,14 +77,15 @@ def test_what_lightning_lets_pass_is_refused(key, value):
             for name, arguments in (
                 ("GradientAccumulationScheduler", {"scheduling": {0: 2}}),
                 ("StochasticWeightAveraging", {"swa_lrs": 0.01}),
-                ("EMAWeightAveraging", {}),
+                ("BatchSizeFinder", {}),
+                ("LearningRateFinder", {}),
             )
         ),
     ],
 )
 def test_what_lightning_refuses_is_told_in_a_line(tmp_path, key, value, named):
     with pytest.raises(UserError, match=named) as refusal:
-        build_trainer(options(**{key: value}), False, [], tmp_path)
+        build_trainer(options(**{key: value}), [], [], tmp_path)
     assert "\n" not in str(refusal.value)
 
 
@@ -113,13 +95,63 @@ class Noted(Callback):
 
 def test_the_trainer_is_built_as_asked(tmp_path):
     ours, theirs = Noted(), f"{__name__}.Noted"
-    trainer = build_trainer(options(callbacks=[{"_target_": theirs}], max_steps=7), False, [ours], tmp_path)
+    trainer = build_trainer(options(callbacks=[{"_target_": theirs}], max_steps=7), [], [ours], tmp_path)
     noted = [callback for callback in trainer.callbacks if isinstance(callback, Noted)]
     assert noted[0] is ours and len(noted) == 2
     assert trainer.max_steps == 7 and Path(trainer.default_root_dir) == tmp_path and trainer.loggers == []
 
 
+def test_a_second_average_of_the_weights_is_refused(tmp_path):
+    theirs = [{"_target_": "pytorch_lightning.callbacks.EMAWeightAveraging"}]
+    with pytest.raises(UserError, match=r"callbacks=EMAWeightAveraging .* use ema.decay"):
+        build_trainer(options(callbacks=theirs), [], [ExponentialMovingAverage(0.9)], tmp_path)
+
+
 def test_apples_gpus_are_not_chosen(tmp_path, monkeypatch):
     monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
-    trainer = build_trainer(options(accelerator="auto", devices="auto"), False, [], tmp_path)
+    trainer = build_trainer(options(accelerator="auto", devices="auto"), [], [], tmp_path)
     assert trainer.strategy.root_device.type != "mps"
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("builtins.list", r"^trainer.callbacks\[0\]=list is not a callback"),
+        ("pytorch_lightning.callbacks.BatchSizeFinder", "BatchSizeFinder .*data.batch_size"),
+        ("pytorch_lightning.callbacks.LearningRateFinder", "LearningRateFinder .*optim.lr"),
+    ],
+)
+def test_what_is_no_callback_for_a_run_is_refused(tmp_path, target, told):
+    with pytest.raises(UserError, match=told):
+        build_trainer(options(callbacks=[{"_target_": target}]), [], [], tmp_path)
+
+
+def test_barebones_is_refused():
+    with pytest.raises(UserError, match=r"^trainer.barebones=True"):
+        options(barebones=True)
+
+
+def test_a_share_that_is_too_small_is_named_as_given(tmp_path):
+    chosen = options(overfit_batches=0.001)
+    told = "0.001 * 2 < 1. Please increase the `limit_val_batches` argument. Try `limit_val_batches=0.5`"
+    with (
+        pytest.raises(UserError, match=r"^trainer.overfit_batches=0.001 .*Try `overfit_batches=0.5`") as refusal,
+        lightnings_refusals(chosen, {}),
+    ):
+        raise MisconfigurationException(told)
+    assert "limit_val_batches" not in str(refusal.value)
+
+
+def test_what_a_callback_refuses_in_a_run_is_told_in_a_line(tmp_path):
+    """A bug, of whatever class, stays one."""
+    early = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "nope"}
+    with (
+        pytest.raises(UserError, match=r"^trainer.callbacks\[0\]=.*EarlyStopping .*`nope` which is not available"),
+        lightnings_refusals(options(callbacks=[early]), {}),
+    ):
+        EarlyStopping("nope")._validate_condition_metric({"val": 1.0})
+    for callbacks in ([], [early]):
+        with pytest.raises(RuntimeError), lightnings_refusals(options(callbacks=callbacks), {}):
+            raise RuntimeError("a bug")
+    with pytest.raises(RuntimeError), lightnings_refusals(options(), {}):
+        EarlyStopping("nope")._validate_condition_metric({"val": 1.0})

@@ -3,12 +3,14 @@ import logging
 import os
 import pickle
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pixelcnn.data import png_files
+from pixelcnn.data.imagenet_batches import read_batch
 from pixelcnn.data.small_imagenet import SmallImageNet
 from pixelcnn.errors import UserError
 
@@ -274,6 +276,18 @@ def test_odd_batches_are_named(batches, content, fault):
     with pytest.raises(UserError, match=rf"^{root}/train_data_batch_3 .*{fault}.*\.$"):
         small_imagenet(root, "chrabaszcz").setup("fit")
     assert not (root / "trace").exists()
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_reading_takes_no_more_memory_than_the_images(tmp_path, protocol):
+    images = random_images(2000).reshape(2000, -1)
+    (tmp_path / "batch").write_bytes(pickle.dumps({"data": images, "labels": [1] * 2000}, protocol))
+    tracemalloc.start()
+    try:
+        read_batch(tmp_path / "batch", 32)
+        assert tracemalloc.get_traced_memory()[1] < 1.1 * images.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("spoil", [cut, lambda content: b"", lambda content: b"text"])

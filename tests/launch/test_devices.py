@@ -2,14 +2,18 @@
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import StrategyRegistry
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
-from pixelcnn.configuration.trainer import TrainerOptions
 from pixelcnn.errors import UserError
+from pixelcnn.launch import devices as of_machine
 from pixelcnn.launch.devices import check_devices, check_gpus, one_device
+from tests.configuration.trainer_options import trainer_options
 
 
 def options(devices=1, accelerator="auto"):
-    return TrainerOptions(accelerator=accelerator, devices=devices, use_distributed_sampler=False)
+    return trainer_options(accelerator=accelerator, devices=devices)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,7 @@ def test_the_remedy_keeps_the_number_of_processes():
 
 @pytest.mark.parametrize("devices", ["abc", "0,a", "", 0, -2, 1.5, True, None, [], [-1], ["a"], "0"])
 def test_what_names_no_devices_is_refused(devices):
-    with pytest.raises(UserError, match=r"trainer.devices="):
+    with pytest.raises(UserError, match=r"trainer.devices(\[0\])?="):
         check_devices(options(devices))
 
 
@@ -89,3 +93,31 @@ def test_apples_gpus_are_refused():
 def test_what_runs_on_one_device_takes_the_first_that_is_named(monkeypatch, there, accelerator, devices, device):
     monkeypatch.setattr(of_machine, "_gpus", lambda: there)
     assert one_device(options(devices, accelerator)) == device
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_strategies_whose_processes_are_copies_of_this_one_are_refused(devices):
+    """Those whose launcher, Lightning says, is the one of multiprocessing."""
+    refused, accepted = [], []
+    for name in (name for name in StrategyRegistry if "ddp" in name or "fsdp" in name):
+        given = options(devices, "cpu")
+        given.strategy = name
+        try:
+            check_devices(given)
+            accepted.append(name)
+        except UserError as error:
+            fsdp = "is not supported: a step" if name.startswith("fsdp") else "starts processes by"
+            assert f"trainer.strategy={name} {fsdp}" in str(error)
+            refused.append(name)
+    assert {"ddp_spawn", "ddp_fork", "ddp_notebook"} < set(refused) and {"ddp"} < set(accepted)
+    for name in (name for name in (*refused, *accepted) if name.startswith("ddp")):
+        launcher = Trainer(accelerator="cpu", devices=devices, strategy=name, logger=False).strategy.launcher
+        assert isinstance(launcher, _MultiProcessingLauncher) == (name in refused)
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp_cpu_offload"])
+def test_sharded_gradients_are_refused(strategy):
+    chosen = options(2, "cpu")
+    chosen.strategy = strategy
+    with pytest.raises(UserError, match=f"trainer.strategy={strategy} is not supported"):
+        check_devices(chosen)

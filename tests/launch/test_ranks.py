@@ -4,7 +4,7 @@ from pixelcnn.launch.ranks import directory_of_its_own, is_first, started_outsid
 
 LIGHTNING = {"NODE_RANK": "0", "WORLD_SIZE": "4"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "GROUP_RANK": "1"}
-SLURM = {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train"}
+SLURM = {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "4", "SLURM_JOB_NAME": "train"}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_one_process_is_the_first(environment, first):
     ("environment", "count"),
     [
         ({}, 1), ({**LIGHTNING, "LOCAL_RANK": "1"}, 1), (TORCHRUN, 4), (SLURM, 4),
-        ({**SLURM, "SLURM_JOB_NAME": "interactive"}, 1),
+        ({**SLURM, "SLURM_JOB_NAME": "interactive"}, 1), ({"SLURM_NTASKS": "4"}, 1),  # a job's script
     ],
 )  # fmt: skip
 def test_how_many_were_started_outside(environment, count):
@@ -50,11 +50,11 @@ def test_only_other_ranks_get_a_directory_of_their_own(monkeypatch, tmp_path):
 
 
 def test_started_and_asked_for_have_to_agree(monkeypatch):
-    from pixelcnn.configuration.trainer import TrainerOptions
     from pixelcnn.errors import UserError
     from pixelcnn.launch.devices import check_devices
+    from tests.configuration.trainer_options import trainer_options
 
-    options = TrainerOptions(accelerator="cpu", devices=2, use_distributed_sampler=False)
+    options = trainer_options(accelerator="cpu", devices=2)
     check_devices(options)
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from pixelcnn.errors import UserError
 from pixelcnn.launch import run_directory
-from pixelcnn.launch.run_directory import RESULTS, occupied, require_free
+from pixelcnn.launch.run_directory import RESULTS, claimed, claimed_sweep, occupied, require_free
 
 
 def asked(task: str = "train", checkpoint: str | None = None):
@@ -52,6 +52,34 @@ def test_training_goes_on_with_the_run_whose_checkpoint_is_there(run_dir, monkey
     require_free(run_dir, asked(checkpoint="checkpoints/last.ckpt"))
 
 
+@pytest.mark.parametrize("inner", ["nest/ft/checkpoints", "nest/checkpoints/ft/checkpoints", "nest/checkpoints/old"])
+def test_a_run_within_a_run_is_another_one(tmp_path, inner):
+    for folder in (tmp_path / "nest/checkpoints", tmp_path / inner):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "last.ckpt").touch()
+    with pytest.raises(UserError, match=f"hydra.run.dir={tmp_path}/nest holds a run already"):
+        require_free(tmp_path / "nest", asked(checkpoint=f"{tmp_path}/{inner}/last.ckpt"))
+
+
+def test_links_lead_to_the_directory_that_would_be_written_to(tmp_path, run_dir):
+    (tmp_path / "link").symlink_to(run_dir)
+    require_free(tmp_path / "link", asked(checkpoint=f"{run_dir}/checkpoints/last.ckpt"))
+    (tmp_path / "other/checkpoints").mkdir(parents=True)
+    foreign = tmp_path / "other/checkpoints/last.ckpt"
+    foreign.symlink_to(run_dir / "checkpoints/last.ckpt")
+    require_free(run_dir, asked(checkpoint=str(foreign)))
+    with pytest.raises(UserError, match="other holds a run already"):
+        require_free(tmp_path / "other", asked(checkpoint=str(foreign)))
+
+
+def test_last_is_of_a_training_run(tmp_path):
+    (tmp_path / "metrics.json").touch()  # of an evaluation
+    with pytest.raises(UserError, match=r"holds a run already, its metrics.json"):
+        require_free(tmp_path, asked(checkpoint="last"))
+    (tmp_path / "run.json").touch()  # killed before its first checkpoint
+    require_free(tmp_path, asked(checkpoint="last"))
+
+
 @pytest.fixture
 def at_once(monkeypatch):
     monkeypatch.setattr(run_directory, "SECONDS_TO_LEAVE", 0)
@@ -62,14 +90,16 @@ def stays_in(tmp_path):
     """Has another process in the directory for so many seconds."""
     fork, processes = multiprocessing.get_context("fork"), []
 
-    def stay(seconds, is_in):
-        with occupied(tmp_path):
+    def stay(seconds, is_in, leaves, lock):
+        with occupied(tmp_path, lock_name=lock):
             is_in.set()
             time.sleep(seconds)
+            if leaves:
+                (tmp_path / leaves).mkdir(parents=True)
 
-    def start(seconds):
+    def start(seconds, leaves=None, lock=run_directory.LOCK):
         is_in = fork.Event()
-        processes.append(fork.Process(target=stay, args=(seconds, is_in)))
+        processes.append(fork.Process(target=stay, args=(seconds, is_in, leaves, lock)))
         processes[-1].start()
         assert is_in.wait(10)
         return processes[-1]
@@ -96,6 +126,23 @@ def test_a_run_that_leaves_is_waited_for(tmp_path, stays_in):
     with occupied(tmp_path):
         other.join()
         assert other.exitcode == 0
+
+
+def test_what_a_run_that_was_waited_for_has_left_is_kept(tmp_path, stays_in):
+    stays_in(0.5, leaves="checkpoints")
+    with pytest.raises(UserError, match="holds a run already, its checkpoints"), claimed(tmp_path, asked()):
+        pass
+    with claimed(tmp_path, asked(checkpoint="last")):
+        pass
+
+
+def test_sweeps_are_kept_apart_too(tmp_path, stays_in):
+    sweep = OmegaConf.create({"sweep": {"dir": str(tmp_path), "subdir": "${hydra.job.num}"}, "job": {}})
+    config = OmegaConf.merge(asked(), {"hydra": sweep})
+    stays_in(0.5, leaves="0/checkpoints", lock=run_directory.SWEEP_LOCK)
+    told = f"hydra.sweep.dir={tmp_path}/0 holds a run already"
+    with pytest.raises(UserError, match=told), claimed_sweep(config):
+        pass
 
 
 def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):

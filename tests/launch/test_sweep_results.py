@@ -4,9 +4,12 @@ import csv
 import json
 
 import pytest
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from pixelcnn.launch.sweep_results import swept_keys, write_results
+from pixelcnn.launch.sweep_results import _apart, _on_an_axis_of_names, _values, swept_keys, write_results
+
+SCORE = {"val/bits_per_dim": 3.0}
 
 
 @pytest.fixture
@@ -59,3 +62,69 @@ def test_what_is_swept():
     assert swept_keys(config) == ["model.dropout", "model", "optim.lr", "seed"]
     config.hydra.sweeper.params = None
     assert swept_keys(config) == ["optim.lr", "model", "seed"]
+
+
+def test_names_of_recipes(tmp_path, leave):
+    """Which the composed configuration does not have."""
+    for i, name in enumerate(("digits", "[a,b]", "=1+1")):
+        leave(str(i), [f"experiment={name!r}" if "=" in name else f"experiment={name}"], {"seed": 0}, SCORE)
+    write_results(tmp_path, ["experiment", "seed"])
+    assert table(tmp_path)[1:] == [
+        ["0", "digits", "0", "3.0"], ["1", "['a', 'b']", "0", "3.0"], ["2", "'=1+1", "0", "3.0"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+1", "-x", " =1", "\t=1"])
+def test_no_text_is_a_formula(tmp_path, leave, text):
+    leave(text, [f'logger.group="{text}"', "seed=-1", "optim.lr=-0.5"], {}, {"val/bits_per_dim": -2.0})
+    write_results(tmp_path, ["logger.group", "seed", "optim.lr"])
+    assert table(tmp_path)[1] == [f"'{text}", f"'{text}", "-1", "-0.5", "-2.0"]
+
+
+@pytest.mark.parametrize("text", ["$a^{$", "$\\frac$", "\\alpha_{", "a" * 300, "Größe"])
+def test_any_text_can_be_drawn(tmp_path, leave, text):
+    for i, value in enumerate((text, "other")):
+        leave(str(i), [f"logger.group='{value}'"], {}, SCORE)
+    write_results(tmp_path, ["logger.group"])
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("n", [1, 3, 50])
+def test_labels_tell_paths_apart_and_fit(n):
+    values = [f"/runs/of/{i:02d}/checkpoints/best.ckpt" for i in range(n)]
+    axes = Figure().add_subplot()
+    assert _on_an_axis_of_names(axes, [*values, values[0]]) == [*range(n), 0]
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == (["best.ckpt"] if n == 1 else [f"{i:02d}" for i in axes.get_xticks()])
+    assert len(labels) <= 20
+
+
+@pytest.mark.parametrize(
+    ("paths", "labels"),
+    [
+        (["a/x", "a/y"], ["x", "y"]),
+        (["a/x/l", "b/x/l"], ["a", "b"]),
+        (["a/x/l", "b/y/l"], ["a/x", "b/y"]),
+        (["a/l", "a/b/l"], ["l", "b/l"]),
+        (["adam", "lion"], ["adam", "lion"]),
+        (["/a", "a"], ["/a", "a"]),
+    ],
+)
+def test_what_tells_paths_apart(paths, labels):
+    assert _apart(paths) == labels
+
+
+def test_a_job_is_read_once(tmp_path, leave):
+    before = _values.cache_info().misses
+    for i in range(5):
+        leave(str(i), [f"seed={i}"], {"seed": i}, SCORE)
+        write_results(tmp_path, ["seed"])
+    assert _values.cache_info().misses - before == 5
+    assert [row[1] for row in table(tmp_path)[1:]] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_job_that_is_given_all_that_is_swept_needs_no_more(tmp_path, leave):
+    leave("0", ["seed=1", "+x.y=2"], {}, SCORE)
+    (tmp_path / "0/.hydra/config.yaml").unlink()
+    write_results(tmp_path, ["seed", "x.y"])
+    assert table(tmp_path)[1] == ["0", "1", "2", "3.0"]

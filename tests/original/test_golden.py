@@ -1,6 +1,5 @@
 """The original's own numbers (TensorFlow, float32, CPU), within what an independent float32 implementation reaches."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np

@@ -41,14 +41,14 @@ def by_hand(model: PixelModel, images: torch.Tensor, steps: int) -> list[torch.T
 
 
 def trained(model: PixelModel, images: torch.Tensor, steps: int, epsilon_inside_root: bool) -> PixelModel:
-    optimizer = partial(Adam, lr=LR, betas=BETAS, epsilon_inside_root=epsilon_inside_root)
-    module = DensityEstimation(model, optimizer, partial(exponential, decay=DECAY))
-    chosen = module.configure_optimizers()
+    make = partial(Adam, lr=LR, betas=BETAS, epsilon_inside_root=epsilon_inside_root)
+    module = DensityEstimation(model, make, partial(exponential, decay=DECAY))
+    optimizer, scheduler = module.optimizer_and_scheduler(steps)
     for _ in range(steps):
-        chosen["optimizer"].zero_grad()
+        optimizer.zero_grad()
         (-model.log_prob(images).sum()).backward()
-        chosen["optimizer"].step()
-        chosen["lr_scheduler"]["scheduler"].step()
+        optimizer.step()
+        scheduler.step()
     return model
 
 

@@ -22,9 +22,9 @@ RECORD = {
     "num_parameters": 1234567,
 }
 CONFIG = {
-    "model": {"name": "pixelcnn_pp"},
-    "likelihood": {"name": "categorical"},
-    "conditioning": {"name": "none"},
+    "model": {"_target_": "pixelcnn.network.PixelCNNPP"},
+    "likelihood": {"_target_": "pixelcnn.likelihood.Categorical"},
+    "conditioning": {"_target_": "pixelcnn.conditioning.Unconditional"},
     "data": {"_target_": "pixelcnn.data.digits.Digits", "root": "</pre><script>alert(1)</script>"},
     "trainer": {"precision": None},
 }

@@ -6,8 +6,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from pixelcnn.cli import CONF
+from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.groups import register
-from run import CONF
 
 
 def composed(arguments: list[str]) -> DictConfig:
@@ -32,6 +33,13 @@ def without_hydra(config: DictConfig) -> DictConfig:
     job = config.copy()
     with open_dict(job):
         del job["hydra"]
+    return job
+
+
+def ready(arguments: list[str]) -> DictConfig:
+    """The configuration of ``arguments`` as a task gets it: checked."""
+    job = without_hydra(composed(arguments))
+    check(job)
     return job
 
 

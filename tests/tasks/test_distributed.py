@@ -137,9 +137,20 @@ def test_a_rank_that_is_killed_while_it_starts_up_ends_the_run(keys, tmp_path):
     assert (outcome.returncode, outcome.stderr.splitlines()) == (1, [sentence])
 
 
-def test_ranks_that_refuse_alike_say_why(arrays, call, tmp_path, capfd):
+def test_ranks_that_refuse_alike_say_why_once(arrays, call, tmp_path, capfd):
     """The first one to go is no death to the other."""
     arguments = (*arrays, *TINY, *TWO, "data.batch_size=3", f"hydra.run.dir={tmp_path}")
+    assert exit_codes_of_two(call, *arguments)[0] == 1
+    said = capfd.readouterr().err
+    assert said.count("data.batch_size=3 is out of range") == 1 and "has died" not in said
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_refuses_alone_ends_the_run(arrays, call, tmp_path, capfd, monkeypatch, rank):
+    monkeypatch.setattr(lifeline, "SECONDS_TO_RAISE", 1)
+    fault = f"trainer.callbacks=[{{_target_: tests.faults.Refuses, rank: {rank}, step: 7}}]"
+    arguments = (*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
     assert exit_codes_of_two(call, *arguments) == [1, 1]
     said = capfd.readouterr().err
-    assert "data.batch_size=3 is out of range" in said and "has died" not in said
+    assert said.count("data.root=x cannot be read") == 1 and said.count(f"Rank {rank} has died") == 1
+    assert "Traceback" not in said

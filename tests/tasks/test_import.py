@@ -109,7 +109,12 @@ def test_training_by_the_energy_distance_goes_on_from_an_imported_checkpoint(cal
     np.savez(tmp_path / "data.npz", images=images)
     path = import_(call, tmp_path, energy_distance_source(filters=2, features=6))
     run = (f"data.train={tmp_path}/data.npz", "data=arrays", "data.batch_size=2", "data.val_size=2", "logger=none")
-    run += ("callbacks.num_samples=1", "trainer.max_steps=8", f"checkpoint={path}", f"hydra.run.dir={tmp_path}/more")
+    run += (
+        "callbacks.samples.num_samples=1",
+        "trainer.max_steps=8",
+        f"checkpoint={path}",
+        f"hydra.run.dir={tmp_path}/more",
+    )
     with pytest.raises(SystemExit, match=r"objective=max_likelihood disagrees with checkpoint=.*energy_distance"):
         call(*run)
     call(*run, "objective=energy_distance")

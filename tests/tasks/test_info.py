@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from pixelcnn.cli import CONF
 from pixelcnn.training.machine import EXTRAS
-from run import CONF
 
 SMALL = ("task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1")
 
@@ -55,6 +55,12 @@ def test_an_energy_distance_is_measured_by_its_own_loss(call, tmp_path):
         (("task.seconds=-1",), "task.seconds=-1"),
         (("task.image_size=9",), "model.num_stages=3"),
         (("likelihood=implicit",), "likelihood=implicit"),
+        (("data.batch_size=0",), "data.batch_size=0"),
+        (("data=small_imagenet", "data.resolution=5"), "data.resolution=5"),
+        (("model.num_stages=100000",), "model.num_stages=100000"),
+        (("model.num_resnet_blocks=100000",), "model.num_resnet_blocks=100000"),
+        (("model.num_filters=1000000",), "model=pixelcnn_pp takes more memory"),
+        (("likelihood.num_mixtures=1000000000000",), "model=pixelcnn_pp takes more memory"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(call, tmp_path, options, told):

@@ -15,13 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 import run
+from pixelcnn.cli import CONF
 from pixelcnn.conditioning import ClassLabels, Encoder
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.groups import target_of
 from pixelcnn.configuration.messages import keys_of
-from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.launch import devices
 from pixelcnn.model import build
-from run import CONF
 from tests.conftest import tiny_description
 from tests.original.test_golden import GOLDEN
 from tests.tasks.composing import composed, without_hydra
@@ -83,7 +83,7 @@ def test_what_is_beside_run_py_exists(command):
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
         assert set(arguments) <= set(targets)
     elif program == "pip":
-        assert (ROOT / arguments[-1]).is_file()
+        assert (ROOT / arguments[-1]).exists()
     else:  # of minutes
         assert arguments[0] == "-m" and find_spec(arguments[1]) is not None
 
@@ -169,14 +169,18 @@ def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypa
         call(*given, f"hydra.run.dir={tmp_path}/run")
     else:
         config = checked(composed(given))
-        import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}").run(config, tmp_path, given)
+        import_module(f"pixelcnn.tasks.{target_of(config, 'task').module}").run(config, tmp_path, given)
         assert list(tmp_path.iterdir())
 
 
 def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> list[str]:
     """``values`` with those of TINY above them that ``config`` has, and data that needs no download."""
     task = config.task.name
-    if TASKS[task].uses_data and config.data._target_.rpartition(".")[2] not in ("Images", "Arrays", "Digits"):
+    if target_of(config, "task").uses_data and config.data._target_.rpartition(".")[2] not in (
+        "Images",
+        "Arrays",
+        "Digits",
+    ):
         own = ("data=arrays", f"data.train={material['train.npz']}", f"data.test={material['test.npz']}")
         values = [*(value for value in values if not value.startswith(("data=", "data."))), *own]
     known = set(keys_of(config))

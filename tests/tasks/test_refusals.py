@@ -12,7 +12,6 @@ import pytest
 
 import run
 from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.tasks import TASKS
 from pixelcnn.errors import UserError
 from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
@@ -190,8 +189,8 @@ def test_wrong_files_are_refused_in_one_sentence(folder, tmp_path, name):
 def hand_over(arguments: list[str], run_dir: Path) -> None:
     """What ``run.py`` does with ``arguments`` once Hydra is set up, which takes the longest."""
     config = without_hydra(composed(arguments))
-    check(config)
-    import_module(f"pixelcnn.tasks.{TASKS[config.task.name].module}").run(config, run_dir, arguments)
+    task = check(config)
+    import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, arguments)
 
 
 def contents(directory: Path) -> dict[str, bytes]:

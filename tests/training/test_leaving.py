@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -95,9 +96,9 @@ def test_with_workers_that_get_the_signal_too(tmp_path, whole):
     class ToAll(Callback):
         def on_train_batch_start(self, trainer, *args):
             if trainer.global_step == 5:
-                for child in multiprocessing.active_children():
-                    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
-                        os.kill(child.pid, number)
+                children = [str(child.pid) for child in multiprocessing.active_children()]
+                for name in ("TERM", "USR1", "USR2", "INT"):
+                    subprocess.run(["kill", "-s", name, *children], check=True)  # not sent by the run itself
 
     fit(tmp_path, ToAll(), data=Noise(num_workers=2), max_epochs=3)
     assert_same_checkpoint(read(tmp_path), read(whole))

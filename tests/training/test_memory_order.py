@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from pixelcnn.execution import execute
-from pixelcnn.options import Execution
-from pixelcnn.training.adam import FusedAdam, OriginalAdam
+from pixelcnn.execution import Execution, execute
 from pixelcnn.optim.memory import order_as_parameters
+from pixelcnn.training.adam import FusedAdam, OriginalAdam
 from tests.training.tiny import checkpoint_of, fit, read, tiny_module
 
 ORDERS = (torch.contiguous_format, torch.channels_last)

@@ -174,7 +174,7 @@ def test_checkpoint_says_how_to_rebuild_the_model(tmp_path):
     fit(tmp_path, module=module, max_steps=1)
     checkpoint = read(tmp_path)
     ours = checkpoint["pixelcnn"]
-    assert ours["format"] == 1
+    assert ours["format"] == 2
     assert ours["config"] == {"model": {"dropout": 0.3}}
     description = ModelDescription.from_dict(ours["description"])
     assert description == module.model.description
@@ -186,7 +186,7 @@ def test_ranks_do_not_send_masks_to_each_other():
     masked = partial(PixelCNN, num_filters=3, num_blocks=1, first_kernel_size=3, kernel_size=3, num_output_features=3)
     image = tiny_description().image
     model = build(ModelDescription(image, masked, Categorical, Unconditional))
-    module = DensityEstimation(model, 0.01, (0.95, 0.9995), 0.9, 0, config={})
+    module = DensityEstimation(model)
     assert list(module.buffers())
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:

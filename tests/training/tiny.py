@@ -10,14 +10,17 @@ import torch
 from PIL import Image
 from pytorch_lightning import Callback, Trainer
 
+import pixelcnn.checkpoint
 from pixelcnn.conditioning import ClassLabels
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.model import build
 from pixelcnn.optim import Adam, exponential
+from pixelcnn.training.callback_states import STATES
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import without_signal_handlers
 from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.restorable import require_restorable
 from pixelcnn.training.stopping import validate_before_stopping
 from tests.conftest import tiny_description
 
@@ -81,6 +84,9 @@ def fit(
         callbacks=[average, *callbacks, *checkpoint_callbacks(run_dir / "checkpoints", f"val/{module.score_name}")],
         **(options | trainer_options),
     )
+    if checkpoint is not None:
+        states = {type(callback) for callback in trainer.callbacks} & STATES.keys()
+        require_restorable(pixelcnn.checkpoint.read(checkpoint), module, f"checkpoint={checkpoint}", list(states))
     validate_before_stopping(trainer)
     without_signal_handlers(trainer)
     trainer.fit(module, data or Noise(), ckpt_path=checkpoint, weights_only=True)

@@ -1,4 +1,4 @@
-"""An offline run of Weights & Biases, read back from its folder alone."""
+"""A run of Weights & Biases, read back from its folder alone."""
 
 import json
 import struct
@@ -13,10 +13,10 @@ from tests.training.tiny import picture_in
 
 
 class OfflineRun:
-    """What ``wandb sync`` would upload of the only offline run in ``run_dir``: its log and its files."""
+    """What ``wandb sync`` would upload of the only run in ``run_dir``, offline or not: its log and its files."""
 
     def __init__(self, run_dir: Path) -> None:
-        (self.log,) = (run_dir / "wandb").glob("offline-run-*/run-*.wandb")
+        (self.log,) = (run_dir / "wandb").glob("*run-*/run-*.wandb")
         self.files = self.log.parent / "files"
         self.records = list(_records(self.log.read_bytes()))
 

@@ -1,0 +1,46 @@
+"""A refusal that all processes of a distributed run come to is printed by one of them on each machine."""
+
+import hashlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pixelcnn.launch.ranks import is_first
+
+SECONDS_FOR_THE_OTHERS = 3  # to come to the same refusal
+# What names a run to its processes: Lightning's and torchrun's meeting point, and Slurm's step.
+NAMES = ("MASTER_ADDR", "MASTER_PORT"), ("SLURM_JOB_ID", "SLURM_STEP_ID")
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Around a command that exits with a sentence: exits without it where another process of the run has said it.
+
+    A process that says nothing has status 0, but the first: Lightning kills the first one when another one fails.
+    """
+    try:
+        yield
+    except SystemExit as refusal:
+        run = _run()
+        if not isinstance(refusal.code, str) or run is None or sys.platform != "linux":
+            raise
+        name = hashlib.sha256(f"{os.getuid()} {run} {refusal.code}".encode()).hexdigest()
+        with socket.socket(socket.AF_UNIX) as claim:
+            try:
+                claim.bind(f"\0pixelcnn-{name}")  # the system's, not a file; it ends with the process
+            except OSError:
+                raise SystemExit(1 if is_first() else 0) from refusal
+            print(refusal.code, file=sys.stderr, flush=True)
+            time.sleep(SECONDS_FOR_THE_OTHERS)
+        raise SystemExit(1) from refusal
+
+
+def _run(environment: Mapping[str, str] = os.environ) -> list[str] | None:
+    """What names the run that this process is one of several of; None where it is the only one."""
+    for names in NAMES:
+        if all(name in environment for name in names):
+            return [environment[name] for name in names]
+    return None

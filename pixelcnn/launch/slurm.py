@@ -1,0 +1,43 @@
+"""Refuses what Slurm has started where it is not what ``trainer.devices`` and ``trainer.num_nodes`` ask for.
+
+Lightning takes a task for a device. It would train on one device unasked, wait for tasks that nobody has started, or
+end in a traceback.
+"""
+
+import os
+from collections.abc import Mapping
+
+from omegaconf import DictConfig
+
+from pixelcnn.errors import UserError
+from pixelcnn.launch.devices import processes
+from pixelcnn.launch.ranks import interactive, started_by_srun
+
+
+def require_tasks(options: DictConfig, environment: Mapping[str, str] = os.environ) -> None:
+    """Raise UserError in a job of Slurm whose tasks are not the processes that ``options`` ask for."""
+    if "TORCHELASTIC_RUN_ID" in environment or "SLURM_NTASKS" not in environment:
+        return
+    tasks, by_srun = int(environment["SLURM_NTASKS"]), started_by_srun(environment)
+    devices, nodes = processes(options), options.num_nodes
+    if interactive(environment):
+        if by_srun and tasks > 1:
+            raise UserError(
+                f"srun has started {tasks} tasks in an interactive job, and each would be a run of its own: leave srun "
+                f"out, trainer.devices={devices} starts the processes."
+            )
+        return
+    machines, per_node = int(environment.get("SLURM_NNODES", "1")), environment.get("SLURM_NTASKS_PER_NODE")
+    # Lightning needs to know how many tasks a machine has.
+    known = per_node == str(devices) or (per_node is None and tasks == 1)
+    if (by_srun or tasks == 1) and (tasks, machines) == (devices * nodes, nodes) and known:
+        return
+    if by_srun:
+        given = f"with --ntasks-per-node={per_node}" if per_node else "without --ntasks-per-node"
+        there = f"srun has started {tasks}, --nodes={machines} {given}"
+    else:
+        there = f"run.py was started without srun in a job of {tasks}"
+    raise UserError(
+        f"trainer.devices={options.devices} and trainer.num_nodes={nodes} need a Slurm task for each device, but "
+        f"{there}: ask sbatch or srun for --nodes={nodes} --ntasks-per-node={devices} and start srun python run.py."
+    )

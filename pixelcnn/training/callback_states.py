@@ -1,0 +1,114 @@
+"""What callbacks keep in checkpoints, and whether it is of the kinds that they load."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from pytorch_lightning import Callback
+from torch import Tensor
+
+from pixelcnn.errors import UserError
+from pixelcnn.report.training import Start
+from pixelcnn.training.checkpoints import ValidatedCheckpoint, checkpoint_callbacks
+from pixelcnn.training.ema import ExponentialMovingAverage
+from pixelcnn.training.history import History
+from pixelcnn.training.skip_limit import SkipLimit
+from pixelcnn.typed import misfit, shown
+
+
+class _EMAState(TypedDict):
+    latest_update_step: int
+
+
+class _SkipLimitState(TypedDict):
+    skipped: list[int]
+
+
+class _CurveState(TypedDict):
+    values_per_point: int
+    points: list[tuple[float, float]]
+    begun: list[tuple[float, float]]
+
+
+class _HistoryState(TypedDict):
+    curves: dict[str, _CurveState]
+    starts: list[Start]
+    best: tuple[int, float] | None
+    last: tuple[int, float] | None
+    seconds: float
+
+
+class _BestState(TypedDict):
+    monitor: str | None
+    dirpath: str
+    best_model_path: str
+    best_model_score: Tensor | None
+    best_k_models: dict[str, Tensor]
+    kth_best_model_path: str
+    kth_value: Tensor
+    last_model_path: str
+
+
+STATES: dict[type[Callback], Any] = {
+    ExponentialMovingAverage: _EMAState,
+    SkipLimit: _SkipLimitState,
+    History: _HistoryState,
+    ValidatedCheckpoint: _BestState,
+}
+
+
+def require_states(states: dict[str, Any], callbacks: Sequence[Callback], named: str) -> None:
+    """Raise UserError where what the file ``named`` keeps for one of the user's ``callbacks`` is of another kind than
+    what that has at its start: text, say, where it has a number. What it leaves open may be anything."""
+    for callback in callbacks:
+        key, own = callback.state_key, callback.state_dict()
+        if type(callback) in STATES or not states.get(key):
+            continue
+        for name, value in states[key].items():
+            if value is not None and own.get(name) is not None and _sort(value) is not _sort(own[name]):
+                raise UserError(
+                    f"{named} holds another state of {type(callback).__name__} ({shown(name)}={shown(value)}, not "
+                    f"{shown(own[name])}): leave that callback out."
+                )
+
+
+def _sort(value: Any) -> type:
+    return float if type(value) is int else type(value)
+
+
+def keys_of(callbacks: Sequence[type[Callback]], monitor: str) -> set[str]:
+    """Under which keys Lightning keeps the states of ``callbacks``."""
+    keys = {callback.__qualname__ for callback in callbacks if callback is not ValidatedCheckpoint}
+    several = checkpoint_callbacks(Path(), monitor) if ValidatedCheckpoint in callbacks else []
+    return keys | {callback.state_key for callback in several}
+
+
+def faults_of_states(states: dict[str, Any], needed: set[str], steps: int) -> Iterator[str]:
+    kinds = {callback.__qualname__: kind for callback, kind in STATES.items()}
+    for key in sorted(needed - states.keys()):
+        yield f"callbacks lacks {key}"
+    for key, state in states.items():
+        name = key.partition("{")[0]  # what follows are the options of one of several
+        if name in kinds:
+            yield from as_faults(misfit(state, kinds[name], f"callbacks.{name}"))
+            yield from _faults_of_values(state, f"callbacks.{name}", steps)
+        if name == ValidatedCheckpoint.__qualname__:
+            paths, kept = {state["best_model_path"], state["kth_best_model_path"]}, state["best_k_models"].keys()
+            if state["monitor"] is not None and paths != (kept or {""}):
+                yield f"callbacks.{name} does not agree with itself about the best"
+
+
+def _faults_of_values(entry: Any, where: str, steps: int) -> Iterator[str]:
+    """What the project's own callbacks keep are steps, counts of steps, and scores."""
+    if type(entry) is int and not 0 <= entry <= max(1, steps):
+        yield f"{where}={entry} after {steps} steps"
+    if isinstance(entry, Tensor) and (entry.ndim or not entry.is_floating_point()):
+        yield f"{where} is a tensor of {tuple(entry.shape)}, not a score"
+    entries = entry.items() if isinstance(entry, dict) else enumerate(entry) if isinstance(entry, list | tuple) else ()
+    for key, value in entries:
+        yield from _faults_of_values(value, f"{where}.{shown(key)}", steps)
+
+
+def as_faults(fault: str | None) -> Iterator[str]:
+    if fault is not None:
+        yield fault

@@ -1,0 +1,109 @@
+"""The start and the end of a run in Weights & Biases: neither waits for ever, and nothing in between needs a network.
+
+Whatever is not uploaded is in the run's folder, from where ``wandb sync`` uploads it.
+"""
+
+import logging
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import wandb
+from wandb.sdk.lib.wbauth import read_netrc_auth
+
+log = logging.getLogger(__name__)
+
+SECONDS_TO_START = 10  # wandb tries twice
+SECONDS_TO_FINISH = 120  # for checkpoints to be uploaded; the environment variable WANDB_FINISH_TIMEOUT overrides it
+# Of a run that fails or is told to leave, and has little to upload. What was logged is on the disk after 15 s.
+SECONDS_TO_BREAK_OFF = 20
+
+
+def start_run(**options: Any) -> wandb.Run | None:
+    """A run online, or offline where that cannot be, saying why and how to upload it; None where neither can be."""
+    mode = wandb.setup().settings.mode
+    offline_because = "WANDB_MODE asks for it" if mode == "offline" else None
+    if mode not in ("offline", "disabled"):
+        offline_because = why_not_logged_in()
+    try:
+        if offline_because is None:
+            try:
+                return _start_online(**options)
+            except wandb.Error as error:
+                offline_because = f"a run could not be started there ({_first_line(error)})"
+        run = wandb.init(mode="offline", **options)
+    except (wandb.Error, OSError) as error:
+        log.warning("Weights & Biases cannot be used (%s): the run is not logged.", _first_line(error))
+        return None
+    told = f"Weights & Biases is offline: {offline_because}. The run is kept; to upload it later:"
+    print(f"{told}\n    {sync_command(run)}", flush=True)
+    return run
+
+
+def _start_online(**options: Any) -> wandb.Run:
+    folders = Path(options["dir"]) / "wandb"
+    before = set(folders.glob("run-*"))
+    settings = wandb.Settings(init_timeout=SECONDS_TO_START)
+    try:
+        return wandb.init(settings=settings, resume="allow", **options)
+    except wandb.Error:
+        for folder in set(folders.glob("run-*")) - before:  # of the run that was not started
+            shutil.rmtree(folder)
+        raise
+
+
+def finish_run(run: wandb.Run, exit_code: int) -> None:
+    """Upload what is left, for a limited time; what is not uploaded then stays, and a warning says how to upload it."""
+    limit = run.settings.finish_timeout or SECONDS_TO_FINISH
+    seconds = limit if exit_code == 0 else min(limit, SECONDS_TO_BREAK_OFF)
+    failures: list[Exception] = []
+
+    def finish() -> None:
+        try:
+            run.finish(exit_code=exit_code)
+        except Exception as error:
+            failures.append(error)
+
+    # wandb's own limit has no effect while an artifact is being uploaded.
+    thread = threading.Thread(target=finish, name="finish wandb", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        failures.insert(0, TimeoutError(f"not done after {seconds:g} s, see WANDB_FINISH_TIMEOUT"))
+        _end_service()
+        thread.join(SECONDS_TO_BREAK_OFF)
+    if not failures:
+        return
+    try:
+        wandb.teardown()  # which would else fail when Python exits, in a traceback
+    except Exception as error:
+        log.debug("wandb.teardown: %s", error)
+    why = f"{type(failures[0]).__name__}: {_first_line(failures[0])}"
+    log.warning("Weights & Biases may lack some of this run (%s). To upload it:\n    %s", why, sync_command(run))
+
+
+def sync_command(run: wandb.Run) -> str:
+    """What a user types to upload what is in the run's folder."""
+    return f"wandb sync {'' if run.offline else '--include-online '}{Path(run.dir).parent}"
+
+
+def _end_service() -> None:
+    """Kill wandb-core, which tries to reach its server again and again, unless another process has started it."""
+    process = wandb.setup().assert_service()._proc
+    if process is not None:
+        process._process.kill()
+
+
+def why_not_logged_in() -> str | None:
+    """What is wrong with the key to Weights & Biases on this machine; None where there is one. Without the network."""
+    settings = wandb.setup().settings
+    try:
+        key = settings.api_key or settings.identity_token_file or read_netrc_auth(host=settings.base_url)
+    except wandb.Error as error:
+        return str(error)
+    return None if key else "you are not logged in (wandb login)"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

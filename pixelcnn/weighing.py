@@ -1,0 +1,61 @@
+"""Names, shapes and types of a model's weights, found without memory for them."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
+
+from pixelcnn.description import GIVEN, OWN_PACKAGES, ModelDescription
+from pixelcnn.model import build
+
+
+class TooLargeError(Exception):
+    """The weights take more bytes than allowed."""
+
+
+def weights_of(description: ModelDescription, most: float = math.inf) -> dict[str, Tensor]:
+    """The state_dict of a model of ``description``, of meta tensors where all its parts are the project's or torch's.
+
+    Then TooLargeError as soon as its parameters take more than ``most`` bytes; what others' constructors do is their
+    own affair. UserError where its parts do not combine.
+    """
+    packages = {getattr(description, role).target.__module__.partition(".")[0] for role in GIVEN}
+    if not packages <= set(OWN_PACKAGES):
+        return build(description).state_dict()
+    with weightless(most):
+        return build(description).state_dict()
+
+
+@contextmanager
+def weightless(most: float = math.inf) -> Iterator[None]:
+    """Within it modules have their weights on the meta device; TooLargeError from ``most`` bytes on."""
+    total = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal total
+        total += 0 if parameter is None else parameter.numel() * parameter.element_size()
+        if total > most:
+            raise TooLargeError
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"), _WithoutDraws():
+            yield
+    except (RuntimeError, TypeError) as error:  # TypeError from integers of more than 64 bits
+        if "overflow" not in str(error).lower():
+            raise
+        raise TooLargeError from error
+    finally:
+        handle.remove()
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leaves random initial values out: on the meta device they would only import torch's decompositions, for 2 s."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))

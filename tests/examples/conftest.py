@@ -1,0 +1,3 @@
+"""The command line, in this process."""
+
+from tests.tasks.conftest import call  # noqa: F401  a fixture
