@@ -61,7 +61,7 @@ def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
     model = build(description_of(checkpoint, path, trust=trust))
     load_weights(model, checkpoint, path)
     names = checkpoint["pixelcnn"]["config"].get(CLASS_NAMES)
-    model.class_names = None if names is None else tuple(map(str, names))
+    model.class_names = tuple(map(str, names)) if isinstance(names, list) else None  # the file may hold anything
     return model.eval()
 
 

@@ -83,9 +83,9 @@ def _is_part(values: Any) -> bool:
 def _meant_in(parts: Mapping[str, Any], group: str, name: str) -> str:
     """What to write in place of ``group.name``, which is none of the ``parts`` of a group of several."""
     if isinstance(parts[name], Mapping):
-        others = [other for other, part in parts.items() if _is_part(part)]
-        chosen = ",".join([*others, name])
-        return f"choose it by {group}=[{chosen}], or write {group}.{name}._target_=package.module.Class."
+        return (
+            f"choose the option of {group} that has it too, as in {group}=[ONE,ANOTHER], or give {group}.{name}=null."
+        )
     keys: dict[str, str] = {}
     for other, part in parts.items():
         for key in arguments_of(imported(part["_target_"], f"{group}.{other}")) if _is_part(part) else ():
