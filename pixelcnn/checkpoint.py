@@ -40,6 +40,7 @@ FORMAT = 2
 PREFIX = "model."
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 END_OF_YAML = "..."
+CLASS_NAMES = "class_names"  # beside the groups of the configuration: what the data set calls the labels 0, 1, …
 
 
 class Entry(TypedDict):
@@ -59,6 +60,8 @@ def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
     checkpoint = read(path)
     model = build(description_of(checkpoint, path, trust=trust))
     load_weights(model, checkpoint, path)
+    names = checkpoint["pixelcnn"]["config"].get(CLASS_NAMES)
+    model.class_names = tuple(map(str, names)) if isinstance(names, list) else None  # the file may hold anything
     return model.eval()
 
 
@@ -147,7 +150,7 @@ def _damaged(named: str) -> UserError:
 
 def save(model: PixelModel, folder: str | Path) -> None:
     """Write ``model`` into ``folder``, as ``model.safetensors`` and ``config.yaml``, for `load`."""
-    export(model, {}, folder)
+    export(model, {} if model.class_names is None else {CLASS_NAMES: list(model.class_names)}, folder)
 
 
 def export(model: PixelModel, config: dict[str, Any], folder: str | Path, data: dict[str, str] | None = None) -> None:

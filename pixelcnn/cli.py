@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.completion import asked_by_shell, prepared
 from pixelcnn.configuration.groups import register
 from pixelcnn.configuration.stored_data import take_stored_data, typed
 from pixelcnn.launch.ctrl_c import ended_by_ctrl_c
@@ -56,6 +57,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", "The `srun` command is available")
     if os.getcwd() not in sys.path:  # where a user's own modules are
         sys.path.insert(0, os.getcwd())
+    if asked_by_shell(sys.argv):
+        sys.argv = prepared(sys.argv)
     with ended_by_ctrl_c(), said_once(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:
         check_arguments(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()

@@ -62,6 +62,7 @@ class PixelModel(nn.Module):
             num_groups=self.likelihood.num_groups,
             condition_features=self.conditioning.features,
         )
+        self.class_names: tuple[str, ...] | None = None  # of labels 0, 1, …, of the data set that it is trained on
         # Any module may have an attribute of this name, as a convolution has.
         self.stride = self.network.stride if isinstance(self.network, Network) else 1
         self._check_size(self.image.height, self.image.width)

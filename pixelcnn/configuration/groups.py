@@ -4,10 +4,12 @@ A part may be the project's own or a user's: its keys have the types of the cons
 refused, and what the constructor itself refuses by a ValueError or TypeError becomes a sentence that names the key.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -45,9 +47,13 @@ GROUPS = {
 }
 
 
-def register() -> None:
-    """Let Hydra take any key in the groups, which `checked_group` checks; to be called before it composes."""
-    root = OmegaConf.create({group: OmegaConf.create({}, flags={"struct": False}) for group in GROUPS})
+def register(keys: Mapping[str, Iterable[str]] = MappingProxyType({})) -> None:
+    """Let Hydra take any key in the groups, which `checked_group` checks; to be called before it composes.
+
+    ``keys``, by group, are null in what it composes unless an option sets them.
+    """
+    nodes = {group: dict.fromkeys(keys.get(group, ())) for group in GROUPS}
+    root = OmegaConf.create({group: OmegaConf.create(node, flags={"struct": False}) for group, node in nodes.items()})
     ConfigStore.instance().store(name="groups", node=root)
 
 
@@ -60,6 +66,9 @@ def checked_group(config: DictConfig, group: str) -> None:
     values: dict[str, Any] = OmegaConf.to_container(config[group], resolve=True)  # type: ignore[assignment]
     if kind.several:
         parts = {name: part for name, part in values.items() if part is not None}
+        for name, part in parts.items():
+            if not _is_part(part):
+                raise UserError(f"{group}.{name}={part} is not a part: {_meant_in(parts, group, name)}")
         done: Any = {name: _checked_part(part, f"{group}.{name}", kind) for name, part in parts.items()}
     else:
         done = _checked_part(values, group, kind)
@@ -67,8 +76,28 @@ def checked_group(config: DictConfig, group: str) -> None:
         config[group] = OmegaConf.create(done, flags={"struct": False, "allow_objects": True})
 
 
+def _is_part(values: Any) -> bool:
+    return isinstance(values, Mapping) and "_target_" in values
+
+
+def _meant_in(parts: Mapping[str, Any], group: str, name: str) -> str:
+    """What to write in place of ``group.name``, which is none of the ``parts`` of a group of several."""
+    if isinstance(parts[name], Mapping):
+        return (
+            f"choose the option of {group} that has it too, as in {group}=[ONE,ANOTHER], or give {group}.{name}=null."
+        )
+    keys: dict[str, str] = {}
+    for other, part in parts.items():
+        for key in arguments_of(imported(part["_target_"], f"{group}.{other}")) if _is_part(part) else ():
+            keys.setdefault(key, f"{group}.{other}.{key}")
+    close = get_close_matches(name, keys, 1)
+    if close:
+        return f"did you mean {keys[close[0]]}?"
+    return f"write {group}=NAME, or {group}.{name}._target_=package.module.Class."
+
+
 def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
-    if not isinstance(values, Mapping) or "_target_" not in values:
+    if not _is_part(values):
         raise UserError(f"{where}={values} is not a part: write {where}._target_=package.module.Class.")
     target = imported(values["_target_"], where)
     own = {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside)}
@@ -184,5 +213,8 @@ def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any
     try:
         # Arguments may be parts themselves.
         return target(**taken, **instantiate(arguments, _convert_="all"))
+    except ModuleNotFoundError as error:
+        told = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{where} needs what is not installed ({told}): install it, or leave {where} out.") from error
     except (UserError, ValueError, TypeError) as error:
         raise refusal(error, target, arguments, f"{where}.") from error

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.conf import HydraConf
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.configuration.groups import imported, trusted_packages
 from pixelcnn.errors import UserError
-
-CHOOSE_DATA = ("data", "experiment")
 
 
 def typed(hydra: HydraConf | DictConfig) -> list[str]:
@@ -21,14 +21,12 @@ def typed(hydra: HydraConf | DictConfig) -> list[str]:
 def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
     """Give a task that reads a checkpoint the ``data`` of that checkpoint's run, and keys that ``overrides`` set in it.
 
-    Nothing changes where ``overrides`` choose a data set or an experiment, or the checkpoint has none. UserError where
-    the data set's class is from a package that is not trusted.
+    Nothing changes where ``overrides`` choose a data set, by an experiment too, or the checkpoint has none. UserError
+    where the data set's class is from a package that is not trusted.
     """
     task = imported(config.task._target_, "task")
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    chosen = any(override.key_or_group in CHOOSE_DATA for override in parsed)
     path = Path(str(config.checkpoint))
-    if chosen or not (task.needs_checkpoint and task.uses_data) or not path.exists():
+    if not (task.needs_checkpoint and task.uses_data) or not path.exists() or _chosen(overrides):
         return
     from pixelcnn.checkpoint import glance  # torch takes seconds to import, and tab completion must not wait for it
 
@@ -43,7 +41,7 @@ def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
         )
     _require_data_set(stored, path)
     data = OmegaConf.create(stored, flags={"struct": False})
-    for override in parsed:
+    for override in OverridesParser.create().parse_overrides(overrides):
         group, _, key = override.key_or_group.partition(".")
         if group == "data" and key:
             OmegaConf.update(data, key, override.value())
@@ -69,3 +67,9 @@ def _is_value(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_value, value))
     return not (isinstance(value, str) and "${" in value)
+
+
+def _chosen(overrides: list[str]) -> bool:
+    """Whether ``data`` is chosen by one of ``overrides`` or by an experiment among them; not all of them choose one."""
+    loader = GlobalHydra.instance().config_loader()
+    return "data" in loader.compute_defaults_list("config", overrides, RunMode.RUN).overrides.override_choices

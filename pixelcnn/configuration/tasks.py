@@ -47,11 +47,12 @@ class EvaluateTask(Task):
     uses_data: ClassVar[bool] = True
     module: ClassVar[str] = "evaluate"
     split: str
-    label: int | None
+    label: int | str | None
     condition: str | None
     image: str | None
     interpolate_to: int | str | None
     interpolate_at: float | None
+    against: str | None = None
     name: str = "evaluate"
 
     def __post_init__(self) -> None:
@@ -111,7 +112,7 @@ class CompleteTask(Drawing, Task):
     num_images: int
     file: str | None
     num_completions: int
-    label: int | None
+    label: int | str | None
     condition: str | None
     image: str | None
     interpolate_to: int | str | None

@@ -40,6 +40,7 @@ class ImageArrays:
     labels: np.ndarray | None = None  # int64 (N,), 0 .. classes-1
     embeddings: np.ndarray | None = None  # float32 (N, D)
     maps: np.ndarray | None = None  # float32 (N, D, H, W)
+    class_names: tuple[str, ...] | None = None  # of the labels 0, 1, …, where they have any
 
     def __post_init__(self) -> None:
         dtypes = {"images": np.uint8, "labels": np.int64, "embeddings": np.float32, "maps": np.float32}
@@ -145,6 +146,12 @@ class ImageDataModule(LightningDataModule):
         assert self._loaded, "call setup first"
         largest = [int(arrays.labels.max()) for arrays in self._loaded.values() if arrays.labels is not None]
         return max(largest) + 1 if len(largest) == len(self._loaded) else None
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the labels 0, 1, … are called, where the data set says so. Known after ``setup``."""
+        assert self._loaded, "call setup first"
+        return next(iter(self._loaded.values())).class_names
 
     @property
     def condition_sizes(self) -> dict[str, int]:

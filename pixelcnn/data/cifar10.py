@@ -45,7 +45,8 @@ class CIFAR10(ImageDataModule):
         stored = self._read(train=split == "train")
         if stored is None:
             raise self._absent("is not there or damaged")
-        return ImageArrays(stored.data.transpose(0, 3, 1, 2), labels=np.array(stored.targets, np.int64))
+        labels, names = np.array(stored.targets, np.int64), tuple(stored.classes)
+        return ImageArrays(stored.data.transpose(0, 3, 1, 2), labels=labels, class_names=names)
 
     def _read(self, train: bool) -> datasets.CIFAR10 | None:
         try:

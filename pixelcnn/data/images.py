@@ -86,7 +86,8 @@ def read_images(folder: Path, files: list[Path], channels: int | None, classes: 
                 f"{', or set data.channels=1 or 3 to convert their colours' if len(pixels) != len(first) else ''}."
             )
         images[place] = pixels
-    return ImageArrays(images, labels=_labels(folder, files, classes))
+    labels = _labels(folder, files, classes)
+    return ImageArrays(images, labels=labels, class_names=None if labels is None else tuple(classes))
 
 
 def _labels(folder: Path, files: list[Path], classes: list[str]) -> np.ndarray | None:

@@ -1,7 +1,8 @@
-"""``run.log``, which a run can do without."""
+"""Where log records go: the terminal, and ``run.log``, which a run can do without."""
 
 import logging
 import sys
+from typing import Any, TextIO
 
 from pixelcnn.durable import FULL
 
@@ -13,3 +14,15 @@ class RunLog(logging.FileHandler):
         error = sys.exc_info()[1]
         if not (isinstance(error, OSError) and error.errno in FULL):
             super().handleError(record)
+
+
+class Terminal(logging.StreamHandler):
+    """Writes to what standard output is at the time: a progress bar replaces it, and puts what it gets above itself."""
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stdout
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        pass

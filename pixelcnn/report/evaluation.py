@@ -1,7 +1,7 @@
 """The report of an evaluation."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from pixelcnn.report import commands, origin
 from pixelcnn.report.page import Outcome, Page, Section, Table
 from pixelcnn.report.scored_images import Ranking, sections
-from pixelcnn.report.words import count, duration, plural
+from pixelcnn.report.words import count, duration, label_in_words, plural
 from pixelcnn.scores import in_words
 
 SPLITS = {"val": "validation", "test": "test"}
@@ -26,9 +26,11 @@ class EvaluatedSplit:
     split: str
     score_name: str
     given: str | None  # the one condition of all images, where they have not been given their own
+    against: str | None  # the other evaluation that metrics has the difference from
     metrics: Mapping[str, float]  # as in metrics.json
     images: Ranking
     labels: np.ndarray | None  # int64 (N,)
+    class_names: Sequence[str] | None
     by_channel: Mapping[str, float]  # the mean part of each channel given those before; empty where there is but one
     seconds: float
     world_size: int
@@ -68,6 +70,9 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
     value = f"{score:.4f} ± {interval:.4f}" if bounded else f"{score:.4f}"
     told = f"The mean over all {plural(len(evaluated.images.scores), 'image')} of the {evaluated.split} set"
     told += ", ± its 95 % confidence interval over images." if bounded else "."
+    if evaluated.against is not None:
+        difference = difference_in_words(evaluated.split, evaluated.score_name, evaluated.metrics)
+        told += f" {difference} against {evaluated.against}, paired by image."
     finite = math.isfinite(score)
     return Outcome(
         "Evaluated" if finite else "Not finite",
@@ -75,6 +80,14 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
         in_words(evaluated.score_name, value, evaluated.given),
         f"{told} Checkpoint: {evaluated.checkpoint}",
     )
+
+
+def difference_in_words(split: str, score_name: str, metrics: Mapping[str, float]) -> str:
+    """By how much the score is higher, or with a minus lower, than that of the other evaluation."""
+    name = f"{split}/{score_name}_difference"
+    interval = metrics.get(f"{name}_ci95")
+    bounded = "" if interval is None else f" ± {interval:.4f}"
+    return f"Difference {in_words(score_name, f'{metrics[name]:+.4f}{bounded}')}"
 
 
 def _facts(evaluated: EvaluatedSplit) -> list[tuple[str, str]]:
@@ -117,5 +130,7 @@ def _classes(evaluated: EvaluatedSplit, label: str) -> list[Section]:
     for each in np.unique(evaluated.labels):
         scores = evaluated.images.scores[evaluated.labels == each]
         interval = f"± {1.96 * scores.std(ddof=1) / math.sqrt(len(scores)):.4f}" if len(scores) > 1 else ""
-        rows.append([str(each), count(len(scores)), f"{scores.mean():.4f}", interval])
+        rows.append(
+            [label_in_words(int(each), evaluated.class_names), count(len(scores)), f"{scores.mean():.4f}", interval]
+        )
     return [Section("By label", table=Table(["Label", "Images", label, "95 % interval"], rows))]

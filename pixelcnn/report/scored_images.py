@@ -1,6 +1,7 @@
 """What is shown of the scores of single images: their histogram, the best and the worst of them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from pixelcnn.report.images import single
 from pixelcnn.report.page import Section
 from pixelcnn.report.plots import histogram
+from pixelcnn.report.words import label_in_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +17,7 @@ class Example:
     """An image and its score."""
 
     index: int
-    label: int | None
+    label: str | None  # in words
     score: float
     pixels: np.ndarray  # uint8 (C, H, W), 0 .. 255
 
@@ -29,9 +31,15 @@ class Ranking:
     worst: list[Example]  # the highest score first
 
 
-def examples(index: np.ndarray, labels: np.ndarray | None, scores: np.ndarray, pixels: np.ndarray) -> list[Example]:
+def examples(
+    index: np.ndarray,
+    labels: np.ndarray | None,
+    scores: np.ndarray,
+    pixels: np.ndarray,
+    class_names: Sequence[str] | None = None,
+) -> list[Example]:
     """Examples of images whose properties are given in arrays, first axis N."""
-    each_label = [None] * len(index) if labels is None else labels.tolist()
+    each_label = [None] * len(index) if labels is None else [label_in_words(k, class_names) for k in labels.tolist()]
     rows = zip(index.tolist(), each_label, scores.tolist(), pixels, strict=True)
     return [Example(*row) for row in rows]
 

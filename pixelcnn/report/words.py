@@ -1,5 +1,7 @@
 """Numbers as people read them."""
 
+from collections.abc import Sequence
+
 
 def count(number: int) -> str:
     """53,659,080."""
@@ -15,6 +17,11 @@ def duration(seconds: float) -> str:
     if days:
         return f"{days} d {hours % 24} h"
     return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {whole % 60} s"
+
+
+def label_in_words(label: int, names: Sequence[str] | None) -> str:
+    """What the class is called; its number where it has no name."""
+    return names[label] if names is not None and 0 <= label < len(names) else str(label)
 
 
 def plural(number: int, noun: str) -> str:

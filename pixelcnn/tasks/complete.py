@@ -21,6 +21,7 @@ from pixelcnn.tasks.conditions import (
     missing_condition,
     named_kind,
     pixels_of,
+    require_same_classes,
     way_between,
 )
 from pixelcnn.tasks.drawing import drawing
@@ -81,6 +82,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     if named_kind(task) is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
+        require_same_classes(model, data.class_names, config.checkpoint)
     batch = data.first("test", task.num_images)
     there = len(batch["images"])
     if there < task.num_images:
@@ -117,7 +119,7 @@ def completions(
     task, n = config.task, len(images)
     of_each = 1 if task.interpolate_to is None else task.num_completions
     numbers = torch.arange(n // of_each).repeat_interleave(of_each).tolist()
-    with drawing(model, config, condition, "completions", n, known.numel()) as arguments:
+    with drawing(model, config, condition, "completion", n, known.numel()) as arguments:
         device = next(model.parameters()).device
         completed, log_prob = model.complete(images.to(device), known, numbers=numbers, **arguments)
     return completed.cpu(), log_prob.cpu()

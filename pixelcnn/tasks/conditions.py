@@ -1,7 +1,9 @@
 """Conditions that a task is given: a label, a row of a file, or an image to encode."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ REMEDIES = {
     "spatial": "task.condition=FILE:ROW",
     "encoder": "task.image=FILE or task.condition=FILE:ROW",
 }
+SHOWN = 20  # of the names of classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,13 +164,34 @@ def missing_condition(model: PixelModel, instead: str = "") -> UserError:
     return UserError(f"conditioning={name} needs a condition{instead}: give {REMEDIES[name]}.")
 
 
+def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, checkpoint: str) -> None:
+    """Raise UserError where a data set's labels mean other classes than those of the model in ``checkpoint``."""
+    known, there = model.class_names or (), class_names or ()
+    if model.conditioning.batch_key != "labels":
+        return
+    for label, (own, other) in enumerate(zip(known, there, strict=False)):
+        if own != other:
+            raise UserError(
+                f"data calls label {label} {other}, and checkpoint={checkpoint} calls it {own}: name its class folders "
+                "as those that the model was trained on."
+            )
+
+
 def _label(model: PixelModel, label: int | str, where: str) -> Tensor:
     if model.description.conditioning.name != "class":
         raise UserError(f"{where} is for class-conditional models, and this one is not: leave it out.")
-    classes = model.conditioning.features
+    classes, names = model.conditioning.features, model.class_names or ()
+    if isinstance(label, str) and label in names:
+        label = names.index(label)
     if not isinstance(label, int) or not 0 <= label < classes:
-        raise UserError(f"{where} is not a class of this model: use 0 to {classes - 1}.")
+        close = get_close_matches(str(label), names, 1)
+        remedy = f"did you mean {close[0]}?" if close else f"use 0 to {classes - 1}{_or_one_of(names)}."
+        raise UserError(f"{where} is not a class of this model: {remedy}")
     return torch.tensor([label])
+
+
+def _or_one_of(names: Sequence[str]) -> str:
+    return f", or one of {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}" if names else ""
 
 
 @torch.no_grad()

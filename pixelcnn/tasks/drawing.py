@@ -2,25 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from rich.progress import Progress
 from torch import Tensor
 
 from pixelcnn.execution import full_float32
 from pixelcnn.launch.devices import one_device
 from pixelcnn.model import PixelModel
+from pixelcnn.report.words import plural
 from pixelcnn.sampling.sampler import Temperature
+from pixelcnn.training.progress import Line
 
 
 @contextmanager
 def drawing(
-    model: PixelModel, config: DictConfig, condition: Tensor | None, images: str, count: int, pixels: int
+    model: PixelModel, config: DictConfig, condition: Tensor | None, image: str, count: int, pixels_each: int
 ) -> Iterator[dict[str, Any]]:
-    """Within it ``count`` ``images`` are drawn, of ``pixels`` each, by ``model.sample`` or ``complete``.
+    """Within it ``count`` of what ``image`` calls one are drawn, by ``model.sample`` or ``complete``.
 
     Yields the arguments that ``task.*`` and ``seed`` have for either, and the condition on the model's device, the one
     that ``trainer.*`` names.
@@ -28,12 +28,12 @@ def drawing(
     full_float32()
     task, device = config.task, torch.device(one_device(config.trainer))
     model.to(device)
-    with Progress() as progress:
-        bar = progress.add_task(f"{count} {images}", total=-(-count // task.batch_size) * pixels)
+    pixels = -(-count // task.batch_size) * pixels_each
+    with Line(f"drawing {plural(count, image)}", pixels, images=count / pixels) as line:
         yield {
             "condition": None if condition is None else condition.to(device),
             "seed": config.seed,
             "temperature": Temperature(task.mixture_temperature, task.scale_temperature),
             "batch_size": task.batch_size,
-            "on_pixel": partial(progress.advance, bar),
+            "on_pixel": line.advanced,
         }

@@ -7,6 +7,7 @@ all files.
 import csv
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,16 @@ from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.pictures import black_to_white
-from pixelcnn.report.evaluation import EvaluatedSplit, evaluation_page
+from pixelcnn.report.evaluation import EvaluatedSplit, difference_in_words, evaluation_page
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
-from pixelcnn.report.words import plural
+from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.signature import arguments_of
-from pixelcnn.tasks.conditions import named, named_kind, way_between
+from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
+from pixelcnn.tasks.conditions import named, named_kind, require_same_classes, way_between
 from pixelcnn.training.metrics import ImageScores
-from pixelcnn.training.progress import progress_bar
+from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import run_record, write_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
@@ -53,6 +55,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     options, task, split = config.trainer, config.task, config.task.split
     require_float32(options)
     model = load(config.checkpoint, trusted_packages(config))
+    other = None if task.against is None else read_evaluation(task.against, model.score_name)
     data = instantiated(config, "data")
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
@@ -64,8 +67,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     fixed, given = fixed_condition(model, *size, task)
     if fixed is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
+        require_same_classes(model, data.class_names, config.checkpoint)
     evaluation = Evaluation(model, fixed, options)
-    shown: list[Callback] = [] if options.enable_progress_bar is False else [progress_bar()]
+    shown: list[Callback] = [] if options.enable_progress_bar is False else [RunProgress()]
     trainer = build_trainer(options, [], shown, run_dir)
     since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
@@ -76,7 +80,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     assert len(rows[0]) == len(set(rows[0].tolist())) == data.num_images_of(split)
     if not trainer.is_global_zero:
         return None
-    return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, *rows)
+    return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, other, *rows)
 
 
 def write_results(
@@ -88,17 +92,21 @@ def write_results(
     trainer: Trainer,
     seconds: float,
     given: str | None,
+    other: Evaluated | None,
     index: np.ndarray,
     label: np.ndarray,
     nats: np.ndarray,
 ) -> float:
     """Leave and print what ``trainer`` has found; index, label and nats are those of `ImageScores.rows`, ``given`` is
-    the condition of all images, if they had one."""
+    the condition of all images, if they had one, and ``other`` the evaluation to compare with."""
     split, score = config.task.split, model.score_name
     bits = nats / (math.log(2) * data.shape.height * data.shape.width)
     of_images = bits.mean(axis=1)
-    write_per_image(run_dir / "per_image.csv", score, index, label, bits)
-    metrics = {f"{split}/{name}": value for name, value in summary(score, of_images).items()}
+    write_per_image(run_dir / "per_image.csv", score, index, label, bits, data.class_names)
+    values = summary(score, of_images)
+    if other is not None:
+        values |= paired(Evaluated(index, label, of_images), other, config.task.against, score)
+    metrics = {f"{split}/{name}": value for name, value in values.items()}
     write_record(run_dir / "metrics.json", metrics)
     labels = label if (label >= 0).all() else None
     evaluated = EvaluatedSplit(
@@ -107,9 +115,11 @@ def write_results(
         split=split,
         score_name=score,
         given=given,
+        against=config.task.against,
         metrics=metrics,
         images=ranking(data, split, index, labels, of_images),
         labels=labels,
+        class_names=data.class_names,
         by_channel=dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
         seconds=seconds,
         world_size=trainer.world_size,
@@ -120,6 +130,8 @@ def write_results(
     write_page(evaluation_page(evaluated), run_dir / "report.html")
     print(f"Report: {run_dir / 'report.html'}")
     print(describe(split, score, metrics, given))
+    if other is not None:
+        print(f"{difference_in_words(split, score, metrics)} against {config.task.against}, paired by image")
     return float(of_images.mean())
 
 
@@ -217,21 +229,32 @@ def ranking(
 
     def at(places: np.ndarray) -> list[Example]:
         pixels = black_to_white(data.at(split, index[places])["images"], data.shape.levels).numpy()
-        return examples(index[places], None if labels is None else labels[places], scores[places], pixels)
+        shown = None if labels is None else labels[places]
+        return examples(index[places], shown, scores[places], pixels, data.class_names)
 
     order = scores.argsort(kind="stable")
     return Ranking(scores, at(order[:RANKED]), at(order[::-1][:RANKED]))
 
 
-def write_per_image(path: Path, score: str, index: np.ndarray, label: np.ndarray, bits: np.ndarray) -> None:
-    """One line an image: index, label (empty without), its score, and the part of each channel given those before.
+def write_per_image(
+    path: Path,
+    score: str,
+    index: np.ndarray,
+    label: np.ndarray,
+    bits: np.ndarray,
+    class_names: Sequence[str] | None = None,
+) -> None:
+    """One line an image: index, label (empty without), its score, the part of each channel given those before, and what
+    the label is called, if it has a name.
 
     bits: float64 (N, C), bits per pixel of each channel. Where the score is a bound, its parts are one only together.
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         parts = by_channel(score, bits.shape[1])
-        table.writerow(["index", "label", score, *parts])
+        named = [] if class_names is None else ["class"]
+        table.writerow(["index", "label", score, *parts, *named])
         for i, of_label, of_image in zip(index, label, bits, strict=True):
             split_up = of_image.tolist() if parts else []
-            table.writerow([i, of_label if of_label >= 0 else "", float(of_image.mean()), *split_up])
+            name = [label_in_words(of_label, class_names) for _ in named]
+            table.writerow([i, of_label if of_label >= 0 else "", float(of_image.mean()), *split_up, *name])

@@ -68,7 +68,7 @@ def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int],
     With a progress bar, on the one device that ``trainer.*`` names.
     """
     n, pixels = len(numbers), model.image.height * model.image.width
-    with drawing(model, config, condition, "images", n, pixels) as arguments:
+    with drawing(model, config, condition, "image", n, pixels) as arguments:
         return model.sample(n, numbers=numbers, **arguments).cpu()
 
 

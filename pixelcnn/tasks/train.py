@@ -7,8 +7,10 @@ from typing import Any
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.causality import check_causal
+from pixelcnn.checkpoint import CLASS_NAMES
 from pixelcnn.configuration.description import (
     execution_of,
     recorded,
@@ -21,6 +23,7 @@ from pixelcnn.configuration.groups import (
 from pixelcnn.configuration.root import LAST
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.few_levels import few_levels
 from pixelcnn.data.fingerprint import fingerprint
 from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
@@ -51,7 +54,7 @@ from pixelcnn.training.lifeline import Lifeline
 from pixelcnn.training.logging import WandbRunId, finishing, wandb_run_id
 from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.progress import progress_bar
+from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
 from pixelcnn.training.stopping import limit_reached, validate_before_stopping
@@ -77,6 +80,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.prepare_data()
     data.setup("fit")
     require_validation(config.trainer, data.batches_per_epoch)
+    few = few_levels(data)
+    if few is not None:
+        rank_zero_only(log.warning)(few)
     images = fingerprint(data)
     model, initialisation = starting_point(config, overrides, data, images)
     if not is_own(model.description.network.target):
@@ -93,7 +99,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         objective=instantiated(config, "objective"),
         seed=config.seed,
         parameter_groups=config.optim.groups,
-        config=plain,
+        config=plain if data.class_names is None else {**plain, CLASS_NAMES: list(data.class_names)},
         fingerprint=images,
     )
     states = states_to_restore(config, module)
@@ -151,7 +157,7 @@ def callbacks(
         KeptCheckpoints(run_dir),
         WandbRunId(),
     ]
-    bar = [] if config.trainer.enable_progress_bar is False else [progress_bar()]
+    bar = [] if config.trainer.enable_progress_bar is False else [RunProgress()]
     recorders = [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
     # What ends a run between batches has seen what all others made of the latest.
     ends = [callback for callback in chosen.values() if isinstance(callback, GracefulInterruption)]

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import wandb
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import Logger, MLFlowLogger, WandbLogger
+from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from pixelcnn.training.failing_loggers import tolerated
@@ -82,6 +83,29 @@ def tensorboard_logger(run_dir: Path, minimised: Sequence[str]) -> Logger:
     from pixelcnn.training.tensorboard_dashboard import TensorBoardDashboard
 
     return TensorBoardDashboard(run_dir, minimised)
+
+
+def mlflow_logger(
+    run_dir: Path,
+    experiment: str = "pixelcnn",
+    name: str | None = None,
+    tags: dict[str, str] | None = None,
+    notes: str | None = None,
+    tracking_uri: str | None = None,
+) -> Logger:
+    """A run in MLflow, on the server ``tracking_uri`` or in ``run_dir/mlflow.db``; its files are then beside that."""
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return DummyLogger()  # one process makes the data base
+    run_dir.mkdir(parents=True, exist_ok=True)
+    here = tracking_uri is None
+    described = {**(tags or {}), **({} if notes is None else {"mlflow.note.content": notes})}
+    return MLFlowLogger(
+        experiment,
+        run_name=name,
+        tags=described or None,
+        tracking_uri=f"sqlite:///{run_dir.absolute() / 'mlflow.db'}" if here else tracking_uri,
+        artifact_location=str(run_dir.absolute() / "mlflow") if here else None,
+    )
 
 
 def wandb_run_id(loggers: list[Logger]) -> str | None:

@@ -1,35 +1,74 @@
-"""How a run shows where it is: a bar on a terminal, now and then a line elsewhere."""
+"""How a run shows where it is, in one line: redrawn on a terminal, elsewhere printed now and then."""
 
-import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
-from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
+from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.trainer.states import TrainerFn
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.table import Column
+from rich.text import Text
+
+from pixelcnn.report.words import duration
 
 SECONDS_BETWEEN_LINES = 30
+SECONDS_OF_RATE = 600  # that the rate is the mean of, validations and samples among them
 
 
-def progress_bar() -> ProgressBar:
-    """What suits standard output: `ProgressLines` for files and pipes."""
-    return _Bar(theme=RichProgressBarTheme(metrics_format=".3f")) if sys.stdout.isatty() else ProgressLines()
+class _Said(ProgressColumn):
+    """What a line says behind its bar."""
+
+    def render(self, task: Task) -> Text:
+        return Text(said(task))
 
 
-class _Bar(RichProgressBar):
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        metrics = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)  # the logger's version says nothing about progress
-        return metrics
+def said(task: Task) -> str:
+    """Scores, rate and remaining time of ``task``, those that are known."""
+    rate = task.finished_speed or task.speed
+    images = [] if rate is None else [f"{rate * task.fields['images']:,.1f} images/s"]
+    seconds = None if task.finished else task.time_remaining
+    return ", ".join([*task.fields["scores"], *images, *([] if seconds is None else [f"{duration(seconds)} left"])])
 
 
-class ProgressLines(ProgressBar):
-    """Prints a line at each validation's end, and every half minute between."""
+class Line(Progress):
+    """A bar and behind it scores, rate and remaining time, redrawn on a terminal; elsewhere `show` prints them."""
+
+    def __init__(self, description: str, total: int | None, images: float = 1.0, completed: int = 0) -> None:
+        """``total`` counts steps, batches or pixels for instance, that are worth ``images`` images each."""
+        console = Console()
+        super().__init__(
+            *("{task.description}", BarColumn(bar_width=None), _Said(Column(no_wrap=True))),
+            console=console,
+            disable=not console.is_terminal,
+            expand=True,
+            speed_estimate_period=SECONDS_OF_RATE,
+        )
+        self.add_task(description, total=total, completed=completed, images=images, scores=[])
+        self._shown = time.monotonic()
+
+    def show(self, where: str | None = None, now: bool = True) -> None:
+        """Print it where there is no terminal, behind ``where`` or its description: ``now``, or every half minute."""
+        if self.disable and (now or time.monotonic() - self._shown > SECONDS_BETWEEN_LINES):
+            self._shown = time.monotonic()
+            [task] = self.tasks
+            print(f"{where or task.description}: {said(task)}", flush=True)
+
+    def advanced(self) -> None:
+        """One more step is done."""
+        self.advance(self.task_ids[0])
+        self.show(now=False)
+
+
+class RunProgress(ProgressBar):
+    """The line of a training run, with the rate and the remaining time of the whole of it, or of an evaluation."""
 
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
-        self._printed = time.monotonic()
+        self.line: Line | None = None
 
     def disable(self) -> None:
         self._enabled = False
@@ -37,19 +76,108 @@ class ProgressLines(ProgressBar):
     def enable(self) -> None:
         self._enabled = True
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        done = trained(trainer)
+        self._start(trainer, place(trainer, done)[0], batches_of(trainer), done)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if time.monotonic() - self._printed > SECONDS_BETWEEN_LINES:
-            self._print(trainer, ("train/",))
+        self._update(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._start(trainer, "validation", int(sum(trainer.num_val_batches)))
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._start(trainer, "test", int(sum(trainer.num_test_batches)))
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
+    ) -> None:
+        if self.line is None:
+            return
+        if trainer.state.fn != TrainerFn.FITTING:
+            self.line.advanced()
+        elif not trainer.sanity_checking:
+            told = f"validation {batch_idx + 1}/{int(sum(trainer.num_val_batches))}"
+            self.line.update(self.line.task_ids[0], description=told)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
+    ) -> None:
+        if self.line is not None:
+            self.line.advanced()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.sanity_checking:
-            self._print(trainer, ("train/", "val/"))
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._update(trainer, show=True)
 
-    def _print(self, trainer: Trainer, splits: tuple[str, ...]) -> None:
-        self._printed = time.monotonic()
-        shown = sorted(trainer.progress_bar_metrics.items())
-        known = [f"{name} {value:.3f}" for name, value in shown if name.startswith(splits)]
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.stop()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the line as it is; what is printed next is below it."""
+        if self.line is not None:
+            self.line.stop()
+            self.line = None
+
+    def _start(self, trainer: Trainer, description: str, total: int | None, completed: int = 0) -> None:
         if self._enabled:
-            print(f"epoch {trainer.current_epoch}, step {trainer.global_step}:", ", ".join(known), flush=True)
+            self.line = Line(description, total, trainer.datamodule.batch_size, completed)  # type: ignore[attr-defined]
+            self.line.start()
+
+    def _update(self, trainer: Trainer, show: bool = False) -> None:
+        if self.line is None:
+            return
+        line, done = self.line, trained(trainer)
+        short, long = place(trainer, done)
+        scores = scores_in(trainer.progress_bar_metrics)
+        line.update(line.task_ids[0], completed=done, description=short, scores=scores)
+        line.show(long, now=show)
+
+
+def trained(trainer: Trainer) -> int:
+    """Batches that the run has trained on, before interruptions too."""
+    return trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+
+
+def batches_of(trainer: Trainer) -> int | None:
+    """All batches that the run is to train on; None where only its time is limited."""
+    of_epochs, of_steps = _limits(trainer)
+    return min((limit for limit in (of_epochs, of_steps) if limit is not None), default=None)
+
+
+def _limits(trainer: Trainer) -> tuple[int | None, int | None]:
+    """The batches of ``max_epochs`` and of ``max_steps``."""
+    epochs, steps = trainer.max_epochs, trainer.max_steps
+    batches = trainer.num_training_batches
+    return (
+        None if epochs is None or epochs < 0 else int(epochs * batches),
+        None if steps < 0 else steps * trainer.accumulate_grad_batches,
+    )
+
+
+def place(trainer: Trainer, done: int) -> tuple[str, str]:
+    """In which epoch or at which step the run is after ``done`` batches, counted from one, and both."""
+    of_epochs, of_steps = _limits(trainer)
+    current = max(1, -(-done // int(trainer.num_training_batches)))
+    epoch = f"epoch {current}" + ("" if of_epochs is None else f"/{trainer.max_epochs}")
+    step = f"step {trainer.global_step}" + ("" if of_steps is None else f"/{trainer.max_steps}")
+    by_steps = of_steps is not None and (of_epochs is None or of_steps < of_epochs)
+    return (step if by_steps else epoch), f"{epoch}, {step}"
+
+
+def scores_in(metrics: Mapping[str, float]) -> list[str]:
+    """The metrics of a progress bar in words, those of the splits of a score together."""
+    found: dict[str, list[str]] = {}
+    for key, value in sorted(metrics.items()):
+        split, _, name = key.rpartition("/")
+        found.setdefault(name.replace("_per_", "/").replace("_", " "), []).append(f"{split} {value:.3f}".strip())
+    return [f"{' '.join(values)} {name}" for name, values in found.items()]

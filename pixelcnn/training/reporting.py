@@ -98,7 +98,7 @@ class RunReport(Callback):
             best=self.history.best,
             last=self.history.last,
             validated_on="test images (data.val_size=0)" if data.val_is_test else "validation images",
-            validation=_ranking(images.last, data.shape.levels),
+            validation=_ranking(images.last, data),
             samples=sample_grids(self.history.starts, self.run_dir, trainer.global_step),
             world_size=trainer.world_size,
             record=json.loads((self.run_dir / "run.json").read_text()),
@@ -152,11 +152,17 @@ def _callbacks(trainer: Trainer, kind: type[Kind]) -> list[Kind]:
     return [each for each in trainer.callbacks if isinstance(each, kind)]  # type: ignore[attr-defined]
 
 
-def _ranking(validation: Validation | None, levels: int) -> Ranking | None:
+def _ranking(validation: Validation | None, data: ImageDataModule) -> Ranking | None:
     if validation is None:
         return None
     best, worst = (
-        examples(images.index, images.labels, images.scores, black_to_white(pixels, levels).numpy())
+        examples(
+            images.index,
+            images.labels,
+            images.scores,
+            black_to_white(pixels, data.shape.levels).numpy(),
+            data.class_names,
+        )
         for images, pixels in (
             (validation.best, validation.best_images),
             (validation.worst, validation.worst_images),

@@ -60,7 +60,7 @@ def test_files_that_are_there_are_read_without_a_network(written, no_network):
     np.testing.assert_array_equal(data.arrays("train").labels, labels[:2].ravel())
     np.testing.assert_array_equal(data.arrays("test").images, images[2])
     np.testing.assert_array_equal(data.arrays("test").labels, labels[2])
-    assert data.shape.levels == 256
+    assert data.shape.levels == 256 and data.class_names == tuple("abcdefghij")
 
 
 def test_no_network_and_no_files(tmp_path, no_network):

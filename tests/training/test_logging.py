@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from pixelcnn.training import wandb_run
 from pixelcnn.training.dashboard import KeptCheckpoints, RankedImages
-from pixelcnn.training.logging import WandbRunId, finishing, wandb_logger
+from pixelcnn.training.logging import WandbRunId, finishing, mlflow_logger, wandb_logger
 from pixelcnn.training.samples import SampleGrid
 from pixelcnn.training.validation_images import ValidationImages
 from tests.training.tiny import checkpoint_of, fit, picture_in, read
@@ -166,3 +166,14 @@ def test_a_resumed_run_is_the_same_one(tmp_path, nobody):
         steps.append([row["trainer/global_step"] for row in OfflineRun(run_dir).history if "lr" in row])
     assert names == [f"run-{run_id}"] * 2
     assert steps == [[0, 1], [2, 3, 4]]
+
+
+def test_mlflow_keeps_a_run_with_its_name_tags_and_notes_in_the_run_directory(tmp_path):
+    pytest.importorskip("mlflow")
+    logger = mlflow_logger(tmp_path / "run", name="mine", tags={"set": "noise"}, notes="a try")
+    trainer = fit(tmp_path / "run", max_steps=4, logger=logger)
+    run = logger.experiment.get_run(logger.run_id)
+    assert run.info.run_name == "mine" and run.info.artifact_uri.startswith(str(tmp_path / "run" / "mlflow"))
+    assert run.data.tags["set"] == "noise" and run.data.tags["mlflow.note.content"] == "a try"
+    assert run.data.metrics["val/bits_per_dim"] == pytest.approx(trainer.callback_metrics["val/bits_per_dim"].item())
+    assert (tmp_path / "run" / "mlflow.db").exists()

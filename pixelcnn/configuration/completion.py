@@ -1,0 +1,39 @@
+"""What Hydra's tab completion lacks: a user's own --config-dir, and keys that no file in ``conf/`` sets.
+
+Importing torch takes seconds, which nobody waits for at the tab key.
+"""
+
+import ast
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+
+from pixelcnn.configuration.groups import register
+
+QUERY = "query="  # behind -sc, where a shell asks for what completes COMP_LINE
+
+
+def asked_by_shell(arguments: Sequence[str]) -> bool:
+    """Whether a shell asks what completes a command line."""
+    return any(argument.startswith(QUERY) for argument in arguments)
+
+
+def prepared(arguments: Sequence[str]) -> list[str]:
+    """``arguments`` with the --config-dir that is typed in COMP_LINE; all keys of ``trainer`` are known afterwards."""
+    register({"trainer": trainer_keys()})
+    typed, _ = get_args_parser().parse_known_args(os.environ.get("COMP_LINE", "").split())
+    there = typed.config_dir is not None and os.path.isdir(typed.config_dir)
+    return [*arguments, *(["--config-dir", typed.config_dir] if there else [])]
+
+
+def trainer_keys() -> list[str]:
+    """The arguments of Lightning's Trainer, read in its source."""
+    spec = find_spec("pytorch_lightning")
+    assert spec is not None and spec.origin is not None
+    tree = ast.parse((Path(spec.origin).parent / "trainer" / "trainer.py").read_text())
+    [trainer] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Trainer"]
+    [constructor] = [node for node in trainer.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    return [argument.arg for argument in (*constructor.args.args[1:], *constructor.args.kwonlyargs)]

@@ -1,0 +1,32 @@
+"""Images that hold far fewer values than they are said to have levels, such as 0 and 1 in place of 256."""
+
+import numpy as np
+
+from pixelcnn.data.base import ImageDataModule
+from pixelcnn.signature import arguments_of
+
+LOOKED_AT = 200  # images, before all
+PER_VALUE = 8  # levels
+
+
+def few_levels(data: ImageDataModule) -> str | None:
+    """A sentence about training images whose values are few among their levels: a model has to learn that; else None.
+
+    ``data`` is set up.
+    """
+    images, levels = data.arrays("train").images, data.shape.levels
+    for looked_at in (images[:: max(1, len(images) // LOOKED_AT)], images):
+        values = np.unique(looked_at)
+        if len(values) * PER_VALUE > levels:
+            return None
+    count = int(values[-1]) + 1
+    numbered = count * PER_VALUE <= levels  # 0, 1, … with few left out
+    if not numbered:
+        count = len(values)
+    shown = ", ".join(map(str, values[:4])) + (f" … {values[-1]}" if len(values) > 4 else "")
+    has_key = "levels" in arguments_of(type(data))
+    if has_key and numbered:
+        remedy = f"set data.levels={count}"
+    else:
+        remedy = f"store them as 0 to {count - 1} in .npz files and use data=arrays data.levels={count}"
+    return f"The training images hold the values {shown} alone but are modelled with {levels} levels: {remedy}."

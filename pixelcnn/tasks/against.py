@@ -1,0 +1,62 @@
+"""``task.against``: how the scores of two evaluations of the same images differ, image by image.
+
+Images differ much more from each other than two models do on one image: the mean of the paired differences has a far
+narrower interval than either score.
+"""
+
+import csv
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pixelcnn.errors import UserError
+
+PER_IMAGE = "per_image.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """The images of an evaluation in its order: ``index`` and ``label`` int64 (N,), ``scores`` float64 (N,)."""
+
+    index: np.ndarray
+    label: np.ndarray  # -1 without
+    scores: np.ndarray
+
+
+def read_evaluation(against: str, score: str) -> Evaluated:
+    """What the evaluation in the run directory, or the ``per_image.csv``, ``against`` has found of ``score``.
+
+    UserError where it is none of that score.
+    """
+    named = f"task.against={against}"
+    path = Path(against) / PER_IMAGE if os.path.isdir(against) else Path(against)
+    if not os.path.isfile(path):
+        raise UserError(f"{named} has no {PER_IMAGE}: give the directory of a run of task=evaluate.")
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        numbers = [(int(row["index"]), int(row["label"] or -1), float(row[score])) for row in rows]
+    except (KeyError, ValueError, TypeError, csv.Error) as error:  # TypeError of a line that is cut short
+        raise UserError(f"{named} does not hold index, label and {score} of each image: evaluate it again.") from error
+    index, label, scores = zip(*numbers, strict=True) if numbers else ((), (), ())
+    return Evaluated(np.array(index, np.int64), np.array(label, np.int64), np.array(scores))
+
+
+def paired(own: Evaluated, other: Evaluated, against: str, score: str) -> dict[str, float]:
+    """The mean of ``own`` minus ``other``, and the half-width of its 95 % interval where there are several images.
+
+    UserError where they are not of the same images.
+    """
+    if not (np.array_equal(own.index, other.index) and np.array_equal(own.label, other.label)):
+        raise UserError(
+            f"task.against={against} has scored other images, {len(other.index)} where these are {len(own.index)}: "
+            "evaluate both models on the same split of the same data."
+        )
+    difference = own.scores - other.scores
+    values = {f"{score}_difference": float(difference.mean())}
+    if len(difference) > 1:
+        values[f"{score}_difference_ci95"] = float(1.96 * difference.std(ddof=1) / math.sqrt(len(difference)))
+    return values

@@ -1,0 +1,50 @@
+"""Groups of several parts, such as ``logger``: what is typed past a part is refused with the key that was meant."""
+
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from pixelcnn.cli import CONF, main
+from pixelcnn.configuration.groups import checked_group, instantiated_parts
+from pixelcnn.errors import UserError
+
+QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none")
+
+
+class NeedsMore:
+    """A part of a package that is not installed."""
+
+    def __init__(self) -> None:
+        import no_such_package  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "told"),
+    [
+        ("logger.name=x", "logger.name=x", "did you mean logger.wandb.name?"),
+        ("logger=[none,csv] logger.name=x", "logger.name=x", "did you mean logger.csv.name?"),
+        ("logger=none logger.name=x", "logger.name=x", "write logger=NAME"),
+        ("logger=csv logger.wandb.tags=[a]", "logger.wandb=", "choose the option of logger that has it too"),
+        ("experiment=digits callbacks=none", "callbacks.samples=", "or give callbacks.samples=null"),
+        ("callbacks.num_images=3", "callbacks.num_images=3", "did you mean callbacks.ranked_images.num_images?"),
+        ("trainer.callbacks.0._target_=x", "trainer.callbacks=", "it takes a list"),
+    ],
+)
+def test_a_key_beside_the_parts_is_refused_with_the_one_that_was_meant(
+    monkeypatch, tmp_path, capfd, arguments, key, told
+):
+    monkeypatch.setattr(sys, "argv", ["run.py", *arguments.split(), f"hydra.run.dir={tmp_path}/run", *QUIET])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    sentence = exit_.value.code
+    assert sentence.startswith(key) and told in sentence and "\n" not in sentence
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_part_that_needs_what_is_not_installed_is_refused_by_its_name():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", ["logger=none", f"logger.mine._target_={__name__}.NeedsMore"])
+    checked_group(config, "logger")
+    with pytest.raises(UserError, match=r"^logger.mine needs .*no_such_package.* install it"):
+        list(instantiated_parts(config, "logger"))
