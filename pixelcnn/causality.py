@@ -39,8 +39,8 @@ def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int 
             _require_shape(model, parameters)
             projection = torch.randn(parameters.shape, generator=generator, dtype=torch.float64).to(parameters.device)
             values = _by_site(parameters * projection, groups).sum(dim=0)
-        for site in _chosen(len(values), sites):
-            (gradient,) = torch.autograd.grad(values[: site + 1].sum(), x, retain_graph=True)
+        for site in _chosen(len(values), groups, sites):
+            gradient = _gradient(values[: site + 1].sum(), x)
             seen = _by_site(gradient, groups).abs().amax(dim=0)[site:]
             if seen.any():
                 raise _leak(model, values[: site + 1], x, site + int(seen.argmax()))
@@ -75,10 +75,17 @@ def _by_site(values: Tensor, groups: int) -> Tensor:
     return values[0].unflatten(0, (groups, -1)).permute(1, 2, 3, 0).flatten(1)
 
 
-def _chosen(count: int, wanted: int | None) -> Sequence[int]:
+def _gradient(value: Tensor, x: Tensor) -> Tensor:
+    """That of ``value`` for ``x``, zeros where it does not depend on it."""
+    return torch.autograd.grad(value, x, retain_graph=True, materialize_grads=True)[0]
+
+
+def _chosen(count: int, groups: int, wanted: int | None) -> Sequence[int]:
+    """``wanted`` of ``count`` sites, of each of a pixel's ``groups`` in turn; the last alone would see little."""
     if wanted is None or wanted >= count:
         return range(count)
-    return sorted({round(place * (count - 1) / max(1, wanted - 1)) for place in range(wanted)})
+    pixels = count // groups
+    return sorted({place * pixels // wanted * groups + place % groups for place in range(wanted)})
 
 
 def _leak(model: PixelModel, values: Tensor, x: Tensor, seen: int) -> UserError:
@@ -86,8 +93,7 @@ def _leak(model: PixelModel, values: Tensor, x: Tensor, seen: int) -> UserError:
     groups, width = model.likelihood.num_groups, model.image.width
     reader = 0
     for reader in range(len(values)):
-        (gradient,) = torch.autograd.grad(values[reader], x, retain_graph=True)
-        if _by_site(gradient, groups)[:, seen].any():
+        if _by_site(_gradient(values[reader], x), groups)[:, seen].any():
             break
     (i, j), (y, z) = divmod(reader // groups, width), divmod(seen // groups, width)
     itself = " itself" if (i, j) == (y, z) else ""

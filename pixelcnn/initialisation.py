@@ -9,6 +9,7 @@ from torch import Tensor
 from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
 from pixelcnn.network.layers import WeightNormalized
+from pixelcnn.sampling.walk import in_evaluation
 
 DRAWS_OF_A_PIXEL = 10  # as in the original
 CONSTANT = 1e-10  # variance up to which an output counts as constant
@@ -47,15 +48,13 @@ def data_dependent_initialisation(
         deviations.append((mean.abs().max().item(), (variance.sqrt() - layer.init_scale).abs().max().item()))
 
     through_all_layers = _pass(model, images, condition)
-    was_training = model.training
-    model.eval()
-    for hook in (rescale, measure):
-        layers = [module for module in model.modules() if isinstance(module, WeightNormalized)]
-        handles = [layer.register_forward_hook(hook) for layer in layers]
-        through_all_layers()
-        for handle in handles:
-            handle.remove()
-    model.train(was_training)
+    with in_evaluation(model):
+        for hook in (rescale, measure):
+            layers = [module for module in model.modules() if isinstance(module, WeightNormalized)]
+            handles = [layer.register_forward_hook(hook) for layer in layers]
+            through_all_layers()
+            for handle in handles:
+                handle.remove()
     return InitialisationReport(*(max(column) for column in zip(*deviations, strict=True)))
 
 

@@ -18,7 +18,7 @@ from pixelcnn.likelihood import DiscretizedLogisticMixture, Likelihood
 from pixelcnn.network import Network, PixelCNNPP
 from pixelcnn.part import Part
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
-from pixelcnn.sampling.walk import pixel_parameters_incrementally
+from pixelcnn.sampling.walk import in_evaluation, pixel_parameters_incrementally
 from pixelcnn.signature import arguments_of
 
 EXACT = Temperature()
@@ -170,16 +170,13 @@ class PixelModel(nn.Module):
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
         completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel, numbers)
-        was_training = self.training
-        self.eval()  # as it has drawn
         scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
-        with torch.no_grad():
+        with torch.no_grad(), in_evaluation(self):  # as it has drawn
             for first in range(0, len(images), batch_size):
                 part = slice(first, first + batch_size)
                 h = None if condition is None else condition[part]
                 log_prob = self.likelihood.log_mass(self.pixel_parameters(completed[part], h), completed[part])
                 scores.append(log_prob.double().masked_fill(known.to(log_prob.device), 0).sum(dim=(1, 2)))
-        self.train(was_training)
         return completed, torch.cat(scores)
 
     def _drawn(

@@ -65,7 +65,7 @@ def require_positive(**values: float) -> None:
 
 
 def require_layers(**counts: int) -> None:
-    """Raise UserError naming the first of ``counts`` that is not positive, or of more layers than can be listed soon."""
+    """Raise UserError naming the first of ``counts`` that is not positive, or more layers than can be listed soon."""
     require_positive(**counts)
     for key, count in counts.items():
         require(count <= MOST_LAYERS, key, count, f"use at most {MOST_LAYERS}")

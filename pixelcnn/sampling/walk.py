@@ -1,7 +1,8 @@
 """The walk over an image's pixels that fits a network: with caches where there is a topology, else pass by pass."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -11,6 +12,18 @@ from pixelcnn.network.parallel import Network
 from pixelcnn.sampling.incremental import IncrementalWalk, Visit
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def in_evaluation(module: nn.Module) -> Iterator[None]:
+    """Within it ``module`` is in evaluation mode; each part of it has its own mode again afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 class RepeatedPasses:
@@ -38,14 +51,12 @@ class RepeatedPasses:
     @torch.inference_mode()
     def run_row(self, i: int, visit: Visit) -> None:
         """As `IncrementalWalk.run_row`."""
-        was_training = self.network.training
-        self.network.eval()
-        for j in range(self.width):
-            for group in range(self.num_groups):
-                parameters = self.network(self.x, self.h)[:, :, i, j].chunk(self.num_groups, dim=1)[group]
-                first = group * self.group_channels
-                self.x[:, first : first + self.group_channels, i, j] = visit(j, group, parameters)
-        self.network.train(was_training)
+        with in_evaluation(self.network):
+            for j in range(self.width):
+                for group in range(self.num_groups):
+                    parameters = self.network(self.x, self.h)[:, :, i, j].chunk(self.num_groups, dim=1)[group]
+                    first = group * self.group_channels
+                    self.x[:, first : first + self.group_channels, i, j] = visit(j, group, parameters)
 
 
 Walk = IncrementalWalk | RepeatedPasses

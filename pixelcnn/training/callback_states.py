@@ -59,17 +59,27 @@ STATES: dict[type[Callback], Any] = {
 
 def require_states(states: dict[str, Any], callbacks: Sequence[Callback], named: str) -> None:
     """Raise UserError where what the file ``named`` keeps for one of the user's ``callbacks`` is of another kind than
-    what that has at its start: text, say, where it has a number. What it leaves open may be anything."""
+    what that has at its start: text, say, where it has a number. What it leaves open may be anything; Lightning's own
+    leave no keys open."""
     for callback in callbacks:
         key, own = callback.state_key, callback.state_dict()
         if type(callback) in STATES or not states.get(key):
             continue
+        odd = states[key].keys() ^ own.keys() if _is_lightnings(callback) else set()
+        for name in odd:
+            raise UserError(
+                f"{named} holds another state of {type(callback).__name__} ({shown(name)}): leave that callback out."
+            )
         for name, value in states[key].items():
             if value is not None and own.get(name) is not None and _sort(value) is not _sort(own[name]):
                 raise UserError(
                     f"{named} holds another state of {type(callback).__name__} ({shown(name)}={shown(value)}, not "
                     f"{shown(own[name])}): leave that callback out."
                 )
+
+
+def _is_lightnings(callback: Callback) -> bool:
+    return type(callback).__module__.partition(".")[0] == Callback.__module__.partition(".")[0]
 
 
 def _sort(value: Any) -> type:

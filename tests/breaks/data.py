@@ -103,13 +103,9 @@ FILES: list[Break] = [
         ),
     ),
     *of_file(
-        "tasks/sample.py",
+        "tasks/drawing.py",
         "tasks/test_sample.py",
-        (
-            "task=sample ignores the seed",
-            "model.sample(n, given, config.seed, ",
-            "model.sample(n, given, 0, ",
-        ),
+        ("task=sample ignores the seed", '"seed": config.seed', '"seed": 0'),
     ),
     *of_file(
         "tasks/train.py",
@@ -125,6 +121,21 @@ FILES: list[Break] = [
         "report/scored_images.py",
         "report/test_page.py",
         ("a report lacks its best and worst images", "    if not shown:", "    if shown:"),
+    ),
+    *of_file(
+        "signature.py",
+        "test_signature.py",
+        ("arguments that a constructor hands on are unknown", "        if not hands_on:", "        if True:"),
+        ("what the model gives may be given by a key", "if name not in given}", "}"),
+        ("a missing argument is left to the constructor", "    if missing:", "    if False:"),
+        ("true counts as a number", "(value, int | float) and not isinstance(value, bool)", "(value, int | float)"),
+        ("numbers that are not finite pass", "        math.isfinite(value) and (", "        True and ("),
+        (
+            "of two types the first that fits is taken",
+            "sorted(kinds, key=lambda kind: type(value) is not kind)",
+            "kinds",
+        ),
+        ("a tuple's length is free", "if len(of) != len(value):", "if False:"),
     ),
     *of_file(
         "configuration/messages.py",

@@ -119,7 +119,19 @@ NETWORKS: list[Break] = [
         "test_initialisation.py network/test_layers.py",
         ("outputs are divided by their variance", "/ torch.sqrt(variance + 1e-10)", "/ (variance + 1e-10)"),
         ("outputs keep their mean", "layer.b.sub_(mean).mul_(scale)", "layer.b.mul_(scale)"),
-        ("layers are initialised with dropout on", "    model.eval()", "    model.train()"),
+        ("layers are initialised with dropout on", "    with in_evaluation(model):", "    if model.train():"),
+    ),
+]
+
+CAUSALITY: list[Break] = [
+    *of_file(
+        "causality.py",
+        "test_causality_check.py",
+        ("a pixel that sees itself counts as causal", ".amax(dim=0)[site:]", ".amax(dim=0)[site + 1 :]"),
+        ("leaks behind an output layer of zeros are not seen", "if not weight.any():", "if False:"),
+        ("a leak at any but the last site is not seen", "range(count)", "range(count - 1, count)"),
+        ("few sites are of the first group alone", "* groups + place % groups", "* groups"),
+        ("a causal network changes by being checked", "copy.deepcopy(model.network)", "model.network"),
     ),
 ]
 
@@ -160,6 +172,19 @@ WALKS: list[Break] = [
         "sampling/sampler.py",
         "sampling/test_sampling.py",
         ("completing overwrites what is known", "if not known[j]:", "if True:"),
+    ),
+    *of_file(
+        "sampling/walk.py",
+        "sampling/test_walk.py",
+        (
+            "repeated passes read the pixel to the left",
+            "(self.x, self.h)[:, :, i, j]",
+            "(self.x, self.h)[:, :, i, j - 1]",
+        ),
+        ("repeated passes give every group the first one's parameters", "dim=1)[group]", "dim=1)[0]"),
+        ("repeated passes ignore the condition", "        self.h = h", "        self.h = None"),
+        ("repeated passes begin with the images before", "        self.x.zero_()", "        pass"),
+        ("drawing leaves frozen parts in training", "            part.training = training", "            part.train()"),
     ),
     *of_file("masks.py", "test_masks.py", ("a hole is a box", 'known if kind == "box" else ~known', "known")),
 ]

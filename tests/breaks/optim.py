@@ -19,7 +19,7 @@ OPTIM: list[Break] = [
     ),
     *of_file(
         "optim/memory.py",
-        "optim/test_muon.py",
+        "optim/test_muon.py training/test_memory_order.py",
         ("moments keep the order in memory of the checkpoint", "value.stride() != parameter.stride()", "False"),
     ),
     *of_file(

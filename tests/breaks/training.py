@@ -83,15 +83,6 @@ TRAINING: list[Break] = [
         ),
     ),
     *of_file(
-        "training/memory_order.py",
-        "training/test_memory_order.py",
-        (
-            "moments keep the order of memory that they were saved in",
-            "torch.empty_like(parameter, dtype=value.dtype, device=value.device)",
-            "torch.empty_like(value)",
-        ),
-    ),
-    *of_file(
         "training/samples.py",
         "training/test_samples.py",
         (
