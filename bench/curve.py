@@ -3,8 +3,8 @@
 python -m bench.curve RUN PICTURE.png
 """
 
+import argparse
 import csv
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -21,9 +21,13 @@ def logged(run: Path) -> list[dict[str, str]]:
     return lines
 
 
-def main(run: Path, picture: Path) -> None:
+def main() -> None:
     """Plot bits/dim against steps, of training batches and of the validation images."""
-    rows = logged(run)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="its directory")
+    parser.add_argument("picture", type=Path)
+    arguments = parser.parse_args()
+    rows = logged(arguments.run)
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     for name, style in (("train/bits_per_dim", "-"), ("val/bits_per_dim", "o-")):
         points = {int(row["step"]) + 1: float(row[name]) for row in rows if row.get(name)}
@@ -31,8 +35,8 @@ def main(run: Path, picture: Path) -> None:
     axes.set(xlabel="steps", ylabel="bits/dim", ylim=(3.8, 6))
     axes.legend()
     axes.grid(alpha=0.3)
-    figure.savefig(picture, dpi=110)
+    figure.savefig(arguments.picture, dpi=110)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

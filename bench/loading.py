@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.sampling import papers_model, seconds
+from bench.measuring import seconds
+from bench.sampling import papers_model
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.data.conversion import open_converted
 from pixelcnn.data.processes import cores
@@ -89,7 +90,11 @@ def images_consumed_per_second(batch: int = 4) -> float:
     """By training the paper's model."""
     model = papers_model(num_filters=160, num_resnet_blocks=5).train()
     images = torch.randint(0, 256, (batch, 3, 32, 32)).to(torch.uint8)
-    return batch / seconds(lambda: model.log_prob(images).sum().backward(), 2)
+
+    def step() -> None:
+        model.log_prob(images).sum().backward()
+
+    return batch / min(seconds(step, images.device) for _ in range(2))
 
 
 def mapped_memory(data: ImageDataModule, ready: Barrier, results: "multiprocessing.Queue[list[float]]") -> None:
