@@ -259,5 +259,5 @@ def test_help_names_tasks_and_options():
 
 def test_tab_completes_groups_and_keys():
     completed = python_run("-sc", "query=bash", COMP_LINE="python run.py trainer.max_").stdout.split()
-    assert completed == ["trainer.max_epochs="]
+    assert completed == ["trainer.max_epochs=", "trainer.max_steps=", "trainer.max_time="]
     assert "data=digits" in python_run("-sc", "query=bash", COMP_LINE="python run.py data=").stdout.split()

@@ -11,8 +11,9 @@ from tests.conftest import tiny_description
 # Outside; inside but no class of its own, no class, no part of a model.
 HARMFUL = [
     "os.system", "subprocess.Popen", "untrusted.Part", "pixelcnn_evil.Part", "",
-    "pixelcnn.data.base.os.system", "pixelcnn.durable.os", "torch.load", "torch.hub.load", "torch.serialization.os.system",
-    "pixelcnn.checkpoint.load", "pixelcnn.description.ModelDescription", "pixelcnn.no_such.Part",
+    "pixelcnn.data.base.os.system", "pixelcnn.durable.os", "torch.load", "torch.hub.load",
+    "torch.serialization.os.system", "pixelcnn.checkpoint.load", "pixelcnn.description.ModelDescription",
+    "pixelcnn.no_such.Part",
 ]  # fmt: skip
 
 

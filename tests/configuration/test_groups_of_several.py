@@ -26,7 +26,7 @@ class NeedsMore:
         ("logger=[none,csv] logger.name=x", "logger.name=x", "did you mean logger.csv.name?"),
         ("logger=none logger.name=x", "logger.name=x", "write logger=NAME"),
         ("logger=csv logger.wandb.tags=[a]", "logger.wandb=", "choose the option of logger that has it too"),
-        ("experiment=digits callbacks=none", "callbacks.samples=", "or give callbacks.samples=null"),
+        ("callbacks=none callbacks.samples.num_samples=5", "callbacks.samples=", "or give callbacks.samples=null"),
         ("callbacks.num_images=3", "callbacks.num_images=3", "did you mean callbacks.ranked_images.num_images?"),
         ("trainer.callbacks.0._target_=x", "trainer.callbacks=", "it takes a list"),
     ],

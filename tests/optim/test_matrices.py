@@ -6,7 +6,6 @@ import pytest
 from torch import nn
 
 from pixelcnn.conditioning import Encoder
-from pixelcnn.conditioning.encoder import Encoder
 from pixelcnn.model import build
 from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.optim import hidden_matrices
