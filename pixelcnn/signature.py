@@ -107,13 +107,28 @@ def checked_arguments(
 def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, Any], prefix: str) -> UserError:
     """The sentence for ``error``, by which the constructor ``target`` has refused ``values``: it names their key."""
     told = " ".join(str(error).split()).rstrip(".")
+    kind = type(error) if isinstance(error, UserError) else UserError
     if any(told.startswith(f"{name}=") for name in values):
-        return UserError(f"{prefix}{told}.")
+        return kind(f"{prefix}{told}.")
     if isinstance(error, UserError):
-        return UserError(f"{told}.")
-    named = [f"{prefix}{name}={values[name]}" for name in values if re.search(rf"\b{re.escape(name)}\b", told)]
-    where = " with ".join(named) or f"{prefix.rstrip('.')}={name_of(target)}"
+        return kind(f"{told}.")
+    guilty = [name for name in values if re.search(rf"\b{re.escape(name)}\b", told)]
+    guilty = guilty or _quoted(told, values) or _unlike_defaults(target, values) or list(values)
+    where = " with ".join(f"{prefix}{name}={values[name]}" for name in guilty) or prefix.rstrip(".")
     return UserError(f"{where} is refused by {name_of(target)} ({told}): change it.")
+
+
+def _quoted(told: str, values: Mapping[str, Any]) -> list[str]:
+    """The arguments whose value stands in a message, if it says which: torch's "Invalid learning rate: -1.0"."""
+    found = [name for name, value in values.items() if not isinstance(value, bool) and str(value) in told.split()]
+    return found if len(found) == 1 else []
+
+
+def _unlike_defaults(target: Callable[..., Any], values: Mapping[str, Any]) -> list[str]:
+    """The arguments without a type that are text where their default is a number."""
+    known = arguments_of(target)
+    numbers = [name for name in values if name in known and isinstance(known[name].default, (int, float))]
+    return [name for name in numbers if known[name].hint is Any and isinstance(values[name], str)]
 
 
 def name_of(target: Callable[..., Any]) -> str:
