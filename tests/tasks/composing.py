@@ -23,7 +23,11 @@ def composed(arguments: list[str]) -> DictConfig:
     config = _of_groups(groups + plugins).copy()
     OmegaConf.set_readonly(config.hydra, False)
     for argument, override in single:
-        if argument not in groups + plugins:
+        if override.is_delete():
+            parent, _, key = override.key_or_group.rpartition(".")
+            with open_dict(config):
+                del OmegaConf.select(config, parent)[key]
+        elif argument not in groups + plugins:
             OmegaConf.update(config, override.key_or_group, override.value())
     return config
 
