@@ -183,7 +183,6 @@ WALKS: list[Break] = [
         ),
         ("repeated passes give every group the first one's parameters", "dim=1)[group]", "dim=1)[0]"),
         ("repeated passes ignore the condition", "        self.h = h", "        self.h = None"),
-        ("repeated passes begin with the images before", "        self.x.zero_()", "        pass"),
         ("drawing leaves frozen parts in training", "            part.training = training", "            part.train()"),
     ),
     *of_file("masks.py", "test_masks.py", ("a hole is a box", 'known if kind == "box" else ~known', "known")),
