@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,15 +73,6 @@ def _require_project(project: str) -> None:
         raise ValueError(
             f"project={project} is refused by Weights & Biases ({told}): use another name, or entity"
         ) from error
-
-
-def tensorboard_logger(run_dir: Path, minimised: Sequence[str]) -> Logger:
-    """Curves and pictures in ``run_dir/tensorboard/version_*``; ValueError where TensorBoard is not installed."""
-    if find_spec("tensorboard") is None:
-        raise ValueError("it is not installed: pip install -r requirements-tensorboard.txt, or use logger=csv")
-    from pixelcnn.training.tensorboard_dashboard import TensorBoardDashboard
-
-    return TensorBoardDashboard(run_dir, minimised)
 
 
 def mlflow_logger(

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ from lightning_fabric.utilities.logger import _convert_params, _flatten_dict, _s
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
-from torch.utils.tensorboard.summary import hparams
 
 from pixelcnn import pictures
 from pixelcnn.durable import warning_when_full
+from pixelcnn.errors import UserError
 from pixelcnn.training.dashboard import Dashboard, against_images
 from pixelcnn.training.validation_images import Validation
+
+if find_spec("tensorboard") is None:
+    raise UserError("logger=tensorboard is not installed: pip install -r requirements-tensorboard.txt.")
+from torch.utils.tensorboard.summary import hparams
 
 
 class TensorBoardDashboard(TensorBoardLogger, Dashboard):

@@ -27,6 +27,7 @@ RUN = (
     "trainer.log_every_n_steps=1",
     "callbacks.samples.every_n_epochs=2",
     "callbacks.ranked_images.num_images=3",
+    "callbacks.ranked_images.every_n_epochs=2",
 )
 SCORES = ["train/bits_per_dim", "val/bits_per_dim", *(f"val/bits_per_dim_{c}" for c in ("red", "green", "blue"))]
 
@@ -215,11 +216,12 @@ def test_tensorboard_has_the_hyper_parameters(tensorboard):
 
 def test_without_tensorboard(arrays, call, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(SystemExit, match=r"logger=tensorboard is not installed: pip install -r requirements-tensor"):
+    monkeypatch.delitem(sys.modules, "pixelcnn.training.tensorboard_dashboard", raising=False)
+    with pytest.raises(SystemExit, match=r"^logger=tensorboard is not installed: pip install -r requirements-tensor"):
         call(*arrays, "logger=tensorboard", f"hydra.run.dir={tmp_path}/run")
     assert not (tmp_path / "run").exists()
 
 
 def test_checkpoints_are_kept_at_the_end_or_never_at_all(arrays, call, tmp_path):
-    with pytest.raises(SystemExit, match=r"logger.wandb.checkpoints=always is out of range: use end or never"):
+    with pytest.raises(SystemExit, match=r"logger.wandb.checkpoints=always .* end, never"):
         call(*arrays, "logger=wandb", "logger.wandb.checkpoints=always", f"hydra.run.dir={tmp_path}/run")

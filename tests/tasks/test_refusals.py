@@ -88,7 +88,7 @@ REFUSED = {
     "all images held out": (TRAIN + "data.val_size=24", "data.val_size=24", "hold out fewer"),
     "negative seed": (TRAIN + "data.seed=-3", "data.seed=-3", "0 or more"),
     "huge seed": (TRAIN + "data.seed=99999999999", "data.seed=99999999999", "up to 4294967295"),
-    "small images": (f"{ARRAYS}odd.npz model.num_stages=3", "model.num_stages=3", "7x9"),
+    "small images": (f"{ARRAYS}odd.npz model.num_stages=3", "7x9", "smaller model.num_stages"),
     "grey test images": (TRAIN + "data.val_size=0 data.test=/FOLDER/grey.npz", "test images", "alike"),
     "small test images": (EVALUATE + "data.test=/FOLDER/odd.npz", "7x9", "divisible"),
     "grey images to evaluate": (EVALUATE + "data.test=/FOLDER/grey.npz", "none.ckpt", "choose a data set"),

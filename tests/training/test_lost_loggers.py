@@ -17,8 +17,9 @@ from pixelcnn.training import wandb_run
 from pixelcnn.training.csv_log import CSVLog
 from pixelcnn.training.dashboard import RankedImages
 from pixelcnn.training.failing_loggers import tolerated
-from pixelcnn.training.logging import finishing, tensorboard_logger, wandb_logger
+from pixelcnn.training.logging import finishing, wandb_logger
 from pixelcnn.training.samples import SampleGrid
+from pixelcnn.training.tensorboard_dashboard import TensorBoardDashboard
 from pixelcnn.training.validation_images import ValidationImages
 from tests.training.test_logging import nobody  # noqa: F401
 from tests.training.tiny import fit
@@ -62,7 +63,7 @@ class At(Callback):
 MADE: dict[str, Callable[[Path], Logger | None]] = {
     "wandb": lambda run_dir: wandb_logger(run_dir, {}, [SCORE], checkpoints="never"),
     "csv": lambda run_dir: CSVLog(run_dir, name="csv"),
-    "tensorboard": lambda run_dir: tensorboard_logger(run_dir, [SCORE]),
+    "tensorboard": lambda run_dir: TensorBoardDashboard(run_dir, [SCORE]),
 }
 
 
