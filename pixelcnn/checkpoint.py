@@ -157,7 +157,9 @@ def export(model: PixelModel, config: dict[str, Any], folder: str | Path, data: 
     """`save` with ``config``, the configuration of the run that made the model, of plain containers and values."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
+    # Cloned: safetensors refuses weights that a network uses twice.
+    weights = {name: value.clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
     (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config, data), sort_keys=False, explicit_end=True))
 
 

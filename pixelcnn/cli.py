@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +25,7 @@ from pixelcnn.launch.run_directory import CLAIMS, claimed, require_free
 from pixelcnn.launch.said_once import said_once
 from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
 from pixelcnn.memory_limit import limited_memory
+from pixelcnn.report.commands import config_dir
 
 # Installed, the configuration is in the package; in a checkout, beside it.
 CONF = next(
@@ -51,12 +53,21 @@ def job(config: DictConfig) -> float | None:
             return import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, overrides)
 
 
+def import_from(arguments: Sequence[str]) -> None:
+    """Let a user's own modules be imported, in the processes of a run or sweep too: from beside the folder of options,
+    and from the working directory."""
+    folder = config_dir(arguments)
+    places = ([] if folder is None else [str(Path(folder).resolve().parent)]) + [os.getcwd()]
+    new = [place for place in dict.fromkeys(places) if place not in sys.path]
+    sys.path[:0] = new
+    os.environ["PYTHONPATH"] = os.pathsep.join([*new, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def main() -> None:
     """The command line."""
     # Whoever has Slurm's commands on this machine need not use them.
     warnings.filterwarnings("ignore", "The `srun` command is available")
-    if os.getcwd() not in sys.path:  # where a user's own modules are
-        sys.path.insert(0, os.getcwd())
+    import_from(sys.argv)
     if asked_by_shell(sys.argv):
         sys.argv = prepared(sys.argv)
     with ended_by_ctrl_c(), said_once(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:

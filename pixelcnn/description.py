@@ -48,8 +48,8 @@ class ModelDescription:
     def from_dict(cls, stored: Mapping[str, Any], trust: Collection[str] = ()) -> "ModelDescription":
         """The inverse of ``to_dict``.
 
-        Nothing is imported from outside this project, torch and the packages in ``trust``. Raises UserError for other
-        targets, and where this version has no such part or argument.
+        Nothing is imported from outside this project, torch and the packages or modules in ``trust``. Raises UserError
+        for other targets, and where this version has no such part or argument.
         """
         parts = {role: stored_part(stored[role], role, trust) for role in GIVEN}
         return cls(image=Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image."), **parts)
@@ -64,7 +64,8 @@ def stored_part(stored: Mapping[str, Any], role: str, trust: Collection[str]) ->
 def trusted(target: Any, role: str, trust: Collection[str]) -> type:
     """The class of the dotted name ``target`` that a file gives for ``role``; UserError unless it may be imported."""
     package = str(target).partition(".")[0]
-    if package not in (*OWN_PACKAGES, *trust):
+    known = (*OWN_PACKAGES, *([trust] if isinstance(trust, str) else trust))
+    if not any(f"{target}.".startswith(f"{name}.") for name in known):
         raise UserError(
             f"{role} is {target!r}, from outside this project, and would be imported: "
             f'give trust=[{package}] (in Python trust=("{package}",)) if you trust the file.'

@@ -40,3 +40,13 @@ def test_a_trusted_package_is_imported(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"from outside this project.*trust=\[trusted_paper\]"):
         ModelDescription.from_dict(stored)
     assert ModelDescription.from_dict(stored, ["trusted_paper"]).network.name == "mine"
+
+
+def test_a_module_of_a_package_is_trusted_alone():
+    stored = {**tiny_description().to_dict(), "network": {"_target_": "no_such_paper.nets.Mine"}}
+    for trust in ("no_such_paper.nets", ["no_such_paper"], ["no_such_paper.nets"]):
+        with pytest.raises(UserError, match="cannot be imported"):
+            ModelDescription.from_dict(stored, trust)
+    for trust in ((), ["no_such_paper.net"], ["no_such"], ["no_such_paper.nets.Mine.x"]):
+        with pytest.raises(UserError, match="from outside this project"):
+            ModelDescription.from_dict(stored, trust)

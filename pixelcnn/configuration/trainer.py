@@ -92,14 +92,27 @@ def require_validation(options: DictConfig, batches: int) -> None:
             f"trainer.{key}={getattr(options, key)} skips validation, which every run ends with: "
             "use trainer.max_steps=1 and trainer.limit_val_batches=1 for a quick one."
         )
-    limit, interval = options.limit_train_batches, options.val_check_interval
-    trained = batches if limit is None else limit if isinstance(limit, int) else int(limit * batches)
+    trained, interval = _batches_trained(options, batches), options.val_check_interval
     within_epoch = options.check_val_every_n_epoch is not None and isinstance(interval, int)
-    if within_epoch and 0 < min(trained, batches) < int(interval or 0):
+    if within_epoch and 0 < trained < int(interval or 0):
         raise UserError(
-            f"trainer.val_check_interval={interval} is more than the {min(trained, batches)} batches of an epoch: use "
+            f"trainer.val_check_interval={interval} is more than the {trained} batches of an epoch: use "
             "at most as many, or trainer.check_val_every_n_epoch=null to count batches across epochs."
         )
+
+
+def planned_steps(options: DictConfig, batches: int) -> int | None:
+    """The optimiser's steps of a run whose data set has ``batches`` in an epoch, None where nothing bounds them."""
+    limits = [options.max_steps] if options.max_steps > 0 else []
+    if options.max_epochs is not None and options.max_epochs >= 0:
+        limits.append(options.max_epochs * -(-_batches_trained(options, batches) // options.accumulate_grad_batches))
+    return min(limits, default=None)
+
+
+def _batches_trained(options: DictConfig, batches: int) -> int:
+    """Of an epoch, with ``trainer.limit_train_batches``."""
+    limit = options.limit_train_batches
+    return batches if limit is None else min(batches, limit) if isinstance(limit, int) else int(limit * batches)
 
 
 def build_trainer(

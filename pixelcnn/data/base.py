@@ -182,6 +182,11 @@ class ImageDataModule(LightningDataModule):
         """Whole batches of training images: what is left over in an epoch's order is dropped."""
         return self.num_training_images // self.batch_size
 
+    def require_shares(self, devices: int) -> None:
+        """Raise UserError unless so many devices can share a batch."""
+        remedy = f"it is shared by {devices} devices, use a multiple of {devices}"
+        require(self.batch_size % devices == 0, "data.batch_size", self.batch_size, remedy)
+
     def initialisation_batch(self, size: int) -> Batch:
         """A batch of ``size`` training images, chosen by the seed alone: the same for any batch size and devices."""
         places = self._places("train")
@@ -207,8 +212,7 @@ class ImageDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""
         rank, world_size = self._device()
-        remedy = f"it is shared by {world_size} devices, use a multiple of {world_size}"
-        require(self.batch_size % world_size == 0, "data.batch_size", self.batch_size, remedy)
+        self.require_shares(world_size)
         order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size)
         batches = IndexedBatches(self.arrays("train").columns, order)
         return self._loader(batches, FromPosition(self._batches_trained, len(order)))

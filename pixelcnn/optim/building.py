@@ -1,18 +1,23 @@
 """Calls constructors of optimisers and schedules, the project's or any others, with what their signatures ask for."""
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
 from inspect import signature
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pixelcnn.errors import UserError
-from pixelcnn.optim.groups import parameter_groups
+from pixelcnn.optim.groups import options_of, parameter_groups
 from pixelcnn.optim.matrices import hidden_matrices
 from pixelcnn.optim.memory import order_as_parameters
+from pixelcnn.signature import arguments_of, checked, name_of, refusal, takes_any_keyword
+
+GIVEN = ("params", "matrices")  # to an optimiser, by `build_optimizer`
 
 
 def build_optimizer(
@@ -25,8 +30,8 @@ def build_optimizer(
     or whose options ``make`` refuses.
     """
     parameters = parameter_groups(model.named_parameters(), groups)
-    for group in groups:
-        _check(make, group)
+    for number, group in enumerate(groups):
+        _check(make, group, f"groups[{number}]")
     if "matrices" in signature(make).parameters:
         optimizer = make(parameters, matrices=hidden_matrices(model))
         for group in optimizer.param_groups:
@@ -38,29 +43,40 @@ def build_optimizer(
     return optimizer
 
 
-def _check(make: Callable[..., Optimizer], group: Mapping[str, Any]) -> None:
-    """UserError unless ``make`` has a group's options, and has them in range.
+def _check(make: Callable[..., Optimizer], group: Mapping[str, Any], where: str) -> None:
+    """UserError, naming the key, unless ``make`` has the options of a group, ``where`` it stands, and in range.
 
     torch checks its constructors' arguments, but neither the names nor the ranges of what a group says.
     """
-    options = {key: value for key, value in group.items() if key != "match"}
-    where = "groups: " + " ".join(f"{key}={value}" for key, value in group.items())
+    target, own = (make.func, make.keywords) if isinstance(make, partial) else (make, {})
+    arguments = {name: known for name, known in arguments_of(target).items() if name not in GIVEN}
+    for key in options_of(group):
+        if key not in arguments and not takes_any_keyword(target):
+            close = get_close_matches(key, arguments, 1)
+            meant = f"did you mean {where}.{close[0]}?" if close else f"its options are {', '.join(arguments)}."
+            raise UserError(f"{where}.{key} is not an option of {name_of(target)}: {meant}")
+    hints = {key: arguments[key].hint if key in arguments else Any for key in options_of(group)}
+    options = {key: checked(value, hints[key], f"{where}.{key}") for key, value in options_of(group).items()}
     try:
-        known = make([torch.zeros(1, requires_grad=True)], **options).defaults
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {error}") from error
+        known = target([torch.zeros(1, requires_grad=True)], **{**own, **options}).defaults
+    except (UserError, TypeError, ValueError) as error:
+        raise refusal(error, target, options, f"{where}.") from error
     if not options.keys() <= known.keys():
-        alone = ", ".join(sorted(options.keys() - known.keys()))
-        raise UserError(f"{where}: {alone} cannot differ between groups, use one of {', '.join(known)}.")
+        alone = sorted(options.keys() - known.keys())[0]
+        raise UserError(f"{where}.{alone} cannot differ between groups: use one of {', '.join(known)}.")
 
 
 def build_schedule(make: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int | None) -> LRScheduler:
     """``make(optimizer)``, with the run's ``total_steps`` if it has an argument of this name.
 
     ``total_steps`` is the number of optimiser steps of the whole run, None where nothing bounds it. A ``total_steps``
-    that a partial sets already stands.
+    that a partial sets already stands. UserError for a schedule that goes by a score and not by steps.
     """
     argument = signature(make).parameters.get("total_steps")
     if argument is None or getattr(make, "keywords", {}).get("total_steps") is not None:
-        return make(optimizer)
-    return make(optimizer, total_steps=total_steps)
+        schedule = make(optimizer)
+    else:
+        schedule = make(optimizer, total_steps=total_steps)
+    if isinstance(schedule, ReduceLROnPlateau):
+        raise UserError("scheduler=ReduceLROnPlateau needs a score, and schedules go by steps: use another one.")
+    return schedule

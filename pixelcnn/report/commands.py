@@ -2,11 +2,17 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 # What Hydra takes for one word; anything else is quoted for it.
 PLAIN = re.compile(r"[\w/.:@%+-]+", re.ASCII)
+
+
+# How a process was started, by the end of its sys.argv[0].
+STARTED: dict[tuple[str, ...], list[str]] = {("bin", "pixelcnn"): ["pixelcnn"], ("pixelcnn", "__main__.py"): ["python", "-m", "pixelcnn"]}
 
 
 def again(overrides: Sequence[str]) -> str:
@@ -20,25 +26,46 @@ def resumed(overrides: Sequence[str], run_dir: Path) -> str:
     return _command(*kept, f"hydra.run.dir={_value(run_dir)}", "checkpoint=last")
 
 
-def evaluated(overrides: Sequence[str], checkpoint: Path, precision: str | None) -> str:
-    """``task=evaluate`` of a checkpoint on the data of a training run.
+def evaluated(overrides: Sequence[str], checkpoint: Path, config: Mapping[str, Any]) -> str:
+    """``task=evaluate`` of a checkpoint on the data of the training run of ``config``.
 
-    ``precision`` is the training run's: evaluation takes only full precision and has to be told where an experiment
-    set another.
+    Evaluation takes only full precision, which the command asks for where the run had another.
     """
+    precision = config["trainer"]["precision"]
     kept = [override for override in overrides if _key(override).split(".")[0] in ("data", "experiment", "seed")]
     full = [] if precision in (None, "32", "32-true") else ["trainer.precision=32-true"]
-    return _command("task=evaluate", *kept, *full, f"checkpoint={_value(checkpoint)}")
+    return _command("task=evaluate", *kept, *full, f"checkpoint={_value(checkpoint)}", *_trust(config))
 
 
-def sampled(checkpoint: Path, needs_condition: bool) -> str:
-    """``task=sample`` from a checkpoint; what a model has to be told before it draws is left to fill in."""
+def sampled(checkpoint: Path, needs_condition: bool, config: Mapping[str, Any]) -> str:
+    """``task=sample`` from a checkpoint of the run of ``config``; a condition that is needed is left to fill in."""
     condition = ["task.condition=FILE:ROW"] if needs_condition else []
-    return _command("task=sample", f"checkpoint={_value(checkpoint)}", "task.num_samples=64", *condition)
+    checkpoint_and_trust = [f"checkpoint={_value(checkpoint)}", *_trust(config)]
+    return _command("task=sample", *checkpoint_and_trust, "task.num_samples=64", *condition)
+
+
+def config_dir(arguments: Sequence[str]) -> str | None:
+    """The folder of options beside the project's own that Hydra is given, if any."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, folder = argument.partition("=")
+        if name in ("--config-dir", "-cd"):
+            return folder if equals else following
+    return None
 
 
 def _command(*overrides: str) -> str:
-    return shlex.join(["python", "run.py", *overrides])
+    """Started as this process was: from a checkout or as an installed program, with its own folder of options."""
+    started = STARTED.get(Path(sys.argv[0]).parts[-2:], ["python", "run.py"])
+    folder = config_dir(sys.argv)
+    return shlex.join([*started, *([] if folder is None else ["--config-dir", folder]), *overrides])
+
+
+def _trust(config: Mapping[str, Any]) -> list[str]:
+    """What a checkpoint of the run needs where its model has parts from outside the project."""
+    targets = [config[group]["_target_"] for group in ("model", "likelihood", "conditioning")]
+    packages = dict.fromkeys(target.partition(".")[0] for target in targets)
+    outside = [package for package in packages if package not in ("pixelcnn", "torch")]
+    return [f"trust=[{','.join(outside)}]"] if outside else []
 
 
 def _key(override: str) -> str:

@@ -176,7 +176,6 @@ def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
         ),
     ]
     if origin.class_of(run.config, "likelihood") != "Implicit":
-        precision = run.config["trainer"]["precision"]
-        listed.append(("Its score on the test set:", commands.evaluated(run.overrides, best, precision)))
-    listed.append(("New images:", commands.sampled(best, conditioning in CONDITION_NEEDED)))
+        listed.append(("Its score on the test set:", commands.evaluated(run.overrides, best, run.config)))
+    listed.append(("New images:", commands.sampled(best, conditioning in CONDITION_NEEDED, run.config)))
     return listed

@@ -17,20 +17,11 @@ from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 
-# By kind of conditioning: the arrays of a file that hold such conditions, the first that is there is taken.
-ARRAYS = {
-    "class": ("labels", "label_weights"),
-    "vector": ("embeddings",),
-    "spatial": ("maps",),
-    "encoder": ("codes", "images"),
-}
-# What a model of each kind can be told by.
-REMEDIES = {
-    "class": "task.label=LABEL or task.condition=FILE:ROW",
-    "vector": "task.condition=FILE:ROW",
-    "spatial": "task.condition=FILE:ROW",
-    "encoder": "task.image=FILE or task.condition=FILE:ROW",
-}
+# By a conditioning's batch_key, where it is not the array of a file that holds such conditions: the arrays that may,
+# the first that is there is taken.
+ARRAYS = {"labels": ("labels", "label_weights"), "images": ("codes", "images")}
+# What a model can be given beside task.condition.
+REMEDIES = {"labels": "task.label=LABEL or ", "images": "task.image=FILE or "}
 SHOWN = 20  # of the names of classes
 
 
@@ -71,10 +62,9 @@ def named(model: PixelModel, height: int, width: int, kind: str, value: int | st
         return Given(_label(model, value, where))
     if kind == "image":
         return _encoded(model, _image_in(model, str(value), where))
-    conditioning = model.description.conditioning.name
-    if conditioning == "none":
+    if model.conditioning.batch_key is None:
         raise UserError(f"{where} is for conditional models, and this one has conditioning=none: leave it out.")
-    name, row = row_of(str(value), where, ARRAYS[conditioning])
+    name, row = row_of(str(value), where, arrays_of(model.conditioning.batch_key))
     if name == "images":
         return _encoded(model, _image_of(model, row, where))
     if name == "labels":
@@ -93,6 +83,11 @@ def named(model: PixelModel, height: int, width: int, kind: str, value: int | st
     if not np.isfinite(row).all():
         raise UserError(f"{where} holds numbers that are not finite in float32: use another row.")
     return Given(torch.from_numpy(row)[None])
+
+
+def arrays_of(batch_key: str) -> tuple[str, ...]:
+    """The arrays of a file that may hold conditions of this kind."""
+    return ARRAYS.get(batch_key, (batch_key,))
 
 
 def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarray]:
@@ -160,8 +155,8 @@ def pixels_of(file: str, where: str, channels: int | None = None) -> np.ndarray:
 
 def missing_condition(model: PixelModel, instead: str = "") -> UserError:
     """The refusal to draw without a condition."""
-    name = model.description.conditioning.name
-    return UserError(f"conditioning={name} needs a condition{instead}: give {REMEDIES[name]}.")
+    name, other = model.description.conditioning.name, REMEDIES.get(model.conditioning.batch_key or "", "")
+    return UserError(f"conditioning={name} needs a condition{instead}: give {other}task.condition=FILE:ROW.")
 
 
 def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, checkpoint: str) -> None:
@@ -177,10 +172,18 @@ def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, c
             )
 
 
+def num_classes(model: PixelModel) -> int | None:
+    """How many classes a model that is conditioned on labels knows."""
+    conditioning = model.conditioning
+    if conditioning.batch_key != "labels" or conditioning.size_key is None:
+        return None
+    return model.description.conditioning[conditioning.size_key]
+
+
 def _label(model: PixelModel, label: int | str, where: str) -> Tensor:
-    if model.description.conditioning.name != "class":
+    classes, names = num_classes(model), model.class_names or ()
+    if classes is None:
         raise UserError(f"{where} is for class-conditional models, and this one is not: leave it out.")
-    classes, names = model.conditioning.features, model.class_names or ()
     if isinstance(label, str) and label in names:
         label = names.index(label)
     if not isinstance(label, int) or not 0 <= label < classes:
@@ -204,7 +207,7 @@ def _encoded(model: PixelModel, image: Tensor) -> Given:
 def _image_in(model: PixelModel, file: str, where: str) -> Tensor:
     """The image file's pixels, uint8 (1, C, H, W), their 256 levels rounded to the model's."""
     name, shape = model.description.conditioning.name, model.image
-    if name != "encoder":
+    if not model.conditioning.sees_the_image:
         raise UserError(
             f"{where} is for models with conditioning=encoder, and this one has {name}: leave it out, or complete the "
             "image by task=complete task.file=FILE."

@@ -13,7 +13,7 @@ from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.model import PixelModel
-from pixelcnn.tasks.conditions import ARRAYS, given_condition, missing_condition, way_between
+from pixelcnn.tasks.conditions import arrays_of, given_condition, missing_condition, num_classes, way_between
 from pixelcnn.tasks.drawing import drawing
 
 
@@ -51,8 +51,9 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Tensor | None,
     a class; without one the classes in turn. UserError where the model needs a condition, or does not know this one.
     """
     n, conditioning = task.num_samples, model.conditioning
-    if task.label == "all" and model.description.conditioning.name == "class":
-        return n * conditioning.features, torch.arange(conditioning.features).repeat_interleave(n), n
+    classes = num_classes(model)
+    if task.label == "all" and classes is not None:
+        return n * classes, torch.arange(classes).repeat_interleave(n), n
     given = given_condition(model, model.image.height, model.image.width, task.label, task.condition, task.image)
     if given is not None:
         return n, given.condition.repeat_interleave(n, dim=0), None
@@ -77,6 +78,7 @@ def write(model: PixelModel, images: Tensor, condition: Tensor | None, columns: 
     pictures.save(pictures.grid(images, model.image.levels, columns), run_dir / "samples.png")
     stored = {"images": images.permute(0, 2, 3, 1).numpy(), "levels": np.array(model.image.levels)}
     if condition is not None:
-        name = ARRAYS[model.description.conditioning.name][0]
-        stored["label_weights" if name == "labels" and condition.ndim > 1 else name] = condition.numpy()
+        assert model.conditioning.batch_key is not None
+        name = arrays_of(model.conditioning.batch_key)[0]
+        stored["label_weights" if name == "labels" and condition.is_floating_point() else name] = condition.numpy()
     np.savez(run_dir / "samples.npz", allow_pickle=False, **stored)

@@ -21,13 +21,14 @@ from pixelcnn.configuration.groups import (
     partially,
 )
 from pixelcnn.configuration.root import LAST
-from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, require_validation
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, planned_steps, require_validation
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.few_levels import few_levels
 from pixelcnn.data.fingerprint import fingerprint
 from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
 from pixelcnn.execution import execute
+from pixelcnn.launch.devices import processes
 from pixelcnn.model import PixelModel
 from pixelcnn.report import commands
 from pixelcnn.scores import INTERRUPTED, best_of, in_words, worse_than_uniform
@@ -79,6 +80,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         raise UserError(f"data={type(data).__name__} has to inherit pixelcnn.data.base.ImageDataModule.")
     data.prepare_data()
     data.setup("fit")
+    data.require_shares(processes(config.trainer) * config.trainer.num_nodes)
     require_validation(config.trainer, data.batches_per_epoch)
     few = few_levels(data)
     if few is not None:
@@ -102,6 +104,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         config=plain if data.class_names is None else {**plain, CLASS_NAMES: list(data.class_names)},
         fingerprint=images,
     )
+    require_optimizer(module, planned_steps(config.trainer, data.batches_per_epoch))
     states = states_to_restore(config, module)
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
     loggers = loggers_of_run(config, run_dir, plain, module.score_names, run_id)
@@ -121,6 +124,15 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     for ctrl_c in interruptions(trainer):
         ctrl_c.end_if_interrupted(trainer)
     return value
+
+
+def require_optimizer(module: DensityEstimation, total_steps: int | None) -> None:
+    """Raise UserError, before anything is written, where optim, its groups or scheduler do not fit the model."""
+    try:
+        module.optimizer_and_scheduler(total_steps)
+    except UserError as error:
+        told = str(error)
+        raise UserError(f"optim.{told}" if told.startswith("groups[") else told) from error
 
 
 def loggers_of_run(

@@ -60,5 +60,18 @@ def test_a_group_whose_parameters_are_taken_is_named():
 
 
 def test_a_group_without_a_pattern_is_named():
-    with pytest.raises(UserError, match=r"groups=\{'lr': 1.0\} has no match"):
+    with pytest.raises(UserError, match=r"groups\[0\]=\{'lr': 1.0\} has no match"):
         parameter_groups(nn.Linear(2, 3).named_parameters(), [{"lr": 1.0}])
+
+
+def test_a_group_may_have_several_globs_and_match_nothing_if_it_says_so():
+    spared = {"match": ["*.[gb]", "*bias"], "optional": True, "weight_decay": 0.0}
+    assert names_of(parameter_groups(nn.Linear(2, 3).named_parameters(), [spared])) == [["weight"], ["bias"]]
+    assert names_of(parameter_groups(nn.Linear(2, 3, bias=False).named_parameters(), [spared])) == [["weight"]]
+    torch.optim.AdamW(parameter_groups(nn.Linear(2, 3).named_parameters(), [spared]))
+
+
+@pytest.mark.parametrize("match", [3, [3], None, {"a": 1}])
+def test_a_glob_is_text(match):
+    with pytest.raises(UserError, match=r"groups\[1\]\.match=.* is of the wrong type"):
+        parameter_groups(nn.Linear(2, 3).named_parameters(), [{"match": "weight"}, {"match": match}])

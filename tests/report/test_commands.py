@@ -1,6 +1,7 @@
 """Commands are what a shell and then Hydra understand."""
 
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from pixelcnn.report import commands
 PLACES = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 
 
+OWN = {
+    **{group: {"_target_": f"pixelcnn.{group}.Part"} for group in ("model", "likelihood", "conditioning")},
+    "trainer": {"precision": "32-true"},
+}
+HALF = {**OWN, "trainer": {"precision": "bf16-mixed"}}
+
+
 def understood(command: str) -> dict:
     """The values of the keys, as Hydra parses them."""
     python, script, *overrides = shlex.split(command)
@@ -23,7 +31,7 @@ def understood(command: str) -> dict:
 
 @given(PLACES)
 def test_any_path_is_quoted(name):
-    told = understood(commands.sampled(Path("/runs") / name / "best.ckpt", needs_condition=False))
+    told = understood(commands.sampled(Path("/runs") / name / "best.ckpt", needs_condition=False, config=OWN))
     assert str(told["checkpoint"]) == str(Path("/runs") / name / "best.ckpt")
 
 
@@ -38,7 +46,27 @@ def test_what_is_kept_of_a_training_run():
     kept = ["experiment", "data.x", "optim.lr", "trainer.max_steps", "seed"]
     assert list(resumed) == [*kept, "hydra.run.dir", "checkpoint"]
     assert resumed["checkpoint"] == "last"
-    evaluated = understood(commands.evaluated(typed, Path("best.ckpt"), "32-true"))
+    evaluated = understood(commands.evaluated(typed, Path("best.ckpt"), OWN))
     assert list(evaluated) == ["task", "experiment", "data.x", "seed", "checkpoint"]
-    assert understood(commands.evaluated(typed, Path("best.ckpt"), "bf16-mixed"))["trainer.precision"] == "32-true"
+    assert understood(commands.evaluated(typed, Path("best.ckpt"), HALF))["trainer.precision"] == "32-true"
     assert shlex.split(commands.again(typed))[2:] == typed
+
+
+def test_parts_from_outside_are_trusted():
+    config = {**OWN, "model": {"_target_": "mypaper.nets.Network"}, "conditioning": {"_target_": "mypaper.Classes"}}
+    for told in (commands.sampled(Path("a.ckpt"), False, config), commands.evaluated([], Path("a.ckpt"), config)):
+        assert understood(told)["trust"] == ["mypaper"]
+    assert "trust" not in understood(commands.sampled(Path("a.ckpt"), False, OWN))
+
+
+@pytest.mark.parametrize(
+    ("started", "told"),
+    [
+        (["run.py"], ["python", "run.py"]),
+        (["/venv/bin/pixelcnn", "--config-dir", "conf"], ["pixelcnn", "--config-dir", "conf"]),
+        (["/site/pixelcnn/__main__.py", "-cd=conf"], ["python", "-m", "pixelcnn", "--config-dir", "conf"]),
+    ],
+)
+def test_it_is_started_as_this_process_was(monkeypatch, started, told):
+    monkeypatch.setattr(sys, "argv", [*started, "seed=3"])
+    assert shlex.split(commands.again(["seed=4"])) == [*told, "seed=4"]
