@@ -90,7 +90,7 @@ def test_a_run_that_has_come_to_less_than_nothing_says_so(call, tmp_path, caplog
     data = ("data=arrays", f"data.train={tmp_path}/train.npz", f"data.test={tmp_path}/test.npz", "data.batch_size=4")
     steps = ("data.val_size=4", "trainer.max_steps=4", "ema.decay=0", f"optim.lr={rate}")
     call(*data, *steps, *TINY, "initialisation.enabled=false", f"hydra.run.dir={tmp_path}/run")
-    assert (f"or a lower optim.lr than {rate:g}." in caplog.text) == told
+    assert ("or a lower optim.lr." in caplog.text) == told
     assert (AS_GOOD_AS_NOTHING in (tmp_path / "run/report.html").read_text()) == told
 
 

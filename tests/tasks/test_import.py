@@ -115,7 +115,7 @@ def test_training_by_the_energy_distance_goes_on_from_an_imported_checkpoint(cal
         f"checkpoint={path}",
         f"hydra.run.dir={tmp_path}/more",
     )
-    with pytest.raises(SystemExit, match=r"objective=max_likelihood disagrees with checkpoint=.*energy_distance"):
+    with pytest.raises(SystemExit, match=r"objective=.*MaximumLikelihood disagrees with checkpoint=.*EnergyDistance"):
         call(*run)
     call(*run, "objective=energy_distance")
     assert torch.load(tmp_path / "more/checkpoints/last.ckpt", weights_only=True)["global_step"] == 8
