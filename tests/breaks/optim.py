@@ -26,7 +26,7 @@ OPTIM: list[Break] = [
         "optim/groups.py",
         "optim/test_groups.py",
         ("a tied parameter is in two groups", "if id(parameter) not in seen:", "if True:"),
-        ("a pattern that matches nothing is passed over", "if not taken:", "if False:"),
+        ("a pattern that matches nothing is passed over", 'elif not group.get("optional", False):', "elif False:"),
     ),
     *of_file(
         "optim/building.py",
