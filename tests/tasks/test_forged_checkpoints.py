@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.checkpoint import description_of, load, load_weights, read
+from pixelcnn.configuration.groups import partially
 from pixelcnn.errors import UserError
 from pixelcnn.model import build
 from pixelcnn.training.checkpoints import has_training_state
@@ -71,14 +73,14 @@ def test_to_load(right, tmp_path_factory, rng):
         torch.testing.assert_close(score, model.score(images), rtol=0, atol=0, msg=told)
 
 
-def require_resumable(path: Path, optim: dict) -> None:
+def require_resumable(path: Path, config: DictConfig) -> None:
     """What a resumed run checks before it trains, without composing a configuration for each of many files."""
     checkpoint = read(path)
     model = build(description_of(checkpoint, path))
     if not has_training_state(checkpoint):
         raise UserError(f"checkpoint={path} has no training state to go on from.")
     load_weights(model, checkpoint, path)
-    module = DensityEstimation(model, optim["lr"], tuple(optim["betas"]), optim["lr_decay"], seed=0, config={})
+    module = DensityEstimation(model, partially(config, "optim"), partially(config, "scheduler"), seed=0, config={})
     require_restorable(checkpoint, module, f"checkpoint={path}")
 
 
@@ -90,7 +92,7 @@ def test_to_resume(right, resumed, tmp_path_factory, rng):
     path = tmp_path_factory.mktemp("forged") / "forged.ckpt"
     torch.save(forgery, path)
     try:
-        require_resumable(path, content["pixelcnn"]["config"]["optim"])
+        require_resumable(path, OmegaConf.create(content["pixelcnn"]["config"]))
         numbers = resumed(path)
     except (UserError, SystemExit) as refusal:
         assert f"checkpoint={path}" in str(refusal) and str(refusal).isprintable(), told
