@@ -2,8 +2,6 @@
 
 import logging
 import os
-import signal
-import threading
 import warnings
 from dataclasses import dataclass
 
@@ -11,7 +9,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from torch.utils.data import DataLoader, Sampler, SequentialSampler, get_worker_info
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
 from pixelcnn.data.batches import (
     HELD_OUT,
@@ -23,6 +21,7 @@ from pixelcnn.data.batches import (
     batch_at,
     evaluation_order,
 )
+from pixelcnn.data.loading_workers import in_shared_memory, leave_signals_to_the_run
 from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import ImageShape
 
@@ -250,9 +249,9 @@ class ImageDataModule(LightningDataModule):
             batches,
             sampler=numbers,
             batch_size=None,
-            collate_fn=_in_shared_memory,  # type: ignore[arg-type]
+            collate_fn=in_shared_memory,  # type: ignore[arg-type]
             num_workers=self.num_workers,
-            worker_init_fn=_leave_signals_to_the_run,
+            worker_init_fn=leave_signals_to_the_run,
             # Without one of its own a loader draws its workers' seed from torch's global generator, once a pass, and
             # the model's dropout would depend on how often a run was interrupted.
             generator=torch.Generator().manual_seed(self.seed),
@@ -287,31 +286,6 @@ class ImageDataModule(LightningDataModule):
         if self.trainer is None:
             return 0
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
-
-
-def _in_shared_memory(batch: Batch) -> Batch:
-    """The batch, in a worker moved to where it is sent from: without room there it fails here, and not unheard."""
-    if get_worker_info() is not None:
-        for column in batch.values():
-            column.share_memory_()
-    return batch
-
-
-def _leave_signals_to_the_run(worker: int) -> None:
-    """A terminal and Slurm send signals to every process of a run, which would fail if its workers died of them."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # not on a Mac
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_when_the_run_says_so, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_when_the_run_says_so(run: int) -> None:
-    """Python ends by SIGTERM the workers that a run which failed has left, and waits for them."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run:
-        continue
-    os._exit(0)
 
 
 def _require_same_features(split: str, arrays: ImageArrays, others: ImageArrays) -> None:
