@@ -12,7 +12,10 @@ PLAIN = re.compile(r"[\w/.:@%+-]+", re.ASCII)
 
 
 # How a process was started, by the end of its sys.argv[0].
-STARTED: dict[tuple[str, ...], list[str]] = {("bin", "pixelcnn"): ["pixelcnn"], ("pixelcnn", "__main__.py"): ["python", "-m", "pixelcnn"]}
+STARTED: dict[tuple[str, ...], list[str]] = {
+    ("bin", "pixelcnn"): ["pixelcnn"],
+    ("pixelcnn", "__main__.py"): ["python", "-m", "pixelcnn"],
+}
 
 
 def again(overrides: Sequence[str]) -> str:
