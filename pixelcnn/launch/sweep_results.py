@@ -1,10 +1,14 @@
-"""What a sweep has found: ``sweep.csv``, a job a line, and ``sweep.png``, the objective by each hyper-parameter."""
+"""What a sweep has found: ``sweep.csv``, a job a line, and ``sweep.png``, the objective by each hyper-parameter.
+
+A sweep over seeds has ``seeds.csv`` too: mean and standard deviation over the seeds for all else that is swept.
+"""
 
 import csv
 import json
 import math
 import os
 import re
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -52,6 +56,26 @@ def write_results(sweep_dir: Path, keys: list[str]) -> None:
     finite = [job for job in jobs if job.score is not None and math.isfinite(job.score[1])]
     if finite and keys:
         _draw(sweep_dir / "sweep.png", keys, name, finite)
+    if "seed" in keys:
+        others = [key for key in keys if key != "seed"]
+        rows = [[*map(_cell, values), *found] for values, *found in over_seeds(finite, others)]
+        _write(sweep_dir / "seeds.csv", [[*map(_cell, others), "seeds", name, "standard deviation"], *rows])
+
+
+def over_seeds(jobs: list[Job], keys: list[str]) -> list[tuple[list[Any], int, float, float]]:
+    """For all that ``keys`` were in the jobs with a score: these values, how many jobs, mean and standard deviation.
+
+    The deviation is that of a sample, over n - 1; nan for one job.
+    """
+    groups: dict[str, tuple[list[Any], list[float]]] = {}
+    for job in jobs:
+        if job.score is not None:
+            values = [job.values[key] for key in keys]
+            groups.setdefault(repr(values), (values, []))[1].append(job.score[1])
+    return [
+        (values, len(scores), statistics.fmean(scores), statistics.stdev(scores) if len(scores) > 1 else math.nan)
+        for values, scores in groups.values()
+    ]
 
 
 def jobs_in(sweep_dir: Path, keys: Iterable[str]) -> list[Job]:
@@ -94,13 +118,17 @@ def _values(directory: Path, keys: tuple[str, ...], written_at: int) -> dict[str
 
 
 def _write_table(path: Path, keys: list[str], name: str, jobs: list[Job]) -> None:
+    rows: list[list[Any]] = [[_cell(text) for text in ("job", *keys, name)]]
+    for job in jobs:
+        score = "" if job.score is None else job.score[1]
+        rows.append([_cell(job.directory), *(_cell(job.values[key]) for key in keys), score])
+    _write(path, rows)
+
+
+def _write(path: Path, rows: list[list[Any]]) -> None:
     new = _beside(path)
     with new.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow([_cell(text) for text in ("job", *keys, name)])
-        for job in jobs:
-            score = "" if job.score is None else job.score[1]
-            table.writerow([_cell(job.directory), *(_cell(job.values[key]) for key in keys), score])
+        csv.writer(file).writerows(rows)
     new.replace(path)
 
 

@@ -49,6 +49,20 @@ def test_a_line_for_each_job_in_order(tmp_path, leave):
     assert {path.name for path in tmp_path.iterdir()} == {"2", "10", "11", "sweep.csv", "sweep.png"}
 
 
+def test_mean_and_deviation_over_seeds(tmp_path, leave):
+    betas = [[0.9, 0.99], [0.8, 0.9]]
+    for i, score in enumerate([1.0, 2.0, 4.0, 5.5, 7.0, float("nan")]):
+        overrides = [f"optim.betas={betas[i // 3]}", f"seed={i % 3}"]
+        leave(str(i), overrides, {"seed": i % 3, "optim": {"betas": betas[i // 3]}}, {"val/bits_per_dim": score})
+    write_results(tmp_path, ["optim.betas", "seed"])
+    with (tmp_path / "seeds.csv").open() as file:
+        header, first, second = csv.reader(file)
+    assert header == ["optim.betas", "seeds", "val/bits_per_dim", "standard deviation"]
+    assert first[:2] == ["[0.9, 0.99]", "3"] and second[:2] == ["[0.8, 0.9]", "2"]
+    assert [float(cell) for cell in first[2:]] == pytest.approx([7 / 3, (7 / 3) ** 0.5])
+    assert [float(cell) for cell in second[2:]] == pytest.approx([6.25, 1.125**0.5])
+
+
 def test_no_picture_of_nothing(tmp_path, leave):
     leave("0", ["seed=1"], {"seed": 1}, {"val/bits_per_dim": float("nan")})
     write_results(tmp_path, ["seed"])
