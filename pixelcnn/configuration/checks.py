@@ -71,8 +71,15 @@ def check(config: DictConfig) -> Task:
 def require_known_keys(config: DictConfig) -> None:
     """Raise UserError for the first key of a part that its constructor lacks, with the one that was probably meant."""
     parts = list(parts_of(config))
-    of_parts = [f"{where}.{key}" for where, _, _, keys in parts for key in keys]
-    known = dict.fromkeys([*of_parts, *(key for key in keys_of(config) if "._" not in key)])
+    of_parts = [
+        f"{where}.{key}"
+        for where, _, _, keys in parts
+        for key in keys
+        if key not in GROUPS[where.partition(".")[0]].given
+    ]
+    groups = tuple(f"{where}." for where, *_ in parts)
+    others = [key for key in keys_of(config) if "._" not in key and not key.startswith(groups)]
+    known = dict.fromkeys([*of_parts, *others])
     for where, target, own, keys in parts:
         for name in own:
             if name not in keys and not takes_any_keyword(target):

@@ -53,7 +53,7 @@ def _check(make: Callable[..., Optimizer], group: Mapping[str, Any], where: str)
     for key in options_of(group):
         if key not in arguments and not takes_any_keyword(target):
             close = get_close_matches(key, arguments, 1)
-            meant = f"did you mean {where}.{close[0]}?" if close else f"its options are {', '.join(arguments)}."
+            meant = f"did you mean {close[0]}?" if close else f"its options are {', '.join(arguments)}."
             raise UserError(f"{where}.{key} is not an option of {name_of(target)}: {meant}")
     hints = {key: arguments[key].hint if key in arguments else Any for key in options_of(group)}
     options = {key: checked(value, hints[key], f"{where}.{key}") for key, value in options_of(group).items()}
