@@ -19,11 +19,7 @@ REFUSED = [
     ("optim.momentum=0.9", "optim.momentum", "the keys of optim are lr, betas"),
     ("scheduler.power=abc", "scheduler.power=abc", "a number"),
     ("scheduler.gamma=1", "scheduler.gamma", "the keys of scheduler are"),
-    (
-        "model._target_=torch.nn.Identity",
-        "model.width",
-        "is not a key of torch.nn.Identity: the keys of model are compile",
-    ),
+    ("model._target_=torch.nn.ReLU", "model.width", "of torch.nn.ReLU: the keys of model are inplace, compile"),
     ("callbacks.norms.every_n_steps=0", "callbacks.norms.every_n_steps=0", "1 or more"),
     ("optim.groups=[{match: '*bias', lrr: 0.1}]", "optim.groups[0].lrr", "did you mean lr?"),
     ("optim.groups=[{match: '*bias', lr: -0.1}]", "optim.groups[0].lr=-0.1", "positive"),
