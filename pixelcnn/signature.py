@@ -60,7 +60,7 @@ def _arguments_and_openness(target: Callable[..., Any]) -> tuple[dict[str, Argum
     hands_on = False
     owners = [vars(owner).get("__init__") for owner in target.__mro__] if isinstance(target, type) else [target]
     for constructor in filter(None, owners):
-        if constructor is object.__init__ or constructor.__module__ == "torch.nn.modules.module":  # takes no keywords
+        if getattr(constructor, "__module__", "builtins") in ("builtins", "torch.nn.modules.module"):  # has no keywords
             break
         hints = _hints(constructor)
         parameters = list(inspect.signature(constructor).parameters.values())

@@ -1,6 +1,5 @@
 """What no model can take, drawn by Hypothesis: every call refuses it in one sentence, and none returns a number."""
 
-import re
 from dataclasses import replace
 from functools import partial
 
@@ -173,10 +172,9 @@ def test_options_out_of_range(group, description, data):
     else:
         wrong = st.integers(max_value=0) | st.floats(max_value=0) | st.just(float("nan"))
     stored[group][key] = data.draw(wrong)
-    named = {"height": "image size", "width": "image size", "levels": "levels", "channels": "channels"}
-    prefix = PREFIXES.get(group, "")
-    name = f"{group} is " if key == "_target_" else f"{named.get(key, prefix + key)}="
-    with pytest.raises(UserError, match=f"^{name}"):
+    size = "image size=|" if key in ("height", "width") else ""
+    name = f"{group} is " if key == "_target_" else rf"{size}{PREFIXES.get(group, 'image.')}{key}="
+    with pytest.raises(UserError, match=f"^({name})"):
         build(ModelDescription.from_dict(stored))
 
 
@@ -215,6 +213,6 @@ def test_a_text_is_a_mask_or_is_refused(text, height, width):
     try:
         known = known_pixels(text, height, width)
     except UserError as refusal:
-        assert re.match(rf"task.mask={re.escape(text)} ", str(refusal))
+        assert str(refusal).startswith(str(UserError(f"task.mask={text} ")))
     else:
         assert known.dtype == torch.bool and known.shape == (height, width)

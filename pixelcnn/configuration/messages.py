@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -80,7 +81,8 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
     """All keys of ``config``, groups and values, with dots and in order."""
-    for name in map(str, config):
+    names: Any = list(config)  # of mappings not always text
+    for name in names:
         yield f"{prefix}{name}"
         # Missing values and broken interpolations are keys as well.
         child = None if OmegaConf.is_missing(config, name) or OmegaConf.is_interpolation(config, name) else config[name]

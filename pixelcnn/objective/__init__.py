@@ -16,6 +16,9 @@ from pixelcnn.objective.max_likelihood import MaximumLikelihood
 __all__ = ["EnergyDistance", "MaximumLikelihood", "Objective", "require_trainable"]
 
 
+METHODS = ("score_name", "channel_scores", "losses", "losses_by_channel")
+
+
 class Objective(Protocol):
     """What every objective has."""
 
@@ -41,6 +44,11 @@ class Objective(Protocol):
 
 def require_trainable(objective: type[Objective], likelihood: type, source: str = "") -> None:
     """Raise UserError where ``objective`` does not train ``likelihood``, both as classes; ``source`` is whose it is."""
+    missing = [name for name in METHODS if not hasattr(objective, name)]
+    if missing:
+        raise UserError(
+            f"objective={objective.__name__} has no {', '.join(missing)}: write what pixelcnn.objective.Objective says."
+        )
     has_density = getattr(likelihood, "has_density", True)
     if getattr(objective, "needs_density", has_density) == has_density:
         return

@@ -140,8 +140,11 @@ def loggers_of_run(
 ) -> list[Logger]:
     """The loggers of the group ``logger``."""
     given = {"run_dir": run_dir, "save_dir": run_dir, "config": plain, "minimised": minimised, "run_id": run_id}
-    loggers = [logger for _, logger in instantiated_parts(config, "logger", **given)]
-    return [tolerated(logger) for logger in loggers if logger is not None]
+    loggers = {name: logger for name, logger in instantiated_parts(config, "logger", **given) if logger is not None}
+    for name, logger in loggers.items():
+        if not isinstance(logger, Logger):
+            raise UserError(f"logger.{name} is a {type(logger).__name__}, which is no logger of Lightning's.")
+    return [tolerated(logger) for logger in loggers.values()]
 
 
 def callbacks(
@@ -204,7 +207,7 @@ def finish(trainer: Trainer, module: DensityEstimation, history: History, last: 
     """
     require_saved(trainer)
     name = f"val/{module.score_name}"
-    metrics = {**last.of(trainer), "step": trainer.global_step, "epoch": trainer.current_epoch}
+    metrics = {**last.of(trainer), "step": trainer.global_step, "epoch": module.epochs_trained}
     score = metrics[name]
     if history.best is not None:
         metrics[best_of(name)] = history.best[1]

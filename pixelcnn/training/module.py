@@ -152,6 +152,11 @@ class DensityEstimation(LightningModule):
         return self._batches_done * self._batch_size
 
     @property
+    def epochs_trained(self) -> int:
+        """Whole epochs of the training images since the run began, before interruptions too."""
+        return self._batches_done // self._batches_per_epoch()
+
+    @property
     def _batches_done(self) -> int:
         # Checkpoints hold this count.
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]

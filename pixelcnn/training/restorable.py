@@ -31,6 +31,7 @@ class _Extra(TypedDict):
     averaging_state: dict[str, Tensor]
     skipped_steps: NotRequired[int]
     wandb_run_id: NotRequired[str | None]
+    metrics: NotRequired[dict[str, float]]
 
 
 def require_restorable(

@@ -73,7 +73,7 @@ def test_a_sweep_ends(interrupted, tmp_path):
     jobs = "trainer.callbacks=null," + ctrl_c(6).removeprefix("trainer.callbacks=") + ",null"
     assert interrupted(jobs, f"hydra.sweep.dir={tmp_path}", "hydra.mode=MULTIRUN") == 130
     rows = table(tmp_path)
-    assert [(row["job"], row["val/bits_per_dim"] == "") for row in rows] == [("0", False), ("1", True)]
+    assert [(row["job"], row["best/val/bits_per_dim"] == "") for row in rows] == [("0", False), ("1", True)]
     assert metrics(tmp_path / "1")["interrupted"] is True and not (tmp_path / "2").exists()
 
 
