@@ -42,7 +42,7 @@ def _unpacks_to(size: int, packed: bytes) -> bool:
 
 
 def _chunks(content: bytes) -> dict[bytes, bytes]:
-    """What stands in the chunks of each kind, one after the other."""
+    """The content of the chunks of each kind, concatenated."""
     found: dict[bytes, list[bytes]] = {}
     place = len(PNG_START)
     while place + 8 <= len(content):

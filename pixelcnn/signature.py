@@ -119,7 +119,7 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
 
 
 def _quoted(told: str, values: Mapping[str, Any]) -> list[str]:
-    """The arguments whose value stands in a message, if it says which: torch's "Invalid learning rate: -1.0"."""
+    """The argument whose value is quoted in a message: torch's "Invalid learning rate: -1.0"."""
     found = [name for name, value in values.items() if not isinstance(value, bool) and str(value) in told.split()]
     return found if len(found) == 1 else []
 

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
     """``config`` with the file that ``checkpoint=last`` stands for: the newest that the run has left.
 
-    Where it has left none yet, a new run begins, so that the same command starts a run and goes on with it.
+    Where it has left none yet, a new run begins, so that the same command starts a run and resumes it.
     UserError where those that it has left are all damaged.
     """
     if config.checkpoint != LAST:

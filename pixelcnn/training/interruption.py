@@ -66,7 +66,7 @@ class Interrupted(SystemExit):
 
 
 class GracefulInterruption(Callback):
-    """Saves ``checkpoints/last.ckpt`` between validations, and ends a run that is told to end.
+    """Saves ``checkpoints/last.ckpt`` between validations, and ends a run when a signal or Ctrl-C asks for it.
 
     It is saved every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0 for never; both after a step of
     the optimiser, from where a resumed run goes on bit for bit.

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_TO_START = 10  # wandb tries twice
 SECONDS_TO_FINISH = 120  # for checkpoints to be uploaded; the environment variable WANDB_FINISH_TIMEOUT overrides it
-# Of a run that fails or is told to leave, and has little to upload. What was logged is on the disk after 15 s.
+# Of a run that fails or is interrupted, and has little to upload. What was logged is on the disk after 15 s.
 SECONDS_TO_BREAK_OFF = 20
 
 

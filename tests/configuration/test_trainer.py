@@ -1,4 +1,4 @@
-"""Keys are Lightning's arguments, and what Lightning refuses is told in a sentence."""
+"""Keys are Lightning's arguments, and what Lightning refuses becomes a sentence."""
 
 import re
 from pathlib import Path
