@@ -187,7 +187,7 @@ def _stepped(module: DensityEstimation) -> Optimizer:
     for group in own.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)
-    own.step(lambda: torch.zeros(()))  # as Lightning calls it: some take no step without a closure
+    own.step(lambda: 0.0)  # as Lightning calls it: some take no step without a closure
     return own
 
 
