@@ -57,7 +57,7 @@ def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
     folder = directory_of_run(run_dir, sys.argv, config) / "checkpoints"
     path = newest(folder)
     if path is None and any(folder.glob("*.ckpt")):
-        raise UserError(f"checkpoint=last finds no good one in {folder}: remove those that are there to start anew.")
+        raise UserError(f"checkpoint=last finds no good one in {folder}: remove those that are there to start again.")
     config = config.copy()
     if path is None:
         rank_zero_only(log.info)("checkpoint=last: there is none in %s yet, a new run begins.", folder)

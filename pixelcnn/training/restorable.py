@@ -70,7 +70,8 @@ def _faults(
         yield from (f"{part}.{name} is not finite" for name, value in checkpoint[part].items() if not _is_finite(value))
     yield from as_faults(_unlike(checkpoint["averaging_state"], {"n_averaged": torch.tensor(0)}, "averaging_state"))
     seen = int(checkpoint["averaging_state"]["n_averaged"])
-    if not 1 <= seen <= steps + 1:
+    fewest = steps - skipped + 1 if "skipped_steps" in checkpoint else 1  # the initial weights and every step taken
+    if not fewest <= seen <= steps - skipped + 1:
         yield f"averaging_state.n_averaged={seen} after {steps} steps"
     optimizer, scheduler = module.optimizer_and_scheduler(STAND_IN_STEPS)
     assert scheduler is not None

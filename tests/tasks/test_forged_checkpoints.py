@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
@@ -89,7 +89,6 @@ def require_resumable(path: Path, config: DictConfig) -> None:
 def test_to_resume(right, resumed, tmp_path_factory, rng):
     content, _, expected = right
     forgery, told = forged(content, rng)
-    assume(not told.startswith("averaging_state.n_averaged: expanded like"))  # a count that could be true
     path = tmp_path_factory.mktemp("forged") / "forged.ckpt"
     torch.save(forgery, path)
     try:

@@ -117,7 +117,8 @@ def test_parameters_that_no_step_has_moved_need_no_state(content):
     name = [name for name, _ in tiny_module().named_parameters()][5]
     unmoved = replaced(forged, ("state_dict", name), value(content["current_model_state"][name]))
     require_restorable(unmoved, tiny_module(), "checkpoint=a.ckpt", CALLBACKS)
-    all_skipped = {**replaced(content, STATE, value({})), "skipped_steps": 6}
+    never_averaged = replaced(content, ("averaging_state", "n_averaged"), value(torch.tensor(1)))
+    all_skipped = {**replaced(never_averaged, STATE, value({})), "skipped_steps": 6}
     require_restorable(all_skipped, tiny_module(), "checkpoint=a.ckpt", CALLBACKS)
 
 
