@@ -20,7 +20,7 @@ import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 import yaml
@@ -49,6 +49,7 @@ class Entry(TypedDict):
     format: int
     description: dict[str, dict[str, Any]]
     config: dict[str, Any]
+    data: NotRequired[dict[str, str]]
 
 
 def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:

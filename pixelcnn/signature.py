@@ -7,7 +7,7 @@ import inspect
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -58,10 +58,7 @@ def takes_any_keyword(target: Callable[..., Any]) -> bool:
 def _arguments_and_openness(target: Callable[..., Any]) -> tuple[dict[str, Argument], bool]:
     found: dict[str, Argument] = {}
     hands_on = False
-    owners = [vars(owner).get("__init__") for owner in target.__mro__] if isinstance(target, type) else [target]
-    for constructor in filter(None, owners):
-        if getattr(constructor, "__module__", "builtins") in ("builtins", "torch.nn.modules.module"):  # has no keywords
-            break
+    for constructor in _constructors(target):
         hints = _hints(constructor)
         parameters = list(inspect.signature(constructor).parameters.values())
         for parameter in parameters[isinstance(target, type) :]:
@@ -71,6 +68,21 @@ def _arguments_and_openness(target: Callable[..., Any]) -> tuple[dict[str, Argum
         if not hands_on:
             break
     return found, hands_on
+
+
+def _constructors(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """The constructors that a call of ``target`` may reach, its own first; those of object and nn.Module take nothing.
+
+    They are told by the class: torch.compile puts a wrapper of its own in the place of nn.Module's.
+    """
+    if not isinstance(target, type):
+        yield target
+        return
+    for owner in target.__mro__:
+        if owner.__module__ in ("builtins", "torch.nn.modules.module"):
+            return
+        if "__init__" in vars(owner):
+            yield vars(owner)["__init__"]
 
 
 def _hints(constructor: Callable[..., Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import nn
 
 from pixelcnn.conditioning import Unconditional
@@ -20,6 +21,11 @@ from pixelcnn.network import PixelCNNPP
 from tests.browser import browser, look  # noqa: F401  fixtures
 
 Module = TypeVar("Module", bound=nn.Module)
+
+# The same cases each time, so that what was green stays green; HYPOTHESIS_PROFILE=search draws new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("search", derandomize=False, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def tiny_description(

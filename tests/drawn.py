@@ -39,8 +39,8 @@ conditionings = st.one_of(CONDITIONINGS.values())
 
 
 def cases(n: int) -> settings:
-    """Settings for n cases, the same ones each time."""
-    return settings(max_examples=n, deadline=None, derandomize=True)
+    """Settings for n cases."""
+    return settings(max_examples=n)
 
 
 def networks(name: str, groups: int, stages: int = 3) -> st.SearchStrategy[Any]:

@@ -53,6 +53,16 @@ def test_the_arguments_are_those_of_all_constructors():
     assert arguments_of(Module) == {} and list(arguments_of(lambda a, b=2: a)) == ["a", "b"]
 
 
+def test_a_module_is_no_more_open_once_something_was_compiled(monkeypatch):
+    of_torch = nn.Module.__init__
+
+    def tagging(self, *args, **kwargs):  # as torch._dynamo.mutation_guard puts in its place
+        of_torch(self, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Module, "__init__", tagging)
+    assert not takes_any_keyword(Module) and arguments_of(Module) == {}
+
+
 @pytest.mark.parametrize(
     ("hint", "value", "result"),
     [

@@ -21,7 +21,7 @@ from pixelcnn.data.batches import (
     batch_at,
     evaluation_order,
 )
-from pixelcnn.data.loading_workers import in_shared_memory, leave_signals_to_the_run
+from pixelcnn.data.loading_workers import Loader, in_shared_memory, leave_signals_to_the_run
 from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import ImageShape
 
@@ -245,7 +245,7 @@ class ImageDataModule(LightningDataModule):
         # Lightning cannot know that these loaders resume exactly and, indexing whole batches, need no workers.
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
         warnings.filterwarnings("ignore", ".*does not have many workers which may be a bottleneck")
-        return DataLoader(
+        return Loader(
             batches,
             sampler=numbers,
             batch_size=None,

@@ -29,7 +29,7 @@ def test_numbers_of_parameters(channels, masked, groups, parameters):
     assert (of.num_groups, of.num_parameters, of.num_uniforms) == (groups, parameters, channels)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
     levels=st.integers(2, 6),

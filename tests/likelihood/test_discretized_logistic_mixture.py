@@ -26,7 +26,7 @@ def masses(of: DiscretizedLogisticMixture, parameters: torch.Tensor, before: lis
     return of.log_prob_by_channel(parameters.expand(of.levels, -1, -1, -1), values)[:, channel, 0, 0].exp()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     channels=st.sampled_from([1, 3]),
     levels=st.sampled_from([2, 17, 256]),

@@ -34,7 +34,7 @@ def extreme(likelihood, magnitude, seed):
 
 
 @pytest.mark.parametrize("name", DENSITIES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     channels=st.sampled_from([1, 3]),
     masked=st.booleans(),
@@ -53,7 +53,7 @@ def test_loss_and_gradient_are_finite(name, channels, masked, magnitude, levels,
 
 
 @pytest.mark.parametrize("name", DENSITIES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(magnitude=st.sampled_from([1e2, 1e4, 1e12, 1e30]), seed=st.integers(0, 10_000))
 def test_the_likeliest_level_is_drawn(name, magnitude, seed):
     """Scales far below a level, means far outside the range: a sample is the first or the last level."""

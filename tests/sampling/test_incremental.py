@@ -22,7 +22,7 @@ configurations = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(options=configurations, stages=st.integers(1, 4), rows=st.integers(1, 3), columns=st.integers(1, 3))
 def test_it_equals_the_parallel_walk(options, stages, rows, columns):
     size = dict(num_stages=stages, height=rows * 2 ** (stages - 1), width=columns * 2 ** (stages - 1))
