@@ -26,7 +26,7 @@ QUIET = (
     "trainer.enable_progress_bar=false",
 )
 NUMBERS = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers")
-few = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+few = settings(suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
