@@ -30,12 +30,14 @@ def data_dependent_initialisation(
     """Set g and b of every weight-normalised layer so that its output over the batch has mean 0, std ``init_scale``.
 
     images: uint8 (N, C, H, W) of the training set; dropout is off. Layers are initialised in order, each on the output
-    of those already initialised; V and the conditions' weights stay as they are. Moments are the population's. Layers
+    of those already initialised; V, the conditions' weights and an output that the likelihood has started stay as they
+    are. Moments are the population's. Layers
     of the likelihood itself are initialised on ten draws of each pixel, with noise from torch's generator.
     """
     deviations: list[tuple[float, float]] = []
 
     def rescale(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        assert layer.init_scale is not None
         variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
         # A constant output, as of a 1x1 image's u stream, has no scale to set; the original's formula explodes.
         scale = torch.where(variance > CONSTANT, layer.init_scale / torch.sqrt(variance + 1e-10), 1.0)
@@ -44,14 +46,15 @@ def data_dependent_initialisation(
         return layer.forward(*inputs)
 
     def measure(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> None:
+        assert layer.init_scale is not None
         variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
         deviations.append((mean.abs().max().item(), (variance.sqrt() - layer.init_scale).abs().max().item()))
 
     through_all_layers = _pass(model, images, condition)
     with in_evaluation(model):
         for hook in (rescale, measure):
-            layers = [module for module in model.modules() if isinstance(module, WeightNormalized)]
-            handles = [layer.register_forward_hook(hook) for layer in layers]
+            layers = (module for module in model.modules() if isinstance(module, WeightNormalized))
+            handles = [layer.register_forward_hook(hook) for layer in layers if layer.init_scale is not None]
             through_all_layers()
             for handle in handles:
                 handle.remove()

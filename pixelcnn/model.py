@@ -15,6 +15,7 @@ from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture, Likelihood
+from pixelcnn.likelihood.prediction import neighbours_of
 from pixelcnn.network import Network, PixelCNNPP
 from pixelcnn.part import Part
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
@@ -62,6 +63,7 @@ class PixelModel(nn.Module):
             num_groups=self.likelihood.num_groups,
             condition_features=self.conditioning.features,
         )
+        _start(self.network, self.likelihood, description)
         self.class_names: tuple[str, ...] | None = None  # of labels 0, 1, …, of the data set that it is trained on
         # Any module may have an attribute of this name, as a convolution has.
         self.stride = self.network.stride if isinstance(self.network, Network) else 1
@@ -115,8 +117,12 @@ class PixelModel(nn.Module):
         self._check(images)
         x, h = self.likelihood.scale(images.to(self._weight.dtype)), self._encoded(condition, images)
         if not incremental:
-            return self.network(x, h)
-        return pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
+            parameters = self.network(x, h)
+        else:
+            parameters = pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
+        if not self.likelihood.sees_neighbours:
+            return parameters
+        return self.likelihood.given_neighbours(parameters, neighbours_of(x))
 
     def sample(
         self,
@@ -290,6 +296,20 @@ def _require_compatible(description: ModelDescription, likelihood: Likelihood, c
             f"likelihood={description.likelihood.name} needs a network that takes num_groups, and model={network} does "
             "not: use another likelihood."
         )
+
+
+def _start(network: nn.Module, likelihood: Likelihood, description: ModelDescription) -> None:
+    """Have ``network``'s output start from the likelihood's `initial_parameters`, where it has any."""
+    initial = likelihood.initial_parameters
+    if initial is None:
+        return
+    start_at = getattr(network, "start_at", None)
+    if start_at is None:
+        raise UserError(
+            f"likelihood.spread=true needs a network with a method start_at(parameters), which model="
+            f"{description.network.name} lacks: use likelihood.spread=false."
+        )
+    start_at(initial)
 
 
 def build(description: ModelDescription) -> PixelModel:

@@ -76,16 +76,20 @@ def networks(name: str, groups: int, stages: int = 3) -> st.SearchStrategy[Any]:
 
 def likelihoods(name: str, levels: int) -> st.SearchStrategy[Any]:
     """Options of the likelihood ``name`` that images of so many levels can have."""
-    mixtures = st.integers(1, 4)
+    of_mixtures = {
+        "num_mixtures": st.integers(1, 4),
+        "residual": st.sampled_from(("none", "left", "gradient")),
+        "spread": st.booleans(),
+    }
     return {
         "discretized_logistic_mixture": st.builds(
             partial,
             st.just(DiscretizedLogisticMixture),
-            num_mixtures=mixtures,
+            **of_mixtures,
             tails=st.sampled_from(TAILS) if levels == 256 else st.just("exact"),
         ),
         "categorical": st.just(partial(Categorical)),
-        "logistic_mixture": st.builds(partial, st.just(LogisticMixture), num_mixtures=mixtures),
+        "logistic_mixture": st.builds(partial, st.just(LogisticMixture), **of_mixtures),
         "implicit": st.builds(partial, st.just(Implicit), num_features=st.integers(1, 4), num_noise=st.integers(1, 3)),
     }[name]
 

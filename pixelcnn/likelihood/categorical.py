@@ -19,15 +19,13 @@ from torch import Tensor
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.cumulative import cumulative_sum
-from pixelcnn.likelihood.levels import scale
+from pixelcnn.likelihood.protocol import Likelihood
 
 
-class Categorical:
+class Categorical(Likelihood):
     """The likelihood of one pixel's channels given its parameters: exact, any distribution over the levels."""
 
     name: ClassVar[str] = "categorical"
-    has_density: ClassVar[bool] = True
-    is_bound = False
 
     def __init__(self, image: ImageShape, masked_channels: bool = False) -> None:
         self.channels, self.levels = image.channels, image.levels
@@ -43,18 +41,6 @@ class Categorical:
     def num_uniforms(self) -> int:
         """Uniform numbers that drawing one pixel takes: one for each channel."""
         return self.channels
-
-    def scale(self, levels: Tensor) -> Tensor:
-        """0 .. levels-1, as floats, to [-1, 1]."""
-        return scale(levels, self.levels)
-
-    def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
-        return self.log_prob_by_channel(parameters, images).sum(dim=1)
-
-    def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """`log_prob`: `sample_levels` draws by what it scores."""
-        return self.log_prob(parameters, images)
 
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W)."""

@@ -7,11 +7,16 @@ Given the mixture component, the channels are logistic with means
 and common component, so that G depends on R, and B on both. Parameters per pixel are in the original's order:
 [M mixture logits | for each channel: M means, M log-scales, M coefficients], the coefficients (before tanh) a in R's
 place, b in G's, c in B's; with one channel there are none.
+
+With ``residual`` the mixture is over r = x - p in place of x, with p a causal prediction of the pixel from its
+neighbours (`pixelcnn.likelihood.prediction`): the means are m_R, m_G + a r_R, m_B + b r_R + c r_G. In x these are
+mixtures as above, whose means are shifted by what came before, so that bins, masses and sampling stay what they are.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,21 +26,38 @@ from pixelcnn.errors import require
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.cumulative import cumulative_sum
-from pixelcnn.likelihood.levels import nearest_level, scale
+from pixelcnn.likelihood.levels import nearest_level
+from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
+from pixelcnn.likelihood.protocol import Likelihood
 
 MIN_LOG_SCALE = -7.0
+
+SPREAD_OF_MEANS = 0.9  # of grey values, at the start
+# Log-scales at the start: of mixtures over x, and the range of those over differences, which are mostly small.
+LOG_SCALE, LOG_SCALES_OF_RESIDUALS = -2.0, (-5.0, -1.5)
+COUPLINGS = (1.0, 0.3, 0.7)  # a, b, c at the start, before tanh: G is like R, B like both
 
 Terms = Callable[[Tensor, Tensor, Tensor], Tensor]  # as `CoupledLogistics.log_terms`
 
 
-class CoupledLogistics:
-    """What the likelihoods of such a mixture share; they differ in `log_terms`, the score of a value of a channel."""
+class CoupledLogistics(Likelihood):
+    """What the likelihoods of such a mixture share; they differ in `log_terms`, the score of a value of a channel.
 
-    num_groups = 1  # the components couple the channels
-    has_density: ClassVar[bool] = True
+    ``residual`` names what the means are counted from: nothing, the pixel to the left, or the gradient predictor.
+    ``spread`` has training start from components that cover the range of values (`initial_parameters`), instead of
+    alike ones around 0: the first steps need not find the range.
+    """
 
-    def __init__(self, image: ImageShape, *, num_mixtures: int = 10) -> None:
+    def __init__(
+        self,
+        image: ImageShape,
+        *,
+        num_mixtures: int = 10,
+        residual: Literal["none", "left", "gradient"] = "none",
+        spread: bool = False,
+    ) -> None:
         require(num_mixtures >= 1, "num_mixtures", num_mixtures, "use at least one mixture component")
+        self.residual, self.spread = residual, spread
         self.num_mixtures = num_mixtures
         self.channels, self.levels = image.channels, image.levels
         self.per_channel = 3 if image.channels == 3 else 2
@@ -50,9 +72,46 @@ class CoupledLogistics:
         """Uniform numbers that drawing one pixel takes: one for each component, one for each channel."""
         return self.num_mixtures + self.channels
 
-    def scale(self, levels: Tensor) -> Tensor:
-        """0 .. levels-1, as floats, to [-1, 1]."""
-        return scale(levels, self.levels)
+    @property
+    def sees_neighbours(self) -> bool:
+        """Whether the parameters depend on a pixel's neighbours by more than the network: see `given_neighbours`."""
+        return self.residual != "none"
+
+    def given_neighbours(self, parameters: Tensor, neighbours: Neighbours) -> Tensor:
+        """The parameters (N, P, H, W) of mixtures over x, from the network's, which are of mixtures over x - p."""
+        if not self.sees_neighbours:
+            return parameters
+        p = PREDICTIONS[self.residual](neighbours)[:, :, None].to(parameters.dtype)  # N C 1 H W
+        _, components = self._grouped(parameters)
+        coefficients = torch.tanh(components[:, :, 2]).transpose(1, 2) if self.per_channel == 3 else None
+        shifts = []
+        for channel in range(self.channels):
+            shift = p[:, channel].expand(-1, self.num_mixtures, -1, -1)
+            for earlier, coefficient in enumerate(_couplings(coefficients, channel)):
+                shift = shift - coefficient * p[:, earlier]
+            shifts.append(F.pad(shift, (0, 0, 0, 0, 0, (self.per_channel - 1) * self.num_mixtures)))
+        return parameters + F.pad(torch.cat(shifts, dim=1), (0, 0, 0, 0, self.num_mixtures, 0))
+
+    @property
+    def initial_parameters(self) -> Tensor | None:
+        """(P,): what the network's output starts from with ``spread``, else None.
+
+        Grey values from -0.9 to 0.9, one a component, with their channels nearly equal; with ``residual`` differences
+        around 0, of a scale to each component.
+        """
+        if not self.spread:
+            return None
+        m = self.num_mixtures
+        of_residuals = self.sees_neighbours
+        grey = torch.zeros(m) if of_residuals else torch.linspace(-SPREAD_OF_MEANS, SPREAD_OF_MEANS, m)
+        log_scales = torch.linspace(*LOG_SCALES_OF_RESIDUALS, m) if of_residuals else torch.full((m,), LOG_SCALE)
+        a, b, c = map(math.tanh, COUPLINGS)
+        parts = [torch.zeros(m)]
+        for channel, explained in enumerate((0, a, b + c)[: self.channels]):
+            parts += [grey * (1 - explained), log_scales]
+            if self.per_channel == 3:
+                parts.append(torch.full((m,), COUPLINGS[channel]))
+        return torch.cat(parts)
 
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
         """Log score of each value under each component, (N, M, C, H, W), given the channels before it.

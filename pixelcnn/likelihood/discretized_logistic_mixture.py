@@ -26,12 +26,17 @@ class DiscretizedLogisticMixture(CoupledLogistics):
     """
 
     name: ClassVar[str] = "discretized_logistic_mixture"
-    is_bound = False
 
     def __init__(
-        self, image: ImageShape, *, num_mixtures: int = 10, tails: Literal["exact", "original"] = "exact"
+        self,
+        image: ImageShape,
+        *,
+        num_mixtures: int = 10,
+        tails: Literal["exact", "original"] = "exact",
+        residual: Literal["none", "left", "gradient"] = "none",
+        spread: bool = False,
     ) -> None:
-        super().__init__(image, num_mixtures=num_mixtures)
+        super().__init__(image, num_mixtures=num_mixtures, residual=residual, spread=spread)
         if tails == "original" and image.levels != 256:
             raise UserError(
                 f"likelihood.tails=original is defined for 256 levels but the data has {image.levels}: "

@@ -15,19 +15,18 @@ from torch import Tensor, nn
 
 from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.likelihood.levels import nearest_level, scale
+from pixelcnn.likelihood.levels import nearest_level
+from pixelcnn.likelihood.protocol import Likelihood
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.nonlinearities import concat_elu
 from pixelcnn.network.topology import POINT
 
 
-class Implicit(nn.Module):
+class Implicit(nn.Module, Likelihood):
     """The head, with weights of its own, which objective=energy_distance trains."""
 
-    num_groups = 1  # one draw of noise makes all channels
     name: ClassVar[str] = "implicit"
     has_density: ClassVar[bool] = False
-    is_bound = False
 
     def __init__(self, image: ImageShape, *, num_features: int = 64, num_noise: int = 4) -> None:
         super().__init__()
@@ -49,19 +48,11 @@ class Implicit(nn.Module):
         """Uniform numbers that drawing one pixel takes."""
         return self.num_noise
 
-    def scale(self, levels: Tensor) -> Tensor:
-        """0 .. levels-1, as floats, to [-1, 1]."""
-        return scale(levels, self.levels)
-
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
         """UserError: there is none."""
         raise UserError(
             "likelihood=implicit has no density: such a model can be sampled, but neither log_prob nor bits/dim exist."
         )
-
-    def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """UserError: there is none that can be computed."""
-        return self.log_prob(parameters, images)
 
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """UserError: there is none."""

@@ -19,7 +19,7 @@ SMALLEST_NORM = 1e-6
 
 class WeightNormalized(nn.Module):
     """Direction V, gain g and bias b of a layer; ``init_scale`` is the standard deviation that data-dependent
-    initialisation gives its output."""
+    initialisation gives its output, None to leave the layer as it is."""
 
     out_dim: int  # which axis of V is the output channel
 
@@ -28,7 +28,7 @@ class WeightNormalized(nn.Module):
         self.v = nn.Parameter(torch.empty(v_shape).normal_(0, 0.05))
         self.g = nn.Parameter(torch.ones(v_shape[self.out_dim]))
         self.b = nn.Parameter(torch.zeros(v_shape[self.out_dim]))
-        self.init_scale = init_scale
+        self.init_scale: float | None = init_scale
 
     def direction(self) -> Tensor:
         """V, without the entries that the layer does not use."""

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pixelcnn.errors import require
+from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.network.topology import IMAGE, Node, Topology
 
+START_GAIN = 0.1  # of an output that starts at given parameters
 MOST_LAYERS = 1000  # the papers' networks have at most 20
 
 
@@ -35,6 +37,15 @@ class Network(nn.Module):
     def stride(self) -> int:
         """Image heights and widths must be divisible by this."""
         return self.topology.stride
+
+    @torch.no_grad()
+    def start_at(self, parameters: Tensor) -> None:
+        """Have every pixel's output start near ``parameters`` (P,), data-dependent initialisation leaving it there."""
+        within = self.layers[self.topology.nodes[-1].name].modules()
+        *_, output = (layer for layer in within if isinstance(layer, WeightNormalized))
+        output.b.copy_(parameters)
+        output.g.fill_(START_GAIN)
+        output.init_scale = None
 
     def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """x (N, C, H, W) in [-1, 1], h None, (N, D) or a map (N, D, H, W); returns (N, P, H, W)."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood import Likelihood
+from pixelcnn.likelihood.prediction import Neighbours
 from pixelcnn.sampling.capture import Work, cuda_graphs
 from pixelcnn.sampling.incremental import IncrementalWalk
 from pixelcnn.sampling.walk import walk_of
@@ -59,6 +60,8 @@ class Sampler:
         # The current row: its levels, and the uniform numbers that its pixels are drawn by.
         self.levels = torch.zeros(n, channels, width, dtype=torch.uint8, device=weight.device)
         self.uniforms = torch.zeros(n, likelihood.num_uniforms, width, dtype=torch.float64, device=weight.device)
+        # The values of the row above, a zero before them; float64 like what is drawn by them.
+        self.above = torch.zeros(n, channels, width + 1, dtype=torch.float64, device=weight.device)
         self._levels_by_group = self.levels.unflatten(1, (groups, -1))
         self._uniforms_by_group = self.uniforms.unflatten(1, (groups, -1))
         on_gpu = weight.is_cuda and isinstance(self.walk, IncrementalWalk)
@@ -75,11 +78,13 @@ class Sampler:
         (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done.
         """
         self.walk.begin_images(h)
+        self.above.zero_()
         for i, known_columns in enumerate(known.tolist()):
             self.levels.copy_(images[:, :, i])
             self.uniforms.copy_(uniforms[:, :, i])
             self._row(i, tuple(known_columns))
             images[:, :, i] = self.levels
+            self.above[:, :, 1:] = self.likelihood.scale(self.levels.double())
             for _ in known_columns:
                 on_pixel()
 
@@ -101,8 +106,11 @@ class Sampler:
             levels = self._levels_by_group[:, group, :, j]
             if not known[j]:
                 # In float64, where uniform numbers reach masses below 2^-24.
+                parameters = parameters[:, :, None, None].double()
+                if self.likelihood.sees_neighbours:
+                    parameters = self.likelihood.given_neighbours(parameters, self._neighbours(j))
                 drawn = self.likelihood.sample_levels(
-                    parameters[:, :, None, None].double(),
+                    parameters,
                     self._uniforms_by_group[:, group, :, j, None, None],
                     self.temperature.mixture,
                     self.temperature.scale,
@@ -111,6 +119,11 @@ class Sampler:
             return self.likelihood.scale(levels.to(self.dtype))
 
         self.walk.run_row(i, visit)
+
+    def _neighbours(self, j: int) -> Neighbours:
+        left = self.likelihood.scale(self.levels[:, :, j - 1].double()) if j else torch.zeros_like(self.above[:, :, 0])
+        sites = left, self.above[:, :, j + 1], self.above[:, :, j]
+        return Neighbours(*(site[:, :, None, None] for site in sites))
 
 
 def uniforms_of(seed: int, numbers: Sequence[int], shape: tuple[int, int, int]) -> Tensor:

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
-from pixelcnn.errors import require
+from pixelcnn.errors import UserError, require
 from pixelcnn.training.module import DensityEstimation
 
 
@@ -17,23 +17,36 @@ class ExponentialMovingAverage(WeightAveraging):
     """average <- d * average + (1 - d) * weights after every step that is taken, starting at the initialised weights.
 
     After t updates d is ``decay``, or with ``warmup`` min(decay, (1 + t) / (10 + t)), which forgets the initial
-    weights sooner.
+    weights sooner. ``horizon`` sets d to 1 - 1 / horizon instead, counted in steps, or below 1 as a share of the run's.
 
     Beyond Lightning's callback: the first update averages instead of copying; every checkpoint holds the average in
     ``state_dict`` and the raw weights in ``current_model_state``, also one saved while validation has the two swapped;
     and the module keeps its raw weights when training ends, so that the last checkpoint resumes exactly.
     """
 
-    def __init__(self, decay: float = 0.9995, warmup: bool = False) -> None:
+    def __init__(self, decay: float = 0.9995, warmup: bool = False, horizon: float | None = None) -> None:
         require(0 <= decay < 1, "decay", decay, "use a number from 0 to below 1")
+        require(horizon is None or horizon > 0, "horizon", horizon, "use a positive number of steps, or a share below 1")
         super().__init__(use_buffers=False, multi_avg_fn=self._update)
         self.decay = decay
+        self.horizon = horizon
         self.warmup = warmup
         self.swapped = False
 
     def decay_after(self, updates: int) -> float:
         """d of the update that follows ``updates`` others."""
         return min(self.decay, (1 + updates) / (10 + updates)) if self.warmup else self.decay
+
+    @staticmethod
+    def _steps(total: int | None, horizon: float) -> float:
+        if horizon >= 1:
+            return horizon
+        if total is None:
+            raise UserError(
+                f"ema.horizon={horizon} is a share of the run's steps, which nothing bounds: set trainer.max_epochs or "
+                "trainer.max_steps."
+            )
+        return horizon * total
 
     @torch.no_grad()
     def _update(self, average: list[Tensor], weights: list[Tensor], copies_seen: Tensor) -> None:
@@ -42,7 +55,9 @@ class ExponentialMovingAverage(WeightAveraging):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Here rather than in setup: the ranks have agreed on their weights, and a resumed average is in place.
-        assert self._average_model is not None
+        assert self._average_model is not None and isinstance(pl_module, DensityEstimation)
+        if self.horizon is not None:
+            self.decay = max(0.0, 1 - 1 / self._steps(pl_module.total_steps, self.horizon))
         if self._average_model.n_averaged == 0:
             self._average_model.update_parameters(pl_module)
 

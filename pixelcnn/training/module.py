@@ -168,7 +168,7 @@ class DensityEstimation(LightningModule):
         return getattr(datamodule, "batch_size", self._latest_batch_size)
 
     def configure_optimizers(self) -> Any:
-        optimizer, scheduler = self.optimizer_and_scheduler(self._total_steps())
+        optimizer, scheduler = self.optimizer_and_scheduler(self.total_steps)
         if scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -180,7 +180,8 @@ class DensityEstimation(LightningModule):
             return optimizer, None
         return optimizer, build_schedule(self.make_scheduler, optimizer, total_steps)
 
-    def _total_steps(self) -> int | None:
+    @property
+    def total_steps(self) -> int | None:
         """The optimiser's steps in the whole run, None where nothing bounds them."""
         trainer, limits = self.trainer, []
         if trainer.max_steps >= 0:

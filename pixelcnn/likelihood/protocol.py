@@ -1,0 +1,84 @@
+"""What every likelihood has."""
+
+from abc import abstractmethod
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from pixelcnn.likelihood.levels import scale
+from pixelcnn.likelihood.prediction import Neighbours
+
+
+class Likelihood(Protocol):
+    """What every likelihood has; one of your own may inherit what is the same for most.
+
+    Its constructor takes those of
+
+        image (`pixelcnn.image_shape.ImageShape`), masked_channels (whether the network can compute a channel's
+        parameters from the channels before it)
+
+    that it names, beside keys of its own, and keeps ``channels`` and ``levels``.
+
+    A pixel's channels are drawn in ``num_groups`` groups, one after another. The network sees the groups before the one
+    that it computes parameters for; how the channels inside a group depend on each other is the likelihood's matter.
+    Parameters come group by group, P / num_groups each; so do the uniform numbers.
+    """
+
+    has_density: ClassVar[bool] = True  # whether log_prob exists
+    channels: int
+    levels: int
+    num_groups: int = 1  # 1, or one for each channel
+    is_bound: bool = False  # whether log_prob is only a lower bound of the log-probability
+
+    @property
+    def num_parameters(self) -> int:
+        """P, per pixel."""
+        ...
+
+    @property
+    def num_uniforms(self) -> int:
+        """Uniform numbers that drawing one pixel takes."""
+        ...
+
+    @property
+    def sees_neighbours(self) -> bool:
+        """Whether a pixel's distribution depends on its neighbours by more than the network: `given_neighbours`."""
+        return False
+
+    def given_neighbours(self, parameters: Tensor, neighbours: Neighbours) -> Tensor:
+        """The parameters (N, P, H, W) that all other methods take, from the network's and the pixels' neighbours."""
+        return parameters
+
+    @property
+    def initial_parameters(self) -> Tensor | None:
+        """(P,), from which the network's output starts, None to leave it to the network."""
+        return None
+
+    def scale(self, levels: Tensor) -> Tensor:
+        """Levels 0 .. L-1, as floats of any shape, to the numbers in [-1, 1] that networks see."""
+        return scale(levels, self.levels)
+
+    def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
+        return self.log_prob_by_channel(parameters, images).sum(dim=1)
+
+    def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W).
+
+        It is `log_prob` where that is not a bound and replaces no mass by an approximation.
+        """
+        return self.log_prob(parameters, images)
+
+    @abstractmethod
+    def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """`log_prob` by the chain rule over the channels, nats, (N, C, H, W)."""
+
+    @abstractmethod
+    def sample_levels(
+        self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
+    ) -> Tensor:
+        """Draw one group of channels: uint8 (N, C / num_groups, H, W).
+
+        parameters (N, P / num_groups, H, W) and uniforms in (0, 1) (N, num_uniforms / num_groups, H, W) are the
+        group's, in float64 where masses below 2^-24 matter.
+        """
