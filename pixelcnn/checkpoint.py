@@ -32,6 +32,7 @@ from pixelcnn.checkpoint_format_1 import description_of_format_2
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel, build
+from pixelcnn.released import located
 from pixelcnn.typed import misfit, shown
 from pixelcnn.untrusted import opened
 from pixelcnn.weighing import TooLargeError, weights_of
@@ -40,6 +41,7 @@ FORMAT = 2
 PREFIX = "model."
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 END_OF_YAML = "..."
+HALVES = (torch.float16, torch.bfloat16)
 CLASS_NAMES = "class_names"  # beside the groups of the configuration: what the data set calls the labels 0, 1, …
 
 
@@ -55,7 +57,8 @@ class Entry(TypedDict):
 def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
     """The distribution that a checkpoint, an exported folder or a run's directory (its best) holds: the EMA weights.
 
-    On the CPU, in evaluation mode. ``trust`` names the packages, other than this project, whose classes the file may
+    ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). On the CPU, in
+    evaluation mode and float32. ``trust`` names the packages, other than this project, whose classes the file may
     name as parts of its model. UserError where the file is missing, damaged, not of this project, or names others.
     """
     checkpoint = read(path)
@@ -80,7 +83,8 @@ def read(path: str | Path, key: str = "checkpoint") -> dict[str, Any]:
 
 
 def of_run(path: Path) -> Path:
-    """``path``, or the best checkpoint, else the last, of the run whose directory it is."""
+    """``path``, or the best checkpoint, else the last, of the run whose directory it is, or a model by its name."""
+    path = located(path)
     kept = (path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
     return next((file for file in kept if os.path.isfile(file)), path)
 
@@ -154,12 +158,24 @@ def save(model: PixelModel, folder: str | Path) -> None:
     export(model, {} if model.class_names is None else {CLASS_NAMES: list(model.class_names)}, folder)
 
 
-def export(model: PixelModel, config: dict[str, Any], folder: str | Path, data: dict[str, str] | None = None) -> None:
-    """`save` with ``config``, the configuration of the run that made the model, of plain containers and values."""
+def export(
+    model: PixelModel,
+    config: dict[str, Any],
+    folder: str | Path,
+    data: dict[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """`save` with ``config``, the configuration of the run that made the model, of plain containers and values.
+
+    ``dtype`` is that of the stored matrices, half of their size as float16; vectors stay as they are, and all weights
+    are float32 again when they are loaded.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Cloned: safetensors refuses weights that a network uses twice.
     weights = {name: value.clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
+    if dtype is not None:
+        weights = {name: value.to(dtype) if value.ndim > 1 else value for name, value in weights.items()}
     save_file(weights, folder / WEIGHTS)
     (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config, data), sort_keys=False, explicit_end=True))
 
@@ -177,7 +193,8 @@ def _read_folder(folder: Path, named: str) -> dict[str, Any]:
     # A file that was cut between two lines is well-formed, and may still describe a model.
     if not text.rstrip().endswith("\n" + END_OF_YAML):
         raise UserError(f"{named} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
-    content = {"state_dict": {PREFIX + name: value for name, value in weights.items()}, "pixelcnn": stored}
+    full = {PREFIX + name: value.float() if value.dtype in HALVES else value for name, value in weights.items()}
+    content = {"state_dict": full, "pixelcnn": stored}
     checkpoint: dict[str, Any] = opened(content, named, without_tensors=("pixelcnn",))
     _require_format(checkpoint["pixelcnn"], named)
     return checkpoint

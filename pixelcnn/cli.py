@@ -25,6 +25,7 @@ from pixelcnn.launch.run_directory import CLAIMS, claimed, require_free
 from pixelcnn.launch.said_once import said_once
 from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
 from pixelcnn.memory_limit import limited_memory
+from pixelcnn.released import located
 from pixelcnn.report.commands import config_dir
 
 # Installed, the configuration is in the package; in a checkout, beside it.
@@ -40,6 +41,9 @@ def job(config: DictConfig) -> float | None:
     context = HydraConfig.get()
     with job_refusals(), limited_memory(), one_group(context):
         overrides = typed(context)
+        for key in ("checkpoint", "init_from"):
+            if config[key] is not None:
+                config[key] = str(located(config[key]))
         take_stored_data(config, overrides)
         task = check(config)
         if task.uses_devices:

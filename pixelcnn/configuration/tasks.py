@@ -152,6 +152,12 @@ class ExportTask(Task):
     uses_devices: ClassVar[bool] = False
     module: ClassVar[str] = "export"
     name: str = "export"
+    dtype: str | None = None
+    push: str | None = None
+
+    def __post_init__(self) -> None:
+        dtypes = ("float16", "bfloat16")
+        require(self.dtype is None or self.dtype in dtypes, "dtype", self.dtype, f"use {' or '.join(dtypes)}, or null")
 
 
 @dataclass

@@ -26,7 +26,9 @@ class ExponentialMovingAverage(WeightAveraging):
 
     def __init__(self, decay: float = 0.9995, warmup: bool = False, horizon: float | None = None) -> None:
         require(0 <= decay < 1, "decay", decay, "use a number from 0 to below 1")
-        require(horizon is None or horizon > 0, "horizon", horizon, "use a positive number of steps, or a share below 1")
+        require(
+            horizon is None or horizon > 0, "horizon", horizon, "use a positive number of steps, or a share below 1"
+        )
         super().__init__(use_buffers=False, multi_avg_fn=self._update)
         self.decay = decay
         self.horizon = horizon

@@ -1,5 +1,6 @@
 """Rows captured once and replayed draw the same images: by CUDA graphs on a GPU, here by a recording like them."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -8,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Vectors
 from pixelcnn.description import ModelDescription
+from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.network import GatedPixelCNN, PixelCNN
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from tests.conftest import random_images, tiny_description, tiny_model
@@ -73,6 +75,15 @@ def test_replayed_rows_draw_the_same_images(options):
     replayed, sampler = drawn(model, recorded)
     assert torch.equal(plain, replayed)
     assert len(sampler._replays) == 1 + sampler.walk.period < 24
+
+
+@pytest.mark.parametrize("residual", ["left", "gradient"])
+def test_replayed_rows_see_the_neighbours_that_were_drawn(residual):
+    likelihood = partial(DiscretizedLogisticMixture, num_mixtures=2, residual=residual)
+    model = model_of(replace(tiny_description(height=24, width=4, num_filters=3), likelihood=likelihood), 0)
+    plain, _ = drawn(model, None)
+    replayed, _ = drawn(model, recorded)
+    assert torch.equal(plain, replayed)
 
 
 def test_replayed_rows_complete_the_same_images():

@@ -1,5 +1,7 @@
 """An exported model is the same model, without pickle."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 import yaml
@@ -46,3 +48,26 @@ def test_a_damaged_export_is_refused(exported, name):
     (exported / name).unlink()
     with pytest.raises(UserError, match=r"lacks model.safetensors or config.yaml"):
         load(exported)
+
+
+def test_half_the_space_costs_next_to_nothing(call, trained, exported, tmp_path):
+    checkpoint = trained / "checkpoints/best.ckpt"
+    folder = tmp_path / "half"
+    call("task=export", "task.dtype=float16", f"checkpoint={checkpoint}", f"hydra.run.dir={folder}")
+    size, full = ((where / "model.safetensors").stat().st_size for where in (folder, exported))
+    assert size < 0.75 * full  # a tiny model is mostly vectors
+    half, whole = load(folder), load(checkpoint)
+    for name, value in whole.state_dict().items():
+        expected = value.half().float() if value.ndim > 1 else value
+        assert torch.equal(half.state_dict()[name], expected), name
+    images = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8)
+    torch.testing.assert_close(half.bits_per_dim(images), whole.bits_per_dim(images), rtol=0, atol=0.01)
+
+
+@pytest.mark.skipif(find_spec("huggingface_hub") is not None, reason="huggingface_hub is installed")
+def test_without_its_library_the_hub_is_one_sentence(call, exported, tmp_path):
+    with pytest.raises(UserError, match=r"hf://owner/name .*pip install"):
+        load("hf://owner/name")
+    for key in ("task=sample checkpoint=hf://owner/name", f"task=export checkpoint={exported} task.push=owner/name"):
+        with pytest.raises(SystemExit, match=r"owner/name .*pip install"):
+            call(*key.split(), f"hydra.run.dir={tmp_path}/run")

@@ -140,3 +140,10 @@ def test_average_costs_few_operations(tmp_path):
 
     fit(tmp_path, ema=Counted(0.9, warmup=False), max_steps=3)
     assert next(calls) == 3
+
+
+@pytest.mark.parametrize(("horizon", "decay"), [(5.0, 0.8), (0.5, 1 - 1 / 6), (0.01, 0.0)])
+def test_a_horizon_is_in_steps_or_a_share_of_the_run(tmp_path, horizon, decay):
+    average = ExponentialMovingAverage(horizon=horizon)
+    fit(tmp_path, ema=average, max_epochs=3)  # of four steps
+    assert average.decay == pytest.approx(decay)

@@ -1,0 +1,69 @@
+"""Where a model is: at a path, released with this project by name, or in a repository of the Hugging Face hub."""
+
+from pathlib import Path
+
+from pixelcnn.errors import UserError
+
+# Installed, the models are in the package; in a checkout, beside it.
+HOMES = (Path(__file__).parent / "released", Path(__file__).parents[1] / "released")
+HUB = "hf:/"  # of hf://owner/name, also where pathlib has joined the two slashes
+FILES = ["*.safetensors", "*.yaml"]
+
+
+def released() -> dict[str, Path]:
+    """The folders of the released models by name, as in ``pixelcnn.load("cifar10_small")``."""
+    found = (folder.parent for home in HOMES for folder in sorted(home.glob("*/model.safetensors")))
+    return {folder.name: folder for folder in found}
+
+
+def located(path: str | Path) -> Path:
+    """Where the model ``path`` is on this machine: itself, a released one's folder, or where hf://owner/name is loaded.
+
+    A file that is there goes before a name; ``released/NAME`` is a name from any directory. UserError where a
+    repository cannot be loaded.
+    """
+    if str(path).startswith(HUB):
+        return _from_hub(str(path).removeprefix(HUB).strip("/"))
+    path = Path(path)
+    # Path.exists raises where a name is too long, which no released model's is.
+    if len(path.name) < 100 and path.parent in (Path("."), Path("released")) and not path.exists():
+        return released().get(path.name, path)
+    return path
+
+
+def _from_hub(repository: str) -> Path:
+    hub = _hub(f"checkpoint=hf://{repository}")
+    try:
+        return Path(hub.snapshot_download(repository, allow_patterns=FILES))
+    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+        raise UserError(
+            f"checkpoint=hf://{repository} cannot be loaded ({_first_line(error)}): check name and network."
+        ) from error
+
+
+def push(folder: Path, repository: str) -> None:
+    """Upload the exported model in ``folder`` to ``repository``, owner/name on the Hugging Face hub, made if missing.
+
+    UserError without an account's token, or where the hub refuses it.
+    """
+    hub = _hub(f"task.push={repository}")
+    try:
+        hub.create_repo(repository, exist_ok=True)
+        hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[*FILES, "*.md", "*.png"])
+    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+        raise UserError(
+            f"task.push={repository} failed ({_first_line(error)}): log in with `hf auth login`. "
+            f"The model is in {folder}."
+        ) from error
+
+
+def _hub(key: str):  # type: ignore[no-untyped-def]
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise UserError(f"{key} needs huggingface_hub: pip install 'pixelcnn[huggingface]'.") from error
+    return huggingface_hub
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -1,0 +1,89 @@
+"""A mixture over the difference to a causal prediction is a mixture over the pixel, shifted by what came before."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import DiscretizedLogisticMixture, ImageShape, PixelModel, UserError
+from pixelcnn.initialisation import data_dependent_initialisation
+from pixelcnn.likelihood import LogisticMixture
+from pixelcnn.likelihood.prediction import PREDICTIONS, neighbours_of
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
+from tests.conftest import random_images
+
+
+def predicted(name, x):
+    """By the definition, a pixel at a time; x (C, H, W)."""
+    p = np.zeros_like(x)
+    for c, i, j in np.ndindex(*x.shape):
+        left = x[c, i, j - 1] if j else 0.0
+        above = x[c, i - 1, j] if i else 0.0
+        corner = x[c, i - 1, j - 1] if i and j else 0.0
+        p[c, i, j] = left if name == "left" else sorted([left, above, left + above - corner])[1]
+    return p
+
+
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_predictions_are_their_definition(name):
+    x = torch.rand(2, 3, 5, 4, dtype=torch.float64) * 2 - 1
+    found = PREDICTIONS[name](neighbours_of(x))
+    assert np.allclose(found.numpy(), np.stack([predicted(name, image) for image in x.numpy()]))
+
+
+@pytest.mark.parametrize("name", PREDICTIONS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_means_are_of_the_differences(name, channels):
+    """log_prob against the masses of bins around the means m, m + a r_R, m + b r_R + c r_G of r = x - p."""
+    m, levels = 2, 16
+    likelihood = DiscretizedLogisticMixture(ImageShape(channels, 3, 4, levels), num_mixtures=m, residual=name)
+    torch.manual_seed(0)
+    parameters = torch.randn(1, likelihood.num_parameters, 3, 4, dtype=torch.float64)
+    images = torch.randint(levels, (1, channels, 3, 4), dtype=torch.uint8)
+    x = likelihood.scale(images.double())
+    found = likelihood.log_prob(likelihood.given_neighbours(parameters, neighbours_of(x)), images)[0]
+
+    r = x[0].numpy() - predicted(name, x[0].numpy())
+    for i, j in np.ndindex(3, 4):
+        q = parameters[0, :, i, j].numpy()
+        weights = np.exp(q[:m]) / np.exp(q[:m]).sum()
+        kinds = q[m:].reshape(channels, 3 if channels == 3 else 2, m)
+        k = np.tanh(kinds[:, 2]) if channels == 3 else None
+        shifts = [0, 0, 0] if k is None else [0, k[0] * r[0, i, j], k[1] * r[0, i, j] + k[2] * r[1, i, j]]
+        mass = weights
+        for c in range(channels):
+            centre, level = r[c, i, j] - kinds[c, 0] - shifts[c], int(images[0, c, i, j])
+            edges = [(centre + side / (levels - 1)) / np.exp(kinds[c, 1]) for side in (-1, 1)]
+            low, high = (1 / (1 + np.exp(-edge)) for edge in edges)
+            mass = mass * ((1.0 if level == levels - 1 else high) - (0.0 if level == 0 else low))
+        assert found[i, j].item() == pytest.approx(np.log(mass.sum()), rel=1e-9)
+
+
+@pytest.mark.parametrize("network", [PixelCNNPP, GatedPixelCNN, PixelCNN])
+@pytest.mark.parametrize("residual", ["none", "gradient"])
+def test_a_spread_start_survives_initialisation(network, residual):
+    likelihood = partial(LogisticMixture, num_mixtures=3, residual=residual, spread=True)
+    model = PixelModel((3, 8, 8), partial(network, num_filters=6), likelihood)
+    images = random_images(model, 4)
+    data_dependent_initialisation(model, images)
+    start = model.likelihood.initial_parameters
+    with torch.no_grad():
+        off = model.network(torch.zeros(1, 3, 8, 8)) - start[:, None, None]
+    assert off.abs().max() < 1  # of values from -5 to 1
+    _, means, _, coefficients = model.likelihood._split(start[None, :, None, None])
+    grey = means[0, :, 0, 0, 0]
+    assert (grey == 0).all() if residual != "none" else grey.diff().min() > 0.5
+    # The means of G and B where the channels before are as the component has them.
+    a, b, c = coefficients[0, 0, :, 0, 0]
+    assert torch.allclose(means[0, :, 1, 0, 0] + a * grey, grey)
+    assert torch.allclose(means[0, :, 2, 0, 0] + (b + c) * grey, grey)
+
+
+def test_a_network_that_has_no_start_is_refused_by_key():
+    class Own(torch.nn.Conv2d):
+        def __init__(self, image_channels, num_parameters):
+            super().__init__(image_channels, num_parameters, 1)
+
+    with pytest.raises(UserError, match=r"^likelihood\.spread=true .*start_at"):
+        PixelModel((3, 8, 8), Own, partial(DiscretizedLogisticMixture, spread=True))
