@@ -1,11 +1,12 @@
 # make quickstart   trains on the embedded digits, from nothing
 # make test         runs the tests, from nothing
 # make mutate       tests the tests: breaks the code, a line at a time
+# make ledger       scores the released models again, and writes docs/results.md
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart install test mutate format lint types
+.PHONY: quickstart install test mutate ledger format lint types
 
 quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
 	@run=outputs/quickstart/$$(date +%Y-%m-%d_%H-%M-%S) && \
@@ -19,6 +20,9 @@ test: $(VENV)/.installed-dev ## run the tests
 
 mutate: $(VENV)/.installed-dev ## break the code, a line at a time, and see that a test fails for each
 	$(BIN)/python -m tests.mutation --jobs 2
+
+ledger: $(VENV)/.installed ## score every released model again and write docs/results.md
+	$(BIN)/python -m bench.ledger
 
 format: $(VENV)/.installed-dev ## rewrite the code in the house style
 	$(BIN)/ruff format .

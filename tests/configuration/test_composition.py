@@ -40,10 +40,11 @@ def test_every_option_composes_and_passes_the_checks(composed, group, option):
 def test_every_comparison_composes_on_the_same_budget(composed, experiment):
     config = composed(f"experiment={experiment.relative_to(CONF / 'experiment').with_suffix('')}")
     check(config)
-    budget = composed("experiment=minutes")
+    shared, width = ("recipe/all", 32) if experiment.parent.name == "recipe" else ("minutes", 24)
+    budget = composed(f"experiment={shared}")
     check(budget)
     assert (config.trainer, config.data) == (budget.trainer, budget.data)
-    assert list(config.logger) == ["csv"] and config.model.num_filters == 24
+    assert list(config.logger) == ["csv"] and config.model.num_filters == width
 
 
 def test_each_ablation_differs_from_the_base_in_one_thing(composed):
