@@ -13,8 +13,11 @@ filters and blocks; it has no moving average, drops whole channels, and its step
 
 import argparse
 import platform
+import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -22,6 +25,7 @@ from torch import Tensor
 from bench.measuring import memory, seconds
 from bench.sampling import papers_model
 from pixelcnn.execution import Execution, execute
+from pixelcnn.model import PixelModel
 from pixelcnn.optim import Adam
 from pixelcnn.training.arithmetic import matmul_peak, training_flops
 from pixelcnn.training.memory import keep_freed_memory
@@ -33,9 +37,9 @@ EMA_DECAY = 0.9995
 Step = Callable[[], None]
 
 
-def our_step(model: torch.nn.Module, images: Tensor, dtype: torch.dtype) -> Step:
+def our_step(model: PixelModel, images: Tensor, dtype: torch.dtype) -> Step:
     """A step of training as `pixelcnn.training` takes it. images: uint8 (N, C, H, W)."""
-    weights = list(model.parameters())
+    weights: list[Tensor] = list(model.parameters())
     average = [weight.detach().clone() for weight in weights]
     optimizer = Adam(weights, lr=1e-3, betas=(0.95, 0.9995))
 
@@ -52,15 +56,26 @@ def our_step(model: torch.nn.Module, images: Tensor, dtype: torch.dtype) -> Step
     return step
 
 
-def step_of_port(directory: str, options: dict[str, int], images: Tensor, dtype: torch.dtype) -> Step:
-    """A step of the port whose ``model.py`` and ``utils.py`` lie in ``directory``."""
-    sys.path.insert(0, directory)
-    import model as port  # type: ignore[import-not-found]
-    import utils  # type: ignore[import-not-found]
+def modules_of_port(directory: Path) -> dict[str, ModuleType]:
+    """The port's ``utils``, ``layers`` and ``model``, each importing those before it; print statements are made calls.
 
+    It is of Python 2 in one line.
+    """
+    made = {name: ModuleType(name) for name in ("utils", "layers", "model")}
+    for name, module in made.items():
+        file = directory / f"{name}.py"
+        source = re.sub(r"^(\s*)print ([^(].*)$", r"\1print(\2)", file.read_text(), flags=re.MULTILINE)
+        sys.modules[name] = module
+        exec(compile(source, file, "exec"), vars(module))
+    return made
+
+
+def step_of_port(directory: Path, options: dict[str, int], images: Tensor, dtype: torch.dtype) -> Step:
+    """A step of the port whose checkout is ``directory``."""
+    port = modules_of_port(directory)
     if images.device.type == "cpu":
-        torch.Tensor.cuda = lambda self: self  # type: ignore[method-assign]  # its loss is written for a GPU
-    network = port.PixelCNN(nr_resnet=options["num_resnet_blocks"], nr_filters=options["num_filters"])
+        Tensor.cuda = Tensor.cpu  # type: ignore[method-assign,assignment]  # its loss is written for a GPU
+    network = port["model"].PixelCNN(nr_resnet=options["num_resnet_blocks"], nr_filters=options["num_filters"])
     network.to(images.device)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-4)
     x = images / 127.5 - 1
@@ -68,7 +83,7 @@ def step_of_port(directory: str, options: dict[str, int], images: Tensor, dtype:
     def step() -> None:
         with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
             output = network(x)
-        loss = utils.discretized_mix_logistic_loss(x, output.float())
+        loss = port["utils"].discretized_mix_logistic_loss(x, output.float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -97,7 +112,7 @@ def main() -> None:
     parser.add_argument("--activation-checkpointing", action="store_true")
     parser.add_argument("--num-filters", type=int, default=160)
     parser.add_argument("--num-resnet-blocks", type=int, default=5)
-    parser.add_argument("--port", metavar="DIR", help="a checkout of the port to compare with")
+    parser.add_argument("--port", metavar="DIR", type=Path, help="a checkout of the port to compare with")
     arguments = parser.parse_args()
     if not arguments.activation_checkpointing:
         keep_freed_memory()

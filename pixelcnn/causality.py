@@ -23,6 +23,9 @@ def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int 
     Weights that are all zero, as of an output layer that starts so, are replaced by random ones in the copy that is
     checked: they would hide what lies behind them.
     """
+    if not hasattr(model, "likelihood"):
+        told = f"check_causal takes a model, and {type(model).__name__} is a network alone"
+        raise UserError(f"{told}: give it pixelcnn.PixelModel((C, H, W), {type(model).__name__}).")
     network = copy.deepcopy(model.network).double().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -110,19 +110,21 @@ class PixelModel(nn.Module):
         return self.score(images, condition)
 
     def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
-        """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W).
+        """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W), in float32 or better.
 
         ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
         """
         self._check(images)
         x, h = self.likelihood.scale(images.to(self._weight.dtype)), self._encoded(condition, images)
-        if not incremental:
-            parameters = self.network(x, h)
-        else:
+        if incremental:
             parameters = pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
+        else:
+            parameters = self.network(x, h)
+        parameters = parameters.to(torch.promote_types(parameters.dtype, torch.float32))
         if not self.likelihood.sees_neighbours:
             return parameters
-        return self.likelihood.given_neighbours(parameters, neighbours_of(x))
+        exact = self.likelihood.scale(images.to(parameters.dtype))  # which half-precision weights do not see
+        return self.likelihood.given_neighbours(parameters, neighbours_of(exact))
 
     def sample(
         self,

@@ -168,3 +168,10 @@ def test_the_projects_own_networks_pass(network, likelihood, channels, condition
     check_causal(model.float(), condition_for(model, 1))
     check_causal(build(model.description))
     assert model.description.network.target is OPTIONS[network].func
+
+
+def test_a_network_alone_is_refused_in_one_sentence():
+    with pytest.raises(
+        UserError, match=r"takes a model, and Shifted is .*: give it pixelcnn\.PixelModel\(.*Shifted\)\.$"
+    ):
+        check_causal(Shifted(1, 5, offsets=[[0, 1]]))

@@ -121,6 +121,18 @@ def test_cached_and_naive_sampling_draw_the_same_images(combination):
     assert torch.equal(cached, naive_samples(model, 2, condition, seed=1))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("likelihood", sorted({combination[1] for combination in SCORED}))
+def test_scores_are_of_float32_or_better_whatever_the_weights(likelihood, dtype):
+    model = tiny("pixelcnn_pp", likelihood, "none", channels=3).to(dtype)
+    images = random_images(model, 4)
+    with torch.no_grad():
+        scores, parameters = model.log_prob(images), model.pixel_parameters(images)
+        expected = model.likelihood.log_prob(parameters.double(), images).sum(dim=(1, 2))
+    assert scores.dtype == parameters.dtype == torch.promote_types(dtype, torch.float32)
+    torch.testing.assert_close(scores.double(), expected, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("combination", SCORED, ids=str)
 def test_channels_add_up_and_conditions_matter(combination):
     model = tiny(*combination)

@@ -7,7 +7,6 @@ from PIL import Image
 
 from pixelcnn import UserError
 from pixelcnn.masks import comes_first, known_pixels
-from tests.test_png import with_rows
 
 
 def test_descriptions():
@@ -69,9 +68,11 @@ def test_a_file_that_is_no_image_is_refused(tmp_path):
 
 def test_a_file_that_is_cut_short_is_refused(tmp_path):
     Image.fromarray(np.tile(np.arange(8, dtype=np.uint8) * 30, (8, 1))).save(tmp_path / "mask.png")
-    (tmp_path / "mask.png").write_bytes(with_rows((tmp_path / "mask.png").read_bytes(), 7))
-    with pytest.raises(UserError, match=r"mask.png is not a readable image"):
-        known_pixels(str(tmp_path / "mask.png"), 8, 8)
+    content = (tmp_path / "mask.png").read_bytes()
+    for length in range(8, len(content)):
+        (tmp_path / "mask.png").write_bytes(content[:length])
+        with pytest.raises(UserError, match=r"mask.png is not a readable image"):
+            known_pixels(str(tmp_path / "mask.png"), 8, 8)
 
 
 @pytest.mark.parametrize(

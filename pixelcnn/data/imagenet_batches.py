@@ -1,14 +1,14 @@
 """Small ImageNet of Chrabaszcz et al. 2017: ten pickled or .npz training batches and one of validation, with labels."""
 
-import zipfile
-import zlib
+import pickle
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from pixelcnn.data.arrays import fault
-from pixelcnn.data.plain_pickle import DAMAGED, plain, read_plain_pickle
+from pixelcnn.data.arrays import DAMAGED, fault
+from pixelcnn.data.plain_pickle import PlainUnpickler
 from pixelcnn.data.processes import in_processes
 from pixelcnn.errors import UserError
 
@@ -49,21 +49,17 @@ def batch_parts(root: Path, split: str, resolution: int) -> list[BatchPart]:
     if missing:
         first = min(missing, key=NAMES[split].index)
         raise UserError(f"data.root={root} has no {first} or {first}.npz: put all batches of the data set there.")
-    counts = dict(in_processes(_count, [(file, resolution) for file in files]))
+    counts = dict(in_processes(partial(_count, resolution), files))
     return [BatchPart(file, file.stat().st_mtime_ns, counts[k], resolution) for k, file in enumerate(files)]
 
 
-def _count(task: tuple[Path, int]) -> int:
-    return len(read_batch(*task)[0])
+def _count(resolution: int, file: Path) -> int:
+    return len(read_batch(file, resolution)[0])
 
 
 def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     """As `BatchPart.read`; ``mean`` and whatever else the file holds is ignored."""
-    stored = _from_npz(file) if file.suffix == ".npz" else _from_pickle(file)
-    for name in ("data", "labels"):
-        if name not in stored:
-            raise UserError(f"{file} holds no `{name}`: get it anew.")
-    data, labels = stored["data"], stored["labels"]
+    data, labels = _stored(file)
     values = 3 * resolution**2
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != values or not len(data):
         raise UserError(
@@ -82,21 +78,17 @@ def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     return data.reshape(-1, 3, resolution, resolution), labels.astype(np.int64) - 1
 
 
-def _from_npz(file: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in ("data", "labels") if name in archive}
-    except (*DAMAGED, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        told = f"{file} cannot be read as an .npz file of plain arrays ({fault(error)}): get it anew."
-        raise UserError(told) from error
-
-
-def _from_pickle(file: Path) -> dict[str, np.ndarray]:
+def _stored(file: Path) -> list[np.ndarray]:
+    """The arrays ``data`` and ``labels`` of a batch."""
+    is_npz = file.suffix == ".npz"
     try:
         with open(file, "rb") as opened:
-            stored = read_plain_pickle(opened)
-        if not isinstance(stored, dict):
-            raise UserError(f"{file} holds no dictionary of `data` and `labels`: get it anew.")
-        return {name: np.asarray(plain(stored[name])) for name in ("data", "labels") if name in stored}
-    except (*DAMAGED, OSError) as error:
-        raise UserError(f"{file} is not read as a pickle of plain arrays ({error}): get it anew.") from error
+            stored = np.load(opened, allow_pickle=False) if is_npz else PlainUnpickler(opened, encoding="latin1").load()
+            for name in ("data", "labels"):
+                if name not in stored:
+                    raise UserError(f"{file} holds no `{name}`: get it anew.")
+            return [np.asarray(stored[name]) for name in ("data", "labels")]
+    # The last four are what a damaged or forged pickle makes of its reader.
+    except (*DAMAGED, pickle.UnpicklingError, AttributeError, LookupError, OverflowError, TypeError) as error:
+        why = fault(error) if is_npz else error
+        raise UserError(f"{file} cannot be read as plain arrays ({why}): get it anew.") from error

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch.optim import LBFGS, SparseAdam
 
 from pixelcnn.causality import check_causal
 from pixelcnn.checkpoint import CLASS_NAMES
@@ -32,7 +33,7 @@ from pixelcnn.launch.devices import processes
 from pixelcnn.model import PixelModel
 from pixelcnn.report import commands
 from pixelcnn.scores import INTERRUPTED, best_of, in_words, worse_than_uniform
-from pixelcnn.signature import is_own
+from pixelcnn.signature import is_own, name_of
 from pixelcnn.tasks.starting_point import (
     earlier_run_id,
     starting_point,
@@ -63,6 +64,10 @@ from pixelcnn.training.validation_images import ValidationImages
 
 log = logging.getLogger(__name__)
 
+UNFIT = {
+    SparseAdam: "takes sparse gradients, which no network here has",
+    LBFGS: "keeps a history of no fixed shape, from which no run could be resumed",
+}
 SITES_TO_CHECK = 12  # of an image, where a network from outside could see what it should not
 
 
@@ -129,10 +134,13 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
 def require_optimizer(module: DensityEstimation, total_steps: int | None) -> None:
     """Raise UserError, before anything is written, where optim, its groups or scheduler do not fit the model."""
     try:
-        module.optimizer_and_scheduler(total_steps)
+        optimizer, _ = module.optimizer_and_scheduler(total_steps)
     except UserError as error:
         told = str(error)
         raise UserError(f"optim.{told}" if told.startswith("groups[") else told) from error
+    for kind, why in UNFIT.items():
+        if isinstance(optimizer, kind):
+            raise UserError(f"optim={name_of(kind)} {why}: use another one, such as optim=adam.")
 
 
 def loggers_of_run(

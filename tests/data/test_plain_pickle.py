@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pixelcnn.data.plain_pickle import DAMAGED, plain, read_plain_pickle
+from pixelcnn.data.plain_pickle import PlainUnpickler
 
 kinds = st.sampled_from(["u1", "<i8", ">i4", "<f4", "f8", "b1"])
 
 
 def read(content):
-    return read_plain_pickle(io.BytesIO(content))
+    return PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
 
 
 @given(kinds.flatmap(lambda kind: hnp.arrays(kind, hnp.array_shapes(min_side=1))), st.integers(0, 5), st.booleans())
 def test_arrays_come_back_as_pickle_itself_gives_them(array, protocol, transposed):
     array = array.T if transposed else array
     stored = read(pickle.dumps({"data": array, "labels": [1, 1000, array.ravel()[0]]}, protocol))
-    again = plain(stored["data"])
+    again = np.asarray(stored["data"])
     assert (again.dtype, again.shape) == (array.dtype, array.shape)
     np.testing.assert_array_equal(again, array)
     np.testing.assert_array_equal(stored["labels"], [1, 1000, array.ravel()[0]])
@@ -35,7 +35,7 @@ def test_what_python_2_wrote_is_read():
     )
     assert pickle.loads(content, encoding="latin1")["data"].tolist() == [[0, 1], [254, 255]]
     stored = read(content)
-    assert plain(stored["data"]).tolist() == [[0, 1], [254, 255]] and stored["labels"] == [7]
+    assert np.asarray(stored["data"]).tolist() == [[0, 1], [254, 255]] and stored["labels"] == [7]
 
 
 class Calls:
@@ -69,5 +69,5 @@ def test_arrays_of_objects_are_refused():
 def test_every_cut_is_noticed():
     content = pickle.dumps({"data": np.arange(6, dtype=np.uint8).reshape(2, 3), "labels": [1, 2]}, 3)
     for length in range(len(content)):
-        with pytest.raises(DAMAGED):
+        with pytest.raises((pickle.UnpicklingError, EOFError)):
             read(content[:length])

@@ -249,6 +249,14 @@ def test_a_run_has_to_validate(arrays, call, tmp_path, override):
         call(*arrays, *TINY, override, f"hydra.run.dir={tmp_path}")
 
 
+@pytest.mark.parametrize(("optimizer", "why"), [("SparseAdam", "sparse gradients"), ("LBFGS", "could be resumed")])
+def test_optimisers_that_do_not_fit_are_refused_at_start(arrays, call, tmp_path, optimizer, why):
+    keys = ("optim=sgd", f"optim._target_=torch.optim.{optimizer}", "~optim.momentum")
+    with pytest.raises(SystemExit, match=rf"optim=torch\.optim\.{optimizer} .*{why}.*: use another one"):
+        call(*arrays, *TINY, *keys, "trainer.max_steps=1", f"hydra.run.dir={tmp_path}")
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def test_a_damaged_checkpoint_is_refused(arrays, call, trained, tmp_path):
     whole = (trained / "checkpoints/last.ckpt").read_bytes()
     for length in (0, 10, 1000, len(whole) // 2, len(whole) - 10):
