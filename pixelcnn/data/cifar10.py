@@ -2,7 +2,7 @@
 
 from http.client import HTTPException
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from filelock import FileLock
@@ -17,7 +17,7 @@ class CIFAR10(ImageDataModule):
 
     source: ClassVar[type[datasets.CIFAR10]] = datasets.CIFAR10
 
-    def __init__(self, root: str, **loading: int) -> None:
+    def __init__(self, root: str, **loading: Any) -> None:
         super().__init__(**loading)
         self.root = Path(root)
 

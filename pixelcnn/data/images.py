@@ -6,6 +6,7 @@ import os
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -36,7 +37,7 @@ SIXTEEN_BITS = re.compile(r";16[BLN]")
 class Images(ImageDataModule):
     """The images under ``root``/train and ``root``/test, in class sub-folders or not; all of the same size."""
 
-    def __init__(self, root: str | None, channels: int | None = None, **loading: int) -> None:
+    def __init__(self, root: str | None, channels: int | None = None, **loading: Any) -> None:
         """``channels`` 1 or 3 converts every image to grey or RGB; None takes them as they are, all alike."""
         super().__init__(**loading)
         if root is None:
