@@ -8,7 +8,7 @@ from PIL import Image
 from pixelcnn.errors import require
 
 Size = int | list[int] | None  # a side, or height and width
-Crop = Size | Literal["square"]
+Crop = int | list[int] | Literal["square"] | None
 
 
 @dataclass(frozen=True)

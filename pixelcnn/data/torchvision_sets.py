@@ -132,8 +132,8 @@ class Torchvision(TorchvisionSet):
             for key, value in (("train", train), ("test", test)):
                 require(value == key, f"data.{key}", value, f"{name} has the splits train and test alone")
         given = [one for one in known if one in GIVEN or (one == "split" and "train" not in known)]
-        checked_arguments(self.source, options or {}, given, "data.options.")
-        self.options = options or {}
+        typed = checked_arguments(self.source, options or {}, given, "data.options.")
+        self.options = {key: typed[key] for key in options or {}}
         if converted is not None:
             self.converted = Path(converted)
 
