@@ -90,7 +90,8 @@ def read_images(
     images = np.empty((len(files), *first.shape), np.uint8)
     for place, file in enumerate(files):
         pixels = read_pixels(file, channels, framing)
-        require_alike(pixels, first.shape, file, files[0])
+        if pixels.shape != first.shape:
+            raise unlike(pixels.shape, first.shape, file, files[0])
         images[place] = pixels
     labels = _labels(folder, files, classes)
     return ImageArrays(images, labels=labels, class_names=None if labels is None else tuple(classes))
@@ -144,15 +145,13 @@ def _endings_not_read() -> set[str]:
     return (known | FURTHER_ENDINGS) - set(IMG_EXTENSIONS)
 
 
-def require_alike(pixels: np.ndarray, shape: tuple[int, ...], file: Path, first: Path) -> None:
-    """Raise UserError unless ``pixels`` of ``file`` have the ``shape`` (C, H, W) of those of the file ``first``."""
-    if pixels.shape == shape:
-        return
+def unlike(shape: tuple[int, ...], of_first: tuple[int, ...], file: Path, first: Path) -> UserError:
+    """What is said of a ``file`` of another ``shape`` (C, H, W) than the ``first`` one of its folder."""
     remedy = "convert their colours by data.channels=1 or 3"
-    if len(pixels) == shape[0]:
+    if shape[0] == of_first[0]:
         remedy = "crop or resize them by data.crop=square data.size=32, or other sizes"
-    they = f"{file} is {_described(pixels.shape)} where {first} is {_described(shape)}"
-    raise UserError(f"{they}: make all images alike, or {remedy}.")
+    they = f"{file} is {_described(shape)} where {first} is {_described(of_first)}"
+    return UserError(f"{they}: make all images alike, or {remedy}.")
 
 
 def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS) -> np.ndarray:
@@ -209,7 +208,8 @@ def pixels_of(
             "or convert by data.channels=1 or 3."
         )
     wanted = channels or CHANNELS[image.mode]
-    pixels = np.asarray(framing(image.convert("L" if wanted == 1 else "RGB")))
+    mode = "L" if wanted == 1 else "RGB"
+    pixels = np.asarray(framing(image if image.mode == mode else image.convert(mode)))
     return pixels.reshape(*pixels.shape[:2], wanted).transpose(2, 0, 1)
 
 

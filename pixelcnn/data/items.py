@@ -9,7 +9,7 @@ import numpy as np
 
 from pixelcnn.data.conversion import open_converted
 from pixelcnn.data.image_arrays import ImageArrays
-from pixelcnn.data.images import require_alike
+from pixelcnn.data.images import unlike
 
 PART = 2**26  # bytes of pixels at most that a process converts at once
 PARTS = 64  # at least, where there are as many images
@@ -36,7 +36,8 @@ class Items:
         images, labels = np.empty((len(self), *self.shape), np.uint8), np.empty(len(self), np.int64)
         for row, place in enumerate(range(self.start, self.stop)):
             pixels, labels[row] = self.item(place)
-            require_alike(pixels, self.shape, self.name / str(place), self.name / "0")
+            if pixels.shape != self.shape:
+                raise unlike(pixels.shape, self.shape, self.name / str(place), self.name / "0")
             images[row] = pixels
         return images, labels
 
@@ -62,6 +63,6 @@ def arrays_of(
         parts = [Items(item, name, pixels.shape, start, min(start + step, count)) for start in starts]
         arrays = open_converted(folder, lambda: parts, (channels, height, width), labelled=True)
     assert arrays.labels is not None
-    if arrays.labels.min() == UNLABELLED:
+    if arrays.labels.min() < 0:
         return ImageArrays(arrays.images)
     return ImageArrays(arrays.images, labels=arrays.labels, class_names=class_names)
