@@ -260,7 +260,7 @@ class PixelModel(nn.Module):
         if height % self.stride or width % self.stride:
             raise UserError(
                 f"images of {height}x{width} do not fit model={self.description.network.name}, whose strides need a "
-                f"height and width divisible by {self.stride}: use a smaller model.num_stages or other sizes."
+                f"height and width divisible by {self.stride}: use a smaller model.num_stages, or data.crop, data.size."
             )
 
     def _encoded(self, condition: Tensor | None, images: Tensor) -> Tensor | None:

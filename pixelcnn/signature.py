@@ -123,7 +123,7 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
     if any(told.startswith(f"{name}=") for name in values):
         return kind(f"{prefix}{told}.")
     if isinstance(error, UserError):
-        return kind(f"{told}.")
+        return kind(told if told.endswith("?") else f"{told}.")
     guilty = [name for name in values if re.search(rf"\b{re.escape(name)}\b", told)]
     guilty = guilty or _quoted(told, values) or _unlike_defaults(target, values) or list(values)
     where = " with ".join(f"{prefix}{name}={values[name]}" for name in guilty) or prefix.rstrip(".")

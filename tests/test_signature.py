@@ -196,6 +196,11 @@ def test_what_a_constructor_refuses_names_its_key(error, told):
     assert sentence.startswith(told) and "\n" not in sentence and sentence.endswith(".")
 
 
+def test_a_question_stays_one():
+    told = "data.name=MNST is not a data set of torchvision: did you mean MNIST?"
+    assert str(refusal(UserError(told), Child, {"name": "MNST"}, "data.")) == told
+
+
 def test_names_import_what_they_name():
     assert name_of(PixelCNNPP) == "pixelcnn.network.PixelCNNPP"
     assert name_of(nn.Conv2d) == "torch.nn.Conv2d" and name_of(Child) == f"{__name__}.Child"

@@ -4,6 +4,7 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Arrays(ImageDataModule):
     ``labels`` integers (N,), ``embeddings`` floats (N, D) and ``maps`` floats (N, D, H, W). Other arrays are ignored.
     """
 
-    def __init__(self, train: str | None, test: str | None, levels: int | None = None, **loading: int) -> None:
+    def __init__(self, train: str | None, test: str | None, levels: int | None = None, **loading: Any) -> None:
         """``levels`` stands above what the files say of it."""
         super().__init__(**loading)
         self.files = {"train": train, "test": test}

@@ -1,9 +1,8 @@
-"""What a data set is: the arrays that a split holds, and the Lightning data module that makes batches of them."""
+"""What a data set is: a Lightning data module that makes batches of the arrays of its splits."""
 
 import logging
 import os
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
+from pixelcnn.data.augmentation import Augmentation
 from pixelcnn.data.batches import (
     HELD_OUT,
     INITIALISATION,
@@ -18,9 +18,9 @@ from pixelcnn.data.batches import (
     FromPosition,
     IndexedBatches,
     TrainingOrder,
-    batch_at,
     evaluation_order,
 )
+from pixelcnn.data.image_arrays import ImageArrays
 from pixelcnn.data.loading_workers import Loader, in_shared_memory, leave_signals_to_the_run
 from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import ImageShape
@@ -28,42 +28,6 @@ from pixelcnn.image_shape import ImageShape
 log = logging.getLogger(__name__)
 
 WORKERS_PER_CORE = 16  # at most; more only take memory and processes
-
-
-@dataclass(frozen=True, eq=False)
-class ImageArrays:
-    """What a split holds. Integers stay uint8 in memory: the model scales them, batch by batch."""
-
-    images: np.ndarray  # uint8 (N, C, H, W), 0 .. levels-1; may be a transposed view
-    levels: int = 256
-    labels: np.ndarray | None = None  # int64 (N,), 0 .. classes-1
-    embeddings: np.ndarray | None = None  # float32 (N, D)
-    maps: np.ndarray | None = None  # float32 (N, D, H, W)
-    class_names: tuple[str, ...] | None = None  # of the labels 0, 1, …, where they have any
-
-    def __post_init__(self) -> None:
-        dtypes = {"images": np.uint8, "labels": np.int64, "embeddings": np.float32, "maps": np.float32}
-        for name, column in self.columns.items():
-            assert column.dtype == dtypes[name], f"{name} must be {dtypes[name].__name__}, not {column.dtype}"
-            assert len(column) == len(self.images), f"{len(column)} {name} for {len(self.images)} images"
-        assert self.images.ndim == 4 and len(self.images), f"images of shape {self.images.shape}, not (N, C, H, W)"
-
-    @property
-    def columns(self) -> dict[str, np.ndarray]:
-        """The arrays that are there, by the names they have in a batch."""
-        arrays = {"images": self.images, "labels": self.labels, "embeddings": self.embeddings, "maps": self.maps}
-        return {name: array for name, array in arrays.items() if array is not None}
-
-    @property
-    def num_features(self) -> dict[str, int]:
-        """D of ``embeddings`` and ``maps``, of those that are there."""
-        return {name: self.columns[name].shape[1] for name in ("embeddings", "maps") if name in self.columns}
-
-    @property
-    def shape(self) -> ImageShape:
-        """Channels, height, width and levels; raises UserError where they are none that a model can have."""
-        channels, height, width = self.images.shape[1:]
-        return ImageShape(channels, height, width, self.levels)
 
 
 class ImageDataModule(LightningDataModule):
@@ -76,10 +40,21 @@ class ImageDataModule(LightningDataModule):
     trainer, and one where there is none. The trainer must leave the samplers alone: ``use_distributed_sampler=False``.
     """
 
-    def __init__(self, batch_size: int, val_size: int, num_workers: int, seed: int) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        val_size: int,
+        num_workers: int,
+        seed: int,
+        levels: int | None = None,
+        flip: bool = False,
+        mutate: float = 0.0,
+    ) -> None:
         """``batch_size`` is over all devices together; ``val_size`` training images are held out, chosen by ``seed``.
 
-        ``val_size=0`` validates on the test set, as the original did; the log then says so.
+        ``val_size=0`` validates on the test set, as the original did; the log then says so. ``levels`` reduces the bit
+        depth of all images, as `ImageArrays.with_levels`; ``flip`` and ``mutate`` change training batches alone, as
+        `Augmentation`.
         """
         super().__init__()
         for key, value, least in (
@@ -93,10 +68,15 @@ class ImageDataModule(LightningDataModule):
         remedy = f"use at most {WORKERS_PER_CORE * cores}, {WORKERS_PER_CORE} for each core of this machine"
         require(num_workers <= WORKERS_PER_CORE * cores, "data.num_workers", num_workers, remedy)
         require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
+        require(levels is None or 2 <= levels <= 256, "data.levels", levels, "use 2 to 256")
+        require(0 <= mutate <= 1, "data.mutate", mutate, "it is a probability, use 0 to 1")
         self.batch_size = batch_size
         self.val_size = val_size
         self.num_workers = num_workers
         self.seed = seed
+        self.levels = levels
+        self.flip = flip
+        self.mutate = mutate
         self._loaded: dict[str, ImageArrays] = {}
 
     def load(self, split: str) -> ImageArrays:
@@ -121,7 +101,7 @@ class ImageDataModule(LightningDataModule):
     def arrays(self, split: str) -> ImageArrays:
         """The arrays of ``split``, "train" or "test", loaded when they are first asked for."""
         if split not in self._loaded:
-            loaded = self.load(split)
+            loaded = self.load(split).with_levels(self.levels)
             shape = loaded.shape
             if self._loaded and shape != self.shape:
                 raise UserError(
@@ -192,15 +172,15 @@ class ImageDataModule(LightningDataModule):
         remedy = f"use a whole number from 1 to {len(places)}, the number of training images"
         require(1 <= size <= len(places), "initialisation.size", size, remedy)
         chosen = np.random.default_rng((self.seed, INITIALISATION)).choice(places, size, replace=False)
-        return batch_at(chosen, self.arrays("train").columns)
+        return self.arrays("train").at(chosen)
 
     def first(self, part: str, n: int) -> Batch:
         """A batch of the first n images of ``part`` ("train", "val" or "test"), or of all where there are fewer."""
-        return batch_at(self._places(part)[:n], self.arrays(self._split(part)).columns)
+        return self.arrays(self._split(part)).at(self._places(part)[:n])
 
     def at(self, part: str, index: np.ndarray) -> Batch:
         """The images of ``part`` whose ``index`` in a batch is ``index``, int64 (N,)."""
-        return batch_at(index, self.arrays(self._split(part)).columns)
+        return self.arrays(self._split(part)).at(index)
 
     def evenly_spaced(self, part: str, most: int) -> np.ndarray:
         """The ``index``, int64 (N,), of up to ``most`` images of ``part``, the first and the last among them."""
@@ -213,7 +193,8 @@ class ImageDataModule(LightningDataModule):
         rank, world_size = self._device()
         self.require_shares(world_size)
         order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size)
-        batches = IndexedBatches(self.arrays("train").columns, order)
+        change = Augmentation(self.seed, self.shape.levels, self.flip, self.mutate)
+        batches = IndexedBatches(self.arrays("train").at, order, change if self.flip or self.mutate else None)
         return self._loader(batches, FromPosition(self._batches_trained, len(order)))
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -238,7 +219,7 @@ class ImageDataModule(LightningDataModule):
             )
         per_device = -(-self.batch_size // world_size)
         order = evaluation_order(places, per_device * world_size, rank, world_size)
-        batches = IndexedBatches(self.arrays(self._split(part)).columns, order)
+        batches = IndexedBatches(self.arrays(self._split(part)).at, order)
         return self._loader(batches, SequentialSampler(batches))
 
     def _loader(self, batches: IndexedBatches, numbers: Sampler[int]) -> DataLoader[Batch]:

@@ -1,7 +1,7 @@
 """Which images make up which batch, in training and in evaluation, for any number of devices.
 
 An *order* maps the number of a batch to the places of its images. A loader here is
-``DataLoader(IndexedBatches(arrays, order), batch_size=None)``: an item is a whole batch, by indexing the arrays once.
+``DataLoader(IndexedBatches(at, order), batch_size=None)``: an item is a whole batch, by indexing the arrays once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 Batch = dict[str, Tensor]
 
 # What a random generator is for; it keeps draws made from the same seed independent.
-HELD_OUT, INITIALISATION, ORDER = 1, 2, 3
+HELD_OUT, INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3, 4
 
 
 def batch_at(places: np.ndarray, columns: Mapping[str, np.ndarray]) -> Batch:
@@ -70,15 +70,23 @@ def evaluation_order(places: np.ndarray, batch_size: int, rank: int = 0, world_s
 class IndexedBatches(Dataset[Batch]):
     """The batches of an order, by their numbers."""
 
-    def __init__(self, columns: Mapping[str, np.ndarray], order: TrainingOrder | Sequence[np.ndarray]) -> None:
-        self.columns = columns
+    def __init__(
+        self,
+        at: Callable[[np.ndarray], Batch],
+        order: TrainingOrder | Sequence[np.ndarray],
+        change: Callable[[Batch, int], Batch] | None = None,
+    ) -> None:
+        """``at`` returns the images at places int64 (B,), ``change`` what is trained on of them in an epoch."""
+        self.at = at
         self.order = order
+        self.change = change
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __getitem__(self, number: int) -> Batch:
-        return batch_at(self.order[number], self.columns)
+        batch = self.at(self.order[number])
+        return batch if self.change is None else self.change(batch, number // len(self.order))
 
 
 class FromPosition(Sampler[int]):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from pixelcnn.data.arrays import Arrays
 from pixelcnn.data.base import ImageDataModule
-from pixelcnn.signature import arguments_of
 
-LOOKED_AT = 200  # images, before all
+LOOKED_AT = 200  # images at once: some of all at first, and then all
 PER_VALUE = 8  # levels
 
 
@@ -14,9 +14,13 @@ def few_levels(data: ImageDataModule) -> str | None:
 
     ``data`` is set up.
     """
-    images, levels = data.arrays("train").images, data.shape.levels
-    for looked_at in (images[:: max(1, len(images) // LOOKED_AT)], images):
-        values = np.unique(looked_at)
+    arrays, levels = data.arrays("train"), data.shape.levels
+    images = arrays.images
+    some = slice(None, None, max(1, len(images) // LOOKED_AT))
+    stored = np.zeros(0, np.uint8)
+    for looked_at in (some, *(slice(start, start + LOOKED_AT) for start in range(0, len(images), LOOKED_AT))):
+        stored = np.union1d(stored, images[looked_at])
+        values = np.unique(arrays.reduced(stored))
         if len(values) * PER_VALUE > levels:
             return None
     count = int(values[-1]) + 1
@@ -24,8 +28,9 @@ def few_levels(data: ImageDataModule) -> str | None:
     if not numbered:
         count = len(values)
     shown = ", ".join(map(str, values[:4])) + (f" … {values[-1]}" if len(values) > 4 else "")
-    has_key = "levels" in arguments_of(type(data))
-    if has_key and numbered:
+    # data.levels is what files of data=arrays hold, and what all other images are reduced to.
+    told_apart = np.unique(stored.astype(int) * count // (arrays.stored_levels or levels)).tolist()
+    if numbered if isinstance(data, Arrays) else told_apart == list(range(count)):
         remedy = f"set data.levels={count}"
     else:
         remedy = f"store them as 0 to {count - 1} in .npz files and use data=arrays data.levels={count}"

@@ -6,6 +6,7 @@ import os
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -14,6 +15,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.data.folders import files_under
+from pixelcnn.data.framing import AS_IT_IS, Crop, Framing, Size
 from pixelcnn.errors import UserError, require
 from pixelcnn.png import PNG_START, is_cut_short
 
@@ -34,16 +36,22 @@ SIXTEEN_BITS = re.compile(r";16[BLN]")
 
 
 class Images(ImageDataModule):
-    """The images under ``root``/train and ``root``/test, in class sub-folders or not; all of the same size."""
+    """The images under ``root``/train and ``root``/test, in class sub-folders or not."""
 
-    def __init__(self, root: str | None, channels: int | None = None, **loading: int) -> None:
-        """``channels`` 1 or 3 converts every image to grey or RGB; None takes them as they are, all alike."""
+    def __init__(
+        self, root: str | None, channels: int | None = None, size: Size = None, crop: Crop = None, **loading: Any
+    ) -> None:
+        """``channels`` 1 or 3 converts every image to grey or RGB; None takes them as they are, all alike.
+
+        ``crop`` and ``size`` are those of `Framing`, after which all images must have one size.
+        """
         super().__init__(**loading)
         if root is None:
             raise UserError("data.root is not set: give data.root=DIR, a folder with train/ and test/.")
         require(channels in (None, 1, 3), "data.channels", channels, "use 1 (grey), 3 (RGB) or null (as the files are)")
         self.root = Path(root)
         self.channels = channels
+        self.framing = Framing(size, crop)
 
     def where(self) -> str:
         """The folders."""
@@ -61,7 +69,7 @@ class Images(ImageDataModule):
             )
         of_classes = "train" if "train" in found else split
         classes = _classes(self.root / of_classes, found[of_classes])
-        return read_images(folder, _image_files(folder, found[split]), self.channels, classes)
+        return read_images(folder, _image_files(folder, found[split]), self.channels, classes, self.framing)
 
     def _folder(self, split: str) -> Path:
         folder = self.root / split
@@ -70,21 +78,20 @@ class Images(ImageDataModule):
         return folder
 
 
-def read_images(folder: Path, files: list[Path], channels: int | None, classes: list[str]) -> ImageArrays:
+def read_images(
+    folder: Path, files: list[Path], channels: int | None, classes: list[str], framing: Framing = AS_IT_IS
+) -> ImageArrays:
     """Read the ``files`` of ``folder``, labelled by the place of their sub-folder in ``classes`` if it has sub-folders.
 
     Raises UserError naming the file that is damaged, or differs from the first one in size or channels, or has pixels
     of a kind that does not become 8-bit grey or RGB without loss (``channels`` allows what can be converted).
     """
-    first = read_pixels(files[0], channels)
+    first = read_pixels(files[0], channels, framing)
     images = np.empty((len(files), *first.shape), np.uint8)
     for place, file in enumerate(files):
-        pixels = read_pixels(file, channels)
+        pixels = read_pixels(file, channels, framing)
         if pixels.shape != first.shape:
-            raise UserError(
-                f"{file} is {_described(pixels)} where {files[0]} is {_described(first)}: make all images alike"
-                f"{', or set data.channels=1 or 3 to convert their colours' if len(pixels) != len(first) else ''}."
-            )
+            raise unlike(pixels.shape, first.shape, file, files[0])
         images[place] = pixels
     labels = _labels(folder, files, classes)
     return ImageArrays(images, labels=labels, class_names=None if labels is None else tuple(classes))
@@ -138,7 +145,16 @@ def _endings_not_read() -> set[str]:
     return (known | FURTHER_ENDINGS) - set(IMG_EXTENSIONS)
 
 
-def read_pixels(file: Path, channels: int | None) -> np.ndarray:
+def unlike(shape: tuple[int, ...], of_first: tuple[int, ...], file: Path, first: Path) -> UserError:
+    """What is said of a ``file`` of another ``shape`` (C, H, W) than the ``first`` one of its folder."""
+    remedy = "convert their colours by data.channels=1 or 3"
+    if shape[0] == of_first[0]:
+        remedy = "crop or resize them by data.crop=square data.size=32, or other sizes"
+    they = f"{file} is {_described(shape)} where {first} is {_described(of_first)}"
+    return UserError(f"{they}: make all images alike, or {remedy}.")
+
+
+def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS) -> np.ndarray:
     """The image in ``file``, uint8 (C, H, W); UserError as `read_images`."""
     # Opening a pipe would wait for ever; Path.is_file() raises where a name is too long.
     if not os.path.isfile(file):
@@ -148,10 +164,10 @@ def read_pixels(file: Path, channels: int | None) -> np.ndarray:
         content = file.read_bytes()
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}): replace or remove it.") from error
-    return decode(content, file, channels)
+    return decode(content, file, channels, framing)
 
 
-def decode(content: bytes, file: Path, channels: int | None) -> np.ndarray:
+def decode(content: bytes, file: Path, channels: int | None, framing: Framing = AS_IT_IS) -> np.ndarray:
     """The image in ``content``, uint8 (C, H, W), upright where its Exif data says how it was held.
 
     UserError as `read_images`, naming ``file``.
@@ -170,6 +186,16 @@ def decode(content: bytes, file: Path, channels: int | None) -> np.ndarray:
         raise UserError(f"{file} cannot be read as an image ({error}): {remedy(file)}.") from error
     if frames > 1:
         raise UserError(f"{file} holds {frames} frames instead of one image: {remedy(file)}.")
+    return pixels_of(image, file, channels, framing, bits)
+
+
+def pixels_of(
+    image: Image.Image, file: Path, channels: int | None, framing: Framing = AS_IT_IS, bits: str = ""
+) -> np.ndarray:
+    """The pixels of ``image``, loaded from ``file``, uint8 (C, H, W); UserError as `read_images`.
+
+    ``bits`` says of what unusual depth its samples were.
+    """
     if bits or image.mode not in CONVERTIBLE:
         raise UserError(f"{file} holds {bits}{image.mode} pixels, which are not 8-bit: save it as 8-bit grey or RGB.")
     if channels is None and image.mode not in CHANNELS:
@@ -182,7 +208,8 @@ def decode(content: bytes, file: Path, channels: int | None) -> np.ndarray:
             "or convert by data.channels=1 or 3."
         )
     wanted = channels or CHANNELS[image.mode]
-    pixels = np.asarray(image.convert("L" if wanted == 1 else "RGB"))
+    mode = "L" if wanted == 1 else "RGB"
+    pixels = np.asarray(framing(image if image.mode == mode else image.convert(mode)))
     return pixels.reshape(*pixels.shape[:2], wanted).transpose(2, 0, 1)
 
 
@@ -198,6 +225,6 @@ def _has_sixteen_bits(image: Image.Image) -> bool:
     return netpbm or any(SIXTEEN_BITS.search(str(tile.args)) for tile in tiles)
 
 
-def _described(pixels: np.ndarray) -> str:
-    channels, height, width = pixels.shape
+def _described(shape: tuple[int, ...]) -> str:
+    channels, height, width = shape
     return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
@@ -32,7 +33,7 @@ class SmallImageNet(ImageDataModule):
     When a split is first loaded its files are converted into memory-mapped arrays, which are all that is needed later.
     """
 
-    def __init__(self, root: str, variant: str, resolution: int, converted: str | None = None, **loading: int) -> None:
+    def __init__(self, root: str, variant: str, resolution: int, converted: str | None = None, **loading: Any) -> None:
         """``root`` holds the files of one variant; ``converted`` is where the arrays are kept, None for ``root``.
 
         "oord": train_32x32 and valid_32x32 for ``resolution`` 32, 64 likewise, each a folder of PNG files or a .tar;

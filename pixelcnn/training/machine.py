@@ -11,6 +11,7 @@ import torch
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
 # Optional, by the file that installs them: what they are for, and the packages.
 EXTRAS = {
+    "requirements-huggingface.txt": ("data=huggingface", ("datasets",)),
     "requirements-sweeps.txt": (
         "sweep=optuna, hydra/launcher=joblib and submitit",
         ("hydra-optuna-sweeper", "hydra-joblib-launcher", "hydra-submitit-launcher"),

@@ -24,6 +24,36 @@ DATA: list[Break] = [
         ("the initialising batch ignores the seed", "(self.seed, INITIALISATION)", "(0, INITIALISATION)"),
     ),
     *of_file(
+        "data/augmentation.py",
+        "data/test_augmentation.py",
+        ("flips are the same in every epoch", "AUGMENTATION, epoch, place))", "AUGMENTATION, 0, place))"),
+        ("maps are not flipped with their images", '{"images", "maps"} & batch.keys()', '{"images"} & batch.keys()'),
+        (
+            "mutations undo flips",
+            'torch.from_numpy(values), changed["images"])',
+            'torch.from_numpy(values), batch["images"])',
+        ),
+    ),
+    *of_file(
+        "data/image_arrays.py",
+        "data/test_levels.py",
+        (
+            "batches keep the levels of the files",
+            'torch.from_numpy(self.reduced(batch["images"].numpy()))',
+            'batch["images"]',
+        ),
+    ),
+    *of_file(
+        "data/framing.py",
+        "data/test_framing.py",
+        ("images are turned on their side by resizing", "image.resize((width, height)", "image.resize((height, width)"),
+    ),
+    *of_file(
+        "data/torchvision_sets.py",
+        "data/test_torchvision_sets.py",
+        ("test images are trained on", '{"train": split == "train"}', '{"train": False}'),
+    ),
+    *of_file(
         "data/fingerprint.py",
         "data/test_fingerprint.py",
         ("the fingerprint of images ignores all but the first", "range(0, len(index), AT_ONCE)", "range(1)"),

@@ -1,5 +1,6 @@
-"""A data set whose pixels tell the image's place, so that a batch's images can be checked against its index."""
+"""No network, and a data set whose pixels tell the image's place, which a batch's index is checked against."""
 
+import urllib.request
 from collections.abc import Callable
 
 import numpy as np
@@ -30,3 +31,13 @@ def numbered() -> Callable[..., Numbered]:
         return Numbered(**{"batch_size": 4, "val_size": 3, "num_workers": 0, "seed": 5, **sizes})
 
     return make
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """A proxy at which nobody listens."""
+    monkeypatch.setattr(urllib.request, "_opener", None)  # urllib keeps the first one, with its proxies
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import numpy as np
 from hypothesis import given
@@ -79,7 +80,7 @@ def test_the_position_is_asked_when_a_pass_begins():
 def test_every_column_is_indexed_alike_and_images_are_contiguous():
     stored = np.arange(5 * 2 * 3 * 3, dtype=np.uint8).reshape(5, 2, 3, 3)
     columns = {"images": stored.transpose(0, 3, 1, 2), "embeddings": np.arange(5, dtype=np.float32)[:, None] / 2}
-    batches = IndexedBatches(columns, [np.array([1]), np.array([3, 0, 3])])
+    batches = IndexedBatches(partial(batch_at, columns=columns), [np.array([1]), np.array([3, 0, 3])])
     assert len(batches) == 2
     for batch in (batches[1], batch_at(np.array([3, 0, 3]), columns)):
         np.testing.assert_array_equal(batch["images"].permute(0, 2, 3, 1), stored[[3, 0, 3]])

@@ -1,6 +1,5 @@
 import hashlib
 import pickle
-import urllib.request
 
 import numpy as np
 import pytest
@@ -39,16 +38,6 @@ def written(tmp_path):
         source = TinyFiles
 
     return Tiny, tmp_path, np.array(images), np.array(labels)
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    """A proxy at which nobody listens."""
-    monkeypatch.setattr(urllib.request, "_opener", None)  # urllib keeps the first one, with its proxies
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def test_files_that_are_there_are_read_without_a_network(written, no_network):

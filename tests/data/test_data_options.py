@@ -10,6 +10,8 @@ from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 
 FOLDER = Path(__file__).parents[2] / "conf"
+# What has no default: a choice of images.
+NEEDED = {"images": ["data.root=somewhere"], "torchvision": ["data.name=MNIST"], "huggingface": ["data.name=mnist"]}
 OPTIONS = {path.stem: path for path in (FOLDER / "data").glob("*.yaml")}
 
 
@@ -20,7 +22,7 @@ def built(name, *overrides):
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_every_option_builds_its_data_set(name):
-    data = built(name, *(["data.root=somewhere"] if name == "images" else []))
+    data = built(name, *NEEDED.get(name, []))
     assert isinstance(data, ImageDataModule)
     assert data.seed == 3 and data.num_workers == 0
 

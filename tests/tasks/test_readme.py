@@ -32,6 +32,7 @@ from tests.tasks.wrong_files import save
 ROOT = CONF.parent
 README = (ROOT / "README.md").read_text()
 HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"]
+DATA = (ROOT / "docs/data.md").read_text()
 QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
 STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
 USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
@@ -62,7 +63,7 @@ def commands(text: str) -> list[str]:
     return [*found, *re.findall(r"`((?:python|make|pip) [^`]*)`", prose)]
 
 
-ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (README, HELP, QUICKSTART)))))
+ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (README, HELP, QUICKSTART, DATA)))))
 OURS = [command for command in ALL if "run.py" in command and "[" not in command]  # that one tells the form
 # Sweeps take longest; of two that begin alike the longer one tells more.
 SWEEPS = [command for command in OURS if " -m " in command or " sweep=" in command]

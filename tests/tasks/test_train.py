@@ -179,7 +179,13 @@ def test_what_disagrees_with_the_checkpoint_is_refused(arrays, call, trained, tm
     "override",
     [
         *("seed=5", "data.seed=5", "data.val_size=6", "data.batch_size=2", "ema.decay=0.5", "ema.warmup=true"),
-        *("optim.lr=0.5", "optim.betas=[0.9,0.99]", "optim.epsilon_inside_root=true"),
+        *(
+            "data.flip=true",
+            "data.mutate=0.1",
+            "optim.lr=0.5",
+            "optim.betas=[0.9,0.99]",
+            "optim.epsilon_inside_root=true",
+        ),
         *("trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "trainer.limit_train_batches=3"),
     ],
 )

@@ -1,0 +1,72 @@
+"""What a split of a data set holds."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from pixelcnn.data.batches import Batch, batch_at
+from pixelcnn.errors import require
+from pixelcnn.image_shape import ImageShape
+
+
+@dataclass(frozen=True, eq=False)
+class ImageArrays:
+    """What a split holds. Integers stay uint8 in memory: the model scales them, batch by batch."""
+
+    images: np.ndarray  # uint8 (N, C, H, W), 0 .. levels-1; may be a transposed view
+    levels: int = 256
+    labels: np.ndarray | None = None  # int64 (N,), 0 .. classes-1
+    embeddings: np.ndarray | None = None  # float32 (N, D)
+    maps: np.ndarray | None = None  # float32 (N, D, H, W)
+    class_names: tuple[str, ...] | None = None  # of the labels 0, 1, …, where they have any
+    stored_levels: int | None = None  # of ``images``, where batches have fewer: see `with_levels`
+
+    def __post_init__(self) -> None:
+        dtypes = {"images": np.uint8, "labels": np.int64, "embeddings": np.float32, "maps": np.float32}
+        for name, column in self.columns.items():
+            assert column.dtype == dtypes[name], f"{name} must be {dtypes[name].__name__}, not {column.dtype}"
+            assert len(column) == len(self.images), f"{len(column)} {name} for {len(self.images)} images"
+        assert self.images.ndim == 4 and len(self.images), f"images of shape {self.images.shape}, not (N, C, H, W)"
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The arrays that are there, by the names they have in a batch."""
+        arrays = {"images": self.images, "labels": self.labels, "embeddings": self.embeddings, "maps": self.maps}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+    @property
+    def num_features(self) -> dict[str, int]:
+        """D of ``embeddings`` and ``maps``, of those that are there."""
+        return {name: self.columns[name].shape[1] for name in ("embeddings", "maps") if name in self.columns}
+
+    @property
+    def shape(self) -> ImageShape:
+        """Channels, height, width and levels; raises UserError where they are none that a model can have."""
+        channels, height, width = self.images.shape[1:]
+        return ImageShape(channels, height, width, self.levels)
+
+    def with_levels(self, levels: int | None) -> "ImageArrays":
+        """The same images with ``levels`` levels in batches, or with their own where that is None.
+
+        A value x of L levels becomes x * levels // L. Raises OutOfRangeError where ``levels`` is more than L.
+        """
+        if levels in (None, self.levels):
+            return self
+        assert levels is not None
+        remedy = f"the images have {self.levels} levels, use 2 to {self.levels}"
+        require(2 <= levels <= self.levels, "data.levels", levels, remedy)
+        return replace(self, levels=levels, stored_levels=self.levels)
+
+    def at(self, places: np.ndarray) -> Batch:
+        """The rows at ``places`` int64 (B,) of every array, as `batch_at` returns them."""
+        batch = batch_at(places, self.columns)
+        if self.stored_levels is not None:  # here and not at once: mapped files stay mapped
+            batch["images"] = torch.from_numpy(self.reduced(batch["images"].numpy()))
+        return batch
+
+    def reduced(self, values: np.ndarray) -> np.ndarray:
+        """``values`` uint8 of ``images``, of any shape, as batches have them."""
+        if self.stored_levels is None:
+            return values
+        return (np.arange(256) * self.levels // self.stored_levels).astype(np.uint8)[values]
