@@ -24,7 +24,6 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from pixelcnn.errors import UserError, require
 from pixelcnn.training.checkpoints import save
 from pixelcnn.training.dashboard import dashboards
-from pixelcnn.training.lifeline import EndOnAllRanks
 from pixelcnn.training.stopping import limit_reached, loops_before_validation
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class Request(IntEnum):
     LEAVE = 3
 
 
-class Left(EndOnAllRanks, SystemExit):
+class Left(SystemExit):
     """A run that was told to go has gone: with status 128 + the signal's number, as if it had died of it.
 
     On other ranks than 0 the status is 0, as Lightning kills the process that has launched one that fails. ``handler``

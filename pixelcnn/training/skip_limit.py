@@ -8,13 +8,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from pixelcnn.errors import UserError, require
-from pixelcnn.training.lifeline import EndOnAllRanks, EndSilently
 from pixelcnn.training.module import DensityEstimation
 
 WINDOW = 100  # steps
 
 
-class DivergenceError(EndOnAllRanks, UserError):
+class DivergenceError(UserError):
     """Raised on rank 0; the others have said nothing and end as well."""
 
 
@@ -60,7 +59,7 @@ class SkipLimit(Callback):
 
     def _end(self, trainer: Trainer, trouble: str) -> None:
         if not trainer.is_global_zero:
-            raise EndSilently(0)
+            raise SystemExit(0)
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         kept = f", from init_from={self.checkpoint} if that was good," if self.checkpoint.exists() else ""
         raise DivergenceError(
