@@ -43,8 +43,8 @@ from pixelcnn.training.callback_states import require_states
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
     checkpoint_callbacks,
+    require_directories,
     require_saved,
-    say_what_is_not_saved,
 )
 from pixelcnn.training.dashboard import KeptCheckpoints
 from pixelcnn.training.failing_loggers import tolerated
@@ -114,7 +114,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         beside = [lifeline, *callbacks(config, run_dir, history, last, plain, overrides)]
         trainer = build_trainer(config.trainer, loggers, beside, run_dir, DurableCheckpointIO())
         require_states(states, trainer.callbacks, f"checkpoint={config.checkpoint}")  # type: ignore[attr-defined]
-        say_what_is_not_saved(trainer)
+        require_directories(trainer)
         validate_before_stopping(trainer)
         without_signal_handlers(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
