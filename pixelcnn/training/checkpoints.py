@@ -21,7 +21,7 @@ from torch import Tensor
 from pixelcnn.checkpoint import glance, read
 from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
-from pixelcnn.training.stopping import BETWEEN_STEPS
+from pixelcnn.training.lightning_internals import BETWEEN_STEPS
 from pixelcnn.typed import misfit
 
 log = logging.getLogger(__name__)

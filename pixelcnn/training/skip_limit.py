@@ -34,7 +34,7 @@ class SkipLimit(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, DensityEstimation)
-        if trainer.fit_loop._should_accumulate():
+        if not pl_module.between_steps:
             return
         step = trainer.global_step
         self.skipped = [skipped for skipped in self.skipped if skipped > step - WINDOW]
