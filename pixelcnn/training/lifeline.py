@@ -18,7 +18,8 @@ from pathlib import Path
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 LAUNCHER = "PIXELCNN_LAUNCHER"  # environment variable, a process id
-SECONDS_BETWEEN_LOOKS = 0.5  # the observer has five
+SECONDS_BETWEEN_LOOKS = 0.05  # the observer has five
+SECONDS_TO_RAISE = 2  # for an operation that does raise, after which loggers are finished
 OF_A_LOST_PEER = re.compile(
     "Connection (closed|reset) by peer|Broken pipe|remote process exited|Connection was .*closed"
 )
@@ -60,15 +61,17 @@ class Lifeline(Callback):
         while self._watching:
             launched = getattr(trainer.strategy.launcher, "procs", [])
             if any(process.poll() for process in launched) or launcher not in (os.getpid(), os.getppid()):
-                time.sleep(SECONDS_BETWEEN_LOOKS)  # where an operation raises, or the others have ended alike
+                self._say()
+                time.sleep(SECONDS_TO_RAISE)
                 if self._watching:
-                    self._say()
                     for process in launched:
                         process.kill()
                     os._exit(1)
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _say(self) -> None:
+        if self._said:
+            return
         self._said = True
         exists = self.checkpoint.exists()
         remedy = (

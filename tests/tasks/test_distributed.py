@@ -114,6 +114,9 @@ def exit_codes_of_two(call, *arguments: str) -> list[int | None]:
     return codes
 
 
+ENDED = (1, -signal.SIGKILL)  # by itself, or by Lightning
+
+
 def died(remedy: str) -> str:
     return f"A process has died, which ends the run on all ranks: {remedy}."
 
@@ -136,15 +139,15 @@ def test_a_rank_that_is_killed_while_others_are_busy_ends_the_run(arrays, tmp_pa
     """Launched by Lightning."""
     fault = f"trainer.callbacks=[{{_target_: tests.faults.DiesAlone, rank: {rank}, step: 7}}]"
     outcome = run_py(*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
-    assert outcome.returncode == (1 if rank else -signal.SIGKILL)
+    assert outcome.returncode in ENDED
     assert outcome.stderr.splitlines() == [died(f"resume it with checkpoint={tmp_path}/checkpoints/last.ckpt")]
 
 
 def test_a_rank_that_is_killed_while_it_starts_up_ends_the_run(keys, tmp_path):
     fault = "trainer.callbacks=[{_target_: tests.faults.DiesEarly}]"
     outcome = run_py(*keys, *TWO, fault, f"hydra.run.dir={tmp_path}")
-    sentence = died("there is no checkpoint yet, start it again")
-    assert (outcome.returncode, outcome.stderr.splitlines()) == (1, [sentence])
+    assert outcome.returncode in ENDED
+    assert outcome.stderr.splitlines() == [died("there is no checkpoint yet, start it again")]
 
 
 def test_ranks_that_refuse_alike_say_why_once(arrays, call, tmp_path, capfd):
