@@ -166,3 +166,12 @@ def test_a_rank_that_refuses_alone_ends_the_run(arrays, call, tmp_path, capfd, r
     said = capfd.readouterr().err
     assert said.count("data.root=x cannot be read") == 1 and said.count("A process has died") == 1
     assert "Traceback" not in said
+
+
+def test_torchrun_ends_the_others_of_a_rank_that_is_killed_while_they_are_busy(arrays, tmp_path):
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    fault = "trainer.callbacks=[{_target_: tests.faults.DiesAlone, rank: 1, step: 7}]"
+    keys = (*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
+    outcome = run_py(*keys, launcher=torchrun)
+    assert outcome.returncode == 1
+    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 5
