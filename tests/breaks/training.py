@@ -60,7 +60,7 @@ TRAINING: list[Break] = [
     *of_file(
         "training/checkpoints.py",
         "training/test_checkpoints.py",
-        ("the best checkpoint is the worst", 'mode="min"', 'mode="max"'),
+        ("the best checkpoint is the worst", "not score < before", "score < before"),
         ("a run goes on from its oldest checkpoint", "sorted(progress, reverse=True)", "sorted(progress)"),
     ),
     *of_file(
