@@ -20,8 +20,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 LAUNCHER = "PIXELCNN_LAUNCHER"  # environment variable, a process id
 SECONDS_BETWEEN_LOOKS = 0.05  # the observer has five
 SECONDS_TO_RAISE = 2  # for an operation that does raise, after which loggers are finished
-OF_A_LOST_PEER = re.compile(
-    "Connection (closed|reset) by peer|Broken pipe|remote process exited|Connection was .*closed"
+OF_A_LOST_PEER = re.compile(  # gloo's words, NCCL's, and those of torch's store
+    "Connection (closed|reset) by peer|Broken pipe|remote process exit|Connection was .*closed"
 )
 
 
