@@ -20,7 +20,7 @@ from pixelcnn.configuration.stored_data import take_stored_data, typed
 from pixelcnn.launch.ctrl_c import ended_by_ctrl_c
 from pixelcnn.launch.devices import check_devices
 from pixelcnn.launch.ranks import directory_of_its_own, is_first
-from pixelcnn.launch.refusal import check_arguments, job_refusals, refusals
+from pixelcnn.launch.refusal import job_refusals, refusals, require_options
 from pixelcnn.launch.run_directory import CLAIMS, claimed, require_free
 from pixelcnn.launch.said_once import said_once
 from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
@@ -71,5 +71,5 @@ def main() -> None:
     if asked_by_shell(sys.argv):
         sys.argv = prepared(sys.argv)
     with ended_by_ctrl_c(), said_once(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:
-        check_arguments(sys.argv[1:], CONF)
+        require_options(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()

@@ -4,7 +4,7 @@ A part may be the project's own or a user's: its keys have the types of the cons
 refused, and what the constructor itself refuses by a ValueError or TypeError becomes a sentence that names the key.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
@@ -110,19 +110,6 @@ def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
         for name, argument in kind.beside.items()
     }
     return {"_target_": values["_target_"], **checked_arguments(target, own, given, f"{where}."), **beside}
-
-
-def parts_of(config: DictConfig) -> Iterator[tuple[str, Any, Mapping[str, Any], Collection[str]]]:
-    """Of every part in ``config``: where it is, its class, its own arguments, and which keys it can have."""
-    for group, kind in GROUPS.items():
-        values: dict[str, Any] = OmegaConf.to_container(config[group], resolve=True)  # type: ignore[assignment]
-        parts = {f"{group}.{name}": part for name, part in values.items()} if kind.several else {group: values}
-        for where, part in parts.items():
-            if isinstance(part, Mapping) and "_target_" in part:
-                target = imported(part["_target_"], where)
-                known = [*arguments_of(target), *kind.beside]
-                kept = [name for name in known if kind.several or name not in kind.given]
-                yield where, target, _own(part, kind), kept
 
 
 def _left_to_the_data_set(target: Callable[..., Any]) -> str | None:

@@ -10,7 +10,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pixelcnn.configuration.checks import check, require_known_keys
+from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.groups import GROUPS, checked_group
 from pixelcnn.configuration.stored_data import take_stored_data, typed
 from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
@@ -27,7 +28,7 @@ from pixelcnn.launch.sweep import require_runnable
 from pixelcnn.launch.sweep_results import swept_keys, write_results
 
 
-def require_known_keys_of_jobs(config: DictConfig) -> None:
+def require_keys_of_jobs(config: DictConfig) -> None:
     """Raise UserError where a grid over keys, not over options, has jobs with an unknown key.
 
     ``config`` has Hydra's node; what has several values is in it as if it was not given.
@@ -40,7 +41,8 @@ def require_known_keys_of_jobs(config: DictConfig) -> None:
     for override in swept:
         OmegaConf.update(job, override.key_or_group, next(override.sweep_iterator()), force_add=True)
     take_stored_data(job, typed(config.hydra))
-    require_known_keys(job)
+    for group in GROUPS:
+        checked_group(job, group)
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
@@ -83,7 +85,7 @@ class RunCallback(Callback):
             )
         with callback_refusals():
             require_runnable(config)
-            require_known_keys_of_jobs(config)
+            require_keys_of_jobs(config)
             CLAIMS.enter_context(claimed_sweep(config))
             self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
             CLAIMS.callback(write_results, *self._sweep)  # however it ends

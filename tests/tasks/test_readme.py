@@ -20,13 +20,12 @@ from pixelcnn.cli import CONF
 from pixelcnn.conditioning import ClassLabels, Encoder
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.groups import GROUPS, imported, target_of
-from pixelcnn.configuration.messages import keys_of
 from pixelcnn.launch import devices
 from pixelcnn.model import build
 from pixelcnn.signature import arguments_of
 from tests.conftest import tiny_description
 from tests.original.test_golden import GOLDEN
-from tests.tasks.composing import composed, without_hydra
+from tests.tasks.composing import composed, keys_of, without_hydra
 from tests.tasks.wrong_files import save
 
 ROOT = CONF.parent
