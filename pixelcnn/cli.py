@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.completion import asked_by_shell, prepared
 from pixelcnn.configuration.groups import register
-from pixelcnn.configuration.stored_data import take_stored_data, typed
+from pixelcnn.configuration.stored_data import take_stored, typed
 from pixelcnn.launch.ctrl_c import ended_by_ctrl_c
 from pixelcnn.launch.devices import check_devices
 from pixelcnn.launch.ranks import directory_of_its_own, is_first
@@ -40,7 +40,7 @@ def job(config: DictConfig) -> float | None:
     context = HydraConfig.get()
     with job_refusals(), limited_memory(), one_group(context):
         overrides = typed(context)
-        take_stored_data(config, overrides)
+        take_stored(config, overrides)
         task = check(config)
         if task.uses_devices:
             check_devices(config.trainer)

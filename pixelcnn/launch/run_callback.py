@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.groups import GROUPS, checked_group
-from pixelcnn.configuration.stored_data import take_stored_data, typed
+from pixelcnn.configuration.stored_data import take_stored, typed
 from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
 from pixelcnn.launch.ranks import is_first, started_outside
@@ -40,7 +40,7 @@ def require_keys_of_jobs(config: DictConfig) -> None:
     job = without_hydra(config)
     for override in swept:
         OmegaConf.update(job, override.key_or_group, next(override.sweep_iterator()), force_add=True)
-    take_stored_data(job, typed(config.hydra))
+    take_stored(job, typed(config.hydra))
     for group in GROUPS:
         checked_group(job, group)
 
@@ -64,7 +64,7 @@ class RunCallback(Callback):
         with callback_refusals():
             if not str(config.hydra.run.dir):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
-            take_stored_data(job_config, typed(config.hydra))
+            take_stored(job_config, typed(config.hydra))
             uses_devices = check(job_config).uses_devices
             if uses_devices:
                 check_devices(job_config.trainer)
