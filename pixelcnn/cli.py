@@ -11,7 +11,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.completion import asked_by_shell, prepared
@@ -25,7 +25,7 @@ from pixelcnn.launch.run_directory import CLAIMS, claimed, require_free
 from pixelcnn.launch.said_once import said_once
 from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
 from pixelcnn.memory_limit import limited_memory
-from pixelcnn.report.commands import config_dir
+from pixelcnn.report.commands import config_dir, started
 
 # Installed, the configuration is in the package; in a checkout, beside it.
 CONF = next(
@@ -33,6 +33,7 @@ CONF = next(
 )
 
 register()
+OmegaConf.register_new_resolver("command", lambda: " ".join(started()), replace=True)  # for --help
 
 
 def job(config: DictConfig) -> float | None:

@@ -1,5 +1,6 @@
 """What a run takes from a checkpoint before its keys are checked: the parts of the model, and the data set."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def take_stored(config: DictConfig, overrides: list[str]) -> None:
     """
     key = "init_from" if config.checkpoint is None else "checkpoint"
     path = Path(str(config[key]))
-    if config[key] in (None, LAST) or not path.exists():
+    if config[key] in (None, "", LAST) or not os.path.exists(path):  # Path.exists raises where a name is too long
         return
     from pixelcnn.checkpoint import glance  # torch takes seconds to import, and tab completion must not wait for it
 

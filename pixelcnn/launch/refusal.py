@@ -20,7 +20,7 @@ from yaml import YAMLError
 from pixelcnn.configuration.messages import in_a_line, sentence
 from pixelcnn.durable import trouble_when_full
 from pixelcnn.errors import UserError
-from pixelcnn.launch.run_directory import COMPOSED_FILES
+from pixelcnn.launch.run_directory import EARLIER_FILES
 
 # What a path can be that no check looks for: closed to this user, too long, a ring of links, on a disk that fails.
 OF_THE_FILE_SYSTEM = (
@@ -71,7 +71,7 @@ def job_refusals() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        COMPOSED_FILES.restore()
+        EARLIER_FILES.restore(Path(HydraConfig.get().runtime.output_dir))
         _end(error, error)
     except (MemoryError, RuntimeError, OSError) as error:  # torch's own are RuntimeErrors
         run_dir = Path(HydraConfig.get().runtime.output_dir)

@@ -19,7 +19,7 @@ from pixelcnn.launch.ranks import is_first, started_outside
 from pixelcnn.launch.refusal import callback_refusals
 from pixelcnn.launch.run_directory import (
     CLAIMS,
-    COMPOSED_FILES,
+    EARLIER_FILES,
     claimed,
     claimed_sweep,
 )
@@ -72,8 +72,11 @@ class RunCallback(Callback):
             if uses_devices:
                 require_tasks(job_config.trainer)
             if is_first():  # the others of a distributed run come later, and write no files of Hydra's
-                CLAIMS.enter_context(claimed(Path(config.hydra.run.dir), job_config))
-                COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))
+                run_dir = Path(config.hydra.run.dir)
+                composed = run_dir / str(config.hydra.output_subdir)
+                EARLIER_FILES.note(run_dir, composed)
+                CLAIMS.enter_context(claimed(run_dir, job_config))
+                EARLIER_FILES.keep(composed)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse a sweep in each of several processes; have a directory for its results."""
