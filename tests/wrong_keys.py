@@ -98,6 +98,8 @@ REFUSED = [
     ("optim.betas=[0.9,nan]", "optim.betas=[0.9, nan]", "finite"),
     ("model.output_init_scale=inf", "model.output_init_scale=inf", "finite"),
     ("trainer.limit_val_batches=nan", "trainer.limit_val_batches=nan", "finite"),
+    ("data=digits data.batch_size=0", "data.batch_size=0", "1 or more"),
+    ("data=images", "data.root is not set", "data.root=DIR"),
     # devices
     ("trainer.devices=4096", "trainer.devices=4096", "this machine has"),
     ("trainer.devices=4096 trainer.accelerator=cpu", "trainer.devices=4096", "use at most"),
