@@ -30,7 +30,9 @@ from tests.tasks.wrong_files import save
 
 ROOT = CONF.parent
 README = (ROOT / "README.md").read_text()
-HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"]
+HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"].replace(
+    "${command:}", "python run.py"
+)
 QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
 STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
 USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
@@ -48,7 +50,7 @@ TINY = {
     "complete": ["task.num_images=1", "task.num_completions=1"],
     "import": ["task.image_size=8"],
     "export": [],
-    "info": ["task.image_size=8", "task.seconds=0", "model.num_filters=4", "model.num_resnet_blocks=1"],
+    "info": ["task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1"],
 }
 
 
