@@ -76,8 +76,8 @@ def _replace(config: DictConfig, group: str, stored: dict[str, Any], overrides: 
     values = OmegaConf.create(stored, flags={"struct": False})
     for override in OverridesParser.create().parse_overrides(overrides):
         of, _, key = override.key_or_group.partition(".")
-        if of == group and key:
-            OmegaConf.update(values, key, override.value())
+        if of == group and key and not override.is_delete():
+            OmegaConf.update(values, key, OmegaConf.select(config, override.key_or_group))
     with open_dict(config):
         config[group] = values
 

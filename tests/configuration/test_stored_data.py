@@ -39,6 +39,13 @@ def test_the_data_set_is_the_checkpoints(composed, checkpoint):
     assert taken(composed, path, "data.batch_size=9") == {**DIGITS, "batch_size": 9}
 
 
+def test_a_sweeps_value_is_that_of_the_job(composed, checkpoint):
+    arguments = ["task=evaluate", f"checkpoint={checkpoint(DIGITS)}"]
+    config = composed(*arguments, "data.batch_size=9")
+    take_stored(config, [*arguments, "data.batch_size=9,10"])
+    assert config.data == {**DIGITS, "batch_size": 9}
+
+
 @pytest.mark.parametrize("chosen", ["data=cifar10", "experiment=cifar10_small"])
 def test_a_chosen_one_is_taken_instead(composed, checkpoint, chosen):
     assert taken(composed, checkpoint(DIGITS), chosen)["_target_"] == "pixelcnn.data.cifar10.CIFAR10"
