@@ -66,6 +66,6 @@ def test_what_a_users_own_part_refuses_names_its_key(call, configuration, monkey
     with pytest.raises(SystemExit) as refusal:
         overrides = [override] if "[" in override else override.split()
         call("--config-dir", f"{configuration}/conf", "experiment=mine", *overrides, f"hydra.run.dir={tmp_path}")
-    assert not (tmp_path / "run.json").exists()
+    assert list(tmp_path.iterdir()) == []  # nothing is left of a refused run
     sentence = str(refusal.value.code)
     assert sentence.startswith(named) and told in sentence and "\n" not in sentence
