@@ -5,6 +5,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 # Lines that would not help: where Hydra looked, what OmegaConf calls types, advice that is refused later.
 LEFT_OUT = ("To append", "See https", "full_key", "object_type", "reference_type")
+# Optuna's, with a storage and without, asked for the best of none.
+NO_TRIAL = ("Record does not exist", "No trials are completed yet")
 PLUGINS = ("hydra/sweeper/", "hydra/launcher/")
 
 
@@ -16,6 +18,8 @@ def sentence(error: Exception) -> str:
         where, fault = of_file.filename or "The run directory", of_file.strerror
         return f"{where} cannot be written ({fault}): choose another hydra.run.dir=DIR, or hydra.sweep.dir=DIR with -m."
     told = in_a_line(error)
+    if told in NO_TRIAL:
+        return "No trial of the search finished. See the errors above."
     if isinstance(error, OverrideParseException):
         return f"{error.override} is not understood ({told}): write key=value, with quotes where needed."
     if isinstance(error, OmegaConfBaseException) and error.full_key:
