@@ -112,12 +112,12 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     require_optimizer(module, planned_steps(config.trainer, data.batches_per_epoch))
     states = states_to_restore(config, module)
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
+    history, last = History(f"val/{module.score_name}", run_dir), LastMetrics(initialisation)
+    beside = callbacks(config, run_dir, history, last, plain, overrides)  # may be refused; loggers leave files
     loggers = loggers_of_run(config, run_dir, plain, module.score_names, run_id)
     with finishing(loggers), sentence_when_full(run_dir):
         lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
-        history, last = History(f"val/{module.score_name}", run_dir), LastMetrics(initialisation)
-        beside = [lifeline, *callbacks(config, run_dir, history, last, plain, overrides)]
-        trainer = build_trainer(config.trainer, loggers, beside, run_dir, DurableCheckpointIO())
+        trainer = build_trainer(config.trainer, loggers, [lifeline, *beside], run_dir, DurableCheckpointIO())
         require_states(states, trainer.callbacks, f"checkpoint={config.checkpoint}")  # type: ignore[attr-defined]
         require_directories(trainer)
         adapt(trainer)
