@@ -21,9 +21,11 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from bench.curve import logged
 from pixelcnn.checkpoint import WEIGHTS, export, load, read
+from pixelcnn.configuration.groups import register
 from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.record import weights_hash
 
@@ -31,7 +33,7 @@ HOME = Path(__file__).parent.parent
 RELEASED, PAGE = HOME / "released", HOME / "docs" / "results.md"
 TOLERANCE = 0.001  # bits/dim
 SCORE = "test/bits_per_dim"
-OF_DATA = {"arrays": "CIFAR-10 (9,979 of the 10,000 test images)", "digits": "digits", "fashion_mnist": "Fashion-MNIST"}
+OF_THIS_MACHINE = ("data.root=", "data.train=", "data.test=", "hydra.", "checkpoint=", "trainer.enable_progress_bar=")
 
 
 def evaluated(model: Path, overrides: list[str]) -> dict[str, Any]:
@@ -42,19 +44,21 @@ def evaluated(model: Path, overrides: list[str]) -> dict[str, Any]:
         return json.loads((Path(folder) / "metrics.json").read_text())
 
 
-def release(name: str, run: Path, overrides: list[str], data: str) -> None:
-    """Write released/NAME: ``data`` is the data option that the model's users have, in place of the run's."""
+def release(name: str, run: Path, overrides: list[str], data: str, test: str) -> None:
+    """Write released/NAME: ``data`` is the data option that the model's users have, in place of the run's, and ``test``
+    says what images ``overrides`` are."""
     folder = RELEASED / name
     model, stored = load(run), read(run)["pixelcnn"]
+    register()
     with initialize_config_dir(str(HOME / "conf"), version_base=None):
-        stored["config"]["data"] = {"_target_": compose("config", [f"data={data}"]).data._target_}
+        stored["config"]["data"] = OmegaConf.to_container(compose("config", [f"data={data}"]).data)
     export(model, stored["config"], folder, dtype=torch.float16)
     record = json.loads((run / "run.json").read_text())
     trained = json.loads((run / "metrics.json").read_text())
     speeds = [float(row["train/images_per_second"]) for row in logged(run) if row.get("train/images_per_second")]
     scored = evaluated(folder, overrides)
     full = evaluated(run, overrides)
-    typed = [key for key in record["ranks"][0]["overrides"] if not key.startswith(("data.train=", "data.test="))]
+    typed = [key for key in record["ranks"][0]["overrides"] if not key.startswith(OF_THIS_MACHINE)]
     result = {
         "command": f"python run.py {' '.join(typed)}",
         "commit": record["git_revision"],
@@ -64,7 +68,7 @@ def release(name: str, run: Path, overrides: list[str], data: str) -> None:
         "flop": trained["images"] * training_flops(model),
         "device": record["device"],
         "minutes": round(trained["images"] / (sum(speeds) / len(speeds)) / 60, 1),
-        "test": OF_DATA[data if data in OF_DATA else "arrays"],
+        "test": test,
         "num_images": scored["test/num_images"],
         SCORE: scored[SCORE],
         "ci95": scored.get(f"{SCORE}_ci95"),
@@ -147,12 +151,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--add", nargs="+", metavar=("NAME", "RUN"), help="NAME RUN OVERRIDE…")
     parser.add_argument("--data", default="cifar10", help="with --add: the data option that users of the model have")
+    parser.add_argument("--test", help="with --add: what to call the test images")
     parser.add_argument("--on", nargs="+", action="append", default=[], metavar=("NAME", "OVERRIDE"))
     parser.add_argument("--only", nargs="*", help="names of models")
     arguments = parser.parse_args()
     if arguments.add:
         name, run, *overrides = arguments.add
-        release(name, Path(run).resolve(), overrides, arguments.data)
+        release(name, Path(run).resolve(), overrides, arguments.data, arguments.test or arguments.data)
     results = {path.parent.name: json.loads(path.read_text()) for path in sorted(RELEASED.glob("*/result.json"))}
     PAGE.write_text(page(results))
     on = {name: overrides for name, *overrides in arguments.on}
