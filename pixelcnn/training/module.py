@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from pixelcnn.checkpoint import entry
+from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.objective import MaximumLikelihood, Objective
 from pixelcnn.optim import Adam, build_optimizer, build_schedule, exponential
@@ -39,6 +41,9 @@ class DensityEstimation(LightningModule):
 
     A step whose loss or gradient is not finite on any rank is skipped on all: weights, Adam's state, averaged weights
     and learning rate stay as they are. ``skipped_steps`` counts them over the whole run; ``global_step`` does so too.
+
+    On GPUs its steps multiply float32 by TF32, and its validations, with all that callbacks draw and score in them, in
+    full, so that their scores are those of ``task=evaluate``.
 
     What is logged: the score of the batch and of the validation images (`pixelcnn.scores`), of the latter by channel
     too; ``lr``; ``train/gradient_norm``, of the gradient of the loss summed over the batch of all devices, before any
@@ -93,6 +98,18 @@ class DensityEstimation(LightningModule):
         key = self.model.conditioning.batch_key
         named = {} if key in (None, "images") or not condition else {key: condition[0]}
         return {"images": images, "index": torch.arange(len(images)), **named}
+
+    def on_fit_start(self) -> None:
+        full_float32(False)
+
+    def on_validation_start(self) -> None:
+        full_float32()
+
+    def on_validation_end(self) -> None:
+        full_float32(self.trainer.state.fn != TrainerFn.FITTING)
+
+    def on_fit_end(self) -> None:
+        full_float32()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.between_steps = False
