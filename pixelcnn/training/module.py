@@ -122,9 +122,12 @@ class DensityEstimation(LightningModule):
         self._latest_batch_size = len(batch["images"]) * self.trainer.world_size
         loss = self.objective.losses(self.model, batch, noise_seed=None).sum()
         score = loss.detach() / (self.objective.unit * batch["images"].numel())
-        self.log(f"train/{self.score_name}", score, prog_bar=True, sync_dist=True)
-        self.log("images", torch.tensor(self.images_seen + self._batch_size, dtype=torch.float64))
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        # Neither by prog_bar, which reads it at every step, nor by sync_dist, at whose barrier the host waits.
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(score)
+        self.log(f"train/{self.score_name}", score / self.trainer.world_size)
+        self.log_number("images", self.images_seen + self._batch_size)
+        self.log_number("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         # The loss is the sum over the global batch, as the original's, whose gradients dwarf Adam's epsilon:
         # undo that gradients are averaged over devices and over accumulated batches.
         return with_bad_gradient_if_not_finite(loss * (self.trainer.world_size * self.trainer.accumulate_grad_batches))
@@ -134,13 +137,17 @@ class DensityEstimation(LightningModule):
         self.between_steps = True
         norm = gradient_norm([p.grad for p in parameters if p.grad is not None])
         self.log("train/gradient_norm", norm)
-        self.skipped_last_step = not norm.isfinite()
+        self.skipped_last_step = not norm.isfinite()  # the one time in a step that the host waits for a GPU
         if self.skipped_last_step:
             self.skipped_steps += 1
             optimizer.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient
             step = self.trainer.global_step
             rank_zero_only(log.warning)("Step %d is skipped: its loss or gradient is not finite.", step)
-        self.log("train/skipped_steps", float(self.skipped_steps))
+        self.log_number("train/skipped_steps", self.skipped_steps)
+
+    def log_number(self, name: str, value: float) -> None:
+        """Log what the host knows. Lightning would copy a plain number to the GPU, and wait for it."""
+        self.log(name, torch.tensor(value, dtype=torch.float64))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         if not self.skipped_last_step:
