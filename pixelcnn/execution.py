@@ -27,10 +27,13 @@ class Execution:
     activation_checkpointing: bool = False
 
 
-def full_float32() -> None:
-    """Have GPUs multiply float32 in full: TF32, of ten bits of mantissa, moves bits/dim in the third decimal."""
-    torch.backends.cudnn.allow_tf32 = False
-    torch.set_float32_matmul_precision("highest")
+def full_float32(full: bool = True) -> None:
+    """Have GPUs multiply float32 in full, or by TF32, of ten bits of mantissa.
+
+    TF32 is several times faster and moves bits/dim in the third decimal: it is for the steps of training alone.
+    """
+    torch.backends.cudnn.allow_tf32 = not full
+    torch.backends.cuda.matmul.allow_tf32 = not full
 
 
 def execute(model: PixelModel, execution: Execution) -> None:

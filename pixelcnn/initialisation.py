@@ -34,7 +34,7 @@ def data_dependent_initialisation(
     are. Moments are the population's. Layers
     of the likelihood itself are initialised on ten draws of each pixel, with noise from torch's generator.
     """
-    deviations: list[tuple[float, float]] = []
+    deviations: list[Tensor] = []
 
     def rescale(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> Tensor:
         assert layer.init_scale is not None
@@ -48,7 +48,7 @@ def data_dependent_initialisation(
     def measure(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> None:
         assert layer.init_scale is not None
         variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
-        deviations.append((mean.abs().max().item(), (variance.sqrt() - layer.init_scale).abs().max().item()))
+        deviations.append(torch.stack([mean.abs().max(), (variance.sqrt() - layer.init_scale).abs().max()]))
 
     through_all_layers = _pass(model, images, condition)
     with in_evaluation(model):
@@ -58,7 +58,7 @@ def data_dependent_initialisation(
             through_all_layers()
             for handle in handles:
                 handle.remove()
-    return InitialisationReport(*(max(column) for column in zip(*deviations, strict=True)))
+    return InitialisationReport(*torch.stack(deviations).amax(dim=0).tolist())
 
 
 def _pass(model: PixelModel, images: Tensor, condition: Tensor | None) -> Callable[[], object]:

@@ -74,9 +74,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     since = time.monotonic()
     (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
     seconds = time.monotonic() - since
-    if not evaluation.scores.collected:  # with a limit of 0 Lightning does not even start
+    rows = evaluation.rows
+    if rows is None:  # with a limit of 0 Lightning does not even start
         raise left_out(options)
-    rows = evaluation.scores.rows()
     assert len(rows[0]) == len(set(rows[0].tolist())) == data.num_images_of(split)
     if not trainer.is_global_zero:
         return None
@@ -165,7 +165,10 @@ def left_out(options: DictConfig) -> UserError:
 
 
 class Evaluation(LightningModule):
-    """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own."""
+    """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own.
+
+    ``rows`` are those of `ImageScores.rows`, once all images are scored.
+    """
 
     def __init__(self, model: PixelModel, condition: Tensor | None, options: DictConfig) -> None:
         super().__init__()
@@ -173,6 +176,7 @@ class Evaluation(LightningModule):
         self.model = model
         self.condition = condition
         self.scores = ImageScores()
+        self.rows: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def on_test_start(self) -> None:
         self._require_whole(self.trainer.test_dataloaders, self.trainer.num_test_batches)
@@ -194,7 +198,12 @@ class Evaluation(LightningModule):
         log_prob = self.model.log_prob_by_channel(images, condition)
         self.scores.update(batch["index"], batch.get("labels"), -log_prob)
 
+    def on_test_epoch_end(self) -> None:
+        # Not after the loop: Lightning's teardown moves the scores to the CPU, where NCCL gathers nothing.
+        self.rows = self.scores.rows()
+
     validation_step = test_step
+    on_validation_epoch_end = on_test_epoch_end
 
 
 def summary(score: str, bits: np.ndarray) -> dict[str, float]:

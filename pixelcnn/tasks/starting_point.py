@@ -29,6 +29,7 @@ from pixelcnn.configuration.same_run import require_same_run
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.initialisation import data_dependent_initialisation
+from pixelcnn.launch.devices import one_device
 from pixelcnn.launch.resumption import directory_of_run
 from pixelcnn.model import PixelModel, build
 from pixelcnn.network.layers import WeightNormalized
@@ -118,9 +119,19 @@ def starting_point(
     if not any(isinstance(module, WeightNormalized) for module in model.modules()):
         log.info("initialisation.enabled: %s has no weight-normalised layers.", model.description.network.name)
         return model, {}
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return model, {}  # training starts from the weights of rank 0
+    return model, _initialise(model, data, config)
+
+
+def _initialise(model: PixelModel, data: ImageDataModule, config: DictConfig) -> dict[str, float]:
+    """Data-dependent initialisation on the device that trains: what it has achieved. ``model`` is on the CPU again."""
+    device = torch.device(one_device(config.trainer))
     batch = data.initialisation_batch(min(config.initialisation.size, data.num_training_images))
-    report = data_dependent_initialisation(model, batch["images"], model.condition_in(batch))
-    return model, {f"init/{name}": value for name, value in asdict(report).items()}
+    batch = {name: value.to(device) for name, value in batch.items()}
+    report = data_dependent_initialisation(model.to(device), batch["images"], model.condition_in(batch))
+    model.cpu()
+    return {f"init/{name}": value for name, value in asdict(report).items()}
 
 
 def states_to_restore(config: DictConfig, module: DensityEstimation) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from pixelcnn.data.few_levels import few_levels
 from pixelcnn.data.fingerprint import fingerprint
 from pixelcnn.durable import remove_partial, sentence_when_full
 from pixelcnn.errors import UserError
-from pixelcnn.execution import execute
+from pixelcnn.execution import execute, full_float32
 from pixelcnn.launch.devices import processes
 from pixelcnn.model import PixelModel
 from pixelcnn.report import commands
@@ -78,6 +78,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     Returns the best val/ of what is minimised. A run that a signal has ended has ``checkpoints/last.ckpt`` and
     ``report.html`` alone, and raises `Left`; one that Ctrl-C has ended has all of them, and raises `Interrupted`.
     """
+    full_float32()
     again = config.checkpoint == LAST
     config = with_newest_checkpoint(config, run_dir)
     data = instantiated(config, "data")

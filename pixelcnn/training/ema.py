@@ -30,11 +30,12 @@ class ExponentialMovingAverage(WeightAveraging):
         require(
             horizon is None or horizon > 0, "horizon", horizon, "use a positive number of steps, or a share below 1"
         )
-        super().__init__(use_buffers=False, multi_avg_fn=self._update)
+        super().__init__(use_buffers=False)
         self.decay = decay
         self.horizon = horizon
         self.warmup = warmup
         self.swapped = False
+        self._copies_seen = 0  # what n_averaged counts on the device, for which the host would wait
 
     def decay_after(self, updates: int) -> float:
         """d of the update that follows ``updates`` others."""
@@ -52,9 +53,9 @@ class ExponentialMovingAverage(WeightAveraging):
         return horizon * total
 
     @torch.no_grad()
-    def _update(self, average: list[Tensor], weights: list[Tensor], copies_seen: Tensor) -> None:
+    def _update(self, average: list[Tensor], weights: list[Tensor], copies_seen: int) -> None:
         # The initial weights are the first copy seen.
-        torch._foreach_lerp_(average, weights, 1 - self.decay_after(int(copies_seen) - 1))
+        torch._foreach_lerp_(average, weights, 1 - self.decay_after(copies_seen - 1))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Here rather than in setup: the ranks have agreed on their weights, and a resumed average is in place.
@@ -64,6 +65,7 @@ class ExponentialMovingAverage(WeightAveraging):
         average = average_of(self)
         if average.n_averaged == 0:
             average.update_parameters(pl_module)
+        self._copies_seen = int(average.n_averaged)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -71,7 +73,12 @@ class ExponentialMovingAverage(WeightAveraging):
         assert isinstance(pl_module, DensityEstimation)
         # Between two steps of accumulated batches a resumed run does not know whether the last one was skipped.
         if not pl_module.skipped_last_step and pl_module.between_steps:
-            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+            # Lightning's own, by `update_parameters`, reads n_averaged three times.
+            average = average_of(self)
+            self._update(list(average.module.parameters()), list(pl_module.parameters()), self._copies_seen)
+            average.n_averaged += 1
+            self._copies_seen += 1
+            self.load_state_dict({"latest_update_step": trainer.global_step})
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning overwrites the raw weights by the average here, and would save them so in a later checkpoint.

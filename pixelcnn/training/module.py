@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from pixelcnn.checkpoint import entry
+from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.objective import MaximumLikelihood, Objective
 from pixelcnn.optim import Adam, build_optimizer, build_schedule, exponential
@@ -39,6 +41,9 @@ class DensityEstimation(LightningModule):
 
     A step whose loss or gradient is not finite on any rank is skipped on all: weights, Adam's state, averaged weights
     and learning rate stay as they are. ``skipped_steps`` counts them over the whole run; ``global_step`` does so too.
+
+    On GPUs its steps multiply float32 by TF32, and its validations, with all that callbacks draw and score in them, in
+    full, so that their scores are those of ``task=evaluate``.
 
     What is logged: the score of the batch and of the validation images (`pixelcnn.scores`), of the latter by channel
     too; ``lr``; ``train/gradient_norm``, of the gradient of the loss summed over the batch of all devices, before any
@@ -94,6 +99,18 @@ class DensityEstimation(LightningModule):
         named = {} if key in (None, "images") or not condition else {key: condition[0]}
         return {"images": images, "index": torch.arange(len(images)), **named}
 
+    def on_fit_start(self) -> None:
+        full_float32(False)
+
+    def on_validation_start(self) -> None:
+        full_float32()
+
+    def on_validation_end(self) -> None:
+        full_float32(self.trainer.state.fn != TrainerFn.FITTING)
+
+    def on_fit_end(self) -> None:
+        full_float32()
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.between_steps = False
         # A seed per batch makes dropout and other noise resumable: no generator's state has to survive in a checkpoint.
@@ -105,9 +122,12 @@ class DensityEstimation(LightningModule):
         self._latest_batch_size = len(batch["images"]) * self.trainer.world_size
         loss = self.objective.losses(self.model, batch, noise_seed=None).sum()
         score = loss.detach() / (self.objective.unit * batch["images"].numel())
-        self.log(f"train/{self.score_name}", score, prog_bar=True, sync_dist=True)
-        self.log("images", torch.tensor(self.images_seen + self._batch_size, dtype=torch.float64))
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        # Neither by prog_bar, which reads it at every step, nor by sync_dist, at whose barrier the host waits.
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(score)
+        self.log(f"train/{self.score_name}", score / self.trainer.world_size)
+        self.log_number("images", self.images_seen + self._batch_size)
+        self.log_number("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         # The loss is the sum over the global batch, as the original's, whose gradients dwarf Adam's epsilon:
         # undo that gradients are averaged over devices and over accumulated batches.
         return with_bad_gradient_if_not_finite(loss * (self.trainer.world_size * self.trainer.accumulate_grad_batches))
@@ -117,13 +137,17 @@ class DensityEstimation(LightningModule):
         self.between_steps = True
         norm = gradient_norm([p.grad for p in parameters if p.grad is not None])
         self.log("train/gradient_norm", norm)
-        self.skipped_last_step = not norm.isfinite()
+        self.skipped_last_step = not norm.isfinite()  # the one time in a step that the host waits for a GPU
         if self.skipped_last_step:
             self.skipped_steps += 1
             optimizer.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient
             step = self.trainer.global_step
             rank_zero_only(log.warning)("Step %d is skipped: its loss or gradient is not finite.", step)
-        self.log("train/skipped_steps", float(self.skipped_steps))
+        self.log_number("train/skipped_steps", self.skipped_steps)
+
+    def log_number(self, name: str, value: float) -> None:
+        """Log what the host knows. Lightning would copy a plain number to the GPU, and wait for it."""
+        self.log(name, torch.tensor(value, dtype=torch.float64))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         if not self.skipped_last_step:

@@ -69,6 +69,7 @@ class RunProgress(ProgressBar):
         super().__init__()
         self._enabled = True
         self.line: Line | None = None
+        self._scores: list[str] = []
 
     def disable(self) -> None:
         self._enabled = False
@@ -83,7 +84,8 @@ class RunProgress(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._update(trainer)
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._update(trainer, read=every > 0 and trainer.global_step % every == 0)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING:
@@ -111,7 +113,7 @@ class RunProgress(ProgressBar):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._update(trainer, show=True)
+            self._update(trainer, read=True, show=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.stop()
@@ -133,13 +135,17 @@ class RunProgress(ProgressBar):
             self.line = Line(description, total, trainer.datamodule.batch_size, completed)  # type: ignore[attr-defined]
             self.line.start()
 
-    def _update(self, trainer: Trainer, show: bool = False) -> None:
+    def _update(self, trainer: Trainer, read: bool, show: bool = False) -> None:
         if self.line is None:
             return
+        if read:  # not at every step: a score on a GPU has to be waited for
+            name = trainer.lightning_module.score_name
+            logged = trainer.callback_metrics
+            splits = [f"{split}/{name}" for split in ("train", "val")]
+            self._scores = scores_in({split: float(logged[split]) for split in splits if split in logged})
         line, done = self.line, trained(trainer)
         short, long = place(trainer, done)
-        scores = scores_in(trainer.progress_bar_metrics)
-        line.update(line.task_ids[0], completed=done, description=short, scores=scores)
+        line.update(line.task_ids[0], completed=done, description=short, scores=self._scores)
         line.show(long, now=show)
 
 

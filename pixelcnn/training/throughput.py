@@ -48,7 +48,8 @@ class Throughput(Callback):
         images_per_second = self._images / (time.monotonic() - self._since)
         flops_per_second = images_per_second * self._flops
         values = (images_per_second, flops_per_second / 1e12, flops_per_second / self._peak)
-        pl_module.log_dict(dict(zip(TIMED, values, strict=True)))
+        for name, value in zip(TIMED, values, strict=True):
+            pl_module.log_number(name, value)
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._stale = every > 0 and trainer.global_step % every == 0
 

@@ -1,7 +1,9 @@
 """Rows captured once and replayed draw the same images: by CUDA graphs on a GPU, here by a recording like them."""
 
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Vectors
 from pixelcnn.description import ModelDescription
 from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.network import GatedPixelCNN, PixelCNN
+from pixelcnn.sampling.capture import cuda_graphs
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from tests.conftest import random_images, tiny_description, tiny_model
 from tests.drawn import CONDITIONINGS, given_to, model_of
@@ -143,6 +146,40 @@ def test_replayed_rows_draw_the_same_images_given_conditions(conditioning, netwo
         assert sampler.walk.period < 23
         assert torch.equal(plain, replayed)
         assert not torch.equal(plain, drawn(model, None, known=known, h=h.flip(0))[0])
+
+
+def test_graphs_are_captured_and_replayed_on_the_device_of_their_tensors(monkeypatch):
+    current, seen = [0], []
+
+    @contextmanager
+    def device(new):
+        current.append(torch.device(new).index)
+        yield
+        current.pop()
+
+    class Graph:
+        def capture_begin(self, pool, **options):
+            seen.append(("captured", current[-1]))
+
+        def capture_end(self):
+            pass
+
+        def replay(self):
+            seen.append(("replayed", current[-1]))
+
+    for name, stub in {
+        "device": device,
+        "CUDAGraph": Graph,
+        "Stream": MagicMock(),
+        "stream": lambda stream: nullcontext(),
+        "current_stream": MagicMock(),
+        "graph_pool_handle": MagicMock(),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stub)
+    capture = cuda_graphs(torch.device("cuda:1"))
+    replay = capture(lambda: seen.append(("worked", current[-1])))
+    replay()
+    assert seen == [("worked", 1), ("captured", 1), ("worked", 1), ("replayed", 1)]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.strategies import Strategy
 
 from pixelcnn import load
 from pixelcnn.tasks.evaluate import summary
+from pixelcnn.training.metrics import ImageScores
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +42,17 @@ def test_the_batch_size_does_not_matter(arrays, call, trained, tmp_path, batch_s
     for row in rows:
         channels = [float(row[f"bits_per_dim_{channel}"]) for channel in ("red", "green", "blue")]
         assert np.mean(channels) == pytest.approx(float(row["bits_per_dim"]), rel=1e-9)
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_scores_are_gathered_while_they_are_on_the_devices(arrays, call, trained, tmp_path, monkeypatch, split):
+    order = []
+    gather, teardown = ImageScores.compute, Strategy.teardown
+    monkeypatch.setattr(ImageScores, "compute", lambda self: order.append("gathered") or gather(self))
+    monkeypatch.setattr(Strategy, "teardown", lambda self: order.append("torn down") or teardown(self))
+    keys = ["task=evaluate", f"checkpoint={trained}/checkpoints/best.ckpt", f"task.split={split}"]
+    call(*arrays, *keys, f"hydra.run.dir={tmp_path}")
+    assert order == ["gathered", "torn down"]
 
 
 def test_the_report_of_an_evaluation(arrays, call, trained, tmp_path, look, capsys):

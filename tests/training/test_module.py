@@ -182,6 +182,43 @@ def test_checkpoint_says_how_to_rebuild_the_model(tmp_path):
     build(description).load_state_dict(weights, strict=True)
 
 
+class Products(Callback):
+    """Records where GPUs may multiply float32 by TF32."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def look(self, place):
+        flags = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        self.seen.setdefault(place, set()).add(flags)
+
+    def on_train_start(self, *args):
+        self.look("measuring the peak")
+
+    def on_before_zero_grad(self, *args):
+        self.look("step")
+
+    def on_validation_batch_end(self, *args):
+        self.look("score")
+
+    def on_validation_end(self, *args):
+        self.look("samples")
+
+
+def test_only_the_steps_of_training_multiply_by_tf32(tmp_path):
+    products = Products()
+    fit(tmp_path, products, max_epochs=2)
+    products.look("afterwards")
+    tf32, full = {(True, True)}, {(False, False)}
+    assert products.seen == {
+        "measuring the peak": tf32,
+        "step": tf32,
+        "score": full,
+        "samples": full,
+        "afterwards": full,
+    }
+
+
 def test_ranks_do_not_send_masks_to_each_other():
     masked = partial(PixelCNN, num_filters=3, num_blocks=1, first_kernel_size=3, kernel_size=3, num_output_features=3)
     image = tiny_description().image
