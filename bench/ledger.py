@@ -123,7 +123,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
             f"{result['flop']:.2g}",
             f"{result['minutes']:g}",
             result["device"],
-            f"{result['num_images']:,}, {result['test']}",
+            result["test"],
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
