@@ -9,7 +9,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 project = "pixelcnn"
 copyright = "the pixelcnn authors, Apache License 2.0"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "reference"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "reference"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3  # links to a page's headings, as on GitHub
@@ -18,7 +18,7 @@ html_theme = "furo"
 html_title = "pixelcnn"
 default_role = "code"  # single backticks in docstrings
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False  # Lightning's are not written for this site
 autodoc_default_options = {"members": True, "inherited-members": False, "show-inheritance": True}
 

@@ -1,4 +1,5 @@
-"""What the README, ``--help`` and the quickstart tell people to type works, and what they name exists."""
+"""What the README, the pages in ``docs/``, ``--help`` and the quickstart tell people to type works, and what they name
+exists."""
 
 import re
 import shlex
@@ -30,9 +31,8 @@ from tests.tasks.composing import composed, without_hydra
 from tests.tasks.wrong_files import save
 
 ROOT = CONF.parent
-README = (ROOT / "README.md").read_text()
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"]
-DATA = (ROOT / "docs/data.md").read_text()
 QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
 STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
 USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
@@ -63,7 +63,7 @@ def commands(text: str) -> list[str]:
     return [*found, *re.findall(r"`((?:python|make|pip) [^`]*)`", prose)]
 
 
-ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (README, HELP, QUICKSTART, DATA)))))
+ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (*PAGES.values(), HELP, QUICKSTART)))))
 OURS = [command for command in ALL if "run.py" in command and "[" not in command]  # that one tells the form
 # Sweeps take longest; of two that begin alike the longer one tells more.
 SWEEPS = [command for command in OURS if " -m " in command or " sweep=" in command]
@@ -202,8 +202,9 @@ def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> lis
 
 
 def stripes(folder: Path, monkeypatch) -> list[str]:
-    """The README's own data set, put where it says; returns where Hydra finds it."""
-    python, yaml = re.findall(r"^```(?:python|yaml)\n(.*?)^```", README.partition("`my_data.py`:")[2], re.M | re.S)[:2]
+    """The data set of docs/data.md, put where it says; returns where Hydra finds it."""
+    page = PAGES["data.md"].partition("`my_data.py`:")[2]
+    python, yaml = re.findall(r"^```(?:python|yaml)\n(.*?)^```", page, re.M | re.S)[:2]
     (folder / "my_data.py").write_text(python)
     (folder / "data").mkdir()
     (folder / "data" / "stripes.yaml").write_text(yaml)
@@ -211,16 +212,44 @@ def stripes(folder: Path, monkeypatch) -> list[str]:
     return [f"hydra.searchpath=[file://{folder}]"]
 
 
-def test_the_python_of_the_readme_runs(material):
-    (code,) = re.findall(r"^```python\n(import torch.*?)^```", README, re.M | re.S)
+@pytest.mark.parametrize("page", ["README.md", "python.md"])
+def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(code.replace("RUN", material["RUN"]), names)
-    assert names["images"].shape == (16, 1, 8, 8)
+    for code in re.findall(r"^```python\n(.*?)^```", PAGES[page], re.M | re.S):
+        exec(code.replace("RUN", material["RUN"]), names)
+        if "pixelcnn.load(" in code:
+            assert names["images"].shape == (16, 1, 8, 8)
+
+
+def test_no_python_is_left_out():
+    """The others are files of data sets, which tests of their own use."""
+    blocks = {page: text.count("```python\n") for page, text in PAGES.items()}
+    assert {page for page, count in blocks.items() if count} == {"README.md", "python.md", "data.md"}
+    assert blocks["data.md"] == 2
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    for target in re.findall(r"""(?:\]\(|src=")(?!https?:)([^)"]+)""", PAGES[page]):
+        path, _, heading = target.partition("#")
+        file = folder / path if path else folder / page
+        assert file.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)", file.read_text(), re.M)
+            assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+def test_every_page_is_in_the_contents():
+    listed = set(re.findall(r"^([a-z-]+)$", PAGES["index.md"], re.M))
+    assert {name.removesuffix(".md") for name in PAGES} - {"README", "index"} == listed
 
 
 def test_every_key_and_option_that_is_named_exists():
     """In running text too, such as `data.val_size=0`."""
-    spans = [span for span in re.findall(r"`([^`\n]+)`", README) if "partial(" not in span]  # which is Python
+    spans = re.findall(r"`([^`\n]+)`", "\n".join(PAGES.values()))
+    spans = [span for span in spans if not re.match(r"[\w.]+\(", span)]  # which are Python
     text = " ".join([*spans, *ALL])
     options: dict[str, set[str]] = {}
     for path in CONF.glob("*/**/*.yaml"):
@@ -238,4 +267,6 @@ def test_every_key_and_option_that_is_named_exists():
     for key, value in set(named) - examples:
         assert key in known, key
         if key in options and re.match("[a-z]", value):
-            assert value in options[key] | {"stripes", "my_option"}, f"{key}={value}"
+            there = options[key] | {"stripes", "my_option"}
+            families = {f"{option.rpartition('/')[0]}/" for option in there}  # as in `experiment=ablation/…`
+            assert value in there | families, f"{key}={value}"
