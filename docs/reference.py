@@ -4,6 +4,7 @@ Types and further defaults come from the constructors that the options name, the
 comments, so that nothing about a key is written a second time.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,9 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from pixelcnn.configuration.groups import GROUPS, TARGET, imported
-from pixelcnn.signature import arguments_of, expected
+from pixelcnn.signature import Argument, arguments_of, expected
 
 CONF = Path(__file__).parents[1] / "conf"
-OTHERS = ("experiment", "sweep", "hydra")  # recipes, which have no constructor
 
 
 class Option:
@@ -28,25 +28,22 @@ class Option:
         start = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
         told = (line.lstrip("# ").rstrip() for line in lines[:start])
         self.about = " ".join(line for line in told if not line.startswith("@package"))
-        self.keys: dict[str, tuple[Any, str]] = {}
-        root = yaml.compose(path.read_text())
-        values = yaml.safe_load(path.read_text()) or {}
-        for default in values.pop("defaults", []):
+        self.keys: dict[str, tuple[str, str]] = {}
+        for default in (yaml.safe_load(path.read_text()) or {}).get("defaults", []):
             named = str(default).removesuffix("@_here_")  # / begins those of conf/, all others lie beside this file
             inherited = CONF / f"{named[1:]}.yaml" if named.startswith("/") else path.parent / f"{named}.yaml"
             if inherited.exists():
                 self.keys |= Option(inherited).keys
-        self.keys |= dict(_commented(root, lines)) if values else {}
+        self.keys |= dict(_commented(yaml.compose(path.read_text()), lines))
+        self.keys.pop("defaults", None)
 
 
-def _commented(mapping: Any, lines: list[str]) -> Iterator[tuple[str, tuple[Any, str]]]:
-    """Key -> (value, comment) of a YAML mapping; of a nested one that is no part too, by dotted keys."""
+def _commented(mapping: Any, lines: list[str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Key -> (value, comment) of a YAML mapping, those of nested ones by dotted keys."""
     for key, value in mapping.value:
-        if key.value == "defaults":
-            continue
         if isinstance(value, yaml.MappingNode) and not value.flow_style:
             comment = lines[key.end_mark.line][key.end_mark.column + 1 :]
-            yield key.value, (None, comment.lstrip(" #"))
+            yield key.value, ("", comment.lstrip(" #"))
             yield from ((f"{key.value}.{inner}", told) for inner, told in _commented(value, lines))
         else:
             comment = lines[value.end_mark.line][value.end_mark.column :] if value.end_mark.line < len(lines) else ""
@@ -55,57 +52,46 @@ def _commented(mapping: Any, lines: list[str]) -> Iterator[tuple[str, tuple[Any,
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("_target_", "\\_target\\_")
 
 
-def _code(text: str) -> str:
-    return f"`{_cell(text)}`" if text else ""
-
-
-def _rows(prefix: str, keys: dict[str, tuple[Any, str]], group: str) -> Iterator[str]:
-    """Table rows of one part: the keys of its file, then the constructor's other arguments."""
+def _rows(prefix: str, keys: dict[str, tuple[str, str]], group: str) -> Iterator[str]:
+    """Table rows of one part: the keys of its file, then the constructor's other arguments (but for Lightning's)."""
     target = imported(keys["_target_"][0], group)
     kind = GROUPS[group]
     known = arguments_of(target) | dict(kind.beside)
-    for name in [*keys, *(name for name in known if name not in keys and name not in kind.given)]:
-        if name in TARGET:
+    further = [] if target.__module__.startswith("pytorch_lightning") else [*known]
+    for name in dict.fromkeys([*keys, *further]):
+        if name in TARGET or (name in kind.given and name not in keys):
             continue
-        value, comment = keys.get(name, (None, ""))
-        argument = known.get(name)
-        kind_of = expected(argument.hint) if argument is not None and argument.hint is not Any else ""
-        if value is None and argument is not None:
-            value = "" if argument.required else str(argument.default)
-        yield f"| `{prefix}{name}` | {_cell(kind_of)} | {_code(value or '')} | {_cell(comment)} |"
+        value, comment = keys.get(name, ("", ""))
+        argument = known.get(name, Argument(Any))
+        if name not in keys and not argument.required:
+            value = json.dumps(argument.default, default=str)
+        kind_of = "" if argument.hint is Any else expected(argument.hint)
+        yield f"| `{prefix}{name}` | {_cell(kind_of)} | {value and f'`{value}`'} | {_cell(comment)} |"
 
 
 def _option(group: str, name: str, option: Option) -> Iterator[str]:
     yield from (f"### `{group}={name}`", "")
     if option.about:
         yield from (option.about, "")
-    if GROUPS[group].several:
-        parts = [key for key in option.keys if f"{key}._target_" in option.keys]
-    else:
-        parts = [""]
-    for part in parts:
+    named = [key for key in option.keys if f"{key}._target_" in option.keys]
+    for part in named if GROUPS[group].several else [""]:
         start = f"{part}." if part else ""
         keys = {key.removeprefix(start): told for key, told in option.keys.items() if key.startswith(start)}
         if part and option.keys[part][1]:
             yield from (f"`{group}.{part}`: {option.keys[part][1]}", "")
         yield from (f"`_target_`: `{keys['_target_'][0]}`", "")
-        if target_is_ours(keys["_target_"][0]) and (rows := list(_rows(f"{group}.{start}", keys, group))):
+        if rows := list(_rows(f"{group}.{start}", keys, group)):
             yield from ("| key | type | default | |", "|---|---|---|---|", *rows, "")
-
-
-def target_is_ours(target: str) -> bool:
-    """Whether its arguments are listed here: Lightning's Trainer has a reference of its own, but for what conf/ sets."""
-    return target != "pytorch_lightning.Trainer"
 
 
 def page() -> str:
     """The reference in Markdown."""
     lines = ["## Top level", "", "| key | default | |", "|---|---|---|"]
     top = Option(CONF / "config.yaml").keys
-    lines += [f"| `{k}` | {_code(v or '')} | {_cell(c)} |" for k, (v, c) in top.items() if not k.startswith("hydra")]
+    lines += [f"| `{k}` | {v and f'`{v}`'} | {_cell(c)} |" for k, (v, c) in top.items() if not k.startswith("hydra")]
     for group in GROUPS:
         lines += ["", f"## {group}", ""]
         for path in sorted((CONF / group).glob("*.yaml")):

@@ -263,10 +263,17 @@ def test_every_key_and_option_that_is_named_exists():
     known = set(options) | set(chain.from_iterable(accepted(composed(choice)) for choice in (*chosen, *plugins)))
     named = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_]+)*)=([\w/]*)", text)
     assert len(named) > 100
-    examples = {("install", "bash"), ("data.noise", "5"), ("group", "option"), ("key", "value")}
+    examples = {
+        ("install", "bash"),
+        ("data.noise", "5"),
+        ("data.url", "s3"),
+        ("group", "option"),
+        ("key", "value"),
+        ("group.key", "value"),
+    }
     for key, value in set(named) - examples:
         assert key in known, key
         if key in options and re.match("[a-z]", value):
-            there = options[key] | {"stripes", "my_option"}
+            there = options[key] | {"stripes", "stream", "my_option"}
             families = {f"{option.rpartition('/')[0]}/" for option in there}  # as in `experiment=ablation/…`
             assert value in there | families, f"{key}={value}"
