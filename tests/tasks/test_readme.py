@@ -31,7 +31,8 @@ from tests.tasks.composing import composed, without_hydra
 from tests.tasks.wrong_files import save
 
 ROOT = CONF.parent
-PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = {path.name: path.read_text() for path in FILES}
 HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"]
 QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
 STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
@@ -56,11 +57,12 @@ TINY = {
 
 def commands(text: str) -> list[str]:
     """Every command of ``text``, its continued lines joined, without its comment; `…` stands for further arguments."""
-    blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S) or [text]
+    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", text, re.M | re.S)
+    blocks = [block for language, block in fenced if not language] if fenced else [text]
     lines = chain.from_iterable(re.sub(r"\\\n\s*", "", block).splitlines() for block in blocks)
     found = [re.split(r"\s+#\s|\s{2,}", line.strip())[0] for line in lines if line.strip().startswith(STARTS)]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    return [*found, *re.findall(r"`((?:python|make|pip) [^`]*)`", prose)]
+    return [*found, *(" ".join(span.split()) for span in re.findall(r"`((?:python|make|pip) [^`]*)`", prose))]
 
 
 ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (*PAGES.values(), HELP, QUICKSTART)))))
@@ -113,7 +115,11 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         model = build(tiny_description(channels=1, levels=17, num_stages=2, conditioning=options))
         (runs[kind] / "checkpoints").mkdir(parents=True)
         save(model, runs[kind] / "checkpoints" / "best.ckpt")
+    best = runs["none"] / "checkpoints" / "best.ckpt"
+    call("task=evaluate", f"checkpoint={best}", *TINY["evaluate"], f"hydra.run.dir={folder}/evaluation")
     return {
+        "EVALUATION": f"{folder}/evaluation",
+        "FILE": f"{folder}/test/0.png",
         "RUN_OF_CLASSES": str(runs["class"]),
         "RUN": str(runs["none"]),
         "outputs/conditioning/class": str(runs["class"]),
@@ -229,12 +235,11 @@ def test_no_python_is_left_out():
     assert blocks["data.md"] == 2
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", FILES, ids=lambda path: path.name)
 def test_links_lead_somewhere(page):
-    folder = ROOT if page == "README.md" else ROOT / "docs"
-    for target in re.findall(r"""(?:\]\(|src=")(?!https?:)([^)"]+)""", PAGES[page]):
+    for target in re.findall(r"""(?:\]\(|src=")(?!https?:)([^)"]+)""", PAGES[page.name]):
         path, _, heading = target.partition("#")
-        file = folder / path if path else folder / page
+        file = page.parent / path if path else page
         assert file.exists(), target
         if heading:
             titles = re.findall(r"^#+ (.*)", file.read_text(), re.M)
@@ -243,7 +248,7 @@ def test_links_lead_somewhere(page):
 
 def test_every_page_is_in_the_contents():
     listed = set(re.findall(r"^([a-z-]+)$", PAGES["index.md"], re.M))
-    assert {name.removesuffix(".md") for name in PAGES} - {"README", "index"} == listed
+    assert {name.removesuffix(".md") for name in PAGES} - {"README", "CONTRIBUTING", "index"} == listed
 
 
 def test_every_key_and_option_that_is_named_exists():
