@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class RandomPart:
 class RandomImages(ImageDataModule):
     """``count`` random images, converted in ``folder``."""
 
-    def __init__(self, folder: Path, count: int, resolution: int, **loading: int) -> None:
+    def __init__(self, folder: Path, count: int, resolution: int, **loading: Any) -> None:
         super().__init__(**loading)
         self.folder, self.count, self.resolution = folder, count, resolution
 

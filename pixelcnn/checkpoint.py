@@ -89,15 +89,15 @@ def of_run(path: Path) -> Path:
     return next((file for file in kept if os.path.isfile(file)), path)
 
 
-def glance(path: Path) -> dict[str, Any]:
+def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
     """The entries of a checkpoint whose tensors stay on the disk until they are used; damage to them goes unseen.
 
-    UserError as in `load`.
+    UserError as in `read`.
     """
     path = of_run(path)
     if os.path.isdir(path):
-        return _read_folder(path, f"checkpoint={path}")
-    return _opened(path, f"checkpoint={path}", mmap=True)
+        return _read_folder(path, f"{key}={path}")
+    return _opened(path, f"{key}={path}", mmap=True)
 
 
 # What damage leads to, on the way through zip, pickle and torch.

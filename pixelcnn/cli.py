@@ -11,22 +11,22 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.completion import asked_by_shell, prepared
 from pixelcnn.configuration.groups import register
-from pixelcnn.configuration.stored_data import take_stored_data, typed
+from pixelcnn.configuration.stored_data import take_stored, typed
 from pixelcnn.launch.ctrl_c import ended_by_ctrl_c
 from pixelcnn.launch.devices import check_devices
 from pixelcnn.launch.ranks import directory_of_its_own, is_first
-from pixelcnn.launch.refusal import check_arguments, job_refusals, refusals
+from pixelcnn.launch.refusal import job_refusals, refusals, require_options
 from pixelcnn.launch.run_directory import CLAIMS, claimed, require_free
 from pixelcnn.launch.said_once import said_once
 from pixelcnn.launch.sweep import one_group, run_apart, runs_apart
 from pixelcnn.memory_limit import limited_memory
 from pixelcnn.released import located
-from pixelcnn.report.commands import config_dir
+from pixelcnn.report.commands import config_dir, started
 
 # Installed, the configuration is in the package; in a checkout, beside it.
 CONF = next(
@@ -34,6 +34,7 @@ CONF = next(
 )
 
 register()
+OmegaConf.register_new_resolver("command", lambda: " ".join(started()), replace=True)  # for --help
 
 
 def job(config: DictConfig) -> float | None:
@@ -44,7 +45,7 @@ def job(config: DictConfig) -> float | None:
         for key in ("checkpoint", "init_from"):
             if config[key] is not None:
                 config[key] = str(located(config[key]))
-        take_stored_data(config, overrides)
+        take_stored(config, overrides)
         task = check(config)
         if task.uses_devices:
             check_devices(config.trainer)
@@ -75,5 +76,5 @@ def main() -> None:
     if asked_by_shell(sys.argv):
         sys.argv = prepared(sys.argv)
     with ended_by_ctrl_c(), said_once(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:
-        check_arguments(sys.argv[1:], CONF)
+        require_options(sys.argv[1:], CONF)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()

@@ -257,6 +257,17 @@ def test_help_names_tasks_and_options():
     assert "digits" in outcome.stdout and "$" not in outcome.stdout.replace('"$(python', "")
 
 
+def test_help_speaks_of_the_command_that_was_given(tmp_path):
+    (tmp_path / "bin").mkdir()
+    installed = tmp_path / "bin/pixelcnn"  # as pip installs it
+    installed.write_text("from pixelcnn.cli import main\nmain()\n")
+    told = subprocess.run(
+        [sys.executable, installed, "--help"], cwd=Path(run.__file__).parent, env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "\n  pixelcnn experiment=digits " in told and "run.py" not in told and "$(pixelcnn -sc install" in told
+
+
 def test_tab_completes_groups_and_keys():
     completed = python_run("-sc", "query=bash", COMP_LINE="python run.py trainer.max_").stdout.split()
     assert completed == ["trainer.max_epochs=", "trainer.max_steps=", "trainer.max_time="]

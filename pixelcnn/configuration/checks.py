@@ -1,6 +1,7 @@
 """What is checked when Hydra has composed, before anything is loaded or written: keys, types, ranges."""
 
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,9 @@ from pixelcnn.configuration.groups import (
     instantiated_parts,
     own_arguments,
     partially,
-    parts_of,
     target_of,
 )
-from pixelcnn.configuration.messages import keys_of, sentence, suggestion, unknown_key
+from pixelcnn.configuration.messages import sentence
 from pixelcnn.configuration.root import Initialisation, Root, check_start
 from pixelcnn.configuration.tasks import Task
 from pixelcnn.configuration.trainer import check_trainer
@@ -28,9 +28,7 @@ from pixelcnn.signature import (
     checked,
     checked_arguments,
     is_own,
-    name_of,
     refusal,
-    takes_any_keyword,
 )
 
 STAND_IN_STEPS = 10**9
@@ -48,11 +46,13 @@ def check(config: DictConfig) -> Task:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserError(f"{missing[0]} has no value: give {missing[0]}=VALUE.")
+    known = (*arguments_of(Root), "initialisation", *GROUPS)
     for key in map(str, config):
-        if key not in (*GROUPS, *arguments_of(Root), "initialisation"):
-            raise UserError(unknown_key(key, [known for known in keys_of(config) if known.partition(".")[0] != key]))
+        if key not in known:
+            close = get_close_matches(key, known, 1)
+            meant = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}."
+            raise UserError(f"{key} is not a key of the configuration: {meant}")
     _check_root(config)
-    require_known_keys(config)
     for group in GROUPS:
         checked_group(config, group)
     check_trainer(config.trainer)
@@ -68,30 +68,10 @@ def check(config: DictConfig) -> Task:
     return task
 
 
-def require_known_keys(config: DictConfig) -> None:
-    """Raise UserError for the first key of a part that its constructor lacks, with the one that was probably meant."""
-    parts = list(parts_of(config))
-    of_parts = [
-        f"{where}.{key}"
-        for where, _, _, keys in parts
-        for key in keys
-        if key not in GROUPS[where.partition(".")[0]].given
-    ]
-    groups = tuple(f"{where}." for where, *_ in parts)
-    others = [key for key in keys_of(config) if "._" not in key and not key.startswith(groups)]
-    known = dict.fromkeys([*of_parts, *others])
-    for where, target, own, keys in parts:
-        for name in own:
-            if name not in keys and not takes_any_keyword(target):
-                real = [key for key in known if key != f"{where}.{name}"]
-                told = suggestion(f"{where}.{name}", real)
-                raise UserError(f"{where}.{name} is not a key of {name_of(target)}: {told}")
-
-
 def _check_root(config: DictConfig) -> None:
     plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
-    root = Root(**checked_arguments(Root, {name: plain[name] for name in arguments_of(Root)}))
-    values = checked(plain["initialisation"], dict, "initialisation")
+    root = Root(**checked_arguments(Root, {key: value for key, value in plain.items() if key in arguments_of(Root)}))
+    values = checked(plain.get("initialisation", {}), dict, "initialisation")
     arguments = checked_arguments(Initialisation, values, prefix="initialisation.")
     try:
         initialisation = Initialisation(**arguments)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -10,14 +10,14 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from pixelcnn.configuration.groups import EXECUTION, own_arguments, target_of
+from pixelcnn.configuration.groups import own_arguments, target_of
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.memory_limit import available_memory
 from pixelcnn.part import Part
-from pixelcnn.signature import name_of
+from pixelcnn.signature import arguments_of, name_of
 from pixelcnn.weighing import TooLargeError, weights_of
 
 ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "conditioning"}  # of the groups of a model
@@ -25,7 +25,7 @@ ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "condit
 
 def execution_of(config: DictConfig) -> Execution:
     """How a composed configuration wants its network computed."""
-    return Execution(**{key: config.model[key] for key in EXECUTION})
+    return Execution(**{key: config.model[key] for key in arguments_of(Execution)})
 
 
 def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str, int]) -> ModelDescription:
@@ -109,8 +109,7 @@ def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any
     """``config`` as plain containers, with the model that it came to, be it from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     came_to = {group: getattr(description, role).to_dict() for group, role in ROLES.items()}
-    execution = {key: config.model[key] for key in EXECUTION}
-    return {**plain, **came_to, "model": {**came_to["model"], **execution}}
+    return {**plain, **came_to, "model": {**came_to["model"], **asdict(execution_of(config))}}
 
 
 def require_agreement(
@@ -225,7 +224,7 @@ def chosen(overrides: list[str]) -> Iterator[tuple[str, str]]:
         value = override.value()
         if group in ROLES:
             for name in [key] if key else value if isinstance(value, dict) else ["_target_"]:
-                if group != "model" or name not in EXECUTION:
+                if group != "model" or name not in arguments_of(Execution):
                     yield group, name
 
 

@@ -4,8 +4,8 @@ A part may be the project's own or a user's: its keys have the types of the cons
 refused, and what the constructor itself refuses by a ValueError or TypeError becomes a sentence that names the key.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
@@ -26,19 +26,24 @@ class Group:
     """What is known of a group: the arguments that the program gives its parts, and keys beside the constructor's."""
 
     given: tuple[str, ...] = ()
-    beside: Mapping[str, Argument] = field(default_factory=dict)
+    beside: Callable[[], Mapping[str, Argument]] = dict
     several: bool = False  # a dictionary of parts, by names that the options choose, whose keys may replace ``given``
 
 
-EXECUTION = {key: Argument(bool, False) for key in ("compile", "channels_last", "activation_checkpointing")}
+def _execution() -> dict[str, Argument]:
+    from pixelcnn.execution import Execution  # torch takes seconds to import
+
+    return arguments_of(Execution)
+
+
 GROUPS = {
     "task": Group(),
     "data": Group(),
-    "model": Group(("image_channels", "num_parameters", "num_groups", "condition_features"), EXECUTION),
+    "model": Group(("image_channels", "num_parameters", "num_groups", "condition_features"), _execution),
     "likelihood": Group(("image", "masked_channels")),
     "conditioning": Group(("image", "scale")),
     "objective": Group(),
-    "optim": Group(("params", "matrices"), {"groups": Argument(list[dict], [])}),
+    "optim": Group(("params", "matrices"), lambda: {"groups": Argument(list[dict], [])}),
     "scheduler": Group(("optimizer", "total_steps")),
     "ema": Group(),
     "trainer": Group(),
@@ -100,29 +105,16 @@ def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
     if not _is_part(values):
         raise UserError(f"{where}={values} is not a part: write {where}._target_=package.module.Class.")
     target = imported(values["_target_"], where)
-    own = {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside)}
+    own = {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside())}
     optional = _left_to_the_data_set(target)
     own = {name: value for name, value in own.items() if value is not None or name != optional}
     given = [name for name in kind.given if not (kind.several and name in own)]
     given += [optional] if optional and optional not in own else []
     beside = {
         name: checked(values.get(name, argument.default), argument.hint, f"{where}.{name}")
-        for name, argument in kind.beside.items()
+        for name, argument in kind.beside().items()
     }
     return {"_target_": values["_target_"], **checked_arguments(target, own, given, f"{where}."), **beside}
-
-
-def parts_of(config: DictConfig) -> Iterator[tuple[str, Any, Mapping[str, Any], Collection[str]]]:
-    """Of every part in ``config``: where it is, its class, its own arguments, and which keys it can have."""
-    for group, kind in GROUPS.items():
-        values: dict[str, Any] = OmegaConf.to_container(config[group], resolve=True)  # type: ignore[assignment]
-        parts = {f"{group}.{name}": part for name, part in values.items()} if kind.several else {group: values}
-        for where, part in parts.items():
-            if isinstance(part, Mapping) and "_target_" in part:
-                target = imported(part["_target_"], where)
-                known = [*arguments_of(target), *kind.beside]
-                kept = [name for name in known if kind.several or name not in kind.given]
-                yield where, target, _own(part, kind), kept
 
 
 def _left_to_the_data_set(target: Callable[..., Any]) -> str | None:
@@ -164,7 +156,7 @@ def own_arguments(config: DictConfig, group: str) -> dict[str, Any]:
 
 
 def _own(values: Any, kind: Group) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside)}
+    return {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside())}
 
 
 def instantiated(config: DictConfig, group: str, /, **given: Any) -> Any:

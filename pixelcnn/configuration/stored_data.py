@@ -1,5 +1,6 @@
-"""The data set that a checkpoint was trained on, which its other tasks use unless the command line chooses one."""
+"""What a run takes from a checkpoint before its keys are checked: the parts of the model, and the data set."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pixelcnn.configuration.groups import imported, trusted_packages
+from pixelcnn.configuration.groups import GROUPS, imported, trusted_packages
+from pixelcnn.configuration.root import LAST
 from pixelcnn.errors import UserError
 
 
@@ -18,19 +20,45 @@ def typed(hydra: HydraConf | DictConfig) -> list[str]:
     return list(OmegaConf.to_container(hydra.overrides.task, resolve=False))  # type: ignore[arg-type]
 
 
-def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
-    """Give a task that reads a checkpoint the ``data`` of that checkpoint's run, and keys that ``overrides`` set in it.
+def take_stored(config: DictConfig, overrides: list[str]) -> None:
+    """Give ``config`` the parts of the model in its checkpoint, and a task that reads one the data set of its run.
 
-    Nothing changes where ``overrides`` choose a data set, by an experiment too, or the checkpoint has none. UserError
-    where the data set's class is from a package that is not trusted.
+    Keys that ``overrides`` set stay, and so does a group whose option they choose, a data set by an experiment too.
+    UserError where a class is from a package that is not trusted.
     """
-    task = imported(config.task._target_, "task")
-    path = Path(str(config.checkpoint))
-    if not (task.needs_checkpoint and task.uses_data) or not path.exists() or _chosen(overrides):
+    key = "init_from" if config.checkpoint is None else "checkpoint"
+    path = Path(str(config[key]))
+    if config[key] in (None, "", LAST) or not os.path.exists(path):  # Path.exists raises where a name is too long
         return
     from pixelcnn.checkpoint import glance  # torch takes seconds to import, and tab completion must not wait for it
 
-    stored = glance(path)["pixelcnn"]["config"].get("data")
+    stored = glance(path, key)["pixelcnn"]
+    _take_model(config, overrides, stored["description"], f"{key}={path}")
+    task = imported(config.task._target_, "task")
+    if task.needs_checkpoint and task.uses_data and not _chosen(overrides):
+        _take_data(config, overrides, stored["config"].get("data"), path)
+
+
+def _take_model(config: DictConfig, overrides: list[str], parts: dict[str, dict[str, Any]], named: str) -> None:
+    """Only parts of another class than the configured: of the same, all keys are known."""
+    from pixelcnn.configuration.description import ROLES, chosen
+    from pixelcnn.description import stored_part
+
+    wanted = {group for group, key in chosen(overrides) if key == "_target_"}
+    for group, role in ROLES.items():
+        stored = parts.get(role, {})
+        # What lacks a target is of an earlier format, with parts of the project, or damaged.
+        if group in wanted or stored.get("_target_") in (None, config[group].get("_target_")):
+            continue
+        try:
+            part = stored_part(stored, role, trusted_packages(config))
+        except UserError as error:
+            raise UserError(f"{named} describes a model whose {error}") from error
+        beside = {key: config[group][key] for key in GROUPS[group].beside() if key in config[group]}
+        _replace(config, group, {**part.to_dict(), **beside}, overrides)
+
+
+def _take_data(config: DictConfig, overrides: list[str], stored: Any, path: Path) -> None:
     if not stored:
         return
     package = str(stored.get("_target_")).partition(".")[0]
@@ -40,13 +68,18 @@ def take_stored_data(config: DictConfig, overrides: list[str]) -> None:
             f"would be imported: choose data=NAME, or give trust=[{package}] if you trust the file."
         )
     _require_data_set(stored, path)
-    data = OmegaConf.create(stored, flags={"struct": False})
+    _replace(config, "data", stored, overrides)
+
+
+def _replace(config: DictConfig, group: str, stored: dict[str, Any], overrides: list[str]) -> None:
+    """Have ``stored`` in place of ``group``, with the keys that ``overrides`` set in it."""
+    values = OmegaConf.create(stored, flags={"struct": False})
     for override in OverridesParser.create().parse_overrides(overrides):
-        group, _, key = override.key_or_group.partition(".")
-        if group == "data" and key:
-            OmegaConf.update(data, key, override.value())
+        of, _, key = override.key_or_group.partition(".")
+        if of == group and key and not override.is_delete():
+            OmegaConf.update(values, key, OmegaConf.select(config, override.key_or_group))
     with open_dict(config):
-        config.data = data
+        config[group] = values
 
 
 def _require_data_set(stored: dict[str, Any], path: Path) -> None:

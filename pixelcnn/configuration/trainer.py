@@ -1,6 +1,5 @@
 """Lightning's Trainer from the group ``trainer``, whose keys are its arguments."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from pixelcnn.configuration.groups import TARGET, imported
 from pixelcnn.configuration.user_callbacks import raised_by, require_callbacks
 from pixelcnn.errors import UserError, require
-from pixelcnn.signature import arguments_of
+from pixelcnn.signature import arguments_of, refusal
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins import CheckpointIO
@@ -19,19 +18,12 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 
+# What Lightning lets pass, or refuses when the run has begun; the types are those of its constructor.
 AT_LEAST = {
-    "num_nodes": 1,
-    "fast_dev_run": 0,
-    "max_epochs": -1,
-    "min_epochs": 0,
-    "max_steps": -1,
-    "min_steps": 0,
-    "check_val_every_n_epoch": 1,
-    "num_sanity_val_steps": -1,
-    "log_every_n_steps": 0,
-    "accumulate_grad_batches": 1,
-    "gradient_clip_val": 0,
+    **dict.fromkeys(("num_nodes", "check_val_every_n_epoch", "accumulate_grad_batches"), 1),
+    **dict.fromkeys(("min_epochs", "min_steps", "fast_dev_run", "log_every_n_steps", "gradient_clip_val"), 0),
     "reload_dataloaders_every_n_epochs": 0,
+    **dict.fromkeys(("max_epochs", "max_steps", "num_sanity_val_steps"), -1),
 }
 UNLIMITED = ("max_epochs", "max_steps")
 # A whole number counts batches, a fraction is a share of them.
@@ -39,13 +31,20 @@ AMOUNTS = (
     *("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
     *("overfit_batches", "val_check_interval"),
 )
-CHOICES = {"gradient_clip_algorithm": ("norm", "value"), "profiler": ("simple", "advanced", "pytorch")}
-# With Lightning's older names; None is 32-true.
-PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")
+# With Lightning's older names; null is 32-true.
+PRECISIONS = (None, 32, "32", "32-true", "bf16", "bf16-mixed", 16, "16", "16-mixed")
+CHOICES: dict[str, tuple[tuple[Any, ...], str]] = {
+    "gradient_clip_algorithm": ((None, "norm", "value"), "choose one of norm, value"),
+    "profiler": ((None, "simple", "advanced", "pytorch"), "choose one of simple, advanced, pytorch"),
+    "precision": (PRECISIONS, "use 32-true, bf16-mixed or 16-mixed: weights and likelihood stay in float32"),
+    "deterministic": ((None, True, False, "warn"), "use true, false or warn"),
+    "barebones": ((False,), "leave it false, for it forbids the checkpoints and metrics that every run leaves"),
+    "use_distributed_sampler": ((False,), "leave it false, for the data sets deal their images out themselves"),
+}
 
 
 def check_trainer(trainer: DictConfig) -> None:
-    """Raise UserError for what Lightning lets pass or refuses without a remedy; `build_trainer` reports the rest."""
+    """Raise UserError for what Lightning lets pass or refuses late; `build_trainer` reports the rest."""
     for key, least in AT_LEAST.items():
         value = trainer[key]
         remedy = f"use {least} or more" + ", where -1 is no limit" * (key in UNLIMITED)
@@ -54,34 +53,9 @@ def check_trainer(trainer: DictConfig) -> None:
         value = trainer[key]
         in_range = not isinstance(value, int | float) or (value >= 0 and (isinstance(value, int) or value <= 1))
         require(in_range, f"trainer.{key}", value, "use a number of batches, or a share of them from 0.0 to 1.0")
-    for key, choices in CHOICES.items():
-        value = trainer[key]
-        require(value is None or value in choices, f"trainer.{key}", value, f"choose one of {', '.join(choices)}")
     require(trainer.val_check_interval != 0, "trainer.val_check_interval", 0, "use a positive number, or null")
-    require(
-        str(trainer.precision) in PRECISIONS,
-        "trainer.precision",
-        trainer.precision,
-        "use 32-true, bf16-mixed or 16-mixed: weights and likelihood stay in float32",
-    )
-    require(
-        trainer.deterministic in (None, True, False, "warn"),
-        "trainer.deterministic",
-        trainer.deterministic,
-        "use true, false or warn",
-    )
-    require(
-        not trainer.barebones,
-        "trainer.barebones",
-        trainer.barebones,
-        "leave it false, for it forbids the checkpoints and metrics that every run leaves",
-    )
-    require(
-        not trainer.use_distributed_sampler,
-        "trainer.use_distributed_sampler",
-        trainer.use_distributed_sampler,
-        "leave it false, for the data sets deal their images out to the devices themselves",
-    )
+    for key, (choices, remedy) in CHOICES.items():
+        require(trainer[key] in choices, f"trainer.{key}", trainer[key], remedy)
 
 
 def require_validation(options: DictConfig, batches: int) -> None:
@@ -151,7 +125,7 @@ def build_trainer(
         arguments["default_root_dir"] = options.default_root_dir or run_dir
         return imported(options._target_, "trainer")(**arguments)
     except (InstantiationException, ImportError, MisconfigurationException, TypeError, ValueError) as error:
-        raise UserError(_refused(error, options)) from error
+        raise _refused(error, options) from error
 
 
 def arguments_in(options: DictConfig) -> dict[str, Any]:
@@ -187,25 +161,6 @@ def require_resumable(callbacks: "list[Callback]") -> None:
                 raise UserError(f"callbacks={name} changes training in a way that no checkpoint holds: {remedy}.")
 
 
-def _meant(options: DictConfig, told: str) -> str:
-    """The keys and values set in ``options`` that ``told``, by Lightning, is about."""
-    defaults = arguments_of(imported(options._target_, "trainer"))
-    names = [
-        f"trainer.{name}={value}"
-        for name, value in arguments_in(options).items()
-        if value != defaults[name].default
-        # Classes of callbacks and plugins are named by their path; Lightning names a plugin in the singular.
-        and (name.removesuffix("s") in told.lower() or _names_text(value, told))
-    ]
-    return " with ".join(names)
-
-
-def _names_text(value: Any, told: str) -> bool:
-    if isinstance(value, list):
-        return any(isinstance(one, dict) and one.get("_target_", "-") in told for one in value)
-    return isinstance(value, str) and value in told
-
-
 @contextmanager
 def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> Iterator[None]:
     """Around what Lightning does with ``options`` and the group ``callbacks``: its refusals, some of which it has only
@@ -215,19 +170,20 @@ def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> It
     try:
         yield
     except MisconfigurationException as error:
-        raise UserError(_refused(error, options)) from error
+        raise _refused(error, options) from error
     except (RuntimeError, TypeError, ValueError) as error:
         named = {f"callbacks.{name}": part for name, part in callbacks.items()}
         named |= {f"trainer.callbacks[{place}]": part for place, part in enumerate(options.callbacks or [])}
         callback = raised_by(error, {name: part["_target_"] for name, part in named.items()})
         if callback is None:
             raise
-        raise UserError(_refused(error, options, callback)) from error
+        told = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{callback} is refused by Lightning ({told}): change it or leave it out.") from error
 
 
-def _refused(error: Exception, options: DictConfig, meant: str | None = None) -> str:
-    told = " ".join(str(error).split()).rstrip(".")
-    if options.overfit_batches:  # which Lightning sets these to
-        told = re.sub(r"limit_(train|val|test|predict)_batches", "overfit_batches", told)
-    meant = _meant(options, told) if meant is None else meant
-    return f"{meant or 'trainer.*'} is refused by Lightning ({told}): change it or leave it out."
+def _refused(error: Exception, options: DictConfig) -> UserError:
+    """Lightning's ``error`` with the keys, of those that are set in ``options``, that it is about."""
+    target = imported(options._target_, "trainer")
+    defaults = arguments_of(target)
+    values = {name: value for name, value in arguments_in(options).items() if value != defaults[name].default}
+    return refusal(error, target, values, "trainer.")

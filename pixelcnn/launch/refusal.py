@@ -4,36 +4,29 @@ import errno
 import os
 import sys
 import traceback
-from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra._internal.utils
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from pixelcnn.configuration.groups import GROUPS
-from pixelcnn.configuration.messages import damaged_storage, out_of_memory, sentence
+from pixelcnn.configuration.messages import in_a_line, sentence
 from pixelcnn.durable import trouble_when_full
 from pixelcnn.errors import UserError
-from pixelcnn.launch.run_directory import COMPOSED_FILES
+from pixelcnn.launch.run_directory import EARLIER_FILES
 
 # What a path can be that no check looks for: closed to this user, too long, a ring of links, on a disk that fails.
 OF_THE_FILE_SYSTEM = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR),
     *(errno.EIO, errno.ESTALE),
 )
-
-
-SEVERAL = ("experiment", "sweep", "logger", "callbacks")  # groups of which several options can be chosen at once
 
 
 def tracebacks_wanted() -> bool:
@@ -54,7 +47,8 @@ def refusals(task: Callable[..., Any]) -> Iterator[None]:
     except UserError as error:
         raise SystemExit(str(error)) from error
     except _storage_errors() as error:
-        raise SystemExit(damaged_storage(error)) from error
+        told = f"hydra.sweeper.storage cannot be used ({in_a_line(error)}): move its study.db away, "
+        raise SystemExit(f"{told}or begin in another hydra.sweep.dir=DIR.") from error
     except (HydraException, OmegaConfBaseException, OSError, ValueError, YAMLError) as error:
         frames = traceback.walk_tb(error.__traceback__)
         if any(frame.f_code is task.__code__ for frame, _ in frames):
@@ -77,7 +71,7 @@ def job_refusals() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        COMPOSED_FILES.restore()
+        EARLIER_FILES.restore(Path(HydraConfig.get().runtime.output_dir))
         _end(error, error)
     except (MemoryError, RuntimeError, OSError) as error:  # torch's own are RuntimeErrors
         run_dir = Path(HydraConfig.get().runtime.output_dir)
@@ -85,7 +79,9 @@ def job_refusals() -> Iterator[None]:
         if trouble is not None:
             _end(UserError(f"{trouble}: free some space there, or use another hydra.run.dir=DIR."), error)
         if _is_out_of_memory(error):
-            _end(UserError(out_of_memory(error)), error)
+            told = f"Memory does not suffice ({in_a_line(error)}): use a smaller data.batch_size, task.batch_size, "
+            told += "task.num_samples, objective.num_samples or model; task=info tells what a model takes here."
+            _end(UserError(told), error)
         if not isinstance(error, OSError):
             raise
         within = error.filename is not None and run_dir in Path(os.path.abspath(error.filename)).parents
@@ -124,37 +120,10 @@ def callback_refusals() -> Iterator[None]:
         raise SystemExit(sentence(error)) from error
 
 
-def check_arguments(arguments: Sequence[str], conf: Path) -> None:
-    """Raise UserError for what Hydra would refuse with its usage or without naming the key."""
-    parser = hydra._internal.utils.get_args_parser()
-    parser.exit_on_error = False
-    try:
-        known, unknown = parser.parse_known_args(arguments)
-    except ArgumentError as error:
-        raise UserError(f"{error.argument_name} is refused ({error.message}): see --hydra-help.") from error
-    if unknown:
-        raise UserError(_refused_flag(unknown[0], [flag for act in parser._actions for flag in act.option_strings]))
-    if known.shell_completion:  # half-written
-        return
-    for override in OverridesParser.create().parse_overrides(known.overrides):
-        group, _, key = override.key_or_group.partition(".")
-        if override.is_delete() and not (group in GROUPS and key):  # a part's constructor has defaults
-            line = override.input_line
-            raise UserError(f"{line} takes a key away, which nothing can do without: remove {line}, or give a value.")
+def require_options(arguments: Sequence[str], conf: Path) -> None:
+    """Raise UserError where a group is given something that is not an option's name, for Hydra does not say which."""
+    typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    for override in OverridesParser.create().parse_overrides(typed):
         group, value = override.key_or_group, override.value()
-        one_of = isinstance(value, list) and group not in SEVERAL
-        names_no_option = value is None or isinstance(value, bool | int | float) or one_of
-        if names_no_option and (conf / group).is_dir():
+        if not override.is_delete() and isinstance(value, int | float | None) and (conf / group).is_dir():
             raise UserError(f"{override.input_line} does not name an option: write {group or 'KEY'}=NAME, see --help.")
-        nothing = isinstance(value, RangeSweep) and next(iter(value.range()), None) is None
-        if nothing or (isinstance(value, IntervalSweep) and (value.start or 0) > (value.end or 0)):
-            raise UserError(
-                f"{override.input_line} holds no value: let it go from the smaller number to the larger one."
-            )
-
-
-def _refused_flag(argument: str, flags: list[str]) -> str:
-    if not argument.startswith("-"):
-        return f"{argument} is out of place: put flags such as -m before or after all key=value."
-    close = get_close_matches(argument, flags, 1)
-    return f"{argument} is not a flag: " + (f"did you mean {close[0]}?" if close else "see --hydra-help.")

@@ -10,15 +10,16 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pixelcnn.configuration.checks import check, require_known_keys
-from pixelcnn.configuration.stored_data import take_stored_data, typed
+from pixelcnn.configuration.checks import check
+from pixelcnn.configuration.groups import GROUPS, checked_group
+from pixelcnn.configuration.stored_data import take_stored, typed
 from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
 from pixelcnn.launch.ranks import is_first, started_outside
 from pixelcnn.launch.refusal import callback_refusals
 from pixelcnn.launch.run_directory import (
     CLAIMS,
-    COMPOSED_FILES,
+    EARLIER_FILES,
     claimed,
     claimed_sweep,
 )
@@ -27,7 +28,7 @@ from pixelcnn.launch.sweep import require_runnable
 from pixelcnn.launch.sweep_results import swept_keys, write_results
 
 
-def require_known_keys_of_jobs(config: DictConfig) -> None:
+def require_keys_of_jobs(config: DictConfig) -> None:
     """Raise UserError where a grid over keys, not over options, has jobs with an unknown key.
 
     ``config`` has Hydra's node; what has several values is in it as if it was not given.
@@ -39,8 +40,9 @@ def require_known_keys_of_jobs(config: DictConfig) -> None:
     job = without_hydra(config)
     for override in swept:
         OmegaConf.update(job, override.key_or_group, next(override.sweep_iterator()), force_add=True)
-    take_stored_data(job, typed(config.hydra))
-    require_known_keys(job)
+    take_stored(job, typed(config.hydra))
+    for group in GROUPS:
+        checked_group(job, group)
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
@@ -62,7 +64,7 @@ class RunCallback(Callback):
         with callback_refusals():
             if not str(config.hydra.run.dir):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
-            take_stored_data(job_config, typed(config.hydra))
+            take_stored(job_config, typed(config.hydra))
             uses_devices = check(job_config).uses_devices
             if uses_devices:
                 check_devices(job_config.trainer)
@@ -70,8 +72,11 @@ class RunCallback(Callback):
             if uses_devices:
                 require_tasks(job_config.trainer)
             if is_first():  # the others of a distributed run come later, and write no files of Hydra's
-                CLAIMS.enter_context(claimed(Path(config.hydra.run.dir), job_config))
-                COMPOSED_FILES.keep(Path(config.hydra.run.dir) / str(config.hydra.output_subdir))
+                run_dir = Path(config.hydra.run.dir)
+                composed = run_dir / str(config.hydra.output_subdir)
+                EARLIER_FILES.note(run_dir, composed)
+                CLAIMS.enter_context(claimed(run_dir, job_config))
+                EARLIER_FILES.keep(composed)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse a sweep in each of several processes; have a directory for its results."""
@@ -83,7 +88,7 @@ class RunCallback(Callback):
             )
         with callback_refusals():
             require_runnable(config)
-            require_known_keys_of_jobs(config)
+            require_keys_of_jobs(config)
             CLAIMS.enter_context(claimed_sweep(config))
             self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
             CLAIMS.callback(write_results, *self._sweep)  # however it ends

@@ -2,10 +2,11 @@
 
 import errno
 import fcntl
+import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,7 @@ RESULTS = (
 )
 
 LOCK, SWEEP_LOCK = ".lock", ".sweep.lock"
+COMPOSED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # by Hydra, in .hydra
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system that has none; runs are not kept apart
 BEFORE_A_JOB = ("hydra.job.", "now:")  # what a sweep's subdir can be told by before a job has begun
 SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
@@ -55,7 +57,6 @@ def _resumes(run_dir: Path, checkpoint: str | None) -> bool:
 def claimed(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> Iterator[None]:
     """`occupied` for the run of ``config``; UserError where ``run_dir`` holds another one, or does so by then."""
     require_free(run_dir, config, key)
-    run_dir.mkdir(parents=True, exist_ok=True)
     with occupied(run_dir, key):
         require_free(run_dir, config, key)  # the process that was waited for may have left a run
         yield
@@ -66,7 +67,6 @@ def claimed_sweep(config: DictConfig) -> Iterator[None]:
     """The same for a sweep; ``config`` is a whole composed configuration, with Hydra's node."""
     require_free_sweep(config)
     sweep_dir = Path(config.hydra.sweep.dir)
-    sweep_dir.mkdir(parents=True, exist_ok=True)
     with occupied(sweep_dir, "hydra.sweep.dir", SWEEP_LOCK):
         require_free_sweep(config)
         yield
@@ -78,16 +78,27 @@ def occupied(run_dir: Path, key: str = "hydra.run.dir", lock_name: str = LOCK) -
 
     A process that dies leaves with it. ``key`` is what has chosen the directory.
     """
-    with (run_dir / lock_name).open("w") as lock:
-        deadline = time.monotonic() + SECONDS_TO_LEAVE
-        while not _locked(lock):
-            if time.monotonic() > deadline:
-                raise UserError(
-                    f"{key}={run_dir} is the directory of a run that is still going on: wait for its end, stop it, or "
-                    "choose another directory."
-                )
-            time.sleep(0.2)
-        yield
+    deadline = time.monotonic() + SECONDS_TO_LEAVE
+    while True:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with (run_dir / lock_name).open("w") as lock:
+            if _locked(lock) and _is_at(run_dir / lock_name, lock):
+                yield
+                return
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{key}={run_dir} is the directory of a run that is still going on: wait for its end, stop it, or "
+                "choose another directory."
+            )
+        time.sleep(0.2)
+
+
+def _is_at(path: Path, file: IO[str]) -> bool:
+    """Whether ``file`` is still the one at ``path``: a run that is refused removes its lock."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _locked(lock: IO[str]) -> bool:
@@ -118,22 +129,32 @@ def require_free_sweep(config: DictConfig) -> None:
     require_free(Path(first.hydra.sweep.dir) / str(first.hydra.sweep.subdir), first, "hydra.sweep.dir")
 
 
-class ComposedFiles:
-    """Hydra's record of a run's configuration, kept while a run that goes on with it may yet be refused."""
+class EarlierFiles:
+    """What a run directory held before Hydra wrote into it, for a run that may yet be refused."""
 
     def __init__(self) -> None:
+        self._absent: list[Path] = []
         self._kept: dict[Path, bytes] = {}
 
-    def keep(self, folder: Path) -> None:
-        """Remember the files of ``folder``, before Hydra overwrites them."""
-        self._kept = {file: file.read_bytes() for file in folder.glob("*.yaml")}
+    def note(self, run_dir: Path, composed: Path) -> None:
+        """Remember what is not there; to be called before ``run_dir`` is claimed."""
+        hydras = [run_dir / LOCK, run_dir / "run.log", *(composed / name for name in COMPOSED)]
+        self._absent = [path for path in (*hydras, composed, run_dir, *run_dir.parents) if not path.exists()]
 
-    def restore(self) -> None:
-        """Put them back."""
+    def keep(self, composed: Path) -> None:
+        """Remember the files of ``composed``, which Hydra is about to overwrite."""
+        self._kept = {file: file.read_bytes() for file in composed.glob("*.yaml")}
+
+    def restore(self, run_dir: Path) -> None:
+        """Put the files back. Where the run has left nothing of its own, also remove what was not there."""
         for file, content in self._kept.items():
             file.write_bytes(content)
+        if not any((run_dir / name).exists() for name in RESULTS):
+            for path in self._absent:
+                with suppress(OSError):  # a folder that holds something else
+                    path.unlink() if path.is_file() else path.rmdir()
 
 
 # Of this process's one run or sweep.
-COMPOSED_FILES = ComposedFiles()
+EARLIER_FILES = EarlierFiles()
 CLAIMS = ExitStack()  # taken before Hydra writes, held until it has ended

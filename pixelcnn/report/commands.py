@@ -18,6 +18,11 @@ STARTED: dict[tuple[str, ...], list[str]] = {
 }
 
 
+def started() -> list[str]:
+    """The command that this process was started by, without its arguments."""
+    return STARTED.get(Path(sys.argv[0]).parts[-2:], ["python", "run.py"])
+
+
 def again(overrides: Sequence[str]) -> str:
     """The same run once more. ``overrides`` are Hydra's for the task, as typed."""
     return _command(*overrides)
@@ -58,9 +63,8 @@ def config_dir(arguments: Sequence[str]) -> str | None:
 
 def _command(*overrides: str) -> str:
     """Started as this process was: from a checkout or as an installed program, with its own folder of options."""
-    started = STARTED.get(Path(sys.argv[0]).parts[-2:], ["python", "run.py"])
     folder = config_dir(sys.argv)
-    return shlex.join([*started, *([] if folder is None else ["--config-dir", folder]), *overrides])
+    return shlex.join([*started(), *([] if folder is None else ["--config-dir", folder]), *overrides])
 
 
 def _trust(config: Mapping[str, Any]) -> list[str]:

@@ -44,22 +44,22 @@ from pixelcnn.training.callback_states import require_states
 from pixelcnn.training.checkpoints import (
     DurableCheckpointIO,
     checkpoint_callbacks,
+    require_directories,
     require_saved,
-    say_what_is_not_saved,
 )
 from pixelcnn.training.dashboard import KeptCheckpoints
 from pixelcnn.training.failing_loggers import tolerated
 from pixelcnn.training.history import History
-from pixelcnn.training.interruption import GracefulInterruption, handing_on, without_signal_handlers
+from pixelcnn.training.interruption import GracefulInterruption, handing_on, limit_reached
 from pixelcnn.training.last_metrics import LastMetrics
 from pixelcnn.training.lifeline import Lifeline
+from pixelcnn.training.lightning_internals import adapt
 from pixelcnn.training.logging import WandbRunId, finishing, wandb_run_id
 from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import RankRecord, run_record, write_record
 from pixelcnn.training.reporting import AS_GOOD_AS_NOTHING, RunReport
-from pixelcnn.training.stopping import limit_reached, validate_before_stopping
 from pixelcnn.training.validation_images import ValidationImages
 
 log = logging.getLogger(__name__)
@@ -112,16 +112,15 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     require_optimizer(module, planned_steps(config.trainer, data.batches_per_epoch))
     states = states_to_restore(config, module)
     run_id = earlier_run_id(config.checkpoint, run_dir) if again or config.checkpoint else None
+    history, last = History(f"val/{module.score_name}", run_dir), LastMetrics(initialisation)
+    beside = callbacks(config, run_dir, history, last, plain, overrides)  # may be refused; loggers leave files
     loggers = loggers_of_run(config, run_dir, plain, module.score_names, run_id)
     with finishing(loggers), sentence_when_full(run_dir):
         lifeline = Lifeline(run_dir / "checkpoints" / "last.ckpt")
-        history, last = History(f"val/{module.score_name}", run_dir), LastMetrics(initialisation)
-        beside = [lifeline, *callbacks(config, run_dir, history, last, plain, overrides)]
-        trainer = build_trainer(config.trainer, loggers, beside, run_dir, DurableCheckpointIO())
+        trainer = build_trainer(config.trainer, loggers, [lifeline, *beside], run_dir, DurableCheckpointIO())
         require_states(states, trainer.callbacks, f"checkpoint={config.checkpoint}")  # type: ignore[attr-defined]
-        say_what_is_not_saved(trainer)
-        validate_before_stopping(trainer)
-        without_signal_handlers(trainer)
+        require_directories(trainer)
+        adapt(trainer)
         record_start(trainer, model, plain, initialisation, run_dir)
         with lifeline.holding(trainer), lightnings_refusals(config.trainer, config.callbacks):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)

@@ -39,14 +39,8 @@ class _HistoryState(TypedDict):
 
 
 class _BestState(TypedDict):
-    monitor: str | None
     dirpath: str
-    best_model_path: str
     best_model_score: Tensor | None
-    best_k_models: dict[str, Tensor]
-    kth_best_model_path: str
-    kth_value: Tensor
-    last_model_path: str
 
 
 STATES: dict[type[Callback], Any] = {
@@ -102,10 +96,6 @@ def faults_of_states(states: dict[str, Any], needed: set[str], steps: int) -> It
         if name in kinds:
             yield from as_faults(misfit(state, kinds[name], f"callbacks.{name}"))
             yield from _faults_of_values(state, f"callbacks.{name}", steps)
-        if name == ValidatedCheckpoint.__qualname__:
-            paths, kept = {state["best_model_path"], state["kth_best_model_path"]}, state["best_k_models"].keys()
-            if state["monitor"] is not None and paths != (kept or {""}):
-                yield f"callbacks.{name} does not agree with itself about the best"
 
 
 def _faults_of_values(entry: Any, where: str, steps: int) -> Iterator[str]:

@@ -6,22 +6,22 @@
 
 import io
 import logging
+import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
 from lightning_fabric.plugins import CheckpointIO
-from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from pixelcnn.checkpoint import glance, read
 from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
-from pixelcnn.training.stopping import BETWEEN_STEPS
+from pixelcnn.training.lightning_internals import BETWEEN_STEPS
 from pixelcnn.typed import misfit
 
 log = logging.getLogger(__name__)
@@ -63,14 +63,14 @@ class DurableCheckpointIO(CheckpointIO):
     """Writes checkpoints whole or not at all, and reads them without running code from them.
 
     Lightning writes on rank 0 alone, while the others wait for it: what keeps it from writing is therefore not raised
-    but left in ``failure``, None after a success, for `save` to find on its way out.
+    but logged and left in ``trouble``, None after a success, for `save` to find on its way out.
     """
 
     def __init__(self) -> None:
-        self.failure: OSError | None = None
+        self.trouble: str | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        self.failure = None
+        self.trouble = None
         # torch's own writer to files does not say why it fails.
         content = io.BytesIO()
         torch.save(checkpoint, content)
@@ -79,7 +79,9 @@ class DurableCheckpointIO(CheckpointIO):
             with replacing(Path(path)) as file:
                 file.write(content.getbuffer())
         except OSError as error:
-            self.failure = error
+            why = error.strerror or error
+            self.trouble = f"{path} could not be written at step {checkpoint['global_step']} ({why})"
+            log.warning("%s; those that are there are as they were. Make room.", self.trouble)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         assert weights_only
@@ -90,66 +92,61 @@ class DurableCheckpointIO(CheckpointIO):
 
 
 def save(trainer: Trainer, path: Path) -> str | None:
-    """Write a checkpoint of ``trainer``, on all ranks at once; returns and raises what `trouble_in_saving` does."""
-    trainer.save_checkpoint(path)
-    return trouble_in_saving(trainer, path)
-
-
-def trouble_in_saving(trainer: Trainer, path: Path) -> str | None:
-    """Why the checkpoint that ``trainer`` has just saved is not at ``path``, in words and logged; None where it is.
+    """Write a checkpoint of ``trainer``, on all ranks at once; returns why it is not at ``path``, None where it is.
 
     The file that stood there is then as it was. UserError where the folder has no checkpoint at all: a run that cannot
-    keep anything had better not go on. To be called on all ranks.
+    keep anything had better not go on.
     """
-    trouble, fatal = None, False
+    trainer.save_checkpoint(path)
     writer = trainer.strategy.checkpoint_io
-    if trainer.is_global_zero and isinstance(writer, DurableCheckpointIO) and writer.failure is not None:
-        why = writer.failure.strerror or str(writer.failure)
-        trouble = f"{path} could not be written at step {trainer.global_step} ({why})"
-        fatal = not any(path.parent.glob("*.ckpt"))
-    trouble, fatal = trainer.strategy.broadcast((trouble, fatal))
-    if fatal:
+    trouble = writer.trouble if isinstance(writer, DurableCheckpointIO) else None
+    trouble, is_first = trainer.strategy.broadcast((trouble, not any(path.parent.glob("*.ckpt"))))
+    if trouble is not None and is_first:
         raise UserError(f"{trouble}, and there is no earlier one: make room or mend that, and start the run again.")
-    if trouble is not None:
-        rank_zero_only(log.warning)("%s; those that are there are as they were. It is tried again: make room.", trouble)
     return trouble
 
 
-class ValidatedCheckpoint(ModelCheckpoint):
-    """One file, overwritten at each validation's end, or where that lowered ``monitor``.
+class ValidatedCheckpoint(Checkpoint):
+    """One file, overwritten at each validation's end, or where that lowered ``monitor``, a logged value.
 
     ``trouble`` says why the latest attempt to write it has failed, and is None if it has not.
     """
 
     def __init__(self, directory: Path, filename: str, monitor: str | None) -> None:
-        super().__init__(
-            dirpath=directory,
-            filename=filename,
-            monitor=monitor,
-            mode="min",
-            save_on_train_epoch_end=False,
-            enable_version_counter=False,
-        )
-        self._last_global_step_saved = -1  # a run of no steps leaves its checkpoints as well
+        self.path = Path(os.path.realpath(directory)) / f"{filename}.ckpt"
+        self.monitor = monitor
+        self.lowest: Tensor | None = None
         self.trouble: str | None = None
+
+    @property
+    def state_key(self) -> str:
+        # That of the ModelCheckpoint which older checkpoints hold the state of.
+        intervals = {"every_n_train_steps": 0, "every_n_epochs": 1, "train_time_interval": None}
+        return f"ValidatedCheckpoint{ {'monitor': self.monitor, 'mode': 'min', **intervals} }"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.path = trainer.strategy.broadcast(self.path)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        before = self.lowest
+        if self.monitor is not None:
+            score = trainer.callback_metrics[self.monitor].nan_to_num(math.inf)
+            if before is not None and not score < before:
+                return
+            self.lowest = score
+        self.trouble = save(trainer, self.path)
+        if self.trouble is not None:  # the file is still that of the earlier score
+            self.lowest = before
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"dirpath": str(self.path.parent), "best_model_score": self.lowest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # A run resumed into another directory, or one that lost its file, starts its own record of the best.
-        if state_dict["dirpath"] == self.dirpath and os.path.exists(state_dict["best_model_path"]):
-            super().load_state_dict(state_dict)
-
-    def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Any]) -> None:
-        before = {**self.state_dict(), "best_k_models": dict(self.best_k_models)}
-        super()._save_topk_checkpoint(trainer, monitor_candidates)
-        if self.trouble is not None:  # the file is still that of the earlier score
-            for name, value in before.items():
-                setattr(self, name, value)
-
-    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
-        super()._save_checkpoint(trainer, filepath)
-        self.trouble = trouble_in_saving(trainer, Path(filepath))
-        if self.trouble is not None:
-            self._last_global_step_saved = -1
+        if state_dict["dirpath"] == str(self.path.parent) and self.path.exists():
+            self.lowest = state_dict["best_model_score"]
 
 
 def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
@@ -161,32 +158,17 @@ def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
     ]
 
 
-def say_what_is_not_saved(trainer: Trainer) -> None:
-    """Have ``trainer``'s other callbacks that write checkpoints say what they could not write, as ours do.
-
-    Raises UserError where one of their directories cannot be made; to be called before it fits.
-    """
-
-    def saying(save_checkpoint: Callable[[Trainer, str], None]) -> Callable[[Trainer, str], None]:
-        def call(trainer: Trainer, filepath: str) -> None:
-            save_checkpoint(trainer, filepath)
-            trouble_in_saving(trainer, Path(filepath))
-
-        return call
-
+def require_directories(trainer: Trainer) -> None:
+    """Raise UserError where another of ``trainer``'s callbacks would write checkpoints where no directory can be."""
     for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ValidatedCheckpoint) or not isinstance(callback, ModelCheckpoint):
-            continue
-        callback._save_checkpoint = saying(callback._save_checkpoint)  # type: ignore[assignment,method-assign]
-        if callback.dirpath is None:
+        if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None:
             continue
         try:
             Path(callback.dirpath).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            kind = type(callback).__name__
             raise UserError(
-                f"trainer.callbacks has a {kind} of dirpath={callback.dirpath}, which cannot be written "
-                f"({error.strerror}): name another directory."
+                f"trainer.callbacks has a {type(callback).__name__} of dirpath={callback.dirpath}, which cannot be "
+                f"written ({error.strerror}): name another directory."
             ) from error
 
 

@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
 from pixelcnn.errors import UserError, require
+from pixelcnn.training.lightning_internals import average_of
 from pixelcnn.training.module import DensityEstimation
 
 
@@ -57,27 +58,32 @@ class ExponentialMovingAverage(WeightAveraging):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Here rather than in setup: the ranks have agreed on their weights, and a resumed average is in place.
-        assert self._average_model is not None and isinstance(pl_module, DensityEstimation)
+        assert isinstance(pl_module, DensityEstimation)
         if self.horizon is not None:
             self.decay = max(0.0, 1 - 1 / self._steps(pl_module.total_steps, self.horizon))
-        if self._average_model.n_averaged == 0:
-            self._average_model.update_parameters(pl_module)
+        average = average_of(self)
+        if average.n_averaged == 0:
+            average.update_parameters(pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, DensityEstimation)
         # Between two steps of accumulated batches a resumed run does not know whether the last one was skipped.
-        if not pl_module.skipped_last_step and not trainer.fit_loop._should_accumulate():
+        if not pl_module.skipped_last_step and pl_module.between_steps:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning overwrites the raw weights by the average here, and would save them so in a later checkpoint.
         pass
 
-    def _swap_models(self, pl_module: LightningModule) -> None:
-        super()._swap_models(pl_module)
-        self.swapped = not self.swapped
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_validation_epoch_start(trainer, pl_module)
+        self.swapped = True
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_validation_epoch_end(trainer, pl_module)
+        self.swapped = False
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
@@ -94,8 +100,8 @@ def averaged_weights(trainer: Trainer) -> Iterator[None]:
     if average is None or average.swapped:
         yield
         return
-    average._swap_models(trainer.lightning_module)
+    average.on_validation_epoch_start(trainer, trainer.lightning_module)
     try:
         yield
     finally:
-        average._swap_models(trainer.lightning_module)
+        average.on_validation_epoch_end(trainer, trainer.lightning_module)

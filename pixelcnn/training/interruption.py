@@ -1,9 +1,9 @@
 """How a run is kept from losing work: saved now and then, on Ctrl-C finished, and on a signal to go left at once.
 
-Lightning's own handling of signals is put out of the way (`without_signal_handlers`): on SIGTERM it ends without a
-checkpoint after a collective operation from within the handler, and under Slurm it saves to, requeues and resumes from
-files of its own. Here all signals do one thing on every cluster: the run leaves a checkpoint and a status, and who
-started it starts it again.
+Lightning's own handling of signals is put out of the way (`pixelcnn.training.lightning_internals`): on SIGTERM it ends
+without a checkpoint after a collective operation from within the handler, and under Slurm it saves to, requeues and
+resumes from files of its own. Here all signals do one thing on every cluster: the run leaves a checkpoint and a status,
+and who started it starts it again.
 """
 
 import logging
@@ -18,14 +18,13 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.errors import UserError, require
 from pixelcnn.training.checkpoints import save
 from pixelcnn.training.dashboard import dashboards
-from pixelcnn.training.lifeline import EndOnAllRanks
-from pixelcnn.training.stopping import limit_reached, loops_before_validation
+from pixelcnn.training.lightning_internals import loops_before_validation
+from pixelcnn.training.module import DensityEstimation
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class Request(IntEnum):
     LEAVE = 3
 
 
-class Left(EndOnAllRanks, SystemExit):
+class Left(SystemExit):
     """A run that was told to go has gone: with status 128 + the signal's number, as if it had died of it.
 
     On other ranks than 0 the status is 0, as Lightning kills the process that has launched one that fails. ``handler``
@@ -111,8 +110,8 @@ class GracefulInterruption(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # Gradients that are being accumulated are in no checkpoint.
-        if trainer.fit_loop._should_accumulate():
+        assert isinstance(pl_module, DensityEstimation)
+        if not pl_module.between_steps:  # gradients that are being accumulated are in no checkpoint
             return
         request = self._agreed(trainer, self._request(trainer))
         if request is Request.SAVE:
@@ -229,9 +228,12 @@ class GracefulInterruption(Callback):
                 signal.signal(number, self._handlers.pop(number))
 
 
-class _NoHandlers(_SignalConnector):
-    def register_signal_handlers(self) -> None:
-        pass
+def limit_reached(trainer: Trainer) -> str | None:
+    """Which of ``trainer.max_epochs`` and ``trainer.max_steps`` a run has reached; None while steps are left."""
+    batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+    if trainer.max_epochs not in (None, -1) and batches >= trainer.max_epochs * trainer.num_training_batches:
+        return "trainer.max_epochs"
+    return "trainer.max_steps" if 0 <= trainer.max_steps <= trainer.global_step else None
 
 
 @contextmanager
@@ -246,8 +248,3 @@ def handing_on() -> Iterator[None]:
         if left.handler is not None:
             left.handler(left.number, None)
         raise
-
-
-def without_signal_handlers(trainer: Trainer) -> None:
-    """Have ``trainer`` leave all signals to `GracefulInterruption`; to be called before it fits."""
-    trainer._signal_connector = _NoHandlers(trainer)

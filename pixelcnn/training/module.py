@@ -70,6 +70,7 @@ class DensityEstimation(LightningModule):
         self.val_channel_scores = nn.ModuleDict({name: LossPerDimension(objective.unit) for name in parts})
         self.skipped_steps = 0
         self.skipped_last_step = False
+        self.between_steps = True  # of the optimiser, with no gradients accumulated
         self._latest_batch_size = 0
         # Read by DDP, which would send them to all ranks at every step: each rank has made the constants itself.
         stored = self.state_dict()
@@ -94,6 +95,7 @@ class DensityEstimation(LightningModule):
         return {"images": images, "index": torch.arange(len(images)), **named}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.between_steps = False
         # A seed per batch makes dropout and other noise resumable: no generator's state has to survive in a checkpoint.
         place = np.random.SeedSequence((self.seed, self._batches_done, self.global_rank))
         torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
@@ -112,6 +114,7 @@ class DensityEstimation(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self.between_steps = True
         norm = gradient_norm([p.grad for p in parameters if p.grad is not None])
         self.log("train/gradient_norm", norm)
         self.skipped_last_step = not norm.isfinite()

@@ -1,7 +1,6 @@
-"""What training a model takes: memory counted off one image's pass, seconds measured on a few and extrapolated."""
+"""The memory that training a model takes, counted off a pass of one image and of two."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +13,6 @@ from pixelcnn.objective import Objective
 COPIES = 5
 FLOAT32 = 4  # bytes
 
-Tick = Callable[[int], None]
-
 
 @dataclass(frozen=True)
 class Memory:
@@ -27,18 +24,6 @@ class Memory:
     def for_images(self, count: int) -> int:
         """All bytes with ``count`` images on the device."""
         return self.state + count * self.activations_of_an_image
-
-
-@dataclass(frozen=True)
-class Pace:
-    """A forward and a backward pass of ``images`` images at once took ``seconds``."""
-
-    images: int
-    seconds: float
-
-    def for_images(self, count: int) -> float:
-        """Seconds for ``count`` images at once, as if they took as long each."""
-        return self.seconds * count / self.images
 
 
 def memory_of(model: PixelModel, objective: Objective, batch: Mapping[str, Tensor]) -> Memory:
@@ -64,35 +49,6 @@ def _kept(model: PixelModel, objective: Objective, batch: Mapping[str, Tensor]) 
         loss = objective.losses(model, batch, noise_seed=None).sum()
     del loss  # until here the graph has kept the storages, and no two had the same address
     return sum(kept.values())
-
-
-def pace_of(
-    model: PixelModel, objective: Objective, batch: Mapping[str, Tensor], seconds: float, most: int, tick: Tick
-) -> Pace:
-    """Measured on 1, 2, 4, … images, at most ``most``, until about ``seconds`` are spent; the largest number counts.
-
-    ``batch`` is of one image, which is repeated; ``tick`` is told each number.
-    """
-    _timed(model, objective, batch, 1)  # what happens once, and the first touch of memory
-    began, images = time.perf_counter(), 1
-    while True:
-        tick(images)
-        pace = Pace(images, _timed(model, objective, batch, images))
-        # Twice as many take up to twice as long.
-        if 2 * images > most or time.perf_counter() - began + 2 * pace.seconds > seconds:
-            return pace
-        images *= 2
-
-
-def _timed(model: PixelModel, objective: Objective, batch: Mapping[str, Tensor], images: int) -> float:
-    repeated = _repeated(batch, images)
-    began = time.perf_counter()
-    objective.losses(model, repeated, noise_seed=None).sum().backward()
-    if next(model.parameters()).is_cuda:
-        torch.cuda.synchronize()
-    elapsed = time.perf_counter() - began
-    model.zero_grad(set_to_none=True)
-    return elapsed
 
 
 def _repeated(batch: Mapping[str, Tensor], images: int) -> dict[str, Tensor]:

@@ -22,9 +22,8 @@ from pixelcnn.report.training import Ending, Start, TrainingRun, training_page
 from pixelcnn.report.words import plural
 from pixelcnn.scores import worse_than_uniform
 from pixelcnn.training.history import History
-from pixelcnn.training.interruption import GracefulInterruption, Left
+from pixelcnn.training.interruption import GracefulInterruption, Left, limit_reached
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.stopping import limit_reached
 from pixelcnn.training.validation_images import Validation, ValidationImages
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from torch.optim import Optimizer
 from pixelcnn.errors import UserError
 from pixelcnn.optim import build_optimizer, build_schedule
 from pixelcnn.training.callback_states import STATES, as_faults, faults_of_states, keys_of
+from pixelcnn.training.lightning_internals import BETWEEN_STEPS, adapt
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.stopping import BETWEEN_STEPS, validate_before_stopping
 from pixelcnn.typed import misfit, shown
 
 STAND_IN_STEPS = 10**9  # of the run, whose data are not loaded yet
@@ -205,7 +205,7 @@ def _faults_of_scheduler(stored: dict[str, Any], own: dict[str, Any], steps: int
 
 def _loops() -> dict[str, Any]:
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    validate_before_stopping(trainer)
+    adapt(trainer)
     return trainer.fit_loop.state_dict()
 
 

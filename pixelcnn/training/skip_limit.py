@@ -8,13 +8,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from pixelcnn.errors import UserError, require
-from pixelcnn.training.lifeline import EndOnAllRanks, EndSilently
 from pixelcnn.training.module import DensityEstimation
 
 WINDOW = 100  # steps
 
 
-class DivergenceError(EndOnAllRanks, UserError):
+class DivergenceError(UserError):
     """Raised on rank 0; the others have said nothing and end as well."""
 
 
@@ -35,7 +34,7 @@ class SkipLimit(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, DensityEstimation)
-        if trainer.fit_loop._should_accumulate():
+        if not pl_module.between_steps:
             return
         step = trainer.global_step
         self.skipped = [skipped for skipped in self.skipped if skipped > step - WINDOW]
@@ -60,7 +59,7 @@ class SkipLimit(Callback):
 
     def _end(self, trainer: Trainer, trouble: str) -> None:
         if not trainer.is_global_zero:
-            raise EndSilently(0)
+            raise SystemExit(0)
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         kept = f", from init_from={self.checkpoint} if that was good," if self.checkpoint.exists() else ""
         raise DivergenceError(

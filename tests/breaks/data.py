@@ -168,15 +168,6 @@ FILES: list[Break] = [
         ("a tuple's length is free", "if len(of) != len(value):", "if False:"),
     ),
     *of_file(
-        "configuration/messages.py",
-        "test_command_line.py",
-        (
-            "a misspelt key is not told what was meant",
-            'return f"did you mean {meant[0]}?"',
-            'return f"{ALL_KEYS}."',
-        ),
-    ),
-    *of_file(
         "launch/sweep_results.py",
         "launch/test_sweep_results.py",
         ("a sweep's jobs are listed by their digits", "sorted(directories, key=_in_order)", "sorted(directories)"),

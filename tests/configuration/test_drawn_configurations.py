@@ -18,12 +18,12 @@ from pixelcnn.cli import CONF, job
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.description import ROLES, describe
 from pixelcnn.configuration.groups import instantiated, register
-from pixelcnn.configuration.messages import keys_of
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.launch.refusal import check_arguments, refusals
+from pixelcnn.launch.refusal import refusals, require_options
 from pixelcnn.model import build
 from pixelcnn.part import Part
 from tests.drawn import CONDITIONINGS, MODELS, cases, descriptions
+from tests.tasks.composing import keys_of
 
 DIGITS = ImageShape(1, 8, 8, 17)
 PRECISIONS = [32, 16, None, "32-true", "bf16", "bf16-mixed", "16-mixed"]
@@ -66,7 +66,7 @@ def drawn(n: int) -> settings:
 def composed(*arguments: str) -> DictConfig:
     """The configuration, checked; SystemExit with the sentence that ``run.py`` would end in."""
     with refusals(job):
-        check_arguments(arguments, CONF)
+        require_options(arguments, CONF)
         config = compose("config", list(arguments))
         check(config)
         instantiated(config, "data")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pixelcnn.checkpoint import entry
-from pixelcnn.configuration.stored_data import take_stored_data
+from pixelcnn.configuration.stored_data import take_stored
 from pixelcnn.errors import UserError
 from tests.conftest import tiny_model
 
@@ -29,7 +29,7 @@ def checkpoint(tmp_path):
 def taken(composed, path, *overrides):
     arguments = ["task=evaluate", f"checkpoint={path}", *overrides]
     config = composed(*arguments)
-    take_stored_data(config, arguments)
+    take_stored(config, arguments)
     return config.data
 
 
@@ -39,6 +39,13 @@ def test_the_data_set_is_the_checkpoints(composed, checkpoint):
     assert taken(composed, path, "data.batch_size=9") == {**DIGITS, "batch_size": 9}
 
 
+def test_a_sweeps_value_is_that_of_the_job(composed, checkpoint):
+    arguments = ["task=evaluate", f"checkpoint={checkpoint(DIGITS)}"]
+    config = composed(*arguments, "data.batch_size=9")
+    take_stored(config, [*arguments, "data.batch_size=9,10"])
+    assert config.data == {**DIGITS, "batch_size": 9}
+
+
 @pytest.mark.parametrize("chosen", ["data=cifar10", "experiment=cifar10_small"])
 def test_a_chosen_one_is_taken_instead(composed, checkpoint, chosen):
     assert taken(composed, checkpoint(DIGITS), chosen)["_target_"] == "pixelcnn.data.cifar10.CIFAR10"
@@ -46,7 +53,7 @@ def test_a_chosen_one_is_taken_instead(composed, checkpoint, chosen):
 
 def test_training_takes_what_is_configured(composed, checkpoint):
     config = composed(f"checkpoint={checkpoint(DIGITS)}")
-    take_stored_data(config, [])
+    take_stored(config, [])
     assert config.data._target_ == "pixelcnn.data.cifar10.CIFAR10"
 
 

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from pixelcnn.errors import UserError
 from pixelcnn.launch import run_directory
-from pixelcnn.launch.run_directory import RESULTS, claimed, claimed_sweep, occupied, require_free
+from pixelcnn.launch.run_directory import RESULTS, EarlierFiles, claimed, claimed_sweep, occupied, require_free
 
 
 def asked(task: str = "train", checkpoint: str | None = None):
@@ -152,3 +152,51 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with occupied(tmp_path):
         pass
+
+
+@pytest.fixture
+def noted(tmp_path):
+    """A run that Hydra has begun in ``a/run`` of a folder, beside a file of the user's."""
+    run_dir, earlier = tmp_path / "a/run", EarlierFiles()
+    (tmp_path / "notes.txt").touch()
+    earlier.note(run_dir, run_dir / ".hydra")
+    with claimed(run_dir, asked()):
+        earlier.keep(run_dir / ".hydra")
+        (run_dir / ".hydra").mkdir()
+        for name in ("run.log", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"):
+            (run_dir / name).touch()
+        yield run_dir, earlier
+
+
+def test_a_refused_run_leaves_nothing_that_it_made(tmp_path, noted):
+    run_dir, earlier = noted
+    earlier.restore(run_dir)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("left", ["run.json", "checkpoints"])
+def test_a_run_that_has_begun_keeps_its_files(noted, left):
+    run_dir, earlier = noted
+    (run_dir / left).mkdir()
+    earlier.restore(run_dir)
+    assert {path.name for path in run_dir.iterdir()} == {".lock", ".hydra", "run.log", left}
+
+
+def test_what_others_have_put_there_stays(noted):
+    run_dir, earlier = noted
+    (run_dir / ".hydra/mine.txt").touch()
+    earlier.restore(run_dir)
+    assert [path.name for path in run_dir.rglob("*")] == [".hydra", "mine.txt"]
+
+
+def test_a_lock_that_was_removed_meanwhile_locks_nothing(tmp_path, monkeypatch):
+    lock, try_to_lock = tmp_path / run_directory.LOCK, run_directory._locked
+
+    def removed_by_a_refused_run(file):
+        lock.unlink()
+        monkeypatch.setattr(run_directory, "_locked", try_to_lock)
+        return try_to_lock(file)
+
+    monkeypatch.setattr(run_directory, "_locked", removed_by_a_refused_run)
+    with occupied(tmp_path):
+        assert lock.exists()

@@ -1,5 +1,6 @@
 """Composing many configurations in a test: what groups are chosen is composed once, values are set upon it."""
 
+from collections.abc import Iterator
 from functools import cache
 
 from hydra import compose, initialize_config_dir
@@ -30,6 +31,15 @@ def composed(arguments: list[str]) -> DictConfig:
         elif argument not in groups + plugins:
             OmegaConf.update(config, override.key_or_group, override.value())
     return config
+
+
+def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """All keys of ``config``, groups and values, with dots and in order."""
+    for name in config:
+        yield f"{prefix}{name}"
+        child = None if OmegaConf.is_missing(config, name) or OmegaConf.is_interpolation(config, name) else config[name]
+        if isinstance(child, DictConfig):
+            yield from keys_of(child, f"{prefix}{name}.")
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

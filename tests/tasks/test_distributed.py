@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from pixelcnn.training import lifeline
 from tests.tasks.conftest import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -115,26 +114,40 @@ def exit_codes_of_two(call, *arguments: str) -> list[int | None]:
     return codes
 
 
-@pytest.mark.parametrize("fault", ["Dies", "DiesAlone"])
+ENDED = (1, -signal.SIGKILL)  # by itself, or by Lightning
+
+
+def died(remedy: str) -> str:
+    return f"A process has died, which ends the run on all ranks: {remedy}."
+
+
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_is_killed_ends_the_run(arrays, call, tmp_path, capfd, monkeypatch, rank, fault):
-    monkeypatch.setattr(lifeline, "SECONDS_TO_RAISE", 1)
-    fault = f"trainer.callbacks=[{{_target_: tests.faults.{fault}, rank: {rank}, step: 7}}]"
+def test_a_rank_that_is_killed_ends_the_run(arrays, call, tmp_path, capfd, rank):
+    """Whoever has started it."""
+    fault = f"trainer.callbacks=[{{_target_: tests.faults.Dies, rank: {rank}, step: 7}}]"
     arguments = (*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
     codes = exit_codes_of_two(call, *arguments)
     assert codes[rank] == -signal.SIGKILL and codes[1 - rank] == 1
     checkpoint = tmp_path / "checkpoints/last.ckpt"
-    sentence = f"Rank {rank} has died, which ends the run on all ranks: resume it with checkpoint={checkpoint}."
     said = capfd.readouterr().err
-    assert said.splitlines().count(sentence) == 1 and "Traceback" not in said
+    assert said.splitlines().count(died(f"resume it with checkpoint={checkpoint}")) == 1 and "Traceback" not in said
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 5
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_is_killed_while_others_are_busy_ends_the_run(arrays, tmp_path, rank):
+    """Launched by Lightning."""
+    fault = f"trainer.callbacks=[{{_target_: tests.faults.DiesAlone, rank: {rank}, step: 7}}]"
+    outcome = run_py(*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
+    assert outcome.returncode in ENDED
+    assert outcome.stderr.splitlines() == [died(f"resume it with checkpoint={tmp_path}/checkpoints/last.ckpt")]
 
 
 def test_a_rank_that_is_killed_while_it_starts_up_ends_the_run(keys, tmp_path):
     fault = "trainer.callbacks=[{_target_: tests.faults.DiesEarly}]"
     outcome = run_py(*keys, *TWO, fault, f"hydra.run.dir={tmp_path}")
-    sentence = "Rank 1 has died, which ends the run on all ranks: it had not saved a checkpoint yet, start it again."
-    assert (outcome.returncode, outcome.stderr.splitlines()) == (1, [sentence])
+    assert outcome.returncode in ENDED
+    assert outcome.stderr.splitlines() == [died("there is no checkpoint yet, start it again")]
 
 
 def test_ranks_that_refuse_alike_say_why_once(arrays, call, tmp_path, capfd):
@@ -146,11 +159,19 @@ def test_ranks_that_refuse_alike_say_why_once(arrays, call, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_refuses_alone_ends_the_run(arrays, call, tmp_path, capfd, monkeypatch, rank):
-    monkeypatch.setattr(lifeline, "SECONDS_TO_RAISE", 1)
+def test_a_rank_that_refuses_alone_ends_the_run(arrays, call, tmp_path, capfd, rank):
     fault = f"trainer.callbacks=[{{_target_: tests.faults.Refuses, rank: {rank}, step: 7}}]"
     arguments = (*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
     assert exit_codes_of_two(call, *arguments) == [1, 1]
     said = capfd.readouterr().err
-    assert said.count("data.root=x cannot be read") == 1 and said.count(f"Rank {rank} has died") == 1
+    assert said.count("data.root=x cannot be read") == 1 and said.count("A process has died") == 1
     assert "Traceback" not in said
+
+
+def test_torchrun_ends_the_others_of_a_rank_that_is_killed_while_they_are_busy(arrays, tmp_path):
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    fault = "trainer.callbacks=[{_target_: tests.faults.DiesAlone, rank: 1, step: 7}]"
+    keys = (*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
+    outcome = run_py(*keys, launcher=torchrun)
+    assert outcome.returncode == 1
+    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 5

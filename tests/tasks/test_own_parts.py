@@ -35,11 +35,11 @@ class Embedded(nn.Module):
 class Tied(nn.Module):
     """Row by row, with one layer used twice."""
 
-    def __init__(self, image_channels: int, num_parameters: int, condition_features: int = 0) -> None:
+    def __init__(self, image_channels: int, num_parameters: int, condition_features: int = 0, width: int = 4) -> None:
         super().__init__()
-        layer = nn.Conv2d(4, 4, (1, 3))
-        self.first, self.layers = nn.Conv2d(image_channels, 4, (1, 3)), nn.Sequential(layer, layer)
-        self.given, self.last = nn.Linear(condition_features, 4), nn.Conv2d(4, num_parameters, 1)
+        layer = nn.Conv2d(width, width, (1, 3))
+        self.first, self.layers = nn.Conv2d(image_channels, width, (1, 3)), nn.Sequential(layer, layer)
+        self.given, self.last = nn.Linear(condition_features, width), nn.Conv2d(width, num_parameters, 1)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         y = self.first(F.pad(x, (3, -1))) + self.given(h)[:, :, None, None]
@@ -75,3 +75,29 @@ def test_every_class_is_drawn_and_its_labels_are_stored(model, call, tmp_path):
     np.testing.assert_array_equal(drawn["images"], model.sample(2, labels).permute(0, 2, 3, 1))
     with pytest.raises(SystemExit, match="is not a class of this model: use 0 to 2"):
         call(*task, "task.label=3", f"hydra.run.dir={tmp_path}/none")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("model.width=3", r"model.width=3 disagrees with checkpoint=.*/model, which has model.width=4"),
+        ("model.widht=3", r"model.widht is not a key of tests.*Tied: did you mean model.width\?"),
+        ("model.width=wide", r"model.width=wide is of the wrong type"),
+        ("conditioning.num_classes=2", r"conditioning.num_classes=2 disagrees .* has conditioning.num_classes=3"),
+        ("model=pixelcnn", r"model=pixelcnn disagrees with checkpoint="),
+    ],
+)
+def test_keys_are_those_of_the_checkpoints_parts(model, call, tmp_path, override, told):
+    pixelcnn.save(model, tmp_path / "model")
+    images, labels = np.zeros((6, 4, 4), np.uint8), np.arange(6) % 3
+    np.savez(tmp_path / "test.npz", images=images, labels=labels, levels=4)
+    task = ("task=evaluate", f"checkpoint={tmp_path}/model", "trust=[tests]", f"hydra.run.dir={tmp_path}/run")
+    with pytest.raises(SystemExit, match=f"^{told}"):
+        call(*task, "data=arrays", f"data.test={tmp_path}/test.npz", override)
+    call(*task, "data=arrays", f"data.test={tmp_path}/test.npz", "model.width=4", "logger=none")
+
+
+def test_a_part_that_is_not_trusted_is_not_imported_for_its_keys(model, call, tmp_path):
+    pixelcnn.save(model, tmp_path / "model")
+    with pytest.raises(SystemExit, match=r"^checkpoint=.*describes a model whose network is 'tests.*trust=\[tests\]"):
+        call("task=sample", f"checkpoint={tmp_path}/model", "model.width=3", f"hydra.run.dir={tmp_path}/run")

@@ -21,19 +21,20 @@ from pixelcnn.cli import CONF
 from pixelcnn.conditioning import ClassLabels, Encoder
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.groups import GROUPS, imported, target_of
-from pixelcnn.configuration.messages import keys_of
 from pixelcnn.launch import devices
 from pixelcnn.model import build
 from pixelcnn.signature import arguments_of
 from tests.conftest import tiny_description
 from tests.original.test_golden import GOLDEN
-from tests.tasks.composing import composed, without_hydra
+from tests.tasks.composing import composed, keys_of, without_hydra
 from tests.tasks.wrong_files import save
 
 ROOT = CONF.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 PAGES = {path.name: path.read_text() for path in FILES}
-HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"]
+HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"].replace(
+    "${command:}", "python run.py"
+)
 QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
 STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
 USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
@@ -51,7 +52,7 @@ TINY = {
     "complete": ["task.num_images=1", "task.num_completions=1"],
     "import": ["task.image_size=8"],
     "export": [],
-    "info": ["task.image_size=8", "task.seconds=0", "model.num_filters=4", "model.num_resnet_blocks=1"],
+    "info": ["task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1"],
 }
 
 

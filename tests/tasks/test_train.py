@@ -144,12 +144,15 @@ def test_resuming_equals_not_stopping(arrays, call, trained, tmp_path):
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
 
-def test_a_new_run_starts_from_old_weights(arrays, call, trained, tmp_path):
+def test_a_new_run_starts_from_old_weights(arrays, call, trained, tmp_path, caplog):
+    caplog.set_level("INFO", "pixelcnn")
     best = trained / "checkpoints/best.ckpt"
     call(
         *arrays, "logger=none", "callbacks.samples.num_samples=2", f"init_from={best}", "model.dropout=0.25",
         "trainer.max_steps=1", "optim.lr=1e-9", f"hydra.run.dir={tmp_path}",
     )  # fmt: skip
+    [told] = [line for line in caplog.messages if line.startswith(f"init_from={best}: ")]
+    assert "model=pixelcnn_pp {'num_filters': 4, " in told and "'dropout': 0.25" in told and "conditioning=none" in told
     old, new = load(best), load(tmp_path / "checkpoints/last.ckpt")
     assert new.description.network["dropout"] == 0.25 and new.description.network["num_filters"] == 4
     assert all(torch.allclose(value, old.state_dict()[name], atol=1e-6) for name, value in new.state_dict().items())
@@ -245,6 +248,8 @@ def test_no_samples_are_drawn_if_none_are_wanted(arrays, call, tmp_path):
 
 
 def test_classes_cannot_be_added_to_old_weights(arrays, call, trained, tmp_path):
+    with pytest.raises(SystemExit, match="model=gated_pixelcnn does not fit the weights of init_from="):
+        call(*arrays, f"init_from={trained}/checkpoints/best.ckpt", "model=gated_pixelcnn", f"hydra.run.dir={tmp_path}")
     with pytest.raises(SystemExit, match="conditioning=class does not fit the weights of init_from="):
         call(*arrays, f"init_from={trained}/checkpoints/best.ckpt", "conditioning=class", f"hydra.run.dir={tmp_path}")
 

@@ -7,7 +7,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from pixelcnn.errors import UserError
-from pixelcnn.training.checkpoints import has_training_state, newest, require_saved, say_what_is_not_saved
+from pixelcnn.training.checkpoints import has_training_state, newest, require_directories, require_saved
 from pixelcnn.training.skip_limit import SkipLimit
 from tests.training.tiny import Validations, checkpoint_of, fit, read, tiny_module
 
@@ -139,7 +139,8 @@ def test_the_newest_good_one_is_found(tmp_path, caplog):
     (folder / "other.ckpt").write_bytes(checkpoint_of(tmp_path / "more").read_bytes())
     assert newest(folder) == folder / "other.ckpt"
     damaged = bytearray((folder / "other.ckpt").read_bytes())
-    damaged[len(damaged) // 2] ^= 1
+    middle = len(damaged) // 2
+    damaged[middle : middle + 100] = bytes(100)  # more than the padding between two entries
     (folder / "other.ckpt").write_bytes(damaged)
     assert newest(folder) == folder / "last.ckpt"
     assert "other.ckpt is damaged or not a checkpoint" in caplog.text
@@ -161,16 +162,9 @@ def test_no_checkpoint_has_a_number_that_is_not_finite(tmp_path, bad):
     assert read(tmp_path)["global_step"] == 4
 
 
-class Saying(Callback):
-    """As the task does before it trains."""
-
-    def setup(self, trainer, pl_module, stage):
-        say_what_is_not_saved(trainer)
-
-
 def test_checkpoints_of_a_callback_of_ones_own_that_cannot_be_written(tmp_path, disk, caplog):
     own = ModelCheckpoint(tmp_path / "own", "{step}", save_top_k=-1, every_n_train_steps=1)
-    fit(tmp_path, Saying(), FullDisk(5), own, max_steps=6)
+    fit(tmp_path, FullDisk(5), own, max_steps=6)
     limit(resource.RLIM_INFINITY)
     assert sorted(path.name for path in (tmp_path / "own").iterdir()) == [f"step={step}.ckpt" for step in range(1, 6)]
     assert f"{tmp_path}/own/step=6.ckpt could not be written at step 6 (File too large)" in caplog.text
@@ -180,4 +174,4 @@ def test_a_directory_of_checkpoints_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
     own = ModelCheckpoint(tmp_path / "file/own")
     with pytest.raises(UserError, match=f"ModelCheckpoint of dirpath={tmp_path}/file/own, which cannot be written"):
-        say_what_is_not_saved(Trainer(logger=False, callbacks=[own], accelerator="cpu"))
+        require_directories(Trainer(logger=False, callbacks=[own], accelerator="cpu"))

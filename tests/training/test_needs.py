@@ -1,11 +1,11 @@
-"""Memory is counted exactly where it can be counted by hand; the pace is of as many images as the time allows."""
+"""Memory is counted exactly where it can be counted by hand."""
 
 import pytest
 import torch
 from torch import nn
 
 from pixelcnn.objective import MaximumLikelihood
-from pixelcnn.training.needs import Memory, Pace, memory_of, pace_of
+from pixelcnn.training.needs import Memory, memory_of
 from tests.conftest import tiny_model
 
 
@@ -37,17 +37,3 @@ def test_a_models_activations_grow_with_its_images_and_its_normalised_weights_do
     ]
     assert counted[0].state == pytest.approx(counted[1].state, rel=0.02)
     assert counted[1].activations_of_an_image / counted[0].activations_of_an_image == pytest.approx(4, rel=0.02)
-
-
-@pytest.mark.parametrize(("seconds", "most", "numbers"), [(0, 8, [1]), (1000, 5, [1, 2, 4]), (1000, 1, [1])])
-def test_as_many_images_as_time_and_memory_allow(seconds, most, numbers):
-    told: list[int] = []
-    model = network()
-    batch = {"images": torch.ones(1, 3, 1, 1, dtype=torch.uint8)}
-    pace = pace_of(model, Regression(), batch, seconds, most, told.append)
-    assert told == numbers and pace.images == numbers[-1] and pace.seconds > 0
-    assert all(parameter.grad is None for parameter in model.parameters())
-
-
-def test_more_images_take_longer_in_proportion():
-    assert Pace(4, 2.0).for_images(128) == 64.0

@@ -100,7 +100,6 @@ def test_a_real_one_can_be_resumed(content):
             value(10**9),
             "latest_update_step=1000000000",
         ),
-        (("callbacks", BEST, "best_k_models"), value({}), "does not agree with itself"),
         (("callbacks", BEST, "best_model_score"), value(torch.ones(3)), "best_model_score is a tensor of .3,."),
     ],
 )

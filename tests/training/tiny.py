@@ -18,10 +18,9 @@ from pixelcnn.optim import Adam, exponential
 from pixelcnn.training.callback_states import STATES
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
-from pixelcnn.training.interruption import without_signal_handlers
+from pixelcnn.training.lightning_internals import adapt
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.restorable import require_restorable
-from pixelcnn.training.stopping import validate_before_stopping
 from tests.conftest import tiny_description
 
 BATCHES_PER_EPOCH = 4
@@ -87,8 +86,7 @@ def fit(
     if checkpoint is not None:
         states = {type(callback) for callback in trainer.callbacks} & STATES.keys()
         require_restorable(pixelcnn.checkpoint.read(checkpoint), module, f"checkpoint={checkpoint}", list(states))
-    validate_before_stopping(trainer)
-    without_signal_handlers(trainer)
+    adapt(trainer)
     trainer.fit(module, data or Noise(), ckpt_path=checkpoint, weights_only=True)
     return trainer
 
