@@ -59,7 +59,7 @@ def _rows(prefix: str, keys: dict[str, tuple[str, str]], group: str) -> Iterator
     """Table rows of one part: the keys of its file, then the constructor's other arguments (but for Lightning's)."""
     target = imported(keys["_target_"][0], group)
     kind = GROUPS[group]
-    known = arguments_of(target) | dict(kind.beside)
+    known = arguments_of(target) | dict(kind.beside())
     further = [] if target.__module__.startswith("pytorch_lightning") else [*known]
     for name in dict.fromkeys([*keys, *further]):
         if name in TARGET or (name in kind.given and name not in keys):
