@@ -1,12 +1,13 @@
 # make quickstart   trains on the embedded digits, from nothing
 # make test         runs the tests, from nothing
 # make mutate       tests the tests: breaks the code, a line at a time
+# make docs         builds the documentation into docs/_build
 # make ledger       scores the released models again, and writes docs/results.md
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart install test mutate ledger format lint types
+.PHONY: quickstart install test mutate ledger docs format lint types
 
 quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
 	@run=outputs/quickstart/$$(date +%Y-%m-%d_%H-%M-%S) && \
@@ -23,6 +24,9 @@ mutate: $(VENV)/.installed-dev ## break the code, a line at a time, and see that
 
 ledger: $(VENV)/.installed ## score every released model again and write docs/results.md
 	$(BIN)/python -m bench.ledger
+
+docs: $(VENV)/.installed-docs ## build the documentation into docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 
 format: $(VENV)/.installed-dev ## rewrite the code in the house style
 	$(BIN)/ruff format .
@@ -43,4 +47,8 @@ $(VENV)/.installed: requirements.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-sweeps.txt requirements-tensorboard.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed requirements-docs.txt
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
 	touch $@

@@ -31,7 +31,7 @@ def stream(monkeypatch):
     litdata = ModuleType("litdata")
     litdata.StreamingDataset = Fetched
     monkeypatch.setitem(sys.modules, "litdata", litdata)
-    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
+    (code,) = [code for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S) if "litdata" in code]
     names: dict = {}
     exec(code, names)
     return lambda **options: names["Stream"](

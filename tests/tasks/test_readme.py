@@ -1,4 +1,5 @@
-"""What the README, ``--help`` and the quickstart tell people to type works, and what they name exists."""
+"""What the README, the pages in ``docs/``, ``--help`` and the quickstart tell people to type works, and what they name
+exists."""
 
 import re
 import shlex
@@ -29,8 +30,8 @@ from tests.tasks.composing import composed, keys_of, without_hydra
 from tests.tasks.wrong_files import save
 
 ROOT = CONF.parent
-README = (ROOT / "README.md").read_text()
-DATA = (ROOT / "docs/data.md").read_text()
+FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = {path.name: path.read_text() for path in FILES}
 HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"].replace(
     "${command:}", "python run.py"
 )
@@ -57,14 +58,15 @@ TINY = {
 
 def commands(text: str) -> list[str]:
     """Every command of ``text``, its continued lines joined, without its comment; `…` stands for further arguments."""
-    blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S) or [text]
+    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", text, re.M | re.S)
+    blocks = [block for language, block in fenced if not language] if fenced else [text]
     lines = chain.from_iterable(re.sub(r"\\\n\s*", "", block).splitlines() for block in blocks)
     found = [re.split(r"\s+#\s|\s{2,}", line.strip())[0] for line in lines if line.strip().startswith(STARTS)]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    return [*found, *re.findall(r"`((?:python|make|pip) [^`]*)`", prose)]
+    return [*found, *(" ".join(span.split()) for span in re.findall(r"`((?:python|make|pip) [^`]*)`", prose))]
 
 
-ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (README, HELP, QUICKSTART, DATA)))))
+ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (*PAGES.values(), HELP, QUICKSTART)))))
 OURS = [command for command in ALL if "run.py" in command and "[" not in command]  # that one tells the form
 # Sweeps take longest; of two that begin alike the longer one tells more.
 SWEEPS = [command for command in OURS if " -m " in command or " sweep=" in command]
@@ -114,7 +116,11 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         model = build(tiny_description(channels=1, levels=17, num_stages=2, conditioning=options))
         (runs[kind] / "checkpoints").mkdir(parents=True)
         save(model, runs[kind] / "checkpoints" / "best.ckpt")
+    best = runs["none"] / "checkpoints" / "best.ckpt"
+    call("task=evaluate", f"checkpoint={best}", *TINY["evaluate"], f"hydra.run.dir={folder}/evaluation")
     return {
+        "EVALUATION": f"{folder}/evaluation",
+        "FILE": f"{folder}/test/0.png",
         "RUN_OF_CLASSES": str(runs["class"]),
         "RUN": str(runs["none"]),
         "outputs/conditioning/class": str(runs["class"]),
@@ -203,8 +209,9 @@ def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> lis
 
 
 def stripes(folder: Path, monkeypatch) -> list[str]:
-    """The README's own data set, put where it says; returns where Hydra finds it."""
-    python, yaml = re.findall(r"^```(?:python|yaml)\n(.*?)^```", README.partition("`my_data.py`:")[2], re.M | re.S)[:2]
+    """The data set of docs/data.md, put where it says; returns where Hydra finds it."""
+    page = PAGES["data.md"].partition("`my_data.py`:")[2]
+    python, yaml = re.findall(r"^```(?:python|yaml)\n(.*?)^```", page, re.M | re.S)[:2]
     (folder / "my_data.py").write_text(python)
     (folder / "data").mkdir()
     (folder / "data" / "stripes.yaml").write_text(yaml)
@@ -212,16 +219,43 @@ def stripes(folder: Path, monkeypatch) -> list[str]:
     return [f"hydra.searchpath=[file://{folder}]"]
 
 
-def test_the_python_of_the_readme_runs(material):
-    (code,) = re.findall(r"^```python\n(import torch.*?)^```", README, re.M | re.S)
+@pytest.mark.parametrize("page", ["README.md", "python.md"])
+def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(code.replace("RUN", material["RUN"]), names)
-    assert names["images"].shape == (16, 1, 8, 8)
+    for code in re.findall(r"^```python\n(.*?)^```", PAGES[page], re.M | re.S):
+        exec(code.replace("RUN", material["RUN"]), names)
+        if "pixelcnn.load(" in code:
+            assert names["images"].shape == (16, 1, 8, 8)
+
+
+def test_no_python_is_left_out():
+    """The others are files of data sets, which tests of their own use."""
+    blocks = {page: text.count("```python\n") for page, text in PAGES.items()}
+    assert {page for page, count in blocks.items() if count} == {"README.md", "python.md", "data.md"}
+    assert blocks["data.md"] == 2
+
+
+@pytest.mark.parametrize("page", FILES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"""(?:\]\(|src=")(?!https?:)([^)"]+)""", PAGES[page.name]):
+        path, _, heading = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)", file.read_text(), re.M)
+            assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+def test_every_page_is_in_the_contents():
+    listed = set(re.findall(r"^([a-z-]+)$", PAGES["index.md"], re.M))
+    assert {name.removesuffix(".md") for name in PAGES} - {"README", "CONTRIBUTING", "index"} == listed
 
 
 def test_every_key_and_option_that_is_named_exists():
     """In running text too, such as `data.val_size=0`."""
-    spans = [span for span in re.findall(r"`([^`\n]+)`", README) if "partial(" not in span]  # which is Python
+    spans = re.findall(r"`([^`\n]+)`", "\n".join(PAGES.values()))
+    spans = [span for span in spans if not re.match(r"[\w.]+\(", span)]  # which are Python
     text = " ".join([*spans, *ALL])
     options: dict[str, set[str]] = {}
     for path in CONF.glob("*/**/*.yaml"):
@@ -235,8 +269,17 @@ def test_every_key_and_option_that_is_named_exists():
     known = set(options) | set(chain.from_iterable(accepted(composed(choice)) for choice in (*chosen, *plugins)))
     named = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_]+)*)=([\w/]*)", text)
     assert len(named) > 100
-    examples = {("install", "bash"), ("data.noise", "5"), ("group", "option"), ("key", "value")}
+    examples = {
+        ("install", "bash"),
+        ("data.noise", "5"),
+        ("data.url", "s3"),
+        ("group", "option"),
+        ("key", "value"),
+        ("group.key", "value"),
+    }
     for key, value in set(named) - examples:
         assert key in known, key
         if key in options and re.match("[a-z]", value):
-            assert value in options[key] | {"stripes", "my_option"}, f"{key}={value}"
+            there = options[key] | {"stripes", "stream", "my_option"}
+            families = {f"{option.rpartition('/')[0]}/" for option in there}  # as in `experiment=ablation/…`
+            assert value in there | families, f"{key}={value}"

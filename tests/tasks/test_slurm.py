@@ -1,4 +1,5 @@
-"""The README's job script and the mistakes that it avoids, under a Slurm of one machine that is started here."""
+"""The job script of docs/interrupted-runs.md and the mistakes that it avoids, under a Slurm of one machine that is
+started here."""
 
 import os
 import re
@@ -54,7 +55,8 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime=60
 PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF
 """
-SCRIPT = re.search(r"^#!/bin/bash\n#SBATCH.*?(?=^```)", (ROOT / "README.md").read_text(), re.M | re.S)[0]
+PAGE = (ROOT / "docs/interrupted-runs.md").read_text()
+SCRIPT = re.search(r"^#!/bin/bash\n#SBATCH.*?(?=^```)", PAGE, re.M | re.S)[0]
 
 
 def until(true: Callable[[], bool], seconds: float = 120) -> None:
