@@ -208,9 +208,10 @@ def test_names_import_what_they_name():
 
 def test_a_part_is_a_class_with_all_its_arguments():
     part = Part.of(partial(LogisticMixture, num_mixtures=3), ["image"])
-    assert part == Part(LogisticMixture, {"num_mixtures": 3}) and part.name == "logistic_mixture"
+    arguments = {"num_mixtures": 3, "residual": "none", "spread": False}
+    assert part == Part(LogisticMixture, arguments) and part.name == "logistic_mixture"
     assert Part.of(LogisticMixture, ["image"])["num_mixtures"] == 10  # the default, kept
-    assert part.to_dict() == {"_target_": "pixelcnn.likelihood.LogisticMixture", "num_mixtures": 3}
+    assert part.to_dict() == {"_target_": "pixelcnn.likelihood.LogisticMixture", **arguments}
 
 
 @pytest.mark.parametrize("chosen", [3, "LogisticMixture", partial(LogisticMixture, 3), lambda image: None])

@@ -123,7 +123,7 @@ class DensityEstimation(LightningModule):
         loss = self.objective.losses(self.model, batch, noise_seed=None).sum()
         score = loss.detach() / (self.objective.unit * batch["images"].numel())
         # Neither by prog_bar, which reads it at every step, nor by sync_dist, at whose barrier the host waits.
-        if self.trainer.world_size > 1:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(score)
         self.log(f"train/{self.score_name}", score / self.trainer.world_size)
         self.log_number("images", self.images_seen + self._batch_size)

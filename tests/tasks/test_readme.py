@@ -226,7 +226,7 @@ def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):
     for code in re.findall(r"^```python\n(.*?)^```", PAGES[page], re.M | re.S):
         exec(code.replace("RUN", material["RUN"]), names)
         if "pixelcnn.load(" in code:
-            assert names["images"].shape == (16, 1, 8, 8)
+            assert len(names["images"]) == 16
 
 
 def test_no_python_is_left_out():
