@@ -51,7 +51,7 @@ def release(name: str, run: Path, overrides: list[str], data: str, test: str) ->
     model, stored = load(run), read(run)["pixelcnn"]
     register()
     with initialize_config_dir(str(HOME / "conf"), version_base=None):
-        stored["config"]["data"] = OmegaConf.to_container(compose("config", [f"data={data}"]).data)
+        stored["config"]["data"] = OmegaConf.to_container(compose("config", [f"data={data}"]).data, resolve=True)
     export(model, stored["config"], folder, dtype=torch.float16)
     record = json.loads((run / "run.json").read_text())
     trained = json.loads((run / "metrics.json").read_text())
