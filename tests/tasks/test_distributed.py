@@ -168,7 +168,8 @@ def test_a_rank_that_refuses_alone_ends_the_run(arrays, call, tmp_path, capfd, r
     assert "Traceback" not in said
 
 
-def test_torchrun_ends_the_others_of_a_rank_that_is_killed_while_they_are_busy(arrays, tmp_path):
+def test_torchrun_ends_the_others_of_a_rank_that_is_killed_while_they_are_busy(arrays, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "2")  # by default they have 30 seconds to leave
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
     fault = "trainer.callbacks=[{_target_: tests.faults.DiesAlone, rank: 1, step: 7}]"
     keys = (*arrays, *TINY, *TWO, fault, "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}")
