@@ -32,7 +32,7 @@ from pixelcnn.checkpoint_format_1 import description_of_format_2
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel, build
-from pixelcnn.released import located
+from pixelcnn.released import located, released
 from pixelcnn.typed import misfit, shown
 from pixelcnn.untrusted import opened
 from pixelcnn.weighing import TooLargeError, weights_of
@@ -120,7 +120,8 @@ DAMAGE = (
 def _require_whole(path: Path, named: str) -> None:
     """UserError unless every byte of the archive at ``path`` is as it was written, which torch does not look at."""
     if not os.path.isfile(path):
-        raise UserError(f"{named} does not exist: name a .ckpt file of a run's checkpoints folder.")
+        names = ", ".join(released())
+        raise UserError(f"{named} does not exist: name a checkpoint, a run's directory, or a released model ({names}).")
     try:
         with zipfile.ZipFile(path) as archive:
             # Torch gives its entries no attributes and does not compress them: one that has been made a directory by a

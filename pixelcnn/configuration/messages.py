@@ -1,7 +1,14 @@
 """Hydra's and OmegaConf's errors, of many lines each, in one line."""
 
+import re
+from dataclasses import fields
+from difflib import get_close_matches
+
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
+
+from pixelcnn.configuration.groups import GROUPS
+from pixelcnn.configuration.root import Root
 
 # Lines that would not help: where Hydra looked, what OmegaConf calls types, advice that is refused later.
 LEFT_OUT = ("To append", "See https", "full_key", "object_type", "reference_type")
@@ -18,6 +25,12 @@ def sentence(error: Exception) -> str:
         where, fault = of_file.filename or "The run directory", of_file.strerror
         return f"{where} cannot be written ({fault}): choose another hydra.run.dir=DIR, or hydra.sweep.dir=DIR with -m."
     told = in_a_line(error)
+    unknown = re.match(r"Could not override '(\w+)[\w.]*': Key '\1' is not in struct", told)
+    if unknown is not None:
+        keys = [*GROUPS, *(field.name for field in fields(Root))]
+        close = get_close_matches(unknown[1], keys, 1)
+        meant = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(keys)}."
+        return f"{unknown[1]} is not a key of the configuration: {meant}"
     if told in NO_TRIAL:
         return "No trial of the search finished. See the errors above."
     if isinstance(error, OverrideParseException):

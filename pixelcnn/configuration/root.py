@@ -43,6 +43,8 @@ def check_start(config: DictConfig, task: Task, objective: Any, likelihood: type
     name, checkpoint, init_from = config.task.name, config.checkpoint, config.init_from
     if task.needs_checkpoint and checkpoint is None:
         raise UserError(f"checkpoint is missing: task={name} needs checkpoint=FILE, a file that a training run left.")
+    if name == "info" and checkpoint is not None:
+        raise UserError(f"checkpoint={checkpoint} is not for task=info, which describes the configured model: omit it.")
     if init_from is not None and name != "train":
         raise UserError(f"init_from={init_from} is for task=train only: give task={name} a checkpoint=FILE.")
     if checkpoint == LAST and name != "train":

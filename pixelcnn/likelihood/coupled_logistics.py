@@ -33,8 +33,8 @@ from pixelcnn.likelihood.protocol import Likelihood
 MIN_LOG_SCALE = -7.0
 
 SPREAD_OF_MEANS = 0.9  # of grey values, at the start
-# Log-scales at the start: of mixtures over x, and the range of those over differences, which are mostly small.
-LOG_SCALE, LOG_SCALES_OF_RESIDUALS = -2.0, (-5.0, -1.5)
+# Log-scales at the start: of mixtures over x; the least of those over differences, and how far they reach above it.
+LOG_SCALE, SMALLEST_LOG_SCALE, LOG_SCALES_ABOVE = -2.0, -5.0, 3.5
 COUPLINGS = (1.0, 0.3, 0.7)  # a, b, c at the start, before tanh: G is like R, B like both
 
 Terms = Callable[[Tensor, Tensor, Tensor], Tensor]  # as `CoupledLogistics.log_terms`
@@ -104,7 +104,8 @@ class CoupledLogistics(Likelihood):
         m = self.num_mixtures
         of_residuals = self.sees_neighbours
         grey = torch.zeros(m) if of_residuals else torch.linspace(-SPREAD_OF_MEANS, SPREAD_OF_MEANS, m)
-        log_scales = torch.linspace(*LOG_SCALES_OF_RESIDUALS, m) if of_residuals else torch.full((m,), LOG_SCALE)
+        low = max(SMALLEST_LOG_SCALE, -math.log(self.levels - 1))  # half a bin
+        log_scales = torch.linspace(low, low + LOG_SCALES_ABOVE, m) if of_residuals else torch.full((m,), LOG_SCALE)
         a, b, c = map(math.tanh, COUPLINGS)
         parts = [torch.zeros(m)]
         for channel, explained in enumerate((0, a, b + c)[: self.channels]):
