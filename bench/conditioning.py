@@ -127,7 +127,7 @@ def main() -> None:
     images, labels = tensors(test_set)
     np.savez(directory / "test.npz", images=images.permute(0, 2, 3, 1), labels=labels, levels=test_set.levels)
     zero, one = (f"{directory}/test.npz:{place}" for place in INTERPOLATED)
-    shutil.rmtree(directory / "interpolation", ignore_errors=True)  # drawn anew, which run.py would not do over it
+    shutil.rmtree(directory / "interpolation", ignore_errors=True)  # run.py would not overwrite it
     run(
         "task=sample",
         f"checkpoint={checkpoint}",

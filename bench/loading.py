@@ -68,7 +68,7 @@ class RandomImages(ImageDataModule):
 
 
 def first_batch(data: ImageDataModule, number: int) -> float:
-    """Seconds until the batch ``number`` of a run is there, everything opened anew."""
+    """Seconds to batch ``number`` of a run, with everything opened from scratch."""
     start = time.perf_counter()
     data.setup("fit")
     batch = data.train_dataloader().dataset[number]

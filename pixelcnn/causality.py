@@ -24,8 +24,8 @@ def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int 
     checked: they would hide what lies behind them.
     """
     if not hasattr(model, "likelihood"):
-        told = f"check_causal takes a model, and {type(model).__name__} is a network alone"
-        raise UserError(f"{told}: give it pixelcnn.PixelModel((C, H, W), {type(model).__name__}).")
+        told = f"check_causal takes a model, and {type(model).__name__} is only a network"
+        raise UserError(f"{told}: pass pixelcnn.PixelModel((C, H, W), {type(model).__name__}).")
     network = copy.deepcopy(model.network).double().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -69,7 +69,7 @@ def _require_shape(model: PixelModel, parameters: Tensor) -> None:
     if parameters.shape != expected:
         raise UserError(
             f"model={model.description.network.name} returns parameters of shape {tuple(parameters.shape)} for one "
-            f"image: its forward has to return {expected}, the likelihood's num_parameters at every pixel."
+            f"image: its forward must return {expected}, the likelihood's num_parameters at every pixel."
         )
 
 

@@ -203,7 +203,7 @@ def _read_folder(folder: Path, named: str) -> dict[str, Any]:
 def _require_format(stored: Any, named: str) -> None:
     wrong = misfit(stored, Entry, "pixelcnn")
     if wrong is not None:
-        raise UserError(f"{named} describes no model ({wrong}): use one that this project wrote.")
+        raise UserError(f"{named} does not describe a model ({wrong}): use one that this project wrote.")
     found = stored["format"]
     if found not in (1, FORMAT):
         raise UserError(f"{named} has format {found}, not 1 or {FORMAT}: use the version that wrote it.")
@@ -233,12 +233,12 @@ def description_of(
     except UserError as error:
         raise UserError(f"{key}={path} describes a model whose {error}") from error
     except (KeyError, TypeError) as error:
-        raise UserError(f"{key}={path} describes no model of this version ({error}): use another one.") from error
-    except TooLargeError as error:
         raise UserError(
-            f"{key}={path} describes a model larger than the weights that it holds: use another one."
+            f"{key}={path} does not describe a model of this version ({error}): use another one."
         ) from error
-    _require_alike(present, expected, f"{key}={path} has other weights than the model that it describes")
+    except TooLargeError as error:
+        raise UserError(f"{key}={path} describes a larger model than its weights: use another one.") from error
+    _require_alike(present, expected, f"{key}={path} has weights that do not fit the model it describes")
     return description
 
 
@@ -246,10 +246,10 @@ def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path
     """Copy the weights of the checkpoint ``key``=``path`` (the moving average's, if kept) into a model of the same
     architecture; UserError where they are others, or not finite."""
     weights = _weights_in(checkpoint)
-    _require_alike(weights, model.state_dict(), f"{key}={path} has other weights than the model asked for")
+    _require_alike(weights, model.state_dict(), f"{key}={path} has weights that do not fit the requested model")
     for name, value in weights.items():
         if not value.isfinite().all():
-            raise UserError(f"{key}={path} has weights that are not finite, {shown(name)} for one: use another one.")
+            raise UserError(f"{key}={path} contains NaN or inf in its weights ({shown(name)}): use another one.")
     model.load_state_dict(weights)
 
 
@@ -261,7 +261,7 @@ def _weights_in(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 def _require_alike(present: dict[str, Tensor], expected: dict[str, Tensor], fault: str) -> None:
     for name in sorted(present.keys() | expected.keys()):
         if name not in present or name not in expected or _kind(present[name]) != _kind(expected[name]):
-            raise UserError(f"{fault}, {shown(name)} for one: use the options of the run that made it.")
+            raise UserError(f"{fault} ({shown(name)}): use the options of the run that made it.")
 
 
 def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:

@@ -49,7 +49,7 @@ def trouble_when_full(error: BaseException, folder: Path) -> str | None:
     """
     if isinstance(error, RuntimeError):  # torch's, of a batch that a worker sends
         of_memory = "shared memory" in str(error) and os.strerror(errno.ENOSPC) in str(error)
-        return f"{SHARED_MEMORY} is full, through which workers send batches" if of_memory else None
+        return f"{SHARED_MEMORY}, which carries batches between processes, is full" if of_memory else None
     if not isinstance(error, OSError) or error.errno not in FULL:
         return None
     named = [Path(os.fsdecode(name)) for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]
@@ -75,7 +75,7 @@ def sentence_when_full(folder: Path) -> Iterator[None]:
         trouble = trouble_when_full(error, folder)
         if trouble is None:
             raise
-        raise UserError(f"{trouble}: free some space there and go on with the run by checkpoint=last.") from error
+        raise UserError(f"{trouble}: free some space there and resume with checkpoint=last.") from error
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def warning_when_full(folder: Path) -> Iterator[None]:
         trouble = trouble_when_full(error, folder)
         if trouble is None:
             raise
-        log.warning("%s, and the run goes on without it: free some space there.", trouble)
+        log.warning("%s. The run continues without it: free some space there.", trouble)
 
 
 def remove_partial(folder: Path) -> None:

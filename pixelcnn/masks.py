@@ -30,9 +30,9 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
     else:
         known = _from_image(mask, height, width)
     if not known.any():
-        raise UserError(f"task.mask={mask} knows no pixel of {height}x{width}: know some, or draw with task=sample.")
+        raise UserError(f"task.mask={mask} marks no pixel of {height}x{width} as known: mark some, or use task=sample.")
     if known.all():
-        raise UserError(f"task.mask={mask} knows every pixel of {height}x{width}: leave some to be drawn.")
+        raise UserError(f"task.mask={mask} marks every pixel of {height}x{width} as known: leave some to draw.")
     return known
 
 

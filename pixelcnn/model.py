@@ -106,7 +106,9 @@ class PixelModel(nn.Module):
     def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """-log2 p(image | condition) per sub-pixel, (N,); UserError for a model whose `score` is something else."""
         if self.score_name != "bits_per_dim":
-            raise UserError(f"bits_per_dim is not what this model scores: it is {self.score_name}, call model.score.")
+            raise UserError(
+                f"bits_per_dim is not defined for this model, whose score is {self.score_name}: call model.score."
+            )
         return self.score(images, condition)
 
     def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
@@ -210,7 +212,7 @@ class PixelModel(nn.Module):
             h = self._encoded(condition, images)
         if h is not None and not h.isfinite().all():
             # A score would show it, being no number either; what is drawn by it are levels like any others.
-            raise UserError("condition holds what is no finite number, of which nothing can be drawn: mend it.")
+            raise UserError("condition contains NaN or inf: fix it.")
         shape = (self.likelihood.num_uniforms, *images.shape[2:])
         sampler = None
         for first in range(0, len(images), batch_size):
@@ -253,12 +255,12 @@ class PixelModel(nn.Module):
         looked_at = images.is_cpu or not self.training
         if shape.levels < 256 and looked_at and len(images) and int(images.max()) >= shape.levels:
             raise UserError(
-                f"images hold {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."
+                f"images contain {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."
             )
 
     def _check_size(self, height: int, width: int) -> None:
         if not (height and width):
-            raise UserError(f"images of {height}x{width} hold no pixel: give some of a positive height and width.")
+            raise UserError(f"images of {height}x{width} have no pixels: use a positive height and width.")
         if height % self.stride or width % self.stride:
             raise UserError(
                 f"images of {height}x{width} do not fit model={self.description.network.name}, whose strides need a "
@@ -284,7 +286,7 @@ def _require_members(part: object, protocol: type, chosen: Part) -> None:
     missing = sorted(name for name in names if not name.startswith("_") and not hasattr(part, name))
     if missing:
         home = f"{protocol.__module__}.{protocol.__name__}"
-        raise UserError(f"{chosen.name} has no {', '.join(missing)}: inherit {home}, or write what it says.")
+        raise UserError(f"{chosen.name} has no {', '.join(missing)}: inherit {home}, or implement it.")
 
 
 def _require_compatible(description: ModelDescription, likelihood: Likelihood, conditioning: Conditioning) -> None:

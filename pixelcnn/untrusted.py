@@ -73,7 +73,7 @@ class _Door:
         place = where.lstrip(".")
         place = f"{place[:150]}…" if len(place) > 150 else place or "content"
         return UserError(
-            f"{self.named} is forged or not of this project ({place} {fault}, which no checkpoint holds): "
+            f"{self.named} is forged or not from this project ({place} {fault}, which no checkpoint holds): "
             "use another one."
         )
 

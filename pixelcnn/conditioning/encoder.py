@@ -81,7 +81,7 @@ class Encoder(nn.Module):
         looked_at = condition.is_cpu or not self.training  # as in `PixelModel`
         if self.levels < 256 and looked_at and n and int(condition.max()) >= self.levels:
             raise UserError(
-                f"condition is of images that hold {int(condition.max())}, but this model's levels are "
+                f"condition images contain {int(condition.max())}, but this model's levels are "
                 f"0..{self.levels - 1}: rescale them."
             )
         dtype = next(self.parameters()).dtype

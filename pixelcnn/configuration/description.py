@@ -44,9 +44,9 @@ def _that_fits(description: ModelDescription) -> ModelDescription:
     try:
         weights_of(description, math.inf if available is None else available)
     except TooLargeError as error:
-        told = "there is" if available is None else f"the {available / 1e9:.3g} GB that are free"
+        told = "is available" if available is None else f"the {available / 1e9:.3g} GB available"
         raise UserError(
-            f"model={description.network.name} takes more memory than {told}, for its weights alone: use fewer "
+            f"model={description.network.name} needs more memory than {told}, for its weights alone: use fewer "
             "filters, layers, mixture components or features."
         ) from error
     return description
@@ -102,7 +102,7 @@ def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str
             if key == "num_classes"
             else (f"{column} of {present} {_counted(key)}", f"takes {size}")
         )
-        raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one that it was trained on.")
+        raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one it was trained on.")
 
 
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> N
     if (image.channels, image.levels) != (stored.image.channels, stored.image.levels):
         raise UserError(
             f"data has images of {_described(image)}, {source} is a model of {_described(stored.image)}: "
-            "choose a data set like the one that it was trained on."
+            "choose a data set like the one it was trained on."
         )
 
 

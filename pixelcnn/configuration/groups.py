@@ -207,6 +207,6 @@ def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any
         return target(**taken, **instantiate(arguments, _convert_="all"))
     except ModuleNotFoundError as error:
         told = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{where} needs what is not installed ({told}): install it, or leave {where} out.") from error
+        raise UserError(f"{where} needs a missing package ({told}): install it, or leave {where} out.") from error
     except (UserError, ValueError, TypeError) as error:
         raise refusal(error, target, arguments, f"{where}.") from error

@@ -25,7 +25,7 @@ CHANGEABLE = (
 )
 # What decides which images a run holds out.
 HELD_OUT = ("data._target_", "data.val_size", "data.seed")
-RESUME = "give that one, or start a new run from its weights by init_from="
+RESUME = "give that one, or start a new run from its weights with init_from="
 PARTS = {"train": "training images", "val": "held-out images"}
 
 

@@ -38,8 +38,8 @@ CHOICES: dict[str, tuple[tuple[Any, ...], str]] = {
     "profiler": ((None, "simple", "advanced", "pytorch"), "choose one of simple, advanced, pytorch"),
     "precision": (PRECISIONS, "use 32-true, bf16-mixed or 16-mixed: weights and likelihood stay in float32"),
     "deterministic": ((None, True, False, "warn"), "use true, false or warn"),
-    "barebones": ((False,), "leave it false, for it forbids the checkpoints and metrics that every run leaves"),
-    "use_distributed_sampler": ((False,), "leave it false, for the data sets deal their images out themselves"),
+    "barebones": ((False,), "leave it false: it turns off checkpoints and metrics"),
+    "use_distributed_sampler": ((False,), "leave it false: the data sets shard their images themselves"),
 }
 
 
@@ -52,7 +52,7 @@ def check_trainer(trainer: DictConfig) -> None:
     for key in AMOUNTS:
         value = trainer[key]
         in_range = not isinstance(value, int | float) or (value >= 0 and (isinstance(value, int) or value <= 1))
-        require(in_range, f"trainer.{key}", value, "use a number of batches, or a share of them from 0.0 to 1.0")
+        require(in_range, f"trainer.{key}", value, "use a number of batches, or a fraction of them from 0.0 to 1.0")
     require(trainer.val_check_interval != 0, "trainer.val_check_interval", 0, "use a positive number, or null")
     for key, (choices, remedy) in CHOICES.items():
         require(trainer[key] in choices, f"trainer.{key}", trainer[key], remedy)
@@ -153,12 +153,12 @@ def require_resumable(callbacks: "list[Callback]") -> None:
     averages = [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
     if len(averages) > 1:
         name = type(averages[-1]).__name__
-        raise UserError(f"callbacks={name} is a second average of the weights, and a run keeps one: use ema.decay.")
+        raise UserError(f"callbacks={name} is a second weight average, and a run supports only one: use ema.decay.")
     for callback in callbacks:
         for kind, remedy in instead.items():
             if isinstance(callback, kind):
                 name = type(callback).__name__
-                raise UserError(f"callbacks={name} changes training in a way that no checkpoint holds: {remedy}.")
+                raise UserError(f"callbacks={name} changes training in a way that checkpoints do not store: {remedy}.")
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> It
         if callback is None:
             raise
         told = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{callback} is refused by Lightning ({told}): change it or leave it out.") from error
+        raise UserError(f"{callback} is rejected by Lightning ({told}): change it or leave it out.") from error
 
 
 def _refused(error: Exception, options: DictConfig) -> UserError:

@@ -25,7 +25,7 @@ class Arrays(ImageDataModule):
     """
 
     def __init__(self, train: str | None, test: str | None, levels: int | None = None, **loading: Any) -> None:
-        """``levels`` stands above what the files say of it."""
+        """``levels`` overrides what the files say."""
         super().__init__(**loading)
         self.files = {"train": train, "test": test}
         self.levels = levels
@@ -67,11 +67,11 @@ def _stored(file: Path, where: str) -> dict[str, np.ndarray]:
         with archive:
             stored = {name: archive[name] for name in NAMES if name in archive}
     except DAMAGED as error:
-        told = f"{where} cannot be read as an .npz file of plain arrays ({fault(error)}): make it anew."
+        told = f"{where} cannot be read as an .npz file of plain arrays ({fault(error)}): create it again."
         raise UserError(told) from error
     for name, array in stored.items():
-        if not isinstance(array, np.ndarray):  # numpy hands on a file that is no array as its bytes
-            raise UserError(f"{where} holds `{name}` that is no array: store it by np.savez(FILE, {name}=...).")
+        if not isinstance(array, np.ndarray):  # numpy returns the bytes of other members
+            raise UserError(f"{where} has `{name}`, which is not an array: store it by np.savez(FILE, {name}=...).")
     return stored
 
 
@@ -83,7 +83,7 @@ def fault(error: Exception) -> str:
 def _images(stored: dict[str, np.ndarray], where: str) -> np.ndarray:
     """uint8 (N, C, H, W), a view of what is stored."""
     if "images" not in stored:
-        raise UserError(f"{where} holds no array `images`: store them by np.savez(FILE, images=...).")
+        raise UserError(f"{where} has no array `images`: store them by np.savez(FILE, images=...).")
     images = stored["images"]
     if images.dtype != np.uint8:
         raise UserError(f"{where} holds `images` of type {images.dtype}: store them as uint8.")
@@ -143,5 +143,5 @@ def _floats(stored: dict[str, np.ndarray], name: str, images: np.ndarray, where:
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
-        raise UserError(f"{where} holds `{name}` that are not finite numbers in float32: mend or remove those images.")
+        raise UserError(f"{where} holds `{name}` with NaN or inf (as float32): fix or remove those images.")
     return rows

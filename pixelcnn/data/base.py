@@ -69,7 +69,7 @@ class ImageDataModule(LightningDataModule):
         require(num_workers <= WORKERS_PER_CORE * cores, "data.num_workers", num_workers, remedy)
         require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
         require(levels is None or 2 <= levels <= 256, "data.levels", levels, "use 2 to 256")
-        require(0 <= mutate <= 1, "data.mutate", mutate, "it is a probability, use 0 to 1")
+        require(0 <= mutate <= 1, "data.mutate", mutate, "use a probability from 0 to 1")
         self.batch_size = batch_size
         self.val_size = val_size
         self.num_workers = num_workers
@@ -163,7 +163,7 @@ class ImageDataModule(LightningDataModule):
 
     def require_shares(self, devices: int) -> None:
         """Raise UserError unless so many devices can share a batch."""
-        remedy = f"it is shared by {devices} devices, use a multiple of {devices}"
+        remedy = f"use a multiple of {devices}, the number of devices"
         require(self.batch_size % devices == 0, "data.batch_size", self.batch_size, remedy)
 
     def initialisation_batch(self, size: int) -> Batch:
@@ -189,7 +189,7 @@ class ImageDataModule(LightningDataModule):
         return places[np.arange(count) * (len(places) - 1) // max(count - 1, 1)]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""
+        """Shuffled training images; a resumed run continues after the last batch it trained on."""
         rank, world_size = self._device()
         self.require_shares(world_size)
         order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size)
@@ -201,7 +201,7 @@ class ImageDataModule(LightningDataModule):
         """The held-out training images, or with ``val_size=0`` the test set."""
         if self.val_is_test:
             rank_zero_only(log.warning)(
-                "data.val_size=0: validation uses the test set (the original's protocol), so best.ckpt is chosen by it."
+                "data.val_size=0: validation uses the test set, as the original did, so best.ckpt is selected on it."
             )
         return self.evaluation_dataloader("val")
 
@@ -242,7 +242,7 @@ class ImageDataModule(LightningDataModule):
         return "test" if part == "test" or (part == "val" and self.val_is_test) else "train"
 
     def _places(self, part: str) -> np.ndarray:
-        """int64: where the images of ``part`` stand in the arrays of its split, in ascending order."""
+        """int64: the indices of ``part``'s images in the arrays of its split, ascending."""
         split = self._split(part)
         count = len(self.arrays(split).images)
         if split == "test":

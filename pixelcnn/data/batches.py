@@ -92,7 +92,7 @@ class IndexedBatches(Dataset[Batch]):
 class FromPosition(Sampler[int]):
     """The numbers of the ``length`` batches from number ``position()`` on.
 
-    ``position`` is asked anew whenever a pass begins, so that nothing depends on how often a loader is iterated, how
+    ``position`` is called again whenever a pass begins, so that nothing depends on how often a loader is iterated, how
     far its workers read ahead or where a pass was broken off. A pass that begins in mid-epoch runs on into the next.
     """
 

@@ -12,4 +12,4 @@ class CIFAR10(TorchvisionSet):
     title = "CIFAR-10"
 
     def _remedy(self) -> str:
-        return f"unpack {self.source.url} so that its files stand in {self.root / self.source.base_folder}"
+        return f"unpack {self.source.url} so that its files are in {self.root / self.source.base_folder}"

@@ -34,4 +34,4 @@ def few_levels(data: ImageDataModule) -> str | None:
         remedy = f"set data.levels={count}"
     else:
         remedy = f"store them as 0 to {count - 1} in .npz files and use data=arrays data.levels={count}"
-    return f"The training images hold the values {shown} alone but are modelled with {levels} levels: {remedy}."
+    return f"The training images contain only the values {shown} but are modelled with {levels} levels: {remedy}."

@@ -18,7 +18,7 @@ class PlainUnpickler(pickle.Unpickler):
         # numpy 2 writes numpy._core where numpy 1 wrote numpy.core.
         place = f"{module.replace('numpy._core', 'numpy.core')}.{name}"
         if place not in STAND_INS:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no plain data")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not plain data")
         return STAND_INS[place]
 
 

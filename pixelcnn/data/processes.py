@@ -28,8 +28,8 @@ def in_processes(call: Callable[[Item], Result], items: Sequence[Item]) -> Itera
             yield places[future], future.result()
     except BrokenProcessPool as error:
         raise UserError(
-            "A process that was converting images was killed, perhaps for want of memory: run the same command again, "
-            "it goes on, and under `taskset -c 0` it takes one process and the least memory."
+            "A process that was converting images was killed, possibly out of memory: run the same command again to "
+            "continue, under `taskset -c 0` to use one process and the least memory."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""A run directory holds one run: another one is refused before it overwrites anything, unless it goes on with it."""
+"""A run directory holds one run: another one is refused before it overwrites anything, unless it resumes it."""
 
 import errno
 import fcntl
@@ -29,7 +29,7 @@ SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
 
 
 def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> None:
-    """Raise UserError where ``run_dir`` holds a run that the run of ``config`` does not go on with.
+    """Raise UserError where ``run_dir`` holds a run that the run of ``config`` does not resume.
 
     Training resumes in the directory into whose ``checkpoints`` the file given by ``checkpoint`` was written, or by
     ``checkpoint=last`` in any that a training run has left. ``key`` is what has chosen the directory.
@@ -39,11 +39,8 @@ def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") 
     if held is None or (training and _resumes(run_dir, config.checkpoint)):
         return
     last = run_dir / "checkpoints" / "last.ckpt"
-    remedy = f", or go on with that run by checkpoint={last}" if training and last.is_file() else ""
-    raise UserError(
-        f"{key}={run_dir} holds a run already, its {held} for one, and nothing is overwritten: "
-        f"choose another directory{remedy}."
-    )
+    remedy = f", or resume that run with checkpoint={last}" if training and last.is_file() else ""
+    raise UserError(f"{key}={run_dir} already holds a run (its {held}): choose another directory{remedy}.")
 
 
 def _resumes(run_dir: Path, checkpoint: str | None) -> bool:
@@ -87,7 +84,7 @@ def occupied(run_dir: Path, key: str = "hydra.run.dir", lock_name: str = LOCK) -
                 return
         if time.monotonic() > deadline:
             raise UserError(
-                f"{key}={run_dir} is the directory of a run that is still going on: wait for its end, stop it, or "
+                f"{key}={run_dir} is the directory of a run that is still running: wait for it, stop it, or "
                 "choose another directory."
             )
         time.sleep(0.2)

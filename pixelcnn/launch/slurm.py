@@ -23,7 +23,7 @@ def require_tasks(options: DictConfig, environment: Mapping[str, str] = os.envir
     if interactive(environment):
         if by_srun and tasks > 1:
             raise UserError(
-                f"srun has started {tasks} tasks in an interactive job, and each would be a run of its own: leave srun "
+                f"srun has started {tasks} tasks in an interactive job, and each would be a separate run: leave srun "
                 f"out, trainer.devices={devices} starts the processes."
             )
         return

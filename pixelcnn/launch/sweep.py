@@ -74,8 +74,8 @@ def warn_without_sacct() -> None:
             return
         why = f"it has no answer ({' '.join(told.stderr.split())})"
     print(
-        f"hydra/launcher=submitit_slurm asks sacct about its jobs, but {why}: a job that is cancelled or killed will "
-        "be waited for without end.",
+        f"hydra/launcher=submitit_slurm asks sacct about its jobs, but {why}: the sweep will wait forever for "
+        "a job that is cancelled or killed.",
         flush=True,
     )
 
@@ -126,7 +126,7 @@ def run_apart(context: HydraConf) -> float | None:
         # Told to leave, the run has saved and said how to resume, or it was about to finish; the sweep ends with it.
         raise SystemExit(128 + (told[0] if told else left_on))
     if status != 0:
-        raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
+        raise UserError(f"The run in {run_dir} failed (status {status}): see its error above.")
     metrics = run_dir / "metrics.json"
     found = score_of_run(json.loads(metrics.read_text())) if metrics.exists() else None
     return None if found is None else found[1]

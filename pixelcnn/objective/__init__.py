@@ -47,7 +47,7 @@ def require_trainable(objective: type[Objective], likelihood: type, source: str 
     missing = [name for name in METHODS if not hasattr(objective, name)]
     if missing:
         raise UserError(
-            f"objective={objective.__name__} has no {', '.join(missing)}: write what pixelcnn.objective.Objective says."
+            f"objective={objective.__name__} has no {', '.join(missing)}: implement pixelcnn.objective.Objective."
         )
     has_density = getattr(likelihood, "has_density", True)
     if getattr(objective, "needs_density", has_density) == has_density:

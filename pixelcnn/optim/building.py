@@ -78,5 +78,7 @@ def build_schedule(make: Callable[..., LRScheduler], optimizer: Optimizer, total
     else:
         schedule = make(optimizer, total_steps=total_steps)
     if isinstance(schedule, ReduceLROnPlateau):
-        raise UserError("scheduler=ReduceLROnPlateau needs a score, and schedules go by steps: use another one.")
+        raise UserError(
+            "scheduler=ReduceLROnPlateau needs a score, but schedules depend on the step only: use another one."
+        )
     return schedule

@@ -71,12 +71,12 @@ def _schedule(optimizer: Optimizer, factor: Callable[[int], float], warmup: int)
 
 def _steps(key: str, value: float, total_steps: int | None) -> int:
     """``value`` as a number of steps; below 1 it is a share of the run."""
-    require(0 <= value < math.inf, key, value, "0 or more: below 1 a share of the run, from 1 on a number of steps")
+    require(0 <= value < math.inf, key, value, "0 or more: a fraction of the run if below 1, else a number of steps")
     if 0 < value < 1:
         require(total_steps is not None, key, value, "a number of steps in a run whose length is not known")
         assert total_steps is not None
         return round(value * total_steps)
-    require(value == int(value), key, value, "a whole number of steps, or below 1 a share of the run")
+    require(value == int(value), key, value, "a whole number of steps, or a fraction of the run below 1")
     require(
         total_steps is None or value <= total_steps, key, value, f"at most {total_steps}, the run's number of steps"
     )

@@ -81,7 +81,7 @@ def _shape(variables: dict[str, np.ndarray], name: str, rank: int, source: str) 
         raise UserError(f"task.source={source} lacks {name}: it is incomplete or not a checkpoint of the original.")
     shape = variables[name].shape
     if len(shape) != rank:
-        raise UserError(f"task.source={source} has {name} of shape {shape}, which has to have {rank} dimensions.")
+        raise UserError(f"task.source={source} has {name} of shape {shape}, which must have {rank} dimensions.")
     return shape
 
 

@@ -29,7 +29,7 @@ def again(overrides: Sequence[str]) -> str:
 
 
 def resumed(overrides: Sequence[str], run_dir: Path) -> str:
-    """The training run of ``run_dir``, with these overrides, gone on with in its directory."""
+    """The command that resumes the training run of ``run_dir``, with these overrides."""
     kept = [override for override in overrides if _key(override) not in ("checkpoint", "init_from", "sweep")]
     return _command(*kept, f"hydra.run.dir={_value(run_dir)}", "checkpoint=last")
 

@@ -145,14 +145,14 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
         return named(model, height, width, kind, task[kind], first).condition, first
     share = HALF if task.interpolate_at is None else task.interpolate_at
     _, way = way_between(model, height, width, task, torch.tensor([share]))
-    return way, f"what lies {share:g} of the way from {first} to {task.interpolate_to}"
+    return way, f"the point {share:g} between {first} and {task.interpolate_to}"
 
 
 def require_float32(options: DictConfig) -> None:
     """Raise UserError where the Trainer would leave out digits."""
     if str(options.precision) not in ("None", "32", "32-true"):
         raise UserError(
-            f"trainer.precision={options.precision} is not for task=evaluate, which is in float32: leave it out."
+            f"trainer.precision={options.precision} is not for task=evaluate, which uses float32: leave it out."
         )
 
 

@@ -13,7 +13,7 @@ for name in ("pytorch_lightning", "lightning_fabric"):
 warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", module="pytorch_lightning")
 # The gradient of a 1x1 convolution may have any stride along its axes of length 1: the memory is the same.
 warnings.filterwarnings("ignore", r"Grad strides do not match bucket view strides", module="torch.autograd")
-# A run that is gone on with has checkpoints already.
+# A resumed run has checkpoints already.
 warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
 # On a cluster's machines; where a run has to be started by srun, pixelcnn.launch.slurm says so.
 warnings.filterwarnings("ignore", r"The `srun` command is available on your system but is not used")

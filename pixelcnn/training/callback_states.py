@@ -62,12 +62,12 @@ def require_states(states: dict[str, Any], callbacks: Sequence[Callback], named:
         odd = states[key].keys() ^ own.keys() if _is_lightnings(callback) else set()
         for name in odd:
             raise UserError(
-                f"{named} holds another state of {type(callback).__name__} ({shown(name)}): leave that callback out."
+                f"{named} has a different state of {type(callback).__name__} ({shown(name)}): leave that callback out."
             )
         for name, value in states[key].items():
             if value is not None and own.get(name) is not None and _sort(value) is not _sort(own[name]):
                 raise UserError(
-                    f"{named} holds another state of {type(callback).__name__} ({shown(name)}={shown(value)}, not "
+                    f"{named} has a different state of {type(callback).__name__} ({shown(name)}={shown(value)}, not "
                     f"{shown(own[name])}): leave that callback out."
                 )
 

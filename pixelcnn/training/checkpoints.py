@@ -1,4 +1,4 @@
-"""Which checkpoints a training run leaves, how they are written, and which of them it goes on from.
+"""Which checkpoints a training run writes, how, and which of them it resumes from.
 
 ``last.ckpt`` and ``best.ckpt`` are written at each validation's end; `pixelcnn.training.interruption` writes
 ``last.ckpt`` between validations too.
@@ -81,7 +81,7 @@ class DurableCheckpointIO(CheckpointIO):
         except OSError as error:
             why = error.strerror or error
             self.trouble = f"{path} could not be written at step {checkpoint['global_step']} ({why})"
-            log.warning("%s; those that are there are as they were. Make room.", self.trouble)
+            log.warning("%s; earlier checkpoints are unchanged. Free some space.", self.trouble)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         assert weights_only
@@ -102,7 +102,9 @@ def save(trainer: Trainer, path: Path) -> str | None:
     trouble = writer.trouble if isinstance(writer, DurableCheckpointIO) else None
     trouble, is_first = trainer.strategy.broadcast((trouble, not any(path.parent.glob("*.ckpt"))))
     if trouble is not None and is_first:
-        raise UserError(f"{trouble}, and there is no earlier one: make room or mend that, and start the run again.")
+        raise UserError(
+            f"{trouble}, and there is no earlier checkpoint: free some space or fix that, and start the run again."
+        )
     return trouble
 
 
@@ -177,7 +179,7 @@ def require_saved(trainer: Trainer) -> None:
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ValidatedCheckpoint) and callback.trouble is not None:
             raise UserError(
-                f"{callback.trouble} and is that of an earlier step: make room or mend that, and resume it."
+                f"{callback.trouble} and is that of an earlier step: free some space or fix that, and resume the run."
             )
 
 
@@ -200,7 +202,7 @@ def newest(folder: Path) -> Path | None:
         try:
             checkpoint = glance(path)
         except UserError as error:
-            rank_zero_only(log.warning)("%s It is passed over.", error)
+            rank_zero_only(log.warning)("%s Skipping it.", error)
             continue
         if has_training_state(checkpoint):
             batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"]
@@ -209,7 +211,7 @@ def newest(folder: Path) -> Path | None:
         try:
             read(path)
         except UserError as error:
-            rank_zero_only(log.warning)("%s It is passed over.", error)
+            rank_zero_only(log.warning)("%s Skipping it.", error)
             continue
         return path
     return None

@@ -34,7 +34,7 @@ class Dashboard(ABC):
         """Keep the run's checkpoint at ``path``, of ``step``, if this logger keeps any."""
 
     def mark_preempting(self) -> None:  # noqa: B027
-        """Note that the run was told to leave and will be resumed, where this logger shows it."""
+        """Mark the run as preempted, to be resumed, where this logger shows it."""
 
 
 def dashboards(trainer: Trainer) -> Iterator[Dashboard]:

@@ -28,7 +28,10 @@ class ExponentialMovingAverage(WeightAveraging):
     def __init__(self, decay: float = 0.9995, warmup: bool = False, horizon: float | None = None) -> None:
         require(0 <= decay < 1, "decay", decay, "use a number from 0 to below 1")
         require(
-            horizon is None or horizon > 0, "horizon", horizon, "use a positive number of steps, or a share below 1"
+            horizon is None or horizon > 0,
+            "horizon",
+            horizon,
+            "use a positive number of steps, or a fraction of the run below 1",
         )
         super().__init__(use_buffers=False)
         self.decay = decay
@@ -47,7 +50,7 @@ class ExponentialMovingAverage(WeightAveraging):
             return horizon
         if total is None:
             raise UserError(
-                f"ema.horizon={horizon} is a share of the run's steps, which nothing bounds: set trainer.max_epochs or "
+                f"ema.horizon={horizon} is a fraction of the run, whose length is unlimited: set trainer.max_epochs or "
                 "trainer.max_steps."
             )
         return horizon * total

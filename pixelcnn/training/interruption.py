@@ -42,7 +42,7 @@ class Request(IntEnum):
 
 
 class Left(SystemExit):
-    """A run that was told to go has gone: with status 128 + the signal's number, as if it had died of it.
+    """A run that got a signal to leave has left: with status 128 + the signal's number, as if it had died of it.
 
     On other ranks than 0 the status is 0, as Lightning kills the process that has launched one that fails. ``handler``
     is what would have handled the signal, if it is a function.
@@ -162,7 +162,7 @@ class GracefulInterruption(Callback):
         if not self._interrupted:
             return
         if limit_reached(trainer) is None:
-            what = f"Interrupted after step {trainer.global_step}, which {self.checkpoint} holds"
+            what = f"Interrupted after step {trainer.global_step}, saved in {self.checkpoint}"
             rank_zero_only(log.warning)("%s. To resume:\n    %s", what, self.remedy)
         raise Interrupted(trainer.is_global_zero)
 
@@ -197,7 +197,7 @@ class GracefulInterruption(Callback):
         if trainer.is_global_zero:
             holds = "holds" if trouble is None else "is older than"
             what = f"stopped after step {trainer.global_step}, which {self.checkpoint} {holds}"
-            log.warning("%s: %s. To go on:\n    %s", signal.Signals(number).name, what, self.remedy)
+            log.warning("%s: %s. To resume:\n    %s", signal.Signals(number).name, what, self.remedy)
             for dashboard in dashboards(trainer):
                 dashboard.mark_preempting()
         raise Left(number, trainer.is_global_zero, self._handlers.get(number))
@@ -209,8 +209,8 @@ class GracefulInterruption(Callback):
         first, last = (int(trainer.strategy.reduce(step.clone(), reduce_op=op)) for op in ("min", "max"))
         if first != last:
             raise UserError(
-                f"Some ranks go on from step {first} and others from step {last}: checkpoint= has to be the same file "
-                "on all machines, in a directory that they share."
+                f"Some ranks resume from step {first} and others from step {last}: checkpoint= must be the same file "
+                "on all machines, in a shared directory."
             )
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:

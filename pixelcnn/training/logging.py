@@ -71,7 +71,7 @@ def _require_project(project: str) -> None:
     except wandb.errors.UsageError as error:
         told = str(error).rstrip(".")
         raise ValueError(
-            f"project={project} is refused by Weights & Biases ({told}): use another name, or entity"
+            f"project={project} is rejected by Weights & Biases ({told}): use another name, or entity"
         ) from error
 
 
@@ -104,7 +104,7 @@ def wandb_run_id(loggers: list[Logger]) -> str | None:
 
 
 class WandbRunId(Callback):
-    """Records the run's id in its checkpoints, so that a resumed run goes on with the same one."""
+    """Records the run's id in its checkpoints, so that a resumed run keeps it."""
 
     KEY = "wandb_run_id"
 

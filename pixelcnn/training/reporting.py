@@ -126,7 +126,7 @@ def breaking_off(trainer: Trainer, exception: BaseException) -> Ending:
     after = f"after {plural(trainer.global_step, 'step')}"
     if isinstance(exception, Left):
         name = signal.Signals(exception.number).name
-        return Ending("Stopped", "open", f"{name} told it to leave {after}, for it to be gone on with.")
+        return Ending("Stopped", "open", f"{name} stopped it {after}. It can be resumed.")
     sentence = f"It ended {after} by {type(exception).__name__}: {exception}"
     failed = isinstance(exception, Exception)  # not KeyboardInterrupt or SystemExit
     return Ending("Failed", "bad", sentence) if failed else Ending("Stopped", "open", sentence)

@@ -50,7 +50,7 @@ def require_restorable(
     if fault is not None:
         raise UserError(
             f"{named} holds a training state that cannot be resumed ({fault}): use another one, or start a new run "
-            "from its weights, by init_from=."
+            "from its weights with init_from=."
         )
 
 

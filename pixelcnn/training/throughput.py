@@ -1,4 +1,4 @@
-"""How many images a second a run trains on, and what share that is of what the machine could do."""
+"""Training throughput: images/s, and the fraction of the machine's peak."""
 
 import time
 from typing import Any

@@ -76,7 +76,7 @@ class WandbDashboard(WandbLogger, Dashboard):
     def keep_checkpoint(self, path: Path, step: int) -> None:
         """A version of the artifact ``model-RUN``, of aliases "best" or "last" and ``step-STEP``.
 
-        wandb is told not to copy the file: online it is uploaded before the run ends. An offline run has a hard link in
+        wandb does not copy the file: online it is uploaded before the run ends. An offline run has a hard link in
         its folder, which takes no space, and which a resumed run, replacing the checkpoint, leaves as it is.
         """
         if not self._keeps_checkpoints:

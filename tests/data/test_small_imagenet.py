@@ -194,7 +194,7 @@ def test_odd_png_files_are_named(tmp_path, spoil, fault, form):
         for k, content in enumerate(contents):
             (tmp_path / "train_32x32" / f"{k}.png").write_bytes(content)
     file = tmp_path / ("train_32x32.tar" if form == "tar" else "train_32x32") / "2.png"
-    fault = fault.replace("REMEDY", "get the archive anew" if form == "tar" else "replace or remove it")
+    fault = fault.replace("REMEDY", "download the archive again" if form == "tar" else "replace or remove it")
     with pytest.raises(UserError, match=rf"^{file} {fault}.*\.$"):
         small_imagenet(tmp_path).setup("fit")
 
@@ -255,7 +255,7 @@ def spoilt(root, **changes):
     [
         (lambda root: b"", "cannot be read as plain arrays"),
         (lambda root: cut(spoilt(root)), "cannot be read as plain arrays"),
-        (unsafe, r"cannot be read as plain arrays \(it names posix\.mkdir, which is no plain data\)"),
+        (unsafe, r"cannot be read as plain arrays \(it names posix\.mkdir, which is not plain data\)"),
         (lambda root: pickle.dumps([1]), "holds no `data`"),
         (lambda root: pickle.dumps(1), "cannot be read as plain arrays"),
         (lambda root: spoilt(root, data=None), "holds no `data`"),

@@ -23,7 +23,7 @@ def test_it_tells_and_records_what_the_data_set_and_the_model_are(call, arrays, 
     assert (model["batch_size"], model["steps_per_epoch"], model["steps"]) == (4, 5, 15)
     assert model["memory"]["of_a_step"] == model["memory"]["state"] + 4 * model["memory"]["activations_of_an_image"]
     assert model["flop_of_a_step"] == 4 * model["flop_of_an_image"] > 0
-    assert f"{model['parameters']:,} parameters" in said and "5 steps an epoch, 15 in all" in said
+    assert f"{model['parameters']:,} parameters" in said and "5 steps per epoch, 15 in all" in said
 
 
 @pytest.mark.parametrize(

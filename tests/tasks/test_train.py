@@ -1,4 +1,4 @@
-"""What a training run leaves, and how another one goes on from it."""
+"""What a training run leaves, and how another one resumes from it."""
 
 import html
 import json
@@ -98,7 +98,7 @@ def test_the_report_of_a_run(trained, look):
     seen = look(trained / "report.html")
     alts = [picture["alt"] for picture in seen["pictures"]]
     assert all(picture["colours"] > 2 and min(picture["shown"]) > 20 for picture in seen["pictures"])
-    assert "bits per dim against steps" in alts and "images a second against steps" in alts
+    assert "bits per dim against steps" in alts and "images/s against steps" in alts
     assert (
         "Samples after 15 steps" in alts and alts[-9:].count("Histogram of bits per dim of an image of 4 images") == 1
     )
