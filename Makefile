@@ -32,10 +32,11 @@ format: $(VENV)/.installed-dev ## rewrite the code in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: $(VENV)/.installed-dev ## check style and the direction of imports
+lint: $(VENV)/.installed-dev ## check style, words and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.words
 
 types: $(VENV)/.installed-dev ## check types
 	$(BIN)/mypy
