@@ -1,4 +1,4 @@
-"""The results ledger: what each released model scored, what that cost, and whether the score comes back.
+"""The results ledger: each released model's score and cost, and whether the score is reproduced.
 
     python -m bench.ledger                            score every released model again, and write docs/results.md
     python -m bench.ledger --only digits
@@ -130,7 +130,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
 
 
 def check(name: str, result: dict[str, Any], overrides: list[str]) -> bool:
-    """Score the released model ``name`` again, and say whether the number came back."""
+    """Score the released model ``name`` again and print whether the score is reproduced."""
     folder = RELEASED / name
     if weights_hash(load(folder)) != result["weights"]:
         print(f"FAIL {name}: its weights are not those that were scored")

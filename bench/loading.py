@@ -1,4 +1,4 @@
-"""What loading costs: small_imagenet's size in synthetic images, against what the paper's model consumes in training.
+"""Benchmark loading: synthetic images of small_imagenet's size, against the training speed of the paper's model.
 
     python -m bench.loading                      1,281,167 images of 32x32, 3.9 GB under --folder, removed afterwards
     python -m bench.loading --images 100000 --workers 0

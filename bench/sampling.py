@@ -1,4 +1,4 @@
-"""What sampling costs: cached against one forward pass, and against one pass for each pixel.
+"""Benchmark sampling: cached, against one forward pass and against one pass per pixel.
 
     python -m bench.sampling                     the paper's model at batch 1, 4, 16 and 64
     python -m bench.sampling --batch 1 --repeat 3

@@ -1,4 +1,4 @@
-"""What a training step costs: images/s and FLOP/s, also as a fraction of peak matmul throughput.
+"""Benchmark a training step: images/s and FLOP/s, also as a fraction of peak matmul throughput.
 
     python -m bench.training                                    the paper's model on 4 images, float32
     python -m bench.training --precision bf16 --channels-last

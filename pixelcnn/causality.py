@@ -13,7 +13,7 @@ DRAWS = 2  # of inputs: at one of them a unit may be dead
 
 
 def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int | None = None, seed: int = 0) -> None:
-    """Raise UserError, naming the pixel that leaks, unless the network's parameters are of pixels before alone.
+    """Raise UserError, naming the pixel that leaks, unless each pixel's parameters depend on earlier pixels only.
 
     The proof is by the network's Jacobian in float64, at random inputs of the model's size: for each site (a pixel, and
     a group of its channels where they come one after another) the parameters of all sites up to it must have no

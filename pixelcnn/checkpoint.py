@@ -55,7 +55,7 @@ class Entry(TypedDict):
 
 
 def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
-    """The distribution that a checkpoint, an exported folder or a run's directory (its best) holds: the EMA weights.
+    """Load a model with its EMA weights, from a checkpoint, an exported folder or a run's directory (its best).
 
     ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). On the CPU, in
     evaluation mode and float32. ``trust`` names the packages, other than this project, whose classes the file may

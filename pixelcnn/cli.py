@@ -1,4 +1,4 @@
-"""The command ``pixelcnn``: composes the configuration, checks it, and hands over to a task."""
+"""The command ``pixelcnn``: composes and checks the configuration, then runs a task."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Files that are there whole, or as they were before: written beside, flushed to the disk, then renamed."""
+"""Atomic, durable file writes: written to a temporary file, flushed to the disk, then renamed."""
 
 import errno
 import logging
@@ -68,7 +68,7 @@ def _has_no_room(path: Path) -> bool:
 
 @contextmanager
 def sentence_when_full(folder: Path) -> Iterator[None]:
-    """Around a run that writes to ``folder``: UserError instead of the system's, where there is no space left."""
+    """Around a run that writes to ``folder``: raise UserError if the disk is full."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -80,7 +80,7 @@ def sentence_when_full(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def warning_when_full(folder: Path) -> Iterator[None]:
-    """Around what a run can do without: a warning instead of an error, where there is no space left."""
+    """Around what a run can do without: warn if the disk is full."""
     try:
         yield
     except OSError as error:

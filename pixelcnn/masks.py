@@ -57,7 +57,7 @@ def _described(mask: str, kind: str, numbers: str, height: int, width: int) -> T
 
 
 def comes_first(known: Tensor) -> bool:
-    """Whether all known pixels stand before all others in raster order, so that completions are exact."""
+    """Whether all known pixels precede all others in raster order, so that completions are exact."""
     flat = known.flatten()
     return not bool((flat[1:] & ~flat[:-1]).any())
 

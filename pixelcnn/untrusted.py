@@ -1,4 +1,4 @@
-"""The door for what comes from a file: plain values and dense tensors pass, as copies; nothing else does.
+"""Sanitises the content of files: plain values and dense tensors pass, as copies; nothing else does.
 
 `opened` is called once for each file, where it is read. Code behind it may rely on
 

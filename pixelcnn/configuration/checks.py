@@ -1,4 +1,4 @@
-"""What is checked when Hydra has composed, before anything is loaded or written: keys, types, ranges."""
+"""Checks of the composed configuration before anything is loaded or written: keys, types, ranges."""
 
 from dataclasses import asdict
 from difflib import get_close_matches

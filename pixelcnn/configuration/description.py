@@ -1,4 +1,4 @@
-"""The description of a model, from the configuration or, where there is a checkpoint, in agreement with it."""
+"""A model's description, from the configuration or from a checkpoint that it must agree with."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "condit
 
 
 def execution_of(config: DictConfig) -> Execution:
-    """How a composed configuration wants its network computed."""
+    """The network's execution options in a composed configuration."""
     return Execution(**{key: config.model[key] for key in arguments_of(Execution)})
 
 
@@ -39,7 +39,7 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
 
 
 def _that_fits(description: ModelDescription) -> ModelDescription:
-    """``description``; UserError where its weights alone take more memory than there is, before any are made."""
+    """``description``; UserError if its weights alone need more memory than is available, before any are allocated."""
     available = available_memory()
     try:
         weights_of(description, math.inf if available is None else available)

@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors, of many lines each, in one line."""
+"""Hydra's and OmegaConf's multi-line errors, in one line."""
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException

@@ -1,4 +1,4 @@
-"""The keys at the root of the configuration, and what has to hold between them and the task."""
+"""The root keys of the configuration, and their constraints with the task."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +39,7 @@ class Root:
 
 
 def check_start(config: DictConfig, task: Task, objective: Any, likelihood: type) -> None:
-    """Raise UserError where ``checkpoint`` and ``init_from`` do not go together with each other or with the task."""
+    """Raise UserError if ``checkpoint`` and ``init_from`` conflict with each other or with the task."""
     name, checkpoint, init_from = config.task.name, config.checkpoint, config.init_from
     if task.needs_checkpoint and checkpoint is None:
         raise UserError(f"checkpoint is missing: task={name} needs checkpoint=FILE, the file of a training run.")

@@ -1,4 +1,4 @@
-"""What a resumed run has to keep: its images, and all of its configuration that is not listed here as changeable."""
+"""What a resumed run must keep: its images, and every option that is not listed here as changeable."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -36,7 +36,7 @@ def require_same_run(
     only: Iterable[str] | None = None,
     remedy: str = RESUME,
 ) -> None:
-    """Raise UserError where ``config`` or the ``images`` are not those of the run that left the checkpoint.
+    """Raise UserError if ``config`` or the ``images`` differ from those of the checkpoint's run.
 
     ``stored`` is what the checkpoint has under "pixelcnn", ``images`` are fingerprints, by part, of those that are to
     be compared. Keys that the stored configuration does not have (an imported model's, or an earlier version's) are

@@ -18,7 +18,7 @@ DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.Bad
 
 
 class Arrays(ImageDataModule):
-    """Two .npz files, ``train`` and ``test``, of which only those need be given that a task uses.
+    """Two .npz files, ``train`` and ``test``; a task needs only those it uses.
 
     A file holds ``images`` uint8 (N, H, W, C) or (N, H, W) and, as it likes, ``levels`` (one integer, 256 without),
     ``labels`` integers (N,), ``embeddings`` floats (N, D) and ``maps`` floats (N, D, H, W). Other arrays are ignored.

@@ -1,4 +1,4 @@
-"""What a data set is: a Lightning data module that makes batches of the arrays of its splits."""
+"""The base of data sets: a Lightning data module that makes batches of the arrays of its splits."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ WORKERS_PER_CORE = 16  # at most; more only take memory and processes
 
 
 class ImageDataModule(LightningDataModule):
-    """Makes batches of the images that a data set's ``load`` returns; a data set of one's own writes nothing else.
+    """Makes batches of the images that ``load`` returns; your own data set implements only ``load``.
 
     A batch is a dictionary: ``images`` uint8 (B, C, H, W), ``index`` int64 (B,), the images' places in the arrays of
     their split, and ``labels``, ``embeddings`` and ``maps`` where the data set has them.
@@ -84,11 +84,11 @@ class ImageDataModule(LightningDataModule):
         raise NotImplementedError
 
     def where(self) -> str:
-        """Where the images are, without reading them; raises UserError, saying how to get them, where they are not."""
+        """Where the images are, without reading them; raises UserError, with how to get them, if they are missing."""
         return f"made by {type(self).__module__}.{type(self).__qualname__}"
 
     def setup(self, stage: str) -> None:
-        """Load what ``stage`` ("fit", "validate" or "test") needs; called again it does nothing."""
+        """Load what ``stage`` ("fit", "validate" or "test") needs; idempotent."""
         if stage == "fit":
             count = len(self._places("train"))
             remedy = f"there are {count} training images beside data.val_size={self.val_size}, use at most as many"

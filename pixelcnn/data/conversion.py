@@ -1,4 +1,4 @@
-"""Images made into memory-mapped arrays once: by all cores, atomically, and going on where it was interrupted.
+"""One-time conversion of images into memory-mapped arrays: on all cores, atomic and resumable.
 
 Converted images are a folder of ``images.npy`` and, where they have labels, ``labels.npy``. While it is being filled
 its name ends in .partial, after a hash of the source, and ``done.npy`` in it says which parts are on the disk.

@@ -1,4 +1,4 @@
-"""Images that hold far fewer values than they are said to have levels, such as 0 and 1 in place of 256."""
+"""Images with far fewer values than levels, such as only 0 and 1 of 256."""
 
 import numpy as np
 

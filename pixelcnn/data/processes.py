@@ -1,4 +1,4 @@
-"""A function applied to many items by all cores, in processes that never outlive the one that started them."""
+"""A parallel map over all cores, in processes that never outlive their parent."""
 
 import multiprocessing
 import os

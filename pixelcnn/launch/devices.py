@@ -1,4 +1,4 @@
-"""Refuses devices that the machine does not have, before anything is loaded for them."""
+"""Refuses missing devices before anything is loaded."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ FORMS = 'use a number, -1 or "auto" for all there are, or a list of which ones'
 
 
 def check_devices(options: DictConfig) -> None:
-    """Raise UserError where ``trainer.accelerator`` and ``trainer.devices`` ask for what this machine lacks.
+    """Raise UserError if this machine lacks what ``trainer.accelerator`` and ``trainer.devices`` ask for.
 
     Lightning's ``auto`` replaces GPUs that are not there by as many CPU processes; here these have to be asked for, by
     ``trainer.accelerator=cpu``. The names of ``trainer.accelerator`` and ``trainer.strategy`` are checked too. Apple's

@@ -1,4 +1,4 @@
-"""Wrong input ends in one sentence and exit status 1; bugs keep their traceback, and HYDRA_FULL_ERROR=1 shows all."""
+"""Wrong input exits with one sentence and status 1; bugs keep their traceback. HYDRA_FULL_ERROR=1 shows all."""
 
 import errno
 import os

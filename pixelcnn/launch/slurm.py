@@ -1,4 +1,4 @@
-"""Refuses what Slurm has started where it is not what ``trainer.devices`` and ``trainer.num_nodes`` ask for.
+"""Refuses Slurm tasks that do not match ``trainer.devices`` and ``trainer.num_nodes``.
 
 Lightning takes a task for a device. It would train on one device unasked, wait for tasks that nobody has started, or
 end in a traceback.

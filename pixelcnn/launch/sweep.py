@@ -1,4 +1,4 @@
-"""How a sweep runs one job: within its own process, or in processes that know of this job alone."""
+"""How a sweep runs one job: in its own process, or in separate ones."""
 
 import ctypes
 import json

@@ -37,7 +37,7 @@ class Likelihood(Protocol):
 
     @property
     def num_uniforms(self) -> int:
-        """Uniform numbers that drawing one pixel takes."""
+        """Uniform random numbers per pixel drawn."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What training minimises, one kind per file, and what that is called (`pixelcnn.scores`).
+"""Training objectives, one per file, and their names (`pixelcnn.scores`).
 
 The lowest ``val/NAME`` makes the best checkpoint, and is what a sweep looks for.
 """

@@ -1,4 +1,4 @@
-"""Calls constructors of optimisers and schedules, the project's or any others, with what their signatures ask for."""
+"""Builds optimisers and schedules, the project's or others, with the arguments that their signatures ask for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""What a checkpoint of the original says about training: weights, their moving average, Adam's moments and step."""
+"""Training state in a checkpoint of the original: weights, their moving average, Adam's moments and step."""
 
 import math
 import re

@@ -24,7 +24,7 @@ def started() -> list[str]:
 
 
 def again(overrides: Sequence[str]) -> str:
-    """The same run once more. ``overrides`` are Hydra's for the task, as typed."""
+    """The command that repeats a run. ``overrides`` are Hydra's for the task, as typed."""
     return _command(*overrides)
 
 

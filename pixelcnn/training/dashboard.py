@@ -1,4 +1,4 @@
-"""What loggers that can show pictures have in common, and when a run has something for them."""
+"""The interface of loggers that show pictures, and the callbacks that use it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights (Polyak averaging), which validation, samples and checkpoints use."""
+"""Exponential moving average (EMA) of the weights, used by validation, samples and checkpoints."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,7 +104,7 @@ class ExponentialMovingAverage(WeightAveraging):
 
 @contextmanager
 def averaged_weights(trainer: Trainer) -> Iterator[None]:
-    """Within it the trainer's module has the averaged weights, if the trainer keeps an average at all."""
+    """Within it the trainer's module has the EMA weights, if the trainer keeps any."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     average = next((callback for callback in callbacks if isinstance(callback, ExponentialMovingAverage)), None)
     if average is None or average.swapped:

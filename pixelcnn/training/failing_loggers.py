@@ -1,4 +1,4 @@
-"""What a logger fails to log, a run does without: a failure is one warning, and training continues."""
+"""Logger failures do not end a run: each is one warning, and training continues."""
 
 import logging
 from collections.abc import Callable

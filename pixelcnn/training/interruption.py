@@ -1,4 +1,4 @@
-"""How a run is kept from losing work: saved now and then, on Ctrl-C finished, and on a signal to go left at once.
+"""Protection of a run's work: periodic saves, a clean finish on Ctrl-C, a save and exit on signals.
 
 Lightning's own handling of signals is put out of the way (`pixelcnn.training.lightning_internals`): on SIGTERM it ends
 without a checkpoint after a collective operation from within the handler, and under Slurm it saves to, requeues and
@@ -65,7 +65,7 @@ class Interrupted(SystemExit):
 
 
 class GracefulInterruption(Callback):
-    """Saves ``checkpoints/last.ckpt`` between validations, and ends a run when a signal or Ctrl-C asks for it.
+    """Saves ``checkpoints/last.ckpt`` between validations, and ends a run on a signal or Ctrl-C.
 
     It is saved every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0 for never; both after a step of
     the optimiser, from where a resumed run goes on bit for bit.

@@ -1,4 +1,4 @@
-"""What a run needs of Lightning beyond its public interface: the one place of private names, checked at start.
+"""All uses of Lightning's private names, checked at start.
 
 Every finished run has validated its last weights, whatever stopped it, and a resumed one makes up for the validation
 that its checkpoint was saved before. Lightning validates at fixed batches, of which a resumed run leaves out the

@@ -1,4 +1,4 @@
-"""Where a run's curves and pictures go: Weights & Biases, TensorBoard, CSV files or nowhere."""
+"""Loggers of a run's curves and pictures: Weights & Biases, TensorBoard, MLflow or CSV files."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

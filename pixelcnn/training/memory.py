@@ -1,4 +1,4 @@
-"""What a training step frees is kept for the next one."""
+"""Keeps the memory that a training step frees for the next one."""
 
 import ctypes
 import platform

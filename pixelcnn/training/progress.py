@@ -1,4 +1,4 @@
-"""How a run shows where it is, in one line: redrawn on a terminal, elsewhere printed now and then."""
+"""Progress in one line: redrawn on a terminal, elsewhere printed now and then."""
 
 import time
 from collections.abc import Mapping

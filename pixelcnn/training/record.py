@@ -1,4 +1,4 @@
-"""What made a run: ``run.json``."""
+"""``run.json``: what made a run."""
 
 import hashlib
 import json

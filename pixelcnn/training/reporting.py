@@ -1,4 +1,4 @@
-"""``report.html`` of a training run, however it ends."""
+"""Writes ``report.html`` of a training run, however it ends."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Whether a checkpoint holds the state that a run is resumed from: of the kinds that the run itself would have.
+"""Whether a checkpoint has the state to resume a run: entries of the same kinds as the run's own.
 
 Optimisers' kernels trust the shapes of what is loaded into them, and Lightning leaves out what a checkpoint lacks.
 """

@@ -1,4 +1,4 @@
-"""A checkpoint that a training run can be resumed from, for weights that were trained elsewhere."""
+"""Makes a resumable checkpoint from weights that were trained elsewhere."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a validation says of single images: the score of each, and the pixels of the best and of the worst."""
+"""Per-image results of a validation: all scores, and the pixels of the best and worst images."""
 
 from dataclasses import dataclass
 from typing import Any

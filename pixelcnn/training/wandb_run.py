@@ -1,4 +1,4 @@
-"""The start and the end of a run in Weights & Biases: neither waits for ever, and nothing in between needs a network.
+"""Start and end of a W&B run, both with a timeout; nothing in between needs a network.
 
 Whatever is not uploaded is in the run's folder, from where ``wandb sync`` uploads it.
 """
