@@ -150,8 +150,8 @@ def main() -> None:
     """Add a model, or score those that are there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--add", nargs="+", metavar=("NAME", "RUN"), help="NAME RUN OVERRIDE…")
-    parser.add_argument("--data", default="cifar10", help="with --add: the data option that users of the model have")
-    parser.add_argument("--test", help="with --add: what to call the test images")
+    parser.add_argument("--data", default="cifar10", help="with --add: the users' data option")
+    parser.add_argument("--test", help="with --add: name of the test images")
     parser.add_argument("--on", nargs="+", action="append", default=[], metavar=("NAME", "OVERRIDE"))
     parser.add_argument("--only", nargs="*", help="names of models")
     arguments = parser.parse_args()

@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
-    parser.add_argument("--seconds", type=float, default=20, help="the longest that one loader is measured")
+    parser.add_argument("--seconds", type=float, default=20, help="seconds to measure each loader at most")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure")
     arguments = parser.parse_args()
     threads = f"{torch.get_num_threads()} threads, {cores()} cores"

@@ -106,7 +106,7 @@ def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str
 
 
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
-    """``config`` as plain containers, with the model that it came to, be it from a checkpoint."""
+    """``config`` as plain containers, with the resolved model, also if that is from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     came_to = {group: getattr(description, role).to_dict() for group, role in ROLES.items()}
     return {**plain, **came_to, "model": {**came_to["model"], **asdict(execution_of(config))}}
@@ -115,7 +115,7 @@ def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any
 def require_agreement(
     stored: ModelDescription, checkpoint: str, config: DictConfig, overrides: list[str], image: ImageShape | None = None
 ) -> None:
-    """Raise UserError where the command line or the data set contradict the model in the file ``checkpoint``.
+    """Raise UserError if the command line or the data set contradicts the model in the file ``checkpoint``.
 
     Only what ``overrides`` (Hydra's, as typed) set in the groups model, likelihood and conditioning is compared: the
     defaults and an ``experiment=`` are no wishes for the architecture of a model that exists. Choosing an option, as in

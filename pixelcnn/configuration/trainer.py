@@ -44,7 +44,7 @@ CHOICES: dict[str, tuple[tuple[Any, ...], str]] = {
 
 
 def check_trainer(trainer: DictConfig) -> None:
-    """Raise UserError for what Lightning lets pass or refuses late; `build_trainer` reports the rest."""
+    """Raise UserError for values that Lightning accepts or rejects late; `build_trainer` reports the rest."""
     for key, least in AT_LEAST.items():
         value = trainer[key]
         remedy = f"use {least} or more" + ", where -1 is no limit" * (key in UNLIMITED)
@@ -59,7 +59,7 @@ def check_trainer(trainer: DictConfig) -> None:
 
 
 def require_validation(options: DictConfig, batches: int) -> None:
-    """Raise UserError where a run would never validate; ``batches`` are those of an epoch of training."""
+    """Raise UserError if a run would never validate; ``batches``: training batches per epoch."""
     if options.limit_val_batches == 0 or options.fast_dev_run:
         key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
         raise UserError(
@@ -135,7 +135,7 @@ def arguments_in(options: DictConfig) -> dict[str, Any]:
 
 
 def require_resumable(callbacks: "list[Callback]") -> None:
-    """Raise UserError for a callback of Lightning's that changes what is trained without a trace in checkpoints."""
+    """Raise UserError for Lightning callbacks that change training without storing it in checkpoints."""
     from pytorch_lightning.callbacks import (
         BatchSizeFinder,
         GradientAccumulationScheduler,

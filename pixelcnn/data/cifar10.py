@@ -6,7 +6,7 @@ from pixelcnn.data.torchvision_sets import TorchvisionSet
 
 
 class CIFAR10(TorchvisionSet):
-    """CIFAR-10 by torchvision, which checks every file; downloaded under ``root`` when it is not there yet."""
+    """CIFAR-10 from torchvision, which checks every file; downloaded to ``root`` if missing."""
 
     source: type[datasets.CIFAR10] = datasets.CIFAR10
     title = "CIFAR-10"

@@ -1,4 +1,4 @@
-"""Pickles of plain values and numpy arrays, read without running anything that the file names."""
+"""Reads pickles of plain values and numpy arrays without running code from the file."""
 
 import pickle
 import re

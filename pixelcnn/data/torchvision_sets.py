@@ -26,7 +26,7 @@ ABSENT = (RuntimeError, OSError)  # torchvision's words for absent or damaged fi
 
 
 class TorchvisionSet(ImageDataModule):
-    """One of torchvision's sets, which checks its files; downloaded under ``root`` when it is not there yet."""
+    """A torchvision data set; torchvision checks its files and downloads them to ``root`` if missing."""
 
     source: type[datasets.VisionDataset]
     title: str  # at the beginning of messages
@@ -47,7 +47,7 @@ class TorchvisionSet(ImageDataModule):
         return str(self.root)
 
     def prepare_data(self) -> None:
-        """Download the files unless they are there; raises UserError where that fails."""
+        """Download the files if missing; raises UserError if that fails."""
         for split in self._missing():
             try:
                 self.root.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What model the original's variables belong to, inferred from their names and shapes."""
+"""Infers the original's model from the names and shapes of its variables."""
 
 import re
 from collections import Counter

@@ -19,7 +19,7 @@ SPLITS = {"val": "validation", "test": "test"}
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedSplit:
-    """What is known of an evaluation."""
+    """An evaluation, as its report needs it."""
 
     run_dir: Path
     checkpoint: str

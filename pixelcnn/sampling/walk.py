@@ -1,4 +1,4 @@
-"""The walk over an image's pixels that fits a network: with caches where there is a topology, else pass by pass."""
+"""Chooses a network's walk over pixels: with caches if it has a topology, else one forward pass per site."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""``task.against``: how the scores of two evaluations of the same images differ, image by image.
+"""``task.against``: the paired difference of two evaluations of the same images.
 
 Images differ much more from each other than two models do on one image: the mean of the paired differences has a far
 narrower interval than either score.

@@ -1,4 +1,4 @@
-"""``task=complete``: given images, some of whose pixels are known, draws the others."""
+"""``task=complete``: draws the unknown pixels of given images."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Conditions that a task is given: a label, a row of a file, or an image to encode."""
+"""Conditions set for a task: a label, a row of a file, or an image to encode."""
 
 import os
 from collections.abc import Sequence
@@ -160,7 +160,7 @@ def missing_condition(model: PixelModel, instead: str = "") -> UserError:
 
 
 def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, checkpoint: str) -> None:
-    """Raise UserError where a data set's labels mean other classes than those of the model in ``checkpoint``."""
+    """Raise UserError if a data set's class names differ from those of the model in ``checkpoint``."""
     known, there = model.class_names or (), class_names or ()
     if model.conditioning.batch_key != "labels":
         return

@@ -1,4 +1,4 @@
-"""``task=evaluate``: the score of every image of a split, each exactly once, and of the split as a whole.
+"""``task=evaluate``: scores every image of a split exactly once, and the split as a whole.
 
 The score is bits/dim, or what `PixelModel.score_name` says of a model that scores something else; it has that name in
 all files.
@@ -224,7 +224,7 @@ def summary(score: str, bits: np.ndarray) -> dict[str, float]:
 
 
 def describe(split: str, score: str, metrics: dict[str, float], given: str | None = None) -> str:
-    """One line for the person at the terminal; ``given`` names the condition of all images, if they had one."""
+    """One line for the terminal; ``given`` names the condition of all images, if they had one."""
     value, interval = metrics[f"{split}/{score}"], metrics.get(f"{split}/{score}_ci95")
     told = "" if interval is None else f" (95 % interval +-{interval:.4f})"
     images = metrics[f"{split}/num_images"]

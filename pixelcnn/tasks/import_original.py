@@ -1,4 +1,4 @@
-"""``task=import``: an original TensorFlow checkpoint, or an .npz of its variables, becomes one of ours."""
+"""``task=import``: converts an original TensorFlow checkpoint, or an .npz of its variables."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ DRAWS = 10  # of each pixel, in the original's -ed
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``checkpoints/imported.ckpt``, from which training can be resumed, and say what was found."""
+    """Write the resumable ``checkpoints/imported.ckpt``, and print what was found."""
     source, size = config.task.source, config.task.image_size
     variables = read_variables(source)
     asked = config.model.nonlinearity if ("model", "nonlinearity") in chosen(overrides) else None

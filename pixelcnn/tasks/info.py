@@ -1,4 +1,4 @@
-"""``task=info``: what is here, and what training the configured model takes."""
+"""``task=info``: prints versions and data sets, and what training the configured model takes."""
 
 from collections.abc import Iterable
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Where a training run starts: fresh, from a checkpoint's weights, or where an earlier part of it has ended."""
+"""A training run's starting point: fresh, from a checkpoint's weights, or resumed."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
-    """``config`` with the file that ``checkpoint=last`` stands for: the newest that the run has left.
+    """``config`` with ``checkpoint=last`` replaced by the run's newest checkpoint.
 
     Where it has left none yet, a new run begins, so that the same command starts a run and resumes it.
     UserError where those that it has left are all damaged.

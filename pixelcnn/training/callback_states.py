@@ -1,4 +1,4 @@
-"""What callbacks keep in checkpoints, and whether it is of the kinds that they load."""
+"""Callbacks' states in checkpoints, and whether they are of the kinds that the callbacks load."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

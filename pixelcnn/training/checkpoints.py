@@ -95,7 +95,7 @@ def save(trainer: Trainer, path: Path) -> str | None:
     """Write a checkpoint of ``trainer``, on all ranks at once; returns why it is not at ``path``, None where it is.
 
     The file that stood there is then as it was. UserError where the folder has no checkpoint at all: a run that cannot
-    keep anything had better not go on.
+    save anything must not continue.
     """
     trainer.save_checkpoint(path)
     writer = trainer.strategy.checkpoint_io
@@ -175,7 +175,7 @@ def require_directories(trainer: Trainer) -> None:
 
 
 def require_saved(trainer: Trainer) -> None:
-    """Raise UserError where one of the checkpoints that the run should end with could not be written."""
+    """Raise UserError if one of the run's final checkpoints could not be written."""
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ValidatedCheckpoint) and callback.trouble is not None:
             raise UserError(
@@ -184,7 +184,7 @@ def require_saved(trainer: Trainer) -> None:
 
 
 def has_training_state(checkpoint: dict[str, Any]) -> bool:
-    """Whether a run can be resumed from ``checkpoint``: an exported model has nothing but its weights, and what a
+    """Whether a run can be resumed from ``checkpoint``: an exported model has only its weights, and what a
     callback of the user's saved between accumulated batches lacks their gradients."""
     there = misfit(checkpoint, TrainingState, "checkpoint") is None
     if not there or len(checkpoint["optimizer_states"]) != 1 or len(checkpoint["lr_schedulers"]) != 1:
@@ -193,9 +193,9 @@ def has_training_state(checkpoint: dict[str, Any]) -> bool:
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint in ``folder`` whose run has come farthest, of those that a run can go on from.
+    """The newest resumable checkpoint in ``folder``, by batches trained.
 
-    A damaged one is passed over with a warning. None where there is none.
+    Skips damaged ones with a warning. None if there is none.
     """
     progress: list[tuple[int, bool, Path]] = []
     for path in folder.glob("*.ckpt"):

@@ -68,7 +68,7 @@ class GracefulInterruption(Callback):
     """Saves ``checkpoints/last.ckpt`` between validations, and ends a run on a signal or Ctrl-C.
 
     It is saved every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0 for never; both after a step of
-    the optimiser, from where a resumed run goes on bit for bit.
+    the optimiser, from where a resumed run continues bit for bit.
 
     The first Ctrl-C lets a run validate, save and finish after the current step (`end_if_interrupted`); the second one
     kills it. Each of

@@ -84,7 +84,7 @@ def finish_run(run: wandb.Run, exit_code: int) -> None:
 
 
 def sync_command(run: wandb.Run) -> str:
-    """What a user types to upload what is in the run's folder."""
+    """The command that uploads the run's folder."""
     return f"wandb sync {'' if run.offline else '--include-online '}{Path(run.dir).parent}"
 
 
