@@ -57,9 +57,9 @@ class Entry(TypedDict):
 def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
     """Load a model with its EMA weights, from a checkpoint, an exported folder or a run's directory (its best).
 
-    ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). On the CPU, in
-    evaluation mode and float32. ``trust`` names the packages, other than this project, whose classes the file may
-    name as parts of its model. UserError where the file is missing, damaged, not of this project, or names others.
+    ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). The model is on the
+    CPU, in evaluation mode and float32. ``trust``: packages, besides this project, that the file may import classes
+    from. Raises UserError if the file is missing, damaged, not from this project, or names other packages.
     """
     checkpoint = read(path)
     model = build(description_of(checkpoint, path, trust=trust))
@@ -90,7 +90,7 @@ def of_run(path: Path) -> Path:
 
 
 def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
-    """The entries of a checkpoint whose tensors stay on the disk until they are used; damage to them goes unseen.
+    """The entries of a checkpoint, tensors memory-mapped; does not detect damage to them.
 
     UserError as in `read`.
     """

@@ -28,14 +28,15 @@ EXACT = Temperature()
 class PixelModel(nn.Module):
     """p(images | condition), for uint8 images (N, C, H, W).
 
-    ``image`` is the shape of an image, (C, H, W) of 256 levels or an `ImageShape`; its height and width are those of
-    samples: being convolutional, the project's networks score any size that their strides divide. Each part is a class
-    or a ``functools.partial`` of one with its own keywords,
+    ``image``: the shape of an image, (C, H, W) with 256 levels, or an `ImageShape`. Samples have its height and width;
+    the networks are convolutional and score any size that their strides divide. Each part is a class or a
+    ``functools.partial`` of one with its own keywords,
 
         PixelModel((3, 32, 32), partial(PixelCNNPP, num_filters=32), conditioning=partial(ClassLabels, num_classes=10))
 
-    and is given the rest: see `pixelcnn.network`, `pixelcnn.likelihood` and `pixelcnn.conditioning`. By default it is
-    the paper's model. V and hw start from N(0, 0.05), with g = 1 and b = 0. UserError where the parts do not combine.
+    and receives the other arguments: see `pixelcnn.network`, `pixelcnn.likelihood` and `pixelcnn.conditioning`. The
+    default is the paper's model. V and hw are initialised from N(0, 0.05), g = 1 and b = 0. Raises UserError if the
+    parts do not combine.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class PixelModel(nn.Module):
         return self._log_prob_of_values(images, condition).sum(dim=(2, 3))
 
     def bits(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Where the bits of `log_prob` go: (N, C, H, W), by the chain rule over pixels and channels.
+        """Bits per sub-pixel, (N, C, H, W), by the chain rule over pixels and channels.
 
         They sum to -log2 p(image | condition).
         """
@@ -94,13 +95,13 @@ class PixelModel(nn.Module):
 
     @property
     def score_name(self) -> str:
-        """What `score` is called: bits_per_dim, or another name where it is only a bound or given the image's code."""
+        """The name of `score`: bits_per_dim, or another if it is only a bound or given the image's code."""
         if self.conditioning.sees_the_image:
             return "bits_bound_given_code" if self.likelihood.is_bound else "bits_given_code"
         return "bits_upper_bound" if self.likelihood.is_bound else "bits_per_dim"
 
     def score(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """-log2 p(image | condition) per sub-pixel as `log_prob` has it, (N,): what `score_name` says."""
+        """-log2 p(image | condition) per sub-pixel, from `log_prob`, (N,); named by `score_name`."""
         return -self.log_prob(images, condition) / (math.log(2) * math.prod(images.shape[1:]))
 
     def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -140,9 +141,9 @@ class PixelModel(nn.Module):
     ) -> Tensor:
         """Draw n images, uint8 (n, C, H, W), from the distribution that `log_prob` scores (at temperature 1).
 
-        ``temperature`` may be one number for both of its parts. Image k is drawn by the random numbers of (seed,
-        ``numbers[k]``) alone, ``numbers`` being 0 .. n-1 unless given; ``batch_size`` images at a time. ``on_pixel``
-        is called for each pixel of a batch, a row at a time, to show how far it is.
+        ``temperature`` may be one number for both of its parts. Image k depends only on the random numbers of (seed,
+        ``numbers[k]``); by default ``numbers`` is 0 .. n-1. ``batch_size``: images drawn at a time. ``on_pixel`` is
+        called for each pixel of a batch, a row at a time, to show progress.
         """
         if n < 0:
             raise UserError(f"n={n} is out of range: use 0 or more images.")
@@ -162,13 +163,13 @@ class PixelModel(nn.Module):
         on_pixel: Callable[[], object] = lambda: None,
         numbers: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw what ``known``, bool (H, W), leaves open of ``images`` uint8 (N, C, H, W), by ``numbers`` as `sample`.
+        """Draw the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False, otherwise as `sample`.
 
-        Returns the completed images and, float64 (N,), log p in nats of the drawn pixels, each given all before it:
-        of the masses that they are drawn by at temperature 1, whatever ``temperature`` is and also where `log_prob` is
-        a bound. Completions are exact where the known pixels come first in raster order; otherwise a pixel is not
-        conditioned on known ones after it. An auto-encoder given the originals as its condition has seen what is
-        unknown. UserError for a likelihood without density.
+        Returns the completed images and, float64 (N,), log p in nats of the drawn pixels, each given all before it.
+        These are exact log-probabilities at temperature 1, whatever ``temperature`` is and even if `log_prob` is a
+        bound. Completions are exact if the known pixels come first in raster order; otherwise a pixel is not
+        conditioned on known ones after it. An auto-encoder conditioned on the originals has seen the unknown pixels.
+        Raises UserError for a likelihood without density.
         """
         self._check(images)
         if known.dtype != torch.bool or known.shape != images.shape[2:]:

@@ -36,8 +36,8 @@ class ImageDataModule(LightningDataModule):
     A batch is a dictionary: ``images`` uint8 (B, C, H, W), ``index`` int64 (B,), the images' places in the arrays of
     their split, and ``labels``, ``embeddings`` and ``maps`` where the data set has them.
 
-    Sizes are checked here and where the images are known; raises UserError naming the key. Devices are those of the
-    trainer, and one where there is none. The trainer must leave the samplers alone: ``use_distributed_sampler=False``.
+    Sizes are checked here and once the images are known; raises UserError naming the key. Devices are the trainer's,
+    or one without a trainer. The trainer needs ``use_distributed_sampler=False``.
     """
 
     def __init__(
@@ -128,13 +128,13 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """What the labels 0, 1, … are called, where the data set says so. Known after ``setup``."""
+        """The names of the labels 0, 1, …, if the data set has them. Known after ``setup``."""
         assert self._loaded, "call setup first"
         return next(iter(self._loaded.values())).class_names
 
     @property
     def condition_sizes(self) -> dict[str, int]:
-        """How many values each kind of condition has that all splits loaded so far have, by its name in a batch.
+        """The size of each kind of condition that all loaded splits have, by its name in a batch.
 
         For labels the number of classes, for embeddings and maps the number of features. Known after ``setup``.
         """

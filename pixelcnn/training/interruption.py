@@ -1,9 +1,9 @@
 """Protection of a run's work: periodic saves, a clean finish on Ctrl-C, a save and exit on signals.
 
-Lightning's own handling of signals is put out of the way (`pixelcnn.training.lightning_internals`): on SIGTERM it ends
-without a checkpoint after a collective operation from within the handler, and under Slurm it saves to, requeues and
-resumes from files of its own. Here all signals do one thing on every cluster: the run leaves a checkpoint and a status,
-and who started it starts it again.
+Lightning's own signal handling is disabled (`pixelcnn.training.lightning_internals`): on SIGTERM it ends without a
+checkpoint, after a collective operation within the handler, and under Slurm it saves to, requeues and resumes from
+files of its own. Here all signals do the same on every cluster: the run writes a checkpoint and exits with a status,
+and is resumed by whoever started it.
 """
 
 import logging
@@ -33,7 +33,7 @@ SIGNALS_TO_LEAVE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Request(IntEnum):
-    """What a batch is followed by; where the ranks are asked for different things, all do the largest."""
+    """What to do after a batch; if the ranks' requests differ, all do the largest."""
 
     NOTHING = 0
     SAVE = 1
@@ -42,7 +42,7 @@ class Request(IntEnum):
 
 
 class Left(SystemExit):
-    """A run that got a signal to leave has left: with status 128 + the signal's number, as if it had died of it.
+    """Raised when a run leaves on a signal: exits with status 128 + the signal's number, as if killed by it.
 
     On other ranks than 0 the status is 0, as Lightning kills the process that has launched one that fails. ``handler``
     is what would have handled the signal, if it is a function.
@@ -55,7 +55,7 @@ class Left(SystemExit):
 
 
 class Interrupted(SystemExit):
-    """A run that Ctrl-C was pressed in has validated, saved and left its files; a sweep ends with it.
+    """Raised after Ctrl-C, when the run has validated, saved and written its files; it also ends a sweep.
 
     On other ranks than 0 the status is 0, for the reason that `Left` has.
     """
@@ -67,15 +67,14 @@ class Interrupted(SystemExit):
 class GracefulInterruption(Callback):
     """Saves ``checkpoints/last.ckpt`` between validations, and ends a run on a signal or Ctrl-C.
 
-    It is saved every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0 for never; both after a step of
-    the optimiser, from where a resumed run continues bit for bit.
+    It saves every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0: never. Both are after an optimiser
+    step, from which a resumed run continues bit for bit.
 
     The first Ctrl-C lets a run validate, save and finish after the current step (`end_if_interrupted`); the second one
-    kills it. Each of
-    ``SIGNALS_TO_LEAVE``, on any rank, has all ranks save after the current step and raise `Left`, without validating
-    or drawing samples, for which there may be no time; in a validation what is saved is the state before it, so that
-    the resumed run validates in full. ``resume_command`` says how to resume. Before the first and after the last step
-    these signals do what they did before: there is nothing to save.
+    kills it. On each of ``SIGNALS_TO_LEAVE``, on any rank, all ranks save after the current step and raise `Left`,
+    without validating or drawing samples, for which there may be no time. During a validation the state before it is
+    saved, so that the resumed run validates in full. ``resume_command`` is the command in the message. Before the
+    first and after the last step these signals keep their earlier handlers: there is nothing to save.
     """
 
     def __init__(
