@@ -15,13 +15,13 @@ DRAWS = 2  # of inputs: at one of them a unit may be dead
 def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int | None = None, seed: int = 0) -> None:
     """Raise UserError, naming the pixel that leaks, unless each pixel's parameters depend on earlier pixels only.
 
-    The proof is by the network's Jacobian in float64, at random inputs of the model's size: for each site (a pixel, and
-    a group of its channels where they come one after another) the parameters of all sites up to it must have no
-    gradient for it and all sites after it. ``sites`` checks so many of them, spread over the image, instead of all.
-    ``condition`` is that of one image, (1, …), for a model that has one; by default random features.
+    The check uses the network's Jacobian in float64, at random inputs of the model's size. For each site (a pixel, or
+    a group of its channels if they are drawn in groups), the parameters of all sites up to it must have no gradient
+    with respect to it and all later sites. ``sites``: how many to check, spread over the image; None: all.
+    ``condition``: that of one image, (1, …), for a conditional model; by default random features.
 
-    Weights that are all zero, as of an output layer that starts so, are replaced by random ones in the copy that is
-    checked: they would hide what lies behind them.
+    Weights that are all zero, such as those of a zero-initialised output layer, would hide earlier layers: the checked
+    copy has random ones instead.
     """
     if not hasattr(model, "likelihood"):
         told = f"check_causal takes a model, and {type(model).__name__} is only a network"

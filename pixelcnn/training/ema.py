@@ -18,11 +18,11 @@ class ExponentialMovingAverage(WeightAveraging):
     """average <- d * average + (1 - d) * weights after every step that is taken, starting at the initialised weights.
 
     After t updates d is ``decay``, or with ``warmup`` min(decay, (1 + t) / (10 + t)), which forgets the initial
-    weights sooner. ``horizon`` sets d to 1 - 1 / horizon instead, counted in steps, or below 1 as a share of the run's.
+    weights sooner. ``horizon`` sets d to 1 - 1 / horizon instead, in steps, or below 1 as a fraction of the run.
 
-    Beyond Lightning's callback: the first update averages instead of copying; every checkpoint holds the average in
-    ``state_dict`` and the raw weights in ``current_model_state``, also one saved while validation has the two swapped;
-    and the module keeps its raw weights when training ends, so that the last checkpoint resumes exactly.
+    Unlike Lightning's callback, the first update averages instead of copying. Every checkpoint has the average in
+    ``state_dict`` and the raw weights in ``current_model_state``, even if saved while validation has the two swapped.
+    The module keeps its raw weights when training ends, so that the last checkpoint resumes exactly.
     """
 
     def __init__(self, decay: float = 0.9995, warmup: bool = False, horizon: float | None = None) -> None:

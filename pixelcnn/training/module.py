@@ -30,24 +30,25 @@ Batch = dict[str, Tensor]
 class DensityEstimation(LightningModule):
     """Minimises ``objective``, by default -log p(images | condition) of ``model``.
 
-    ``optimizer`` is an optimiser's class or a partial of it, which is given the model's parameters, those of
-    ``parameter_groups`` with options of their own (`pixelcnn.optim.parameter_groups`). ``scheduler`` is likewise given
-    the optimiser and, if it has such an argument, ``total_steps`` of the run; it is stepped after every step of the
-    optimiser, None for a constant learning rate. By default both are the paper's. ``seed`` and a batch's place in the
-    run determine its dropout masks and what the objective draws. ``config`` is stored in checkpoints for the record:
-    plain containers and values only; so is ``fingerprint``, of the images.
+    ``optimizer``: an optimiser's class or a partial of it, called with the model's parameters, in
+    ``parameter_groups`` with their own options (`pixelcnn.optim.parameter_groups`). ``scheduler``: likewise, called
+    with the optimiser and, if it has such an argument, the run's ``total_steps``; it is stepped after every optimiser
+    step. None: a constant learning rate. Both default to the paper's. ``seed`` and a batch's number in the run
+    determine its dropout masks and the objective's random numbers. ``config`` (plain containers and values only) and
+    ``fingerprint`` (of the images) are stored in checkpoints for the record.
 
-    Batches are dictionaries as the project's data sets give them, or images, or (images, condition).
+    Batches are dictionaries like those of the project's data sets, or images, or (images, condition).
 
-    A step whose loss or gradient is not finite on any rank is skipped on all: weights, Adam's state, averaged weights
-    and learning rate stay as they are. ``skipped_steps`` counts them over the whole run; ``global_step`` does so too.
+    A step whose loss or gradient is not finite on any rank is skipped on all: weights, optimiser state, EMA weights
+    and learning rate do not change. ``skipped_steps`` counts such steps over the whole run; ``global_step`` includes
+    them.
 
-    On GPUs its steps multiply float32 by TF32, and its validations, with all that callbacks draw and score in them, in
-    full, so that their scores are those of ``task=evaluate``.
+    On GPUs, training steps use TF32 for float32 products. Validations, and what callbacks draw and score in them, use
+    full float32, so that their scores equal those of ``task=evaluate``.
 
-    What is logged: the score of the batch and of the validation images (`pixelcnn.scores`), of the latter by channel
-    too; ``lr``; ``train/gradient_norm``, of the gradient of the loss summed over the batch of all devices, before any
-    clipping; and beside all of them ``images``, how many training images the run has seen, repetitions included.
+    Logged: the score of the batch and of the validation images (`pixelcnn.scores`), the latter by channel too; ``lr``;
+    ``train/gradient_norm``, of the loss summed over the batch of all devices, before clipping; and with each of them
+    ``images``, the number of training images seen, repetitions included.
     """
 
     def __init__(
