@@ -252,7 +252,7 @@ def test_folders_that_are_not_as_described_are_named(colour, tmp_path_factory):
 
 def test_classes_for_some_images_only_are_refused(colour):
     write(colour / "train" / "class" / "d.png")
-    with pytest.raises(UserError, match=r"train/a\.png stands beside class sub-folders"):
+    with pytest.raises(UserError, match=r"train/a\.png is next to class sub-folders"):
         images(colour).setup("fit")
 
 

@@ -221,7 +221,7 @@ def test_a_damaged_header_in_a_tar_is_noticed(tmp_path, place):
 
 def test_compressed_and_empty_sources_are_refused(tmp_path):
     write_tar(tmp_path / "train_32x32.tar", [("0.png", png(random_images(1)[0]))], "w:gz")
-    assert "train_32x32.tar is no uncompressed tar" in refusal(small_imagenet(tmp_path))
+    assert "train_32x32.tar is damaged or not an uncompressed tar" in refusal(small_imagenet(tmp_path))
     write_tar(tmp_path / "train_32x32.tar", [])
     assert r"train_32x32.tar holds no files that end in .png" in refusal(small_imagenet(tmp_path))
     (tmp_path / "train_64x64").mkdir()

@@ -176,7 +176,9 @@ def test_names_and_arguments_that_are_none(name, options, message, tmp_path):
 
 
 def test_sets_of_two_splits_have_no_others(tmp_path):
-    with pytest.raises(OutOfRangeError, match=r"^data.test=val is out of range: MNIST has the splits train and test"):
+    with pytest.raises(
+        OutOfRangeError, match=r"^data.test=val is out of range: MNIST has only the splits train and test"
+    ):
         data_of("MNIST", tmp_path, test="val")
 
 

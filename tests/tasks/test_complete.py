@@ -37,7 +37,7 @@ def test_known_pixels_come_back(complete, arrays, tmp_path):
 
 def test_what_is_not_conditioned_on_is_said(complete, arrays, capsys):
     complete(*arrays, "task.mask=left:0.5", "task.num_images=1")
-    assert "task.mask=left:0.5 knows pixels that come after unknown ones" in capsys.readouterr().out
+    assert "task.mask=left:0.5 has known pixels after unknown ones" in capsys.readouterr().out
     complete(*arrays, "task.mask=top:0.5", "task.num_images=1")
     assert "task.mask" not in capsys.readouterr().out
 

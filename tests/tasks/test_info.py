@@ -76,8 +76,8 @@ def test_every_kind_of_model_is_counted(call, tmp_path, options):
         (("data=small_imagenet", "data.resolution=5"), "data.resolution=5"),
         (("model.num_stages=100000",), "model.num_stages=100000"),
         (("model.num_resnet_blocks=100000",), "model.num_resnet_blocks=100000"),
-        (("model.num_filters=1000000",), "model=pixelcnn_pp takes more memory"),
-        (("likelihood.num_mixtures=1000000000000",), "model=pixelcnn_pp takes more memory"),
+        (("model.num_filters=1000000",), "model=pixelcnn_pp needs more memory"),
+        (("likelihood.num_mixtures=1000000000000",), "model=pixelcnn_pp needs more memory"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(call, tmp_path, options, told):

@@ -260,7 +260,7 @@ def test_a_run_has_to_validate(arrays, call, tmp_path, override):
         call(*arrays, *TINY, override, f"hydra.run.dir={tmp_path}")
 
 
-@pytest.mark.parametrize(("optimizer", "why"), [("SparseAdam", "sparse gradients"), ("LBFGS", "could be resumed")])
+@pytest.mark.parametrize(("optimizer", "why"), [("SparseAdam", "sparse gradients"), ("LBFGS", "history")])
 def test_optimisers_that_do_not_fit_are_refused_at_start(arrays, call, tmp_path, optimizer, why):
     keys = ("optim=sgd", f"optim._target_=torch.optim.{optimizer}", "~optim.momentum")
     with pytest.raises(SystemExit, match=rf"optim=torch\.optim\.{optimizer} .*{why}.*: use another one"):
