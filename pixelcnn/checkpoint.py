@@ -100,7 +100,7 @@ def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
     return _opened(path, f"{key}={path}", mmap=True)
 
 
-# What damage leads to, on the way through zip, pickle and torch.
+# Raised by zip, pickle and torch for damaged files.
 DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,

@@ -70,7 +70,7 @@ def import_from(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """The command line."""
-    # Whoever has Slurm's commands on this machine need not use them.
+    # Slurm may be installed without being used.
     warnings.filterwarnings("ignore", "The `srun` command is available")
     import_from(sys.argv)
     if asked_by_shell(sys.argv):

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 PARTIAL = ".partial"
 SHARED_MEMORY = Path("/dev/shm")
-LITTLE = 1 << 16  # bytes; less is no room
+LITTLE = 1 << 16  # bytes; less counts as full
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numbers of errors
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 MEMORY = Path("/proc/meminfo")
 OF_PROCESS = Path("/proc/self/statm")
 GROUPS = Path("/sys/fs/cgroup")
-SHARE = 0.95  # of what is available, since others need some too
+SHARE = 0.95  # of what is available; other processes need some too
 
 
 @contextmanager

@@ -212,14 +212,14 @@ class PixelModel(nn.Module):
         with torch.no_grad():
             h = self._encoded(condition, images)
         if h is not None and not h.isfinite().all():
-            # A score would show it, being no number either; what is drawn by it are levels like any others.
+            # A score would be NaN too, but samples would look valid.
             raise UserError("condition contains NaN or inf: fix it.")
         shape = (self.likelihood.num_uniforms, *images.shape[2:])
         sampler = None
         for first in range(0, len(images), batch_size):
             part = images[first : first + batch_size]
             if sampler is None or sampler.n != len(part):
-                sampler = None  # its caches make room
+                sampler = None  # frees its caches first
                 sampler = Sampler(
                     self.network,
                     self.likelihood,
@@ -252,7 +252,7 @@ class PixelModel(nn.Module):
                 f"(N, {shape.channels}, H, W) holding 0..{shape.levels - 1}."
             )
         self._check_size(*images.shape[2:])
-        # Not in training on a GPU, where every look at a value waits for it: data sets have looked at theirs.
+        # Not in training on a GPU, where reading a value synchronises: data sets have checked theirs.
         looked_at = images.is_cpu or not self.training
         if shape.levels < 256 and looked_at and len(images) and int(images.max()) >= shape.levels:
             raise UserError(

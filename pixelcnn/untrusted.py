@@ -15,8 +15,8 @@ from torch import Tensor
 from pixelcnn.errors import UserError
 from pixelcnn.typed import shown
 
-DEPTH = 32  # real ones have less than ten
-ENTRIES = 500_000  # of all containers together, one that is met twice counted twice
+DEPTH = 32  # real checkpoints have less than ten
+ENTRIES = 500_000  # of all containers together, repeated ones counted each time
 LARGEST = 2**53
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),

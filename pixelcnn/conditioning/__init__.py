@@ -24,9 +24,9 @@ class Conditioning(Protocol):
     """
 
     batch_key: ClassVar[str | None]  # which entry of a data set's batch is the condition
-    size_key: ClassVar[str | None]  # which of its arguments is the data set's number of classes or features
+    size_key: ClassVar[str | None]  # the argument that is the data set's number of classes or features
     features: int  # D, the length of h; 0 for none
-    sees_the_image: bool  # whether the condition is made of the image that is scored
+    sees_the_image: bool  # whether the condition is computed from the scored image
 
     def examples(self, n: int) -> Tensor | None:
         """Example conditions for a grid of n samples; None if there are none or they are not needed."""

@@ -10,7 +10,7 @@ from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import ImageShape
 
 SMALLEST = 4  # height and width of the map that the code is computed from
-AT_ONCE = 256  # images, so that encoding many takes no more memory than drawing them does
+AT_ONCE = 256  # images encoded at once, to bound memory
 
 
 class AveragedToSmallest(nn.Module):

@@ -3,7 +3,7 @@
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-# Lines that would not help: where Hydra looked, what OmegaConf calls types, advice that is refused later.
+# Unhelpful lines: Hydra's search path, OmegaConf's type names, advice that would fail.
 LEFT_OUT = ("To append", "See https", "full_key", "object_type", "reference_type")
 # Optuna's, with a storage and without, asked for the best of none.
 NO_TRIAL = ("Record does not exist", "No trials are completed yet")

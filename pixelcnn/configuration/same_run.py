@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.errors import UserError
 
-# What may change, a group or a key each: where a run is, how fast, how long and how often it is looked at.
+# Groups and keys that may change: where a run is, its speed, its length and its logging.
 CHANGEABLE = (
     *("task", "checkpoint", "init_from", "trust", "logger", "callbacks"),
     "initialisation",  # is over
@@ -23,7 +23,7 @@ CHANGEABLE = (
     *("trainer.profiler", "trainer.detect_anomaly", "trainer.barebones", "trainer.fast_dev_run"),
     *("trainer.default_root_dir", "trainer.model_registry", "trainer.sync_batchnorm"),
 )
-# What decides which images a run holds out.
+# Keys that determine the held-out images.
 HELD_OUT = ("data._target_", "data.val_size", "data.seed")
 RESUME = "give that one, or start a new run from its weights with init_from="
 PARTS = {"train": "training images", "val": "held-out images"}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 
-# What Lightning lets pass, or refuses when the run has begun; the types are those of its constructor.
+# Ranges that Lightning does not check, or checks only in the run; types are its constructor's.
 AT_LEAST = {
     **dict.fromkeys(("num_nodes", "check_val_every_n_epoch", "accumulate_grad_batches"), 1),
     **dict.fromkeys(("min_epochs", "min_steps", "fast_dev_run", "log_every_n_steps", "gradient_clip_val"), 0),
@@ -26,7 +26,7 @@ AT_LEAST = {
     **dict.fromkeys(("max_epochs", "max_steps", "num_sanity_val_steps"), -1),
 }
 UNLIMITED = ("max_epochs", "max_steps")
-# A whole number counts batches, a fraction is a share of them.
+# An integer counts batches, a float is a fraction of them.
 AMOUNTS = (
     *("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
     *("overfit_batches", "val_check_interval"),

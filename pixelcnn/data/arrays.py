@@ -13,7 +13,7 @@ from pixelcnn.errors import UserError
 
 NAMES = ("images", "levels", "labels", "embeddings", "maps")
 MOST_CLASSES = 1_000_000  # a model has weights for each class up to the largest label
-# What numpy and zipfile raise on files that are damaged, encrypted or hold Python objects.
+# Raised by numpy and zipfile for files that are damaged, encrypted or contain Python objects.
 DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 

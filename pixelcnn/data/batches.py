@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 Batch = dict[str, Tensor]
 
-# What a random generator is for; it keeps draws made from the same seed independent.
+# Purposes of random generators, which keep draws from one seed independent.
 HELD_OUT, INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3, 4
 
 

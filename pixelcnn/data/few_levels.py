@@ -5,7 +5,7 @@ import numpy as np
 from pixelcnn.data.arrays import Arrays
 from pixelcnn.data.base import ImageDataModule
 
-LOOKED_AT = 200  # images at once: some of all at first, and then all
+LOOKED_AT = 200  # images at once: a sample first, then all
 PER_VALUE = 8  # levels
 
 

@@ -88,7 +88,7 @@ def _stored(file: Path) -> list[np.ndarray]:
                 if name not in stored:
                     raise UserError(f"{file} holds no `{name}`: download it again.")
             return [np.asarray(stored[name]) for name in ("data", "labels")]
-    # The last four are what a damaged or forged pickle makes of its reader.
+    # The last four are raised for damaged or forged pickles.
     except (*DAMAGED, pickle.UnpicklingError, AttributeError, LookupError, OverflowError, TypeError) as error:
         why = fault(error) if is_npz else error
         raise UserError(f"{file} cannot be read as plain arrays ({why}): download it again.") from error

@@ -21,15 +21,15 @@ from pixelcnn.png import PNG_START, is_cut_short
 
 log = logging.getLogger(__name__)
 
-# How Pillow calls the pixels that are taken as they are, and the number of channels they become.
+# Pillow's modes of pixels that need no conversion, and their number of channels.
 CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}
-# What it can turn into 8-bit grey or RGB on request, at a loss.
+# Modes that can be converted to 8-bit grey or RGB on request, at a loss.
 CONVERTIBLE = (*CHANNELS, "LA", "PA", "RGBA", "CMYK", "YCbCr")
 # The kinds of files that it calls images and that hold something else, or something beside it.
 NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF"}
 # Endings of images that it does not know in every build.
 FURTHER_ENDINGS = {".avif", ".heic", ".heif", ".jxl", ".svg", ".svgz"}
-# What its decoders raise on damaged files.
+# Raised by its decoders for damaged files.
 DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
 # How it calls samples of 16 bits in a file, which may become a mode of 8 bits; BGR;16 has 5 or 6 bits each.
 SIXTEEN_BITS = re.compile(r";16[BLN]")

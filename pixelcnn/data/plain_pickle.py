@@ -48,7 +48,7 @@ class _Array:
 
 
 def _numbers(content: bytes | str, kind: _Type) -> np.ndarray:
-    # Strings of Python 2 are bytes.
+    # Python 2 strings are bytes.
     return np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, kind.name)
 
 

@@ -41,7 +41,7 @@ def cores() -> int:
 
 
 def _belong_to_parent() -> None:
-    # An interrupt from the keyboard reaches all processes; the parent ends the others.
+    # Ctrl-C reaches all processes; the parent ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

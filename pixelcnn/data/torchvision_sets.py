@@ -29,7 +29,7 @@ class TorchvisionSet(ImageDataModule):
     """A torchvision data set; torchvision checks its files and downloads them to ``root`` if missing."""
 
     source: type[datasets.VisionDataset]
-    title: str  # at the beginning of messages
+    title: str  # prefix of messages
 
     def __init__(self, root: str, size: Size = None, crop: Crop = None, **loading: Any) -> None:
         """``crop`` and ``size`` are those of `Framing`."""

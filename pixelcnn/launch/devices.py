@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from pixelcnn.errors import UserError
 from pixelcnn.launch.ranks import started_outside
 
-PROCESSES_TO_TRY = 8  # on however few cores: to see what eight devices would do
+PROCESSES_TO_TRY = 8  # on any number of cores, to try out eight devices
 FORMS = 'use a number, -1 or "auto" for all there are, or a list of which ones'
 
 
@@ -72,7 +72,7 @@ def _check_names(options: DictConfig) -> None:
     if strategy in usable:
         return
     if strategy in methods:
-        # The processes would be copies of this one, which alone has checked, locked and logged, and would not train.
+        # Such processes are copies of this one, without its checks, locks and logs, and would not train.
         raise UserError(
             f"trainer.strategy={strategy} starts processes by {methods[strategy]}, which is not supported: use ddp, "
             "which starts the command again for each."

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.errors import UserError
 
-# What tasks leave. Hydra's own files do not make a run: one that was refused has left them too, and is started again.
+# Files that tasks write. Hydra's own do not make a run: a refused one leaves them too, and is started again.
 RESULTS = (
     *("checkpoints", "run.json", "metrics.json", "samples", "report.html", "per_image.csv"),
     *("samples.npz", "samples.png", "interpolation.png", "completions.npz", "completions.png"),
@@ -24,8 +24,8 @@ RESULTS = (
 LOCK, SWEEP_LOCK = ".lock", ".sweep.lock"
 COMPOSED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # by Hydra, in .hydra
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system that has none; runs are not kept apart
-BEFORE_A_JOB = ("hydra.job.", "now:")  # what a sweep's subdir can be told by before a job has begun
-SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
+BEFORE_A_JOB = ("hydra.job.", "now:")  # interpolations of a sweep's subdir that resolve before a job has begun
+SECONDS_TO_LEAVE = 30  # for an earlier run that got a signal, to save
 
 
 def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> None:
@@ -46,7 +46,7 @@ def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") 
 def _resumes(run_dir: Path, checkpoint: str | None) -> bool:
     folder = run_dir / "checkpoints"
     if checkpoint == "last":
-        return folder.exists() or (run_dir / "run.json").exists()  # which training alone leaves
+        return folder.exists() or (run_dir / "run.json").exists()  # which only training writes
     return checkpoint is not None and Path(checkpoint).resolve().parent == folder.resolve()
 
 
@@ -154,4 +154,4 @@ class EarlierFiles:
 
 # Of this process's one run or sweep.
 EARLIER_FILES = EarlierFiles()
-CLAIMS = ExitStack()  # taken before Hydra writes, held until it has ended
+CLAIMS = ExitStack()  # acquired before Hydra writes, held until the end

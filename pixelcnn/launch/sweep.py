@@ -99,7 +99,7 @@ def run_apart(context: HydraConf) -> float | None:
     added = [source.path for source in context.runtime.config_sources if source.provider == "command-line"]
     config_dir = [f"--config-dir={path}" for path in added]
     command = [sys.executable, "-m", "pixelcnn", *config_dir, *context.overrides.hydra, *context.overrides.task, *alone]
-    # By this name Lightning starts processes itself, though Slurm has started this one.
+    # Under this name Lightning starts processes itself, although Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive", "PYTHONPATH": os.pathsep.join(sys.path)}
     # In a process group of its own the terminal's Ctrl-C reaches it through this process alone: once, not twice.
     process = subprocess.Popen(
@@ -123,7 +123,7 @@ def run_apart(context: HydraConf) -> float | None:
         handler = before[signal.Signals(left_on)] if left_on in HANDED_ON[1:] else None
         if callable(handler):  # submitit's, which requeues the job
             handler(left_on, None)
-        # Told to leave, the run has saved and said how to resume, or it was about to finish; the sweep ends with it.
+        # On a signal the run has saved and printed how to resume, or was about to finish; the sweep ends with it.
         raise SystemExit(128 + (told[0] if told else left_on))
     if status != 0:
         raise UserError(f"The run in {run_dir} failed (status {status}): see its error above.")

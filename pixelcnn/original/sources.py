@@ -11,7 +11,7 @@ import numpy as np
 
 from pixelcnn.errors import UserError
 
-# What numpy and zipfile raise on files that are damaged, encrypted or something else.
+# Raised by numpy and zipfile for files that are damaged, encrypted or something else.
 DAMAGED = (
     ValueError,
     OSError,

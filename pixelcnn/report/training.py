@@ -14,7 +14,7 @@ from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, plural
 from pixelcnn.scores import in_words
 
-# What is drawn beside the score, where it is logged.
+# Plotted next to the score, if logged.
 PANELS = {
     "train/images_per_second": "images/s",
     "lr": "learning rate",
@@ -23,7 +23,7 @@ PANELS = {
     "train/share_of_matmul_peak": "fraction of peak matmul throughput",
 }
 NOT_DRAWN = ("train/skipped_steps",)
-# What such a model has to be told before it draws; samples of class-conditional models take the classes in turn.
+# Options that sampling from such a model requires; class-conditional models sample the classes in turn.
 CONDITION_NEEDED = ("Vectors", "Maps", "Encoder")
 
 

@@ -26,7 +26,7 @@ from pixelcnn.tasks.conditions import (
 )
 from pixelcnn.tasks.drawing import drawing
 
-UNKNOWN = 0.5  # grey, as a share of the highest level
+UNKNOWN = 0.5  # grey, as a fraction of the highest level
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:

@@ -45,7 +45,7 @@ from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import run_record, write_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
-HALF = 0.5  # of the way between two conditions
+HALF = 0.5  # halfway between two conditions
 RANKED = 16  # best and worst images in the report
 
 

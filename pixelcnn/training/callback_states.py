@@ -92,7 +92,7 @@ def faults_of_states(states: dict[str, Any], needed: set[str], steps: int) -> It
     for key in sorted(needed - states.keys()):
         yield f"callbacks lacks {key}"
     for key, state in states.items():
-        name = key.partition("{")[0]  # what follows are the options of one of several
+        name = key.partition("{")[0]  # followed by the options of one of several
         if name in kinds:
             yield from as_faults(misfit(state, kinds[name], f"callbacks.{name}"))
             yield from _faults_of_values(state, f"callbacks.{name}", steps)

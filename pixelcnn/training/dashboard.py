@@ -72,7 +72,7 @@ class Occasional(Callback):
         self._show(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # A run without a step to take has no training that ends.
+        # on_train_end is not called for a run without steps left.
         self._show(trainer, pl_module)
 
     def _show(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -112,7 +112,7 @@ class KeptCheckpoints(Callback):
         self.directory = run_dir / "checkpoints"
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # The last one in the end, as W&B calls the latest version so.
+        # last.ckpt at the end, as W&B gives the latest version the alias "latest".
         for dashboard in dashboards(trainer):
             for name in ("best", "last"):
                 path = self.directory / f"{name}.ckpt"

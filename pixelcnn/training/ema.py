@@ -38,7 +38,7 @@ class ExponentialMovingAverage(WeightAveraging):
         self.horizon = horizon
         self.warmup = warmup
         self.swapped = False
-        self._copies_seen = 0  # what n_averaged counts on the device, for which the host would wait
+        self._copies_seen = 0  # n_averaged on the host: reading the device's synchronises
 
     def decay_after(self, updates: int) -> float:
         """d of the update that follows ``updates`` others."""
@@ -84,7 +84,7 @@ class ExponentialMovingAverage(WeightAveraging):
             self.load_state_dict({"latest_update_step": trainer.global_step})
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Lightning overwrites the raw weights by the average here, and would save them so in a later checkpoint.
+        # Lightning overwrites the raw weights with the average here, and would save that in a later checkpoint.
         pass
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -28,7 +28,7 @@ from pixelcnn.training.module import DensityEstimation
 
 log = logging.getLogger(__name__)
 
-# Of those who take the machine back: SIGTERM by Slurm and everyone else, the others as chosen by sbatch --signal.
+# Preemption: SIGTERM by Slurm and other systems, the others as chosen by sbatch --signal.
 SIGNALS_TO_LEAVE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -110,7 +110,7 @@ class GracefulInterruption(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, DensityEstimation)
-        if not pl_module.between_steps:  # gradients that are being accumulated are in no checkpoint
+        if not pl_module.between_steps:  # checkpoints do not store accumulating gradients
             return
         request = self._agreed(trainer, self._request(trainer))
         if request is Request.SAVE:
@@ -126,7 +126,7 @@ class GracefulInterruption(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.training or trainer.sanity_checking or not self._handlers:
             return
-        # Where there are fewer images than devices have batches, some have one batch less than others.
+        # With an uneven split, some devices have one batch less than others.
         batches = torch.tensor(sum(trainer.num_val_batches), device=pl_module.device)
         self._shared_val_batches = int(trainer.strategy.reduce(batches, reduce_op="min"))
 

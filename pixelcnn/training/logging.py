@@ -51,9 +51,9 @@ def wandb_logger(
 
     None where no run can be started, which has been said.
     """
-    _require_project(project)  # on all ranks, of which the first alone starts a run
+    _require_project(project)  # on all ranks; only the first starts a run
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return WandbLogger(project=project, save_dir=run_dir)  # silent, as rank 0 speaks for all
+        return WandbLogger(project=project, save_dir=run_dir)  # silent: only rank 0 prints
     run_dir.mkdir(parents=True, exist_ok=True)
     described = {"project": project, "entity": entity, "group": group, "name": name, "tags": tags, "notes": notes}
     run = start_run(dir=run_dir, config=config, id=run_id, **described)

@@ -78,7 +78,7 @@ class DensityEstimation(LightningModule):
         self.skipped_last_step = False
         self.between_steps = True  # of the optimiser, with no gradients accumulated
         self._latest_batch_size = 0
-        # Read by DDP, which would send them to all ranks at every step: each rank has made the constants itself.
+        # Read by DDP, which would broadcast these constants at every step: each rank has its own.
         stored = self.state_dict()
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers() if name not in stored]
 
@@ -114,7 +114,7 @@ class DensityEstimation(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.between_steps = False
-        # A seed per batch makes dropout and other noise resumable: no generator's state has to survive in a checkpoint.
+        # A seed per batch makes dropout and other noise resumable without storing generator states.
         place = np.random.SeedSequence((self.seed, self._batches_done, self.global_rank))
         torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
 
@@ -123,7 +123,7 @@ class DensityEstimation(LightningModule):
         self._latest_batch_size = len(batch["images"]) * self.trainer.world_size
         loss = self.objective.losses(self.model, batch, noise_seed=None).sum()
         score = loss.detach() / (self.objective.unit * batch["images"].numel())
-        # Neither by prog_bar, which reads it at every step, nor by sync_dist, at whose barrier the host waits.
+        # Neither prog_bar, which reads it at every step, nor sync_dist, whose barrier blocks the host.
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(score)
         self.log(f"train/{self.score_name}", score / self.trainer.world_size)
@@ -138,10 +138,10 @@ class DensityEstimation(LightningModule):
         self.between_steps = True
         norm = gradient_norm([p.grad for p in parameters if p.grad is not None])
         self.log("train/gradient_norm", norm)
-        self.skipped_last_step = not norm.isfinite()  # the one time in a step that the host waits for a GPU
+        self.skipped_last_step = not norm.isfinite()  # the only GPU synchronisation of a step
         if self.skipped_last_step:
             self.skipped_steps += 1
-            optimizer.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient
+            optimizer.zero_grad(set_to_none=True)  # optimisers skip parameters without gradients
             step = self.trainer.global_step
             rank_zero_only(log.warning)("Step %d is skipped: its loss or gradient is not finite.", step)
         self.log_number("train/skipped_steps", self.skipped_steps)
@@ -191,7 +191,7 @@ class DensityEstimation(LightningModule):
 
     @property
     def _batch_size(self) -> int:
-        # Of all devices together. Without a data module of the project's own it is that of the latest batch.
+        # Over all devices. Without one of the project's data modules, the size of the latest batch.
         datamodule = getattr(self.trainer, "datamodule", None)
         return getattr(datamodule, "batch_size", self._latest_batch_size)
 
@@ -219,7 +219,7 @@ class DensityEstimation(LightningModule):
         return min(limits) if limits else None
 
     def _batches_per_epoch(self) -> int:
-        # Not by `trainer.estimated_stepping_batches`: it makes the loader before a resumed run's place is known.
+        # Not `trainer.estimated_stepping_batches`, which makes the loader before a resumed run's position is known.
         datamodule: Any = getattr(self.trainer, "datamodule", None)
         if not hasattr(datamodule, "batches_per_epoch"):
             self.trainer.fit_loop.setup_data()
@@ -232,4 +232,4 @@ class DensityEstimation(LightningModule):
         checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.skipped_steps = checkpoint.get("skipped_steps", 0)  # 0 in those of before it was counted
+        self.skipped_steps = checkpoint.get("skipped_steps", 0)  # 0 in checkpoints that lack it

@@ -37,7 +37,7 @@ class WandbDashboard(WandbLogger, Dashboard):
             run._public_api()
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        for name in self._minimised:  # in tables of runs the best value stands, instead of the last
+        for name in self._minimised:  # tables of runs show the best value instead of the last
             run.define_metric(name, step_metric="trainer/global_step", step_sync=True, summary="min")
             run.define_metric(f"by_images/{name}", step_metric="images", step_sync=True, summary="min")
 
@@ -87,7 +87,7 @@ class WandbDashboard(WandbLogger, Dashboard):
             link.parent.mkdir(exist_ok=True)
             try:
                 os.link(path, link)
-            except OSError:  # this file system has none
+            except OSError:  # the file system does not support it
                 shutil.copyfile(path, link)
             path = link
         artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata={"step": step})

@@ -76,7 +76,7 @@ def finish_run(run: wandb.Run, exit_code: int) -> None:
     if not failures:
         return
     try:
-        wandb.teardown()  # which would else fail when Python exits, in a traceback
+        wandb.teardown()  # otherwise it fails with a traceback when Python exits
     except Exception as error:
         log.debug("wandb.teardown: %s", error)
     why = f"{type(failures[0]).__name__}: {_first_line(failures[0])}"
