@@ -49,7 +49,7 @@ def trouble_when_full(error: BaseException, folder: Path) -> str | None:
     """
     if isinstance(error, RuntimeError):  # torch's, of a batch that a worker sends
         of_memory = "shared memory" in str(error) and os.strerror(errno.ENOSPC) in str(error)
-        return f"{SHARED_MEMORY}, which carries batches between processes, is full" if of_memory else None
+        return f"{SHARED_MEMORY} is full (workers send batches through it)" if of_memory else None
     if not isinstance(error, OSError) or error.errno not in FULL:
         return None
     named = [Path(os.fsdecode(name)) for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]

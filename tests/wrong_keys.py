@@ -101,7 +101,7 @@ REFUSED = [
     ("data=digits data.batch_size=0", "data.batch_size=0", "1 or more"),
     ("data=images", "data.root is not set", "data.root=DIR"),
     # devices
-    ("trainer.devices=4096", "trainer.devices=4096", "this machine has"),
+    ("trainer.devices=4096", "trainer.devices=4096", "this machine"),
     ("trainer.devices=4096 trainer.accelerator=cpu", "trainer.devices=4096", "use at most"),
     ("trainer.num_nodes=2 trainer.accelerator=cpu data=digits", "trainer.num_nodes=2", "torchrun or srun"),
     ("trainer.devices=some", "trainer.devices=some", "a number"),

@@ -121,7 +121,7 @@ def check_gpus(options: DictConfig, there: int) -> None:
         key = f"trainer.accelerator={accelerator}" if accelerator != "auto" else f"trainer.devices={given}"
         processes = f" trainer.devices={wanted}" if isinstance(wanted, int) and wanted > 1 else " trainer.devices=1"
         raise UserError(
-            f"{key} asks for GPUs, but PyTorch finds none on this machine: run it on one with GPUs, "
+            f"{key} asks for GPUs, but PyTorch finds none on this machine: run on one with GPUs, "
             f"or on the CPU with trainer.accelerator=cpu{processes}."
         )
     last = wanted - 1 if isinstance(wanted, int) else max(wanted or [0])
