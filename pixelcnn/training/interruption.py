@@ -194,8 +194,8 @@ class GracefulInterruption(Callback):
         # The signal may have reached another rank alone.
         number = self._told_to_leave or signal.SIGTERM
         if trainer.is_global_zero:
-            holds = "holds" if trouble is None else "is older than"
-            what = f"stopped after step {trainer.global_step}, which {self.checkpoint} {holds}"
+            saved = "saved in" if trouble is None else "newer than"
+            what = f"stopped after step {trainer.global_step}, {saved} {self.checkpoint}"
             log.warning("%s: %s. To resume:\n    %s", signal.Signals(number).name, what, self.remedy)
             for dashboard in dashboards(trainer):
                 dashboard.mark_preempting()
