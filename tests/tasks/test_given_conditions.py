@@ -161,7 +161,7 @@ def test_evaluation_on_the_way_between_two_conditions(call, checkpoint, file, tm
         expected = model.score(images, torch.tensor([[0.75, 0, 0.25]]).expand(11, 3)).double().mean()
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["test/bits_per_dim"] == pytest.approx(float(expected), rel=1e-6)
-    assert "given what lies 0.25 of the way from task.label=0 to 2" in capsys.readouterr().out
+    assert "given the point 0.25 between task.label=0 and 2" in capsys.readouterr().out
 
 
 def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, file, tmp_path, capsys):
