@@ -1,8 +1,8 @@
-# make quickstart   trains on the embedded digits, from nothing
-# make test         runs the tests, from nothing
-# make mutate       tests the tests: breaks the code, a line at a time
+# make quickstart   trains on the embedded digits, from a fresh checkout
+# make test         runs the tests, from a fresh checkout
+# make mutate       mutation testing: breaks the code, one line at a time
 # make docs         builds the documentation into docs/_build
-# make ledger       scores the released models again, and writes docs/results.md
+# make ledger       scores the released models again and writes docs/results.md
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ install: $(VENV)/.installed ## make .venv and install requirements.txt
 test: $(VENV)/.installed-dev ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
-mutate: $(VENV)/.installed-dev ## break the code, a line at a time, and see that a test fails for each
+mutate: $(VENV)/.installed-dev ## break the code, one line at a time, and check that a test fails each time
 	$(BIN)/python -m tests.mutation --jobs 2
 
 ledger: $(VENV)/.installed ## score every released model again and write docs/results.md
@@ -32,10 +32,11 @@ format: $(VENV)/.installed-dev ## rewrite the code in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: $(VENV)/.installed-dev ## check style and the direction of imports
+lint: $(VENV)/.installed-dev ## check style, words and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.words
 
 types: $(VENV)/.installed-dev ## check types
 	$(BIN)/mypy

@@ -1,11 +1,11 @@
-"""Trains several experiments by one Hydra multirun, and compares their bits/dim against steps: a table and a picture.
+"""Train several experiments in one Hydra multirun and compare their bits/dim against steps, in a table and a picture.
 
     python -m bench.comparison ablation                 every experiment of conf/experiment/ablation
     python -m bench.comparison networks trainer.max_steps=1000
     python -m bench.comparison ablation --directory RUNS --only-show
 
 Overrides after the name are given to every run. ``--directory`` keeps the runs, table.md and curves.png (needs
-matplotlib). A bound is marked by <=. ``--only-show`` reads runs that are there. Broken off, the same command goes on.
+matplotlib). A bound is marked by <=. ``--only-show`` reads runs that are there. To resume, run the same command again.
 """
 
 import argparse
@@ -24,7 +24,7 @@ Curve = dict[int, float]  # steps to bits per dimension
 
 
 def run_all(folder: str, directory: Path, overrides: list[str]) -> None:
-    """One job after another, each in its own folder of ``directory``; ends here if one of them fails."""
+    """Run the jobs one after another, each in its own folder of ``directory``; exits if one fails."""
     names = [f"{folder}/{path.stem}" for path in experiments(folder)]
     status = subprocess.run(
         [

@@ -1,4 +1,4 @@
-"""What conditions are worth on the embedded digits, by a class-conditional model and an auto-encoder that it trains.
+"""Measure what conditions are worth on the embedded digits: trains a class-conditional model and an auto-encoder.
 
     python -m bench.conditioning                       two to eight minutes on one core
     python -m bench.conditioning --directory DIR       uses the models in DIR that an earlier call has left there
@@ -32,14 +32,14 @@ INTERPOLATED = 16, 10  # test images
 
 
 def run(*overrides: str) -> None:
-    """``python run.py`` as a user would call it; ends here if that fails."""
+    """Run ``python run.py`` as a user would; exits if it fails."""
     status = subprocess.run([sys.executable, "run.py", *overrides]).returncode
     if status:
         raise SystemExit(status)
 
 
 def trained(conditioning: str, directory: Path, overrides: list[str]) -> Path:
-    """The checkpoint of ``experiment=digits`` with this conditioning, of a run that goes on where it has stopped."""
+    """The checkpoint of ``experiment=digits`` with this conditioning; resumes an interrupted run."""
     to = directory / conditioning
     keys = (f"conditioning={conditioning}", "logger=none", f"hydra.run.dir={to}", "checkpoint=last")
     run("experiment=digits", *keys, *overrides)
@@ -107,7 +107,7 @@ def decoded(model: PixelModel, test_set: ImageArrays, to: Path) -> None:
 
 
 def main() -> None:
-    """Train what is not there, and print the numbers."""
+    """Train the missing models and print the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--directory", type=Path, default=Path("outputs/conditioning"))
     parser.add_argument("--per-class", type=int, default=20, help="samples of each label")
@@ -127,7 +127,7 @@ def main() -> None:
     images, labels = tensors(test_set)
     np.savez(directory / "test.npz", images=images.permute(0, 2, 3, 1), labels=labels, levels=test_set.levels)
     zero, one = (f"{directory}/test.npz:{place}" for place in INTERPOLATED)
-    shutil.rmtree(directory / "interpolation", ignore_errors=True)  # drawn anew, which run.py would not do over it
+    shutil.rmtree(directory / "interpolation", ignore_errors=True)  # run.py would not overwrite it
     run(
         "task=sample",
         f"checkpoint={checkpoint}",

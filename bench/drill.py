@@ -1,4 +1,4 @@
-"""Kills a run at random moments, resumes it each time by the same command, and compares what it ends with.
+"""Kill a run at random moments, resume it each time with the same command, and compare its results.
 
     python -m bench.drill                # 20 kills of a small model on the digits
     python -m bench.drill --kills 50 --seed 1 data.batch_size=32     # further keys go to both runs
@@ -41,7 +41,7 @@ SECONDS_TO_END = 120
 
 
 class Process(Protocol):
-    """A run that has been started; ``returncode`` is None while it goes on."""
+    """A started run; ``returncode`` is None while it runs."""
 
     pid: int
 
@@ -68,7 +68,7 @@ class Kill:
 
 
 def uninterrupted(start: Start, run_dir: Path) -> tuple[float, float]:
-    """Run to the end; returns the seconds it took to start up, and those it trained."""
+    """Run to the end; returns the seconds of startup and of training."""
     began = time.monotonic()
     process = start(run_dir)
     _wait_for_start(process, run_dir, 0.0)
@@ -109,7 +109,7 @@ def killed(start: Start, run_dir: Path, kills: int, starting: float, training: f
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What two finished runs' checkpoints, scores and samples do not have in common, to the bit."""
+    """The checkpoints, scores and samples in which two finished runs differ, bit by bit."""
     found = []
     for name in ("last", "best"):
         a, b = (read(run / f"checkpoints/{name}.ckpt") for run in (one, other))

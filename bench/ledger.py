@@ -1,4 +1,4 @@
-"""The results ledger: what each released model scored, what that cost, and whether the score comes back.
+"""The results ledger: each released model's score and cost, and whether the score is reproduced.
 
     python -m bench.ledger                            score every released model again, and write docs/results.md
     python -m bench.ledger --only digits
@@ -130,7 +130,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
 
 
 def check(name: str, result: dict[str, Any], overrides: list[str]) -> bool:
-    """Score the released model ``name`` again, and say whether the number came back."""
+    """Score the released model ``name`` again and print whether the score is reproduced."""
     folder = RELEASED / name
     if weights_hash(load(folder)) != result["weights"]:
         print(f"FAIL {name}: its weights are not those that were scored")
@@ -150,8 +150,8 @@ def main() -> None:
     """Add a model, or score those that are there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--add", nargs="+", metavar=("NAME", "RUN"), help="NAME RUN OVERRIDE…")
-    parser.add_argument("--data", default="cifar10", help="with --add: the data option that users of the model have")
-    parser.add_argument("--test", help="with --add: what to call the test images")
+    parser.add_argument("--data", default="cifar10", help="with --add: the users' data option")
+    parser.add_argument("--test", help="with --add: name of the test images")
     parser.add_argument("--on", nargs="+", action="append", default=[], metavar=("NAME", "OVERRIDE"))
     parser.add_argument("--only", nargs="*", help="names of models")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What loading costs: small_imagenet's size in synthetic images, against what the paper's model consumes in training.
+"""Benchmark loading: synthetic images of small_imagenet's size, against the training speed of the paper's model.
 
     python -m bench.loading                      1,281,167 images of 32x32, 3.9 GB under --folder, removed afterwards
     python -m bench.loading --images 100000 --workers 0
@@ -68,7 +68,7 @@ class RandomImages(ImageDataModule):
 
 
 def first_batch(data: ImageDataModule, number: int) -> float:
-    """Seconds until the batch ``number`` of a run is there, everything opened anew."""
+    """Seconds to batch ``number`` of a run, with everything opened from scratch."""
     start = time.perf_counter()
     data.setup("fit")
     batch = data.train_dataloader().dataset[number]
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
-    parser.add_argument("--seconds", type=float, default=20, help="the longest that one loader is measured")
+    parser.add_argument("--seconds", type=float, default=20, help="seconds to measure each loader at most")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure")
     arguments = parser.parse_args()
     threads = f"{torch.get_num_threads()} threads, {cores()} cores"

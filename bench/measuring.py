@@ -1,4 +1,4 @@
-"""Seconds and bytes of what a device does, as all benches count them."""
+"""Time and memory on a device, measured alike in all benchmarks."""
 
 import resource
 import time

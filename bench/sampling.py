@@ -1,4 +1,4 @@
-"""What sampling costs: cached against one forward pass, and against one pass for each pixel.
+"""Benchmark sampling: cached, against one forward pass and against one pass per pixel.
 
     python -m bench.sampling                     the paper's model at batch 1, 4, 16 and 64
     python -m bench.sampling --batch 1 --repeat 3
@@ -50,7 +50,7 @@ def main() -> None:
     """Print one row a batch size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16, 64])
-    parser.add_argument("--repeat", type=int, default=2, help="the shortest of so many is shown")
+    parser.add_argument("--repeat", type=int, default=2, help="repetitions; the fastest is shown")
     parser.add_argument("--num-filters", type=int, default=160)
     parser.add_argument("--num-resnet-blocks", type=int, default=5)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What a training step costs: images a second, FLOP/s, and their share of the machine's matrix products.
+"""Benchmark a training step: images/s and FLOP/s, also as a fraction of peak matmul throughput.
 
     python -m bench.training                                    the paper's model on 4 images, float32
     python -m bench.training --precision bf16 --channels-last
@@ -105,14 +105,14 @@ def main() -> None:
     """Print each step's seconds and what the fastest comes to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=8, help="after a first one, which is shown apart")
+    parser.add_argument("--steps", type=int, default=8, help="steps to time, after a first one")
     parser.add_argument("--precision", choices=DTYPES, default="32")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--activation-checkpointing", action="store_true")
     parser.add_argument("--num-filters", type=int, default=160)
     parser.add_argument("--num-resnet-blocks", type=int, default=5)
-    parser.add_argument("--port", metavar="DIR", type=Path, help="a checkout of the port to compare with")
+    parser.add_argument("--port", metavar="DIR", type=Path, help="checkout of the port to compare with")
     arguments = parser.parse_args()
     if not arguments.activation_checkpointing:
         keep_freed_memory()

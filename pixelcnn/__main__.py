@@ -1,4 +1,4 @@
-"""``python -m pixelcnn`` is ``pixelcnn``."""
+"""``python -m pixelcnn`` runs ``pixelcnn``."""
 
 from pixelcnn.cli import main
 

@@ -13,19 +13,19 @@ DRAWS = 2  # of inputs: at one of them a unit may be dead
 
 
 def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int | None = None, seed: int = 0) -> None:
-    """Raise UserError, naming the pixel that leaks, unless the network's parameters are of pixels before alone.
+    """Raise UserError, naming the pixel that leaks, unless each pixel's parameters depend on earlier pixels only.
 
-    The proof is by the network's Jacobian in float64, at random inputs of the model's size: for each site (a pixel, and
-    a group of its channels where they come one after another) the parameters of all sites up to it must have no
-    gradient for it and all sites after it. ``sites`` checks so many of them, spread over the image, instead of all.
-    ``condition`` is that of one image, (1, …), for a model that has one; by default random features.
+    The check uses the network's Jacobian in float64, at random inputs of the model's size. For each site (a pixel, or
+    a group of its channels if they are drawn in groups), the parameters of all sites up to it must have no gradient
+    with respect to it and all later sites. ``sites``: how many to check, spread over the image; None: all.
+    ``condition``: that of one image, (1, …), for a conditional model; by default random features.
 
-    Weights that are all zero, as of an output layer that starts so, are replaced by random ones in the copy that is
-    checked: they would hide what lies behind them.
+    Weights that are all zero, such as those of a zero-initialised output layer, would hide earlier layers: the checked
+    copy has random ones instead.
     """
     if not hasattr(model, "likelihood"):
-        told = f"check_causal takes a model, and {type(model).__name__} is a network alone"
-        raise UserError(f"{told}: give it pixelcnn.PixelModel((C, H, W), {type(model).__name__}).")
+        told = f"check_causal takes a model, and {type(model).__name__} is only a network"
+        raise UserError(f"{told}: pass pixelcnn.PixelModel((C, H, W), {type(model).__name__}).")
     network = copy.deepcopy(model.network).double().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -69,7 +69,7 @@ def _require_shape(model: PixelModel, parameters: Tensor) -> None:
     if parameters.shape != expected:
         raise UserError(
             f"model={model.description.network.name} returns parameters of shape {tuple(parameters.shape)} for one "
-            f"image: its forward has to return {expected}, the likelihood's num_parameters at every pixel."
+            f"image: its forward must return {expected}, the likelihood's num_parameters at every pixel."
         )
 
 

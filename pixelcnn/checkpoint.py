@@ -55,11 +55,11 @@ class Entry(TypedDict):
 
 
 def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
-    """The distribution that a checkpoint, an exported folder or a run's directory (its best) holds: the EMA weights.
+    """Load a model with its EMA weights, from a checkpoint, an exported folder or a run's directory (its best).
 
-    ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). On the CPU, in
-    evaluation mode and float32. ``trust`` names the packages, other than this project, whose classes the file may
-    name as parts of its model. UserError where the file is missing, damaged, not of this project, or names others.
+    ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). The model is on the
+    CPU, in evaluation mode and float32. ``trust``: packages, besides this project, that the file may import classes
+    from. Raises UserError if the file is missing, damaged, not from this project, or names other packages.
     """
     checkpoint = read(path)
     model = build(description_of(checkpoint, path, trust=trust))
@@ -90,7 +90,7 @@ def of_run(path: Path) -> Path:
 
 
 def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
-    """The entries of a checkpoint whose tensors stay on the disk until they are used; damage to them goes unseen.
+    """The entries of a checkpoint, tensors memory-mapped; does not detect damage to them.
 
     UserError as in `read`.
     """
@@ -100,7 +100,7 @@ def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
     return _opened(path, f"{key}={path}", mmap=True)
 
 
-# What damage leads to, on the way through zip, pickle and torch.
+# Raised by zip, pickle and torch for damaged files.
 DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -204,7 +204,7 @@ def _read_folder(folder: Path, named: str) -> dict[str, Any]:
 def _require_format(stored: Any, named: str) -> None:
     wrong = misfit(stored, Entry, "pixelcnn")
     if wrong is not None:
-        raise UserError(f"{named} describes no model ({wrong}): use one that this project wrote.")
+        raise UserError(f"{named} does not describe a model ({wrong}): use one that this project wrote.")
     found = stored["format"]
     if found not in (1, FORMAT):
         raise UserError(f"{named} has format {found}, not 1 or {FORMAT}: use the version that wrote it.")
@@ -234,12 +234,12 @@ def description_of(
     except UserError as error:
         raise UserError(f"{key}={path} describes a model whose {error}") from error
     except (KeyError, TypeError) as error:
-        raise UserError(f"{key}={path} describes no model of this version ({error}): use another one.") from error
-    except TooLargeError as error:
         raise UserError(
-            f"{key}={path} describes a model larger than the weights that it holds: use another one."
+            f"{key}={path} does not describe a model of this version ({error}): use another one."
         ) from error
-    _require_alike(present, expected, f"{key}={path} has other weights than the model that it describes")
+    except TooLargeError as error:
+        raise UserError(f"{key}={path} describes a larger model than its weights: use another one.") from error
+    _require_alike(present, expected, f"{key}={path} has weights that do not fit the model it describes")
     return description
 
 
@@ -247,10 +247,10 @@ def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path
     """Copy the weights of the checkpoint ``key``=``path`` (the moving average's, if kept) into a model of the same
     architecture; UserError where they are others, or not finite."""
     weights = _weights_in(checkpoint)
-    _require_alike(weights, model.state_dict(), f"{key}={path} has other weights than the model asked for")
+    _require_alike(weights, model.state_dict(), f"{key}={path} has weights that do not fit the requested model")
     for name, value in weights.items():
         if not value.isfinite().all():
-            raise UserError(f"{key}={path} has weights that are not finite, {shown(name)} for one: use another one.")
+            raise UserError(f"{key}={path} contains NaN or inf in its weights ({shown(name)}): use another one.")
     model.load_state_dict(weights)
 
 
@@ -262,7 +262,7 @@ def _weights_in(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 def _require_alike(present: dict[str, Tensor], expected: dict[str, Tensor], fault: str) -> None:
     for name in sorted(present.keys() | expected.keys()):
         if name not in present or name not in expected or _kind(present[name]) != _kind(expected[name]):
-            raise UserError(f"{fault}, {shown(name)} for one: use the options of the run that made it.")
+            raise UserError(f"{fault} ({shown(name)}): use the options of the run that made it.")
 
 
 def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:

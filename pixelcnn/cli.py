@@ -1,4 +1,4 @@
-"""The command ``pixelcnn``: composes the configuration, checks it, and hands over to a task."""
+"""The command ``pixelcnn``: composes and checks the configuration, then runs a task."""
 
 import os
 import sys
@@ -70,7 +70,7 @@ def import_from(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """The command line."""
-    # Whoever has Slurm's commands on this machine need not use them.
+    # Slurm may be installed without being used.
     warnings.filterwarnings("ignore", "The `srun` command is available")
     import_from(sys.argv)
     if asked_by_shell(sys.argv):

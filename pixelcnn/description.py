@@ -74,10 +74,10 @@ def trusted(target: Any, role: str, trust: Collection[str]) -> type:
     try:
         found = getattr(import_module(module), name, None)
     except (ImportError, ValueError) as error:
-        told = f"{role} is {target!r}, which cannot be imported ({error}): install what it is from."
+        told = f"{role} is {target!r}, which cannot be imported ({error}): install its package."
         raise UserError(told) from error
     # A class that the module only imports, or a function, is none of the parts.
     own = isinstance(found, type) and found.__module__.partition(".")[0] == package
     if not isinstance(found, type) or not own or not (issubclass(found, nn.Module) or hasattr(found, "sample_levels")):
-        raise UserError(f"{role} is {target!r}, which is no part of a model: use another file.")
+        raise UserError(f"{role} is {target!r}, which is not a part of a model: use another file.")
     return found

@@ -1,4 +1,4 @@
-"""Files that are there whole, or as they were before: written beside, flushed to the disk, then renamed."""
+"""Atomic, durable file writes: written to a temporary file, flushed to the disk, then renamed."""
 
 import errno
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 PARTIAL = ".partial"
 SHARED_MEMORY = Path("/dev/shm")
-LITTLE = 1 << 16  # bytes; less is no room
+LITTLE = 1 << 16  # bytes; less counts as full
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numbers of errors
 
 
@@ -49,7 +49,7 @@ def trouble_when_full(error: BaseException, folder: Path) -> str | None:
     """
     if isinstance(error, RuntimeError):  # torch's, of a batch that a worker sends
         of_memory = "shared memory" in str(error) and os.strerror(errno.ENOSPC) in str(error)
-        return f"{SHARED_MEMORY} is full, through which workers send batches" if of_memory else None
+        return f"{SHARED_MEMORY} is full (workers send batches through it)" if of_memory else None
     if not isinstance(error, OSError) or error.errno not in FULL:
         return None
     named = [Path(os.fsdecode(name)) for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]
@@ -68,26 +68,26 @@ def _has_no_room(path: Path) -> bool:
 
 @contextmanager
 def sentence_when_full(folder: Path) -> Iterator[None]:
-    """Around a run that writes to ``folder``: UserError instead of the system's, where there is no space left."""
+    """Around a run that writes to ``folder``: raise UserError if the disk is full."""
     try:
         yield
     except (OSError, RuntimeError) as error:
         trouble = trouble_when_full(error, folder)
         if trouble is None:
             raise
-        raise UserError(f"{trouble}: free some space there and go on with the run by checkpoint=last.") from error
+        raise UserError(f"{trouble}: free some space there and resume with checkpoint=last.") from error
 
 
 @contextmanager
 def warning_when_full(folder: Path) -> Iterator[None]:
-    """Around what a run can do without: a warning instead of an error, where there is no space left."""
+    """Around what a run can do without: warn if the disk is full."""
     try:
         yield
     except OSError as error:
         trouble = trouble_when_full(error, folder)
         if trouble is None:
             raise
-        log.warning("%s, and the run goes on without it: free some space there.", trouble)
+        log.warning("%s. The run continues without it: free some space there.", trouble)
 
 
 def remove_partial(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The one exception that is shown to users as a sentence."""
+"""The exception that is shown to users as one sentence."""
 
 
 class UserError(Exception):
@@ -13,7 +13,7 @@ class UserError(Exception):
 
 
 class OutOfRangeError(UserError):
-    """A key has a value that it cannot have, whatever else is there."""
+    """A key's value is out of range, regardless of all other keys."""
 
 
 def require(condition: bool, key: str, value: object, remedy: str) -> None:

@@ -1,4 +1,4 @@
-"""How a network is computed: compiled, with its activations in another order in memory, or with fewer of them kept.
+"""How a network is executed: compiled, channels-last, or with activation checkpointing.
 
 None of it changes what is computed, beyond the rounding of floats, or what a checkpoint holds.
 """
@@ -20,7 +20,7 @@ RECOMPILATIONS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """How a network is computed, which is not part of a model's description."""
+    """How a network is executed, which is not part of a model's description."""
 
     compile: bool = False
     channels_last: bool = False
@@ -37,7 +37,7 @@ def full_float32(full: bool = True) -> None:
 
 
 def execute(model: PixelModel, execution: Execution) -> None:
-    """Have ``model``'s network computed as ``execution`` says, from the next forward pass on.
+    """Execute ``model``'s network as ``execution`` says, from the next forward pass on.
 
     After data-dependent initialisation, which looks inside layers. UserError where a compiler is missing.
     """

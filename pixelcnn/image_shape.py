@@ -1,4 +1,4 @@
-"""What a model and a data set agree on: the shape of an image."""
+"""The image shape that a model and a data set share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -30,9 +30,9 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
     else:
         known = _from_image(mask, height, width)
     if not known.any():
-        raise UserError(f"task.mask={mask} knows no pixel of {height}x{width}: know some, or draw with task=sample.")
+        raise UserError(f"task.mask={mask} marks no pixel of {height}x{width} as known: mark some, or use task=sample.")
     if known.all():
-        raise UserError(f"task.mask={mask} knows every pixel of {height}x{width}: leave some to be drawn.")
+        raise UserError(f"task.mask={mask} marks every pixel of {height}x{width} as known: leave some to draw.")
     return known
 
 
@@ -57,7 +57,7 @@ def _described(mask: str, kind: str, numbers: str, height: int, width: int) -> T
 
 
 def comes_first(known: Tensor) -> bool:
-    """Whether all known pixels stand before all others in raster order, so that completions are exact."""
+    """Whether all known pixels precede all others in raster order, so that completions are exact."""
     flat = known.flatten()
     return not bool((flat[1:] & ~flat[:-1]).any())
 

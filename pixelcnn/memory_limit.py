@@ -1,4 +1,4 @@
-"""An allocation that exceeds the machine's memory fails, and can be said to the user, instead of ending the process.
+"""Makes allocations beyond the machine's memory fail with an error instead of killing the process.
 
 Linux grants more memory than there is, and kills a process that uses it, without a word.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 MEMORY = Path("/proc/meminfo")
 OF_PROCESS = Path("/proc/self/statm")
 GROUPS = Path("/sys/fs/cgroup")
-SHARE = 0.95  # of what is available, since others need some too
+SHARE = 0.95  # of what is available; other processes need some too
 
 
 @contextmanager

@@ -28,14 +28,15 @@ EXACT = Temperature()
 class PixelModel(nn.Module):
     """p(images | condition), for uint8 images (N, C, H, W).
 
-    ``image`` is the shape of an image, (C, H, W) of 256 levels or an `ImageShape`; its height and width are those of
-    samples: being convolutional, the project's networks score any size that their strides divide. Each part is a class
-    or a ``functools.partial`` of one with its own keywords,
+    ``image``: the shape of an image, (C, H, W) with 256 levels, or an `ImageShape`. Samples have its height and width;
+    the networks are convolutional and score any size that their strides divide. Each part is a class or a
+    ``functools.partial`` of one with its own keywords,
 
         PixelModel((3, 32, 32), partial(PixelCNNPP, num_filters=32), conditioning=partial(ClassLabels, num_classes=10))
 
-    and is given the rest: see `pixelcnn.network`, `pixelcnn.likelihood` and `pixelcnn.conditioning`. By default it is
-    the paper's model. V and hw start from N(0, 0.05), with g = 1 and b = 0. UserError where the parts do not combine.
+    and receives the other arguments: see `pixelcnn.network`, `pixelcnn.likelihood` and `pixelcnn.conditioning`. The
+    default is the paper's model. V and hw are initialised from N(0, 0.05), g = 1 and b = 0. Raises UserError if the
+    parts do not combine.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class PixelModel(nn.Module):
         return self._log_prob_of_values(images, condition).sum(dim=(2, 3))
 
     def bits(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Where the bits of `log_prob` go: (N, C, H, W), by the chain rule over pixels and channels.
+        """Bits per sub-pixel, (N, C, H, W), by the chain rule over pixels and channels.
 
         They sum to -log2 p(image | condition).
         """
@@ -94,19 +95,21 @@ class PixelModel(nn.Module):
 
     @property
     def score_name(self) -> str:
-        """What `score` is called: bits_per_dim, or another name where it is only a bound or given the image's code."""
+        """The name of `score`: bits_per_dim, or another if it is only a bound or given the image's code."""
         if self.conditioning.sees_the_image:
             return "bits_bound_given_code" if self.likelihood.is_bound else "bits_given_code"
         return "bits_upper_bound" if self.likelihood.is_bound else "bits_per_dim"
 
     def score(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """-log2 p(image | condition) per sub-pixel as `log_prob` has it, (N,): what `score_name` says."""
+        """-log2 p(image | condition) per sub-pixel, from `log_prob`, (N,); named by `score_name`."""
         return -self.log_prob(images, condition) / (math.log(2) * math.prod(images.shape[1:]))
 
     def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """-log2 p(image | condition) per sub-pixel, (N,); UserError for a model whose `score` is something else."""
         if self.score_name != "bits_per_dim":
-            raise UserError(f"bits_per_dim is not what this model scores: it is {self.score_name}, call model.score.")
+            raise UserError(
+                f"bits_per_dim is not defined for this model, whose score is {self.score_name}: call model.score."
+            )
         return self.score(images, condition)
 
     def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
@@ -138,9 +141,9 @@ class PixelModel(nn.Module):
     ) -> Tensor:
         """Draw n images, uint8 (n, C, H, W), from the distribution that `log_prob` scores (at temperature 1).
 
-        ``temperature`` may be one number for both of its parts. Image k is drawn by the random numbers of (seed,
-        ``numbers[k]``) alone, ``numbers`` being 0 .. n-1 unless given; ``batch_size`` images at a time. ``on_pixel``
-        is called for each pixel of a batch, a row at a time, to show how far it is.
+        ``temperature`` may be one number for both of its parts. Image k depends only on the random numbers of (seed,
+        ``numbers[k]``); by default ``numbers`` is 0 .. n-1. ``batch_size``: images drawn at a time. ``on_pixel`` is
+        called for each pixel of a batch, a row at a time, to show progress.
         """
         if n < 0:
             raise UserError(f"n={n} is out of range: use 0 or more images.")
@@ -160,13 +163,13 @@ class PixelModel(nn.Module):
         on_pixel: Callable[[], object] = lambda: None,
         numbers: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw what ``known``, bool (H, W), leaves open of ``images`` uint8 (N, C, H, W), by ``numbers`` as `sample`.
+        """Draw the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False, otherwise as `sample`.
 
-        Returns the completed images and, float64 (N,), log p in nats of the drawn pixels, each given all before it:
-        of the masses that they are drawn by at temperature 1, whatever ``temperature`` is and also where `log_prob` is
-        a bound. Completions are exact where the known pixels come first in raster order; otherwise a pixel is not
-        conditioned on known ones after it. An auto-encoder given the originals as its condition has seen what is
-        unknown. UserError for a likelihood without density.
+        Returns the completed images and, float64 (N,), log p in nats of the drawn pixels, each given all before it.
+        These are exact log-probabilities at temperature 1, whatever ``temperature`` is and even if `log_prob` is a
+        bound. Completions are exact if the known pixels come first in raster order; otherwise a pixel is not
+        conditioned on known ones after it. An auto-encoder conditioned on the originals has seen the unknown pixels.
+        Raises UserError for a likelihood without density.
         """
         self._check(images)
         if known.dtype != torch.bool or known.shape != images.shape[2:]:
@@ -209,14 +212,14 @@ class PixelModel(nn.Module):
         with torch.no_grad():
             h = self._encoded(condition, images)
         if h is not None and not h.isfinite().all():
-            # A score would show it, being no number either; what is drawn by it are levels like any others.
-            raise UserError("condition holds what is no finite number, of which nothing can be drawn: mend it.")
+            # A score would be NaN too, but samples would look valid.
+            raise UserError("condition contains NaN or inf: fix it.")
         shape = (self.likelihood.num_uniforms, *images.shape[2:])
         sampler = None
         for first in range(0, len(images), batch_size):
             part = images[first : first + batch_size]
             if sampler is None or sampler.n != len(part):
-                sampler = None  # its caches make room
+                sampler = None  # frees its caches first
                 sampler = Sampler(
                     self.network,
                     self.likelihood,
@@ -249,16 +252,16 @@ class PixelModel(nn.Module):
                 f"(N, {shape.channels}, H, W) holding 0..{shape.levels - 1}."
             )
         self._check_size(*images.shape[2:])
-        # Not in training on a GPU, where every look at a value waits for it: data sets have looked at theirs.
+        # Not in training on a GPU, where reading a value synchronises: data sets have checked theirs.
         looked_at = images.is_cpu or not self.training
         if shape.levels < 256 and looked_at and len(images) and int(images.max()) >= shape.levels:
             raise UserError(
-                f"images hold {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."
+                f"images contain {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."
             )
 
     def _check_size(self, height: int, width: int) -> None:
         if not (height and width):
-            raise UserError(f"images of {height}x{width} hold no pixel: give some of a positive height and width.")
+            raise UserError(f"images of {height}x{width} have no pixels: use a positive height and width.")
         if height % self.stride or width % self.stride:
             raise UserError(
                 f"images of {height}x{width} do not fit model={self.description.network.name}, whose strides need a "
@@ -284,7 +287,7 @@ def _require_members(part: object, protocol: type, chosen: Part) -> None:
     missing = sorted(name for name in names if not name.startswith("_") and not hasattr(part, name))
     if missing:
         home = f"{protocol.__module__}.{protocol.__name__}"
-        raise UserError(f"{chosen.name} has no {', '.join(missing)}: inherit {home}, or write what it says.")
+        raise UserError(f"{chosen.name} has no {', '.join(missing)}: inherit {home}, or implement it.")
 
 
 def _require_compatible(description: ModelDescription, likelihood: Likelihood, conditioning: Conditioning) -> None:

@@ -1,4 +1,4 @@
-"""A part of a model as data: a constructor and the arguments chosen for it, which a checkpoint can store."""
+"""A part of a model as data: a constructor and its arguments, as a checkpoint stores them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What it is called in messages: as an option in ``conf/``, or by its class."""
+        """Its name in messages: its option in ``conf/``, or its class."""
         return getattr(self.target, "name", self.target.__name__)
 
     def to_dict(self) -> dict[str, Any]:

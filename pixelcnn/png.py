@@ -1,4 +1,4 @@
-"""Whether a PNG file has its end; that its pixels are all there is Pillow's to see."""
+"""Whether a PNG file is complete at its end; Pillow checks the pixels."""
 
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xae\x42\x60\x82"
 

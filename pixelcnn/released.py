@@ -1,4 +1,4 @@
-"""Where a model is: at a path, released with this project by name, or in a repository of the Hugging Face hub."""
+"""Locates a model: a path, a released model's name, or a repository on the Hugging Face hub."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The names of what models are scored by: one place, light enough for the configuration.
+"""The names of scores, without heavy imports.
 
 A score stands as ``train/NAME``, ``val/NAME`` or ``test/NAME`` in logs and ``metrics.json``. NAME is bits_per_dim only
 where it is that: exact, and of images that the model is not given.
@@ -30,7 +30,7 @@ def by_channel(score_name: str, channels: int) -> list[str]:
 
 
 def in_words(score_name: str, value: str, given: str | None = None) -> str:
-    """``value`` of a score for the person at the terminal, without claiming more than it says.
+    """``value`` of a score as text for the terminal.
 
     ``given`` names the one condition that all images were scored given, in place of their own.
     """
@@ -44,7 +44,7 @@ def worse_than_uniform(score_name: str, value: float, levels: int) -> bool:
 
 
 def best_of(name: str) -> str:
-    """What the best of all of a run's validations is called in ``metrics.json``, beside the last one's, ``name``."""
+    """The key in ``metrics.json`` of the best of a run's validations; ``name`` is that of the last."""
     return f"best/{name}"
 
 

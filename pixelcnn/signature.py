@@ -127,7 +127,7 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
     guilty = [name for name in values if re.search(rf"\b{re.escape(name)}\b", told)]
     guilty = guilty or _quoted(told, values) or _unlike_defaults(target, values) or list(values)
     where = " with ".join(f"{prefix}{name}={values[name]}" for name in guilty) or prefix.rstrip(".")
-    return UserError(f"{where} is refused by {name_of(target)} ({told}): change it.")
+    return UserError(f"{where} is rejected by {name_of(target)} ({told}): change it.")
 
 
 def _quoted(told: str, values: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whether plain values are of an annotated type, without conversions; imports nothing heavy."""
+"""Whether plain values match a type annotation, without conversions; imports nothing heavy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass

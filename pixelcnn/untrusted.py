@@ -1,4 +1,4 @@
-"""The door for what comes from a file: plain values and dense tensors pass, as copies; nothing else does.
+"""Sanitises the content of files: plain values and dense tensors pass, as copies; nothing else does.
 
 `opened` is called once for each file, where it is read. Code behind it may rely on
 
@@ -15,8 +15,8 @@ from torch import Tensor
 from pixelcnn.errors import UserError
 from pixelcnn.typed import shown
 
-DEPTH = 32  # real ones have less than ten
-ENTRIES = 500_000  # of all containers together, one that is met twice counted twice
+DEPTH = 32  # real checkpoints have less than ten
+ENTRIES = 500_000  # of all containers together, repeated ones counted each time
 LARGEST = 2**53
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -73,7 +73,7 @@ class _Door:
         place = where.lstrip(".")
         place = f"{place[:150]}…" if len(place) > 150 else place or "content"
         return UserError(
-            f"{self.named} is forged or not of this project ({place} {fault}, which no checkpoint holds): "
+            f"{self.named} is forged or not from this project ({place} {fault}, which no checkpoint holds): "
             "use another one."
         )
 

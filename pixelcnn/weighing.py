@@ -1,4 +1,4 @@
-"""Names, shapes and types of a model's weights, found without memory for them."""
+"""Names, shapes and types of a model's weights, without allocating them."""
 
 import math
 from collections.abc import Iterator

@@ -57,7 +57,7 @@ def apply(each: Break, code: Path) -> None:
     file = code / each.file
     text = file.read_text()
     if text.count(each.line) != 1:
-        raise SystemExit(f"{each.line!r} stands {text.count(each.line)} times in {each.file}: mend tests/breaks.")
+        raise SystemExit(f"{each.line!r} is {text.count(each.line)} times in {each.file}: update tests/breaks.")
     file.write_text(text.replace(each.line, each.broken))
 
 
@@ -118,7 +118,7 @@ def require_passing(breaks: list[Break], jobs: int) -> None:
         outcome = tested(code, files, 3 * SECONDS, "-n", str(jobs))
     if outcome.status != 0:
         raise SystemExit(
-            f"{outcome.said}\nNothing is broken, and yet: {outcome.test or outcome.fault}. Mend that first."
+            f"{outcome.said}\nThe unbroken code fails too: {outcome.test or outcome.fault}. Fix that first."
         )
 
 

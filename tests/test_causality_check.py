@@ -171,7 +171,5 @@ def test_the_projects_own_networks_pass(network, likelihood, channels, condition
 
 
 def test_a_network_alone_is_refused_in_one_sentence():
-    with pytest.raises(
-        UserError, match=r"takes a model, and Shifted is .*: give it pixelcnn\.PixelModel\(.*Shifted\)\.$"
-    ):
+    with pytest.raises(UserError, match=r"takes a model, and Shifted is .*: pass pixelcnn\.PixelModel\(.*Shifted\)\.$"):
         check_causal(Shifted(1, 5, offsets=[[0, 1]]))

@@ -102,6 +102,6 @@ def test_what_a_worker_cannot_send_is_said_in_a_sentence(tmp_path):
 def test_what_a_run_can_do_without_is_a_warning(tmp_path, caplog):
     with warning_when_full(tmp_path), replacing(tmp_path / "grid.png"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert f"{tmp_path}/grid.png could not be written (No space left on device), and the run goes on" in caplog.text
+    assert f"{tmp_path}/grid.png could not be written (No space left on device). The run continues" in caplog.text
     with pytest.raises(PermissionError), warning_when_full(tmp_path):
         raise PermissionError(errno.EACCES, "theirs")

@@ -185,9 +185,9 @@ def test_defaults_are_filled_in():
     [
         (ValueError("depth=0 is out of range: use one"), "model.depth=0 is out of range: use one."),
         (UserError("depth=0 is out of range: use one."), "model.depth=0 is out of range: use one."),
-        (ValueError("the width must be even"), "model.width=3 is refused by "),
-        (TypeError("something\nelse"), "model.depth=0 with model.width=3 is refused by "),
-        (ValueError("no such size: 3"), "model.width=3 is refused by "),
+        (ValueError("the width must be even"), "model.width=3 is rejected by "),
+        (TypeError("something\nelse"), "model.depth=0 with model.width=3 is rejected by "),
+        (ValueError("no such size: 3"), "model.width=3 is rejected by "),
         (UserError("images of 3x3 do not fit."), "images of 3x3 do not fit."),
     ],
 )

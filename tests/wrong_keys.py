@@ -1,4 +1,4 @@
-"""Command lines that are wrong by their keys and values alone: what is typed, the key that is named, what is told."""
+"""Command lines that are wrong by their keys and values alone: what is typed, the key in the message, the advice."""
 
 REFUSED = [
     # unknown keys, with the nearest real one
@@ -85,7 +85,7 @@ REFUSED = [
     ("trainer.max_epochs=-3", "trainer.max_epochs=-3", "-1 is no limit"),
     ("trainer.max_steps=-2", "trainer.max_steps=-2", "-1 or more"),
     ("trainer.num_nodes=0", "trainer.num_nodes=0", "1 or more"),
-    ("trainer.limit_val_batches=1.5", "trainer.limit_val_batches=1.5", "a share of them"),
+    ("trainer.limit_val_batches=1.5", "trainer.limit_val_batches=1.5", "a fraction of them"),
     ("trainer.overfit_batches=-1", "trainer.overfit_batches=-1", "a number of batches"),
     ("trainer.profiler=foo", "trainer.profiler=foo", "simple, advanced"),
     ("trainer.gradient_clip_algorithm=foo", "trainer.gradient_clip_algorithm=foo", "norm, value"),
@@ -101,7 +101,7 @@ REFUSED = [
     ("data=digits data.batch_size=0", "data.batch_size=0", "1 or more"),
     ("data=images", "data.root is not set", "data.root=DIR"),
     # devices
-    ("trainer.devices=4096", "trainer.devices=4096", "this machine has"),
+    ("trainer.devices=4096", "trainer.devices=4096", "this machine"),
     ("trainer.devices=4096 trainer.accelerator=cpu", "trainer.devices=4096", "use at most"),
     ("trainer.num_nodes=2 trainer.accelerator=cpu data=digits", "trainer.num_nodes=2", "torchrun or srun"),
     ("trainer.devices=some", "trainer.devices=some", "a number"),

@@ -1,7 +1,6 @@
 """Conditioning: how a condition becomes the features h that enter every gated block, one kind per file.
 
-Every kind but `none` also takes features themselves in place of what they are made of, so that conditions can be
-interpolated.
+Every kind but `none` also takes the features directly, so that conditions can be interpolated.
 """
 
 from typing import ClassVar, Protocol
@@ -17,21 +16,20 @@ __all__ = ["ClassLabels", "Conditioning", "Encoder", "Maps", "Unconditional", "V
 
 
 class Conditioning(Protocol):
-    """What every kind, an nn.Module, has. Its constructor takes those of
+    """The interface of conditionings, which are modules. The constructor receives those of
 
         image (`pixelcnn.image_shape.ImageShape`), scale (levels to the numbers in [-1, 1] that networks see)
 
-    that it names, beside keys of its own.
+    that it has as arguments, besides its own keys.
     """
 
     batch_key: ClassVar[str | None]  # which entry of a data set's batch is the condition
-    size_key: ClassVar[str | None]  # which of its arguments is the data set's number of classes or features
+    size_key: ClassVar[str | None]  # the argument that is the data set's number of classes or features
     features: int  # D, the length of h; 0 for none
-    sees_the_image: bool  # whether the condition is made of the image that is scored
+    sees_the_image: bool  # whether the condition is computed from the scored image
 
     def examples(self, n: int) -> Tensor | None:
-        """Conditions for a grid of n samples, where they can be made up; None where they cannot or are not needed."""
+        """Example conditions for a grid of n samples; None if there are none or they are not needed."""
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
-        """h of n images of this size: None, (N, D), or a map (N, D, height, width); UserError for what is no such
-        condition."""
+        """h of n images of this size: None, (N, D), or a map (N, D, height, width); UserError for other conditions."""

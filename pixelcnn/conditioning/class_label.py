@@ -40,7 +40,7 @@ class ClassLabels(nn.Module):
                 f"condition of {condition.dtype} and shape {tuple(condition.shape)} is not one label for each of {n} "
                 "images: give int64 (N,)."
             )
-        # Not in training on a GPU, where every look at a value waits for it, and an index out of range is an error.
+        # Not in training on a GPU, where reading a value synchronises, and an index out of range is an error.
         looked_at = condition.is_cpu or not self.training
         if n and looked_at and not 0 <= int(condition.min()) <= int(condition.max()) < self.features:
             raise UserError(

@@ -10,7 +10,7 @@ from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import ImageShape
 
 SMALLEST = 4  # height and width of the map that the code is computed from
-AT_ONCE = 256  # images, so that encoding many takes no more memory than drawing them does
+AT_ONCE = 256  # images encoded at once, to bound memory
 
 
 class AveragedToSmallest(nn.Module):
@@ -81,7 +81,7 @@ class Encoder(nn.Module):
         looked_at = condition.is_cpu or not self.training  # as in `PixelModel`
         if self.levels < 256 and looked_at and n and int(condition.max()) >= self.levels:
             raise UserError(
-                f"condition is of images that hold {int(condition.max())}, but this model's levels are "
+                f"condition images contain {int(condition.max())}, but this model's levels are "
                 f"0..{self.levels - 1}: rescale them."
             )
         dtype = next(self.parameters()).dtype

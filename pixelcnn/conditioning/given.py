@@ -26,7 +26,7 @@ class GivenFeatures(nn.Module):
         return None
 
     def of_image(self, height: int, width: int) -> tuple[int, ...]:
-        """The shape of an image's condition."""
+        """The shape of one image's condition."""
         raise NotImplementedError
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:

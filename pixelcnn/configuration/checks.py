@@ -1,4 +1,4 @@
-"""What is checked when Hydra has composed, before anything is loaded or written: keys, types, ranges."""
+"""Checks of the composed configuration before anything is loaded or written: keys, types, ranges."""
 
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -127,4 +127,6 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
             raise refusal(error, target, own, f"{group}.") from error
         except TooLargeError as error:
             largest = max(own, key=lambda name: own[name] if isinstance(own[name], int) else 0)
-            raise UserError(f"{group}.{largest}={own[largest]} takes more memory than there is: use less.") from error
+            raise UserError(
+                f"{group}.{largest}={own[largest]} needs more memory than is available: use less."
+            ) from error

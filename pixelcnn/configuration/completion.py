@@ -1,4 +1,4 @@
-"""What Hydra's tab completion lacks: a user's own --config-dir, and keys that no file in ``conf/`` sets.
+"""Tab completion that Hydra lacks: a user's own --config-dir, and keys that no file in ``conf/`` sets.
 
 Importing torch takes seconds, which nobody waits for at the tab key.
 """

@@ -1,4 +1,4 @@
-"""The description of a model, from the configuration or, where there is a checkpoint, in agreement with it."""
+"""A model's description, from the configuration or from a checkpoint that it must agree with."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "condit
 
 
 def execution_of(config: DictConfig) -> Execution:
-    """How a composed configuration wants its network computed."""
+    """The network's execution options in a composed configuration."""
     return Execution(**{key: config.model[key] for key in arguments_of(Execution)})
 
 
@@ -39,14 +39,14 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
 
 
 def _that_fits(description: ModelDescription) -> ModelDescription:
-    """``description``; UserError where its weights alone take more memory than there is, before any are made."""
+    """``description``; UserError if its weights alone need more memory than is available, before any are allocated."""
     available = available_memory()
     try:
         weights_of(description, math.inf if available is None else available)
     except TooLargeError as error:
-        told = "there is" if available is None else f"the {available / 1e9:.3g} GB that are free"
+        told = "is available" if available is None else f"the {available / 1e9:.3g} GB available"
         raise UserError(
-            f"model={description.network.name} takes more memory than {told}, for its weights alone: use fewer "
+            f"model={description.network.name} needs more memory than {told}, for its weights alone: use fewer "
             "filters, layers, mixture components or features."
         ) from error
     return description
@@ -102,11 +102,11 @@ def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str
             if key == "num_classes"
             else (f"{column} of {present} {_counted(key)}", f"takes {size}")
         )
-        raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one that it was trained on.")
+        raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one it was trained on.")
 
 
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
-    """``config`` as plain containers, with the model that it came to, be it from a checkpoint."""
+    """``config`` as plain containers, with the resolved model, also if that is from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     came_to = {group: getattr(description, role).to_dict() for group, role in ROLES.items()}
     return {**plain, **came_to, "model": {**came_to["model"], **asdict(execution_of(config))}}
@@ -115,7 +115,7 @@ def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any
 def require_agreement(
     stored: ModelDescription, checkpoint: str, config: DictConfig, overrides: list[str], image: ImageShape | None = None
 ) -> None:
-    """Raise UserError where the command line or the data set contradict the model in the file ``checkpoint``.
+    """Raise UserError if the command line or the data set contradicts the model in the file ``checkpoint``.
 
     Only what ``overrides`` (Hydra's, as typed) set in the groups model, likelihood and conditioning is compared: the
     defaults and an ``experiment=`` are no wishes for the architecture of a model that exists. Choosing an option, as in
@@ -213,7 +213,7 @@ def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> N
     if (image.channels, image.levels) != (stored.image.channels, stored.image.levels):
         raise UserError(
             f"data has images of {_described(image)}, {source} is a model of {_described(stored.image)}: "
-            "choose a data set like the one that it was trained on."
+            "choose a data set like the one it was trained on."
         )
 
 

@@ -1,4 +1,4 @@
-"""The groups of ``conf/`` whose options are parts: ``_target_`` names a class, whose constructor is the schema.
+"""Groups of ``conf/`` with ``_target_`` options: the class's constructor is their schema.
 
 A part may be the project's own or a user's: its keys have the types of the constructor's arguments, all others are
 refused, and what the constructor itself refuses by a ValueError or TypeError becomes a sentence that names the key.
@@ -53,7 +53,7 @@ GROUPS = {
 
 
 def register(keys: Mapping[str, Iterable[str]] = MappingProxyType({})) -> None:
-    """Let Hydra take any key in the groups, which `checked_group` checks; to be called before it composes.
+    """Let Hydra accept any key in the groups; `checked_group` checks them. Call before composing.
 
     ``keys``, by group, are null in what it composes unless an option sets them.
     """
@@ -207,6 +207,6 @@ def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any
         return target(**taken, **instantiate(arguments, _convert_="all"))
     except ModuleNotFoundError as error:
         told = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{where} needs what is not installed ({told}): install it, or leave {where} out.") from error
+        raise UserError(f"{where} needs a missing package ({told}): install it, or leave {where} out.") from error
     except (UserError, ValueError, TypeError) as error:
         raise refusal(error, target, arguments, f"{where}.") from error

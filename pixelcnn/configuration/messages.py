@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors, of many lines each, in one line."""
+"""Hydra's and OmegaConf's multi-line errors, in one line."""
 
 import re
 from dataclasses import fields
@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pixelcnn.configuration.groups import GROUPS
 from pixelcnn.configuration.root import Root
 
-# Lines that would not help: where Hydra looked, what OmegaConf calls types, advice that is refused later.
+# Unhelpful lines: Hydra's search path, OmegaConf's type names, advice that would fail.
 LEFT_OUT = ("To append", "See https", "full_key", "object_type", "reference_type")
 # Optuna's, with a storage and without, asked for the best of none.
 NO_TRIAL = ("Record does not exist", "No trials are completed yet")

@@ -1,4 +1,4 @@
-"""The keys at the root of the configuration, and what has to hold between them and the task."""
+"""The root keys of the configuration, and their constraints with the task."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ class Initialisation:
     size: int
 
     def __post_init__(self) -> None:
-        require(self.size >= 1, "size", self.size, "use at least one image, better a hundred")
+        require(self.size >= 1, "size", self.size, "use at least one image, preferably 100")
 
 
 @dataclass
@@ -39,17 +39,17 @@ class Root:
 
 
 def check_start(config: DictConfig, task: Task, objective: Any, likelihood: type) -> None:
-    """Raise UserError where ``checkpoint`` and ``init_from`` do not go together with each other or with the task."""
+    """Raise UserError if ``checkpoint`` and ``init_from`` conflict with each other or with the task."""
     name, checkpoint, init_from = config.task.name, config.checkpoint, config.init_from
     if task.needs_checkpoint and checkpoint is None:
-        raise UserError(f"checkpoint is missing: task={name} needs checkpoint=FILE, a file that a training run left.")
+        raise UserError(f"checkpoint is missing: task={name} needs checkpoint=FILE, the file of a training run.")
     if name == "info" and checkpoint is not None:
         raise UserError(f"checkpoint={checkpoint} is not for task=info, which describes the configured model: omit it.")
     if init_from is not None and name != "train":
-        raise UserError(f"init_from={init_from} is for task=train only: give task={name} a checkpoint=FILE.")
+        raise UserError(f"init_from={init_from} is for task=train only: use checkpoint=FILE with task={name}.")
     if checkpoint == LAST and name != "train":
         raise UserError(
-            f"checkpoint=last is for task=train, which looks for it in its own run directory: give task={name} "
+            f"checkpoint=last is for task=train only: give task={name} "
             "a file, such as checkpoint=RUN/checkpoints/last.ckpt."
         )
     if init_from is not None and checkpoint not in (None, LAST):

@@ -1,4 +1,4 @@
-"""What a resumed run has to keep: its images, and all of its configuration that is not listed here as changeable."""
+"""What a resumed run must keep: its images, and every option that is not listed here as changeable."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.errors import UserError
 
-# What may change, a group or a key each: where a run is, how fast, how long and how often it is looked at.
+# Groups and keys that may change: where a run is, its speed, its length and its logging.
 CHANGEABLE = (
     *("task", "checkpoint", "init_from", "trust", "logger", "callbacks"),
     "initialisation",  # is over
@@ -23,9 +23,9 @@ CHANGEABLE = (
     *("trainer.profiler", "trainer.detect_anomaly", "trainer.barebones", "trainer.fast_dev_run"),
     *("trainer.default_root_dir", "trainer.model_registry", "trainer.sync_batchnorm"),
 )
-# What decides which images a run holds out.
+# Keys that determine the held-out images.
 HELD_OUT = ("data._target_", "data.val_size", "data.seed")
-RESUME = "give that one, or start a new run from its weights by init_from="
+RESUME = "give that one, or start a new run from its weights with init_from="
 PARTS = {"train": "training images", "val": "held-out images"}
 
 
@@ -36,7 +36,7 @@ def require_same_run(
     only: Iterable[str] | None = None,
     remedy: str = RESUME,
 ) -> None:
-    """Raise UserError where ``config`` or the ``images`` are not those of the run that left the checkpoint.
+    """Raise UserError if ``config`` or the ``images`` differ from those of the checkpoint's run.
 
     ``stored`` is what the checkpoint has under "pixelcnn", ``images`` are fingerprints, by part, of those that are to
     be compared. Keys that the stored configuration does not have (an imported model's, or an earlier version's) are

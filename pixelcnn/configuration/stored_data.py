@@ -1,4 +1,4 @@
-"""What a run takes from a checkpoint before its keys are checked: the parts of the model, and the data set."""
+"""What a run takes from its checkpoint before keys are checked: the parts of the model, and the data set."""
 
 import os
 from pathlib import Path

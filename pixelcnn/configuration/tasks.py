@@ -24,8 +24,8 @@ def _require_conditions(task: Any) -> None:
         raise UserError(f"{' and '.join(given)} exclude each other: give one condition.")
     if task.interpolate_to is not None and (not given or task.label == "all"):
         raise UserError(
-            f"task.interpolate_to={task.interpolate_to} is the other end of a way: "
-            "give the first one by task.label, task.condition or task.image."
+            f"task.interpolate_to={task.interpolate_to} is only one endpoint: "
+            "give the other with task.label, task.condition or task.image."
         )
 
 
@@ -59,8 +59,8 @@ class EvaluateTask(Task):
         _require_conditions(self)
         share = self.interpolate_at
         if share is not None and self.interpolate_to is None:
-            raise UserError(f"task.interpolate_at={share} is a share of a way: give its end by task.interpolate_to.")
-        require(share is None or 0 <= share <= 1, "interpolate_at", share, "use a share of the way, from 0 to 1")
+            raise UserError(f"task.interpolate_at={share} needs an endpoint: give task.interpolate_to.")
+        require(share is None or 0 <= share <= 1, "interpolate_at", share, "use a position from 0 to 1")
         require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
 
 
@@ -98,7 +98,7 @@ class SampleTask(Drawing, Task):
         require(self.interpolate_rows >= 1, "interpolate_rows", self.interpolate_rows, "ask for at least one")
         _require_conditions(self)
         enough = self.interpolate_to is None or self.num_samples >= 2
-        require(enough, "num_samples", self.num_samples, "an interpolation has two ends")
+        require(enough, "num_samples", self.num_samples, "use at least 2 to interpolate")
 
 
 @dataclass(kw_only=True)
@@ -124,7 +124,7 @@ class CompleteTask(Drawing, Task):
         for key in ("num_images", "num_completions"):
             require(getattr(self, key) >= 1, key, getattr(self, key), "ask for at least one")
         enough = self.interpolate_to is None or self.num_completions >= 2
-        require(enough, "num_completions", self.num_completions, "an interpolation has two ends")
+        require(enough, "num_completions", self.num_completions, "use at least 2 to interpolate")
 
 
 @dataclass

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 
-# What Lightning lets pass, or refuses when the run has begun; the types are those of its constructor.
+# Ranges that Lightning does not check, or checks only in the run; types are its constructor's.
 AT_LEAST = {
     **dict.fromkeys(("num_nodes", "check_val_every_n_epoch", "accumulate_grad_batches"), 1),
     **dict.fromkeys(("min_epochs", "min_steps", "fast_dev_run", "log_every_n_steps", "gradient_clip_val"), 0),
@@ -26,7 +26,7 @@ AT_LEAST = {
     **dict.fromkeys(("max_epochs", "max_steps", "num_sanity_val_steps"), -1),
 }
 UNLIMITED = ("max_epochs", "max_steps")
-# A whole number counts batches, a fraction is a share of them.
+# An integer counts batches, a float is a fraction of them.
 AMOUNTS = (
     *("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
     *("overfit_batches", "val_check_interval"),
@@ -38,13 +38,13 @@ CHOICES: dict[str, tuple[tuple[Any, ...], str]] = {
     "profiler": ((None, "simple", "advanced", "pytorch"), "choose one of simple, advanced, pytorch"),
     "precision": (PRECISIONS, "use 32-true, bf16-mixed or 16-mixed: weights and likelihood stay in float32"),
     "deterministic": ((None, True, False, "warn"), "use true, false or warn"),
-    "barebones": ((False,), "leave it false, for it forbids the checkpoints and metrics that every run leaves"),
-    "use_distributed_sampler": ((False,), "leave it false, for the data sets deal their images out themselves"),
+    "barebones": ((False,), "leave it false: it turns off checkpoints and metrics"),
+    "use_distributed_sampler": ((False,), "leave it false: the data sets shard their images themselves"),
 }
 
 
 def check_trainer(trainer: DictConfig) -> None:
-    """Raise UserError for what Lightning lets pass or refuses late; `build_trainer` reports the rest."""
+    """Raise UserError for values that Lightning accepts or rejects late; `build_trainer` reports the rest."""
     for key, least in AT_LEAST.items():
         value = trainer[key]
         remedy = f"use {least} or more" + ", where -1 is no limit" * (key in UNLIMITED)
@@ -52,14 +52,14 @@ def check_trainer(trainer: DictConfig) -> None:
     for key in AMOUNTS:
         value = trainer[key]
         in_range = not isinstance(value, int | float) or (value >= 0 and (isinstance(value, int) or value <= 1))
-        require(in_range, f"trainer.{key}", value, "use a number of batches, or a share of them from 0.0 to 1.0")
+        require(in_range, f"trainer.{key}", value, "use a number of batches, or a fraction of them from 0.0 to 1.0")
     require(trainer.val_check_interval != 0, "trainer.val_check_interval", 0, "use a positive number, or null")
     for key, (choices, remedy) in CHOICES.items():
         require(trainer[key] in choices, f"trainer.{key}", trainer[key], remedy)
 
 
 def require_validation(options: DictConfig, batches: int) -> None:
-    """Raise UserError where a run would never validate; ``batches`` are those of an epoch of training."""
+    """Raise UserError if a run would never validate; ``batches``: training batches per epoch."""
     if options.limit_val_batches == 0 or options.fast_dev_run:
         key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
         raise UserError(
@@ -135,7 +135,7 @@ def arguments_in(options: DictConfig) -> dict[str, Any]:
 
 
 def require_resumable(callbacks: "list[Callback]") -> None:
-    """Raise UserError for a callback of Lightning's that changes what is trained without a trace in checkpoints."""
+    """Raise UserError for Lightning callbacks that change training without storing it in checkpoints."""
     from pytorch_lightning.callbacks import (
         BatchSizeFinder,
         GradientAccumulationScheduler,
@@ -153,12 +153,12 @@ def require_resumable(callbacks: "list[Callback]") -> None:
     averages = [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
     if len(averages) > 1:
         name = type(averages[-1]).__name__
-        raise UserError(f"callbacks={name} is a second average of the weights, and a run keeps one: use ema.decay.")
+        raise UserError(f"callbacks={name} is a second weight average, and a run supports only one: use ema.decay.")
     for callback in callbacks:
         for kind, remedy in instead.items():
             if isinstance(callback, kind):
                 name = type(callback).__name__
-                raise UserError(f"callbacks={name} changes training in a way that no checkpoint holds: {remedy}.")
+                raise UserError(f"callbacks={name} changes training in a way that checkpoints do not store: {remedy}.")
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> It
         if callback is None:
             raise
         told = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{callback} is refused by Lightning ({told}): change it or leave it out.") from error
+        raise UserError(f"{callback} is rejected by Lightning ({told}): change it or leave it out.") from error
 
 
 def _refused(error: Exception, options: DictConfig) -> UserError:

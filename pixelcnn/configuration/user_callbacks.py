@@ -1,4 +1,4 @@
-"""What is wrong with a user's callbacks, found at start or by Lightning in a run."""
+"""Errors in a user's callbacks, found at start or by Lightning in a run."""
 
 from collections.abc import Iterable, Mapping
 from traceback import walk_tb

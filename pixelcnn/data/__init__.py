@@ -1,1 +1,1 @@
-"""Data sets: one file each; ``base`` says what one of your own has to provide."""
+"""Data sets, one file each; ``base`` documents what your own must provide."""

@@ -13,19 +13,19 @@ from pixelcnn.errors import UserError
 
 NAMES = ("images", "levels", "labels", "embeddings", "maps")
 MOST_CLASSES = 1_000_000  # a model has weights for each class up to the largest label
-# What numpy and zipfile raise on files that are damaged, encrypted or hold Python objects.
+# Raised by numpy and zipfile for files that are damaged, encrypted or contain Python objects.
 DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class Arrays(ImageDataModule):
-    """Two .npz files, ``train`` and ``test``, of which only those need be given that a task uses.
+    """Two .npz files, ``train`` and ``test``; a task needs only those it uses.
 
     A file holds ``images`` uint8 (N, H, W, C) or (N, H, W) and, as it likes, ``levels`` (one integer, 256 without),
     ``labels`` integers (N,), ``embeddings`` floats (N, D) and ``maps`` floats (N, D, H, W). Other arrays are ignored.
     """
 
     def __init__(self, train: str | None, test: str | None, levels: int | None = None, **loading: Any) -> None:
-        """``levels`` stands above what the files say of it."""
+        """``levels`` overrides what the files say."""
         super().__init__(**loading)
         self.files = {"train": train, "test": test}
         self.levels = levels
@@ -67,11 +67,11 @@ def _stored(file: Path, where: str) -> dict[str, np.ndarray]:
         with archive:
             stored = {name: archive[name] for name in NAMES if name in archive}
     except DAMAGED as error:
-        told = f"{where} cannot be read as an .npz file of plain arrays ({fault(error)}): make it anew."
+        told = f"{where} cannot be read as an .npz file of plain arrays ({fault(error)}): create it again."
         raise UserError(told) from error
     for name, array in stored.items():
-        if not isinstance(array, np.ndarray):  # numpy hands on a file that is no array as its bytes
-            raise UserError(f"{where} holds `{name}` that is no array: store it by np.savez(FILE, {name}=...).")
+        if not isinstance(array, np.ndarray):  # numpy returns the bytes of other members
+            raise UserError(f"{where} has `{name}`, which is not an array: store it by np.savez(FILE, {name}=...).")
     return stored
 
 
@@ -83,7 +83,7 @@ def fault(error: Exception) -> str:
 def _images(stored: dict[str, np.ndarray], where: str) -> np.ndarray:
     """uint8 (N, C, H, W), a view of what is stored."""
     if "images" not in stored:
-        raise UserError(f"{where} holds no array `images`: store them by np.savez(FILE, images=...).")
+        raise UserError(f"{where} has no array `images`: store them by np.savez(FILE, images=...).")
     images = stored["images"]
     if images.dtype != np.uint8:
         raise UserError(f"{where} holds `images` of type {images.dtype}: store them as uint8.")
@@ -143,5 +143,5 @@ def _floats(stored: dict[str, np.ndarray], name: str, images: np.ndarray, where:
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
-        raise UserError(f"{where} holds `{name}` that are not finite numbers in float32: mend or remove those images.")
+        raise UserError(f"{where} holds `{name}` with NaN or inf (as float32): fix or remove those images.")
     return rows

@@ -1,4 +1,4 @@
-"""What training images are changed by at random: horizontal flips, and sub-pixels replaced by uniform levels."""
+"""Random augmentation of training images: horizontal flips, and sub-pixels replaced by uniform levels."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a data set is: a Lightning data module that makes batches of the arrays of its splits."""
+"""The base of data sets: a Lightning data module that makes batches of the arrays of its splits."""
 
 import logging
 import os
@@ -31,13 +31,13 @@ WORKERS_PER_CORE = 16  # at most; more only take memory and processes
 
 
 class ImageDataModule(LightningDataModule):
-    """Makes batches of the images that a data set's ``load`` returns; a data set of one's own writes nothing else.
+    """Makes batches of the images that ``load`` returns; your own data set implements only ``load``.
 
     A batch is a dictionary: ``images`` uint8 (B, C, H, W), ``index`` int64 (B,), the images' places in the arrays of
     their split, and ``labels``, ``embeddings`` and ``maps`` where the data set has them.
 
-    Sizes are checked here and where the images are known; raises UserError naming the key. Devices are those of the
-    trainer, and one where there is none. The trainer must leave the samplers alone: ``use_distributed_sampler=False``.
+    Sizes are checked here and once the images are known; raises UserError naming the key. Devices are the trainer's,
+    or one without a trainer. The trainer needs ``use_distributed_sampler=False``.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ImageDataModule(LightningDataModule):
         require(num_workers <= WORKERS_PER_CORE * cores, "data.num_workers", num_workers, remedy)
         require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
         require(levels is None or 2 <= levels <= 256, "data.levels", levels, "use 2 to 256")
-        require(0 <= mutate <= 1, "data.mutate", mutate, "it is a probability, use 0 to 1")
+        require(0 <= mutate <= 1, "data.mutate", mutate, "use a probability from 0 to 1")
         self.batch_size = batch_size
         self.val_size = val_size
         self.num_workers = num_workers
@@ -84,11 +84,11 @@ class ImageDataModule(LightningDataModule):
         raise NotImplementedError
 
     def where(self) -> str:
-        """Where the images are, without reading them; raises UserError, saying how to get them, where they are not."""
+        """Where the images are, without reading them; raises UserError, with how to get them, if they are missing."""
         return f"made by {type(self).__module__}.{type(self).__qualname__}"
 
     def setup(self, stage: str) -> None:
-        """Load what ``stage`` ("fit", "validate" or "test") needs; called again it does nothing."""
+        """Load what ``stage`` ("fit", "validate" or "test") needs; idempotent."""
         if stage == "fit":
             count = len(self._places("train"))
             remedy = f"there are {count} training images beside data.val_size={self.val_size}, use at most as many"
@@ -128,13 +128,13 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """What the labels 0, 1, … are called, where the data set says so. Known after ``setup``."""
+        """The names of the labels 0, 1, …, if the data set has them. Known after ``setup``."""
         assert self._loaded, "call setup first"
         return next(iter(self._loaded.values())).class_names
 
     @property
     def condition_sizes(self) -> dict[str, int]:
-        """How many values each kind of condition has that all splits loaded so far have, by its name in a batch.
+        """The size of each kind of condition that all loaded splits have, by its name in a batch.
 
         For labels the number of classes, for embeddings and maps the number of features. Known after ``setup``.
         """
@@ -163,7 +163,7 @@ class ImageDataModule(LightningDataModule):
 
     def require_shares(self, devices: int) -> None:
         """Raise UserError unless so many devices can share a batch."""
-        remedy = f"it is shared by {devices} devices, use a multiple of {devices}"
+        remedy = f"use a multiple of {devices}, the number of devices"
         require(self.batch_size % devices == 0, "data.batch_size", self.batch_size, remedy)
 
     def initialisation_batch(self, size: int) -> Batch:
@@ -189,7 +189,7 @@ class ImageDataModule(LightningDataModule):
         return places[np.arange(count) * (len(places) - 1) // max(count - 1, 1)]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled training images; a resumed run goes on with the batch after the last one it has trained on."""
+        """Shuffled training images; a resumed run continues after the last batch it trained on."""
         rank, world_size = self._device()
         self.require_shares(world_size)
         order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size)
@@ -201,7 +201,7 @@ class ImageDataModule(LightningDataModule):
         """The held-out training images, or with ``val_size=0`` the test set."""
         if self.val_is_test:
             rank_zero_only(log.warning)(
-                "data.val_size=0: validation uses the test set (the original's protocol), so best.ckpt is chosen by it."
+                "data.val_size=0: validation uses the test set, as the original did, so best.ckpt is selected on it."
             )
         return self.evaluation_dataloader("val")
 
@@ -242,7 +242,7 @@ class ImageDataModule(LightningDataModule):
         return "test" if part == "test" or (part == "val" and self.val_is_test) else "train"
 
     def _places(self, part: str) -> np.ndarray:
-        """int64: where the images of ``part`` stand in the arrays of its split, in ascending order."""
+        """int64: the indices of ``part``'s images in the arrays of its split, ascending."""
         split = self._split(part)
         count = len(self.arrays(split).images)
         if split == "test":

@@ -1,4 +1,4 @@
-"""Which images make up which batch, in training and in evaluation, for any number of devices.
+"""Assigns images to batches in training and evaluation, for any number of devices.
 
 An *order* maps the number of a batch to the places of its images. A loader here is
 ``DataLoader(IndexedBatches(at, order), batch_size=None)``: an item is a whole batch, by indexing the arrays once.
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 Batch = dict[str, Tensor]
 
-# What a random generator is for; it keeps draws made from the same seed independent.
+# Purposes of random generators, which keep draws from one seed independent.
 HELD_OUT, INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3, 4
 
 
@@ -25,7 +25,7 @@ def batch_at(places: np.ndarray, columns: Mapping[str, np.ndarray]) -> Batch:
 
 
 class TrainingOrder:
-    """Batches of training images, numbered from the beginning of the run on without end.
+    """Training batches, numbered from the run's start without end.
 
     With n whole batches in an epoch, batch t is the (t mod n)-th stretch of the permutation that ``seed`` gives for
     epoch t // n, and a device takes its own share of the batch. What is left over in a permutation is dropped.
@@ -43,7 +43,7 @@ class TrainingOrder:
         self._permutation = places
 
     def __len__(self) -> int:
-        """Batches in an epoch; numbers go on beyond."""
+        """Batches in an epoch; numbers continue beyond."""
         return len(self.places) // self.batch_size
 
     def __getitem__(self, number: int) -> np.ndarray:
@@ -92,7 +92,7 @@ class IndexedBatches(Dataset[Batch]):
 class FromPosition(Sampler[int]):
     """The numbers of the ``length`` batches from number ``position()`` on.
 
-    ``position`` is asked anew whenever a pass begins, so that nothing depends on how often a loader is iterated, how
+    ``position`` is called again whenever a pass begins, so that nothing depends on how often a loader is iterated, how
     far its workers read ahead or where a pass was broken off. A pass that begins in mid-epoch runs on into the next.
     """
 

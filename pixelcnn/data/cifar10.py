@@ -6,10 +6,10 @@ from pixelcnn.data.torchvision_sets import TorchvisionSet
 
 
 class CIFAR10(TorchvisionSet):
-    """CIFAR-10 by torchvision, which checks every file; downloaded under ``root`` when it is not there yet."""
+    """CIFAR-10 from torchvision, which checks every file; downloaded to ``root`` if missing."""
 
     source: type[datasets.CIFAR10] = datasets.CIFAR10
     title = "CIFAR-10"
 
     def _remedy(self) -> str:
-        return f"unpack {self.source.url} so that its files stand in {self.root / self.source.base_folder}"
+        return f"unpack {self.source.url} so that its files are in {self.root / self.source.base_folder}"

@@ -1,4 +1,4 @@
-"""Images made into memory-mapped arrays once: by all cores, atomically, and going on where it was interrupted.
+"""One-time conversion of images into memory-mapped arrays: on all cores, atomic and resumable.
 
 Converted images are a folder of ``images.npy`` and, where they have labels, ``labels.npy``. While it is being filled
 its name ends in .partial, after a hash of the source, and ``done.npy`` in it says which parts are on the disk.
@@ -55,7 +55,7 @@ def open_converted(
         except OSError as error:
             raise UserError(
                 f"{error.filename or folder} stopped the conversion ({error.strerror}): make it readable and writable "
-                "and leave room on its disk, or keep the arrays elsewhere with data.converted=DIR."
+                "and free some space, or store the arrays elsewhere with data.converted=DIR."
             ) from error
     return _opened(folder, image_shape, labelled)
 
@@ -65,9 +65,9 @@ def _opened(folder: Path, image_shape: tuple[int, int, int], labelled: bool) -> 
         images = mapped(folder / "images.npy")
         labels = mapped(folder / "labels.npy") if labelled else None
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder} is damaged ({error}): remove it, and it is converted anew.") from error
+        raise UserError(f"{folder} is damaged ({error}): remove it to convert again.") from error
     if images.shape[1:] != image_shape:
-        raise UserError(f"{folder} holds arrays of shape {images.shape}: remove it, and it is converted anew.")
+        raise UserError(f"{folder} holds arrays of shape {images.shape}: remove it to convert again.")
     return ImageArrays(images, labels=labels)
 
 
@@ -89,7 +89,7 @@ def _convert(folder: Path, parts: Sequence[Part], image_shape: tuple[int, int, i
     source = hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
     partial = folder.with_name(f"{folder.name}.{source[:12]}.partial")
     for other in set(folder.parent.glob(f"{folder.name}.*.partial")) - {partial}:
-        log.info("Removing %s, begun from other files than are there now.", other)
+        log.info("Removing %s: its source files have changed.", other)
         shutil.rmtree(other)
     starts = np.cumsum([0, *map(len, parts)])
     total = int(starts[-1])
@@ -157,6 +157,6 @@ def _progress(total: int, had: int) -> Iterator[Callable[[int], Any]]:
             progress.advance(bar, count)
             if not progress.console.is_terminal and time.monotonic() - printed > SECONDS_BETWEEN_LINES:
                 printed = time.monotonic()
-                log.info("%s of %s images are converted.", f"{progress.tasks[0].completed:,.0f}", f"{total:,}")
+                log.info("Converted %s of %s images.", f"{progress.tasks[0].completed:,.0f}", f"{total:,}")
 
         yield advance

@@ -1,11 +1,11 @@
-"""Images that hold far fewer values than they are said to have levels, such as 0 and 1 in place of 256."""
+"""Images with far fewer values than levels, such as only 0 and 1 of 256."""
 
 import numpy as np
 
 from pixelcnn.data.arrays import Arrays
 from pixelcnn.data.base import ImageDataModule
 
-LOOKED_AT = 200  # images at once: some of all at first, and then all
+LOOKED_AT = 200  # images at once: a sample first, then all
 PER_VALUE = 8  # levels
 
 
@@ -34,4 +34,4 @@ def few_levels(data: ImageDataModule) -> str | None:
         remedy = f"set data.levels={count}"
     else:
         remedy = f"store them as 0 to {count - 1} in .npz files and use data=arrays data.levels={count}"
-    return f"The training images hold the values {shown} alone but are modelled with {levels} levels: {remedy}."
+    return f"The training images contain only the values {shown} but are modelled with {levels} levels: {remedy}."

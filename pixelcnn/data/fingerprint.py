@@ -1,4 +1,4 @@
-"""Which images a run was trained on and which it held out, in a line each that its checkpoints hold."""
+"""Fingerprints of a run's training and held-out images, stored in its checkpoints."""
 
 import hashlib
 

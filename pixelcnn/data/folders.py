@@ -1,4 +1,4 @@
-"""The files under a folder, each once, whatever links are in it."""
+"""The files under a folder, each once despite links."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Images of any size brought to one: a centre crop, then a resize."""
+"""Images brought to one size: a centre crop, then a resize."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -78,14 +78,14 @@ class HuggingFace(ImageDataModule):
             if (Path(self.source) / SAVED).is_file():
                 saved = library.load_from_disk(self.source)
                 if of not in saved:
-                    raise UserError(f"data.{split}={of} is no split of {where}: it has {', '.join(saved)}.")
+                    raise UserError(f"data.{split}={of} is not a split of {where}: it has {', '.join(saved)}.")
                 return saved[of]
             return library.load_dataset(self.source, split=of, **self.options)
         except (OSError, ValueError, TypeError) as error:
             told = shorten(str(error), LONGEST, placeholder=" …").rstrip(".")
             raise UserError(
-                f"{where} cannot be loaded ({told}): correct data.name, data.{split}={of} or data.options; without a "
-                "network give a folder of images, or one that DatasetDict.save_to_disk has left, as data.name=DIR."
+                f"{where} cannot be loaded ({told}): check data.name, data.{split}={of} and data.options; "
+                "offline, set data.name=DIR to a folder of images or one written by DatasetDict.save_to_disk."
             ) from error
 
     def _columns(self, library: Any, rows: Any) -> tuple[str, str | None]:
@@ -93,14 +93,16 @@ class HuggingFace(ImageDataModule):
         for key, column in (("data.image_key", image_key), ("data.label_key", label_key)):
             if column is not None and column not in rows.features:
                 has = ", ".join(rows.features)
-                raise UserError(f"{key}={column} is no column of data.name={self.source}: it has {has}.")
+                raise UserError(f"{key}={column} is not a column of data.name={self.source}: it has {has}.")
         images = [column for column, kind in rows.features.items() if isinstance(kind, library.Image)]
         if image_key not in images and not (image_key is None and len(images) == 1):
             has = f"columns of images are {', '.join(images)}" if images else "it has no column of images"
-            raise UserError(f"data.image_key={image_key or 'null'} is no choice for data.name={self.source}: {has}.")
+            raise UserError(
+                f"data.image_key={image_key or 'null'} does not select images of data.name={self.source}: {has}."
+            )
         labels = [column for column, kind in rows.features.items() if isinstance(kind, library.ClassLabel)]
         if label_key is not None and "int" not in str(getattr(rows.features[label_key], "dtype", "")):
-            raise UserError(f"data.label_key={label_key} is no column of whole numbers: leave it out for no labels.")
+            raise UserError(f"data.label_key={label_key} is not a column of whole numbers: leave it out for no labels.")
         return image_key or images[0], label_key or next(iter(labels), None)
 
 
@@ -129,7 +131,7 @@ def _library() -> Any:
         import datasets
     except ModuleNotFoundError as error:
         raise UserError(
-            f"data=huggingface needs what is not installed ({error}): pip install -r requirements-huggingface.txt, "
+            f"data=huggingface needs a missing package ({error}): pip install -r requirements-huggingface.txt, "
             "or pip install pixelcnn[huggingface]."
         ) from error
     return datasets

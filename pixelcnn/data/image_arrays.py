@@ -1,4 +1,4 @@
-"""What a split of a data set holds."""
+"""A split's arrays in memory."""
 
 from dataclasses import dataclass, replace
 

@@ -64,7 +64,7 @@ def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != values or not len(data):
         raise UserError(
             f"{file} holds `data` of type {data.dtype} and shape {data.shape}, where data.resolution={resolution} asks "
-            f"for uint8 of shape (N, {values}): set data.resolution or get the file anew."
+            f"for uint8 of shape (N, {values}): set data.resolution or download the file again."
         )
     if (
         labels.dtype.kind not in "iu"
@@ -73,7 +73,7 @@ def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     ):
         raise UserError(
             f"{file} holds `labels` of type {labels.dtype} and shape {labels.shape} for {len(data)} images, where "
-            f"there should be as many whole numbers from 1 to {CLASSES}: get the file anew."
+            f"there should be as many whole numbers from 1 to {CLASSES}: download the file again."
         )
     return data.reshape(-1, 3, resolution, resolution), labels.astype(np.int64) - 1
 
@@ -86,9 +86,9 @@ def _stored(file: Path) -> list[np.ndarray]:
             stored = np.load(opened, allow_pickle=False) if is_npz else PlainUnpickler(opened, encoding="latin1").load()
             for name in ("data", "labels"):
                 if name not in stored:
-                    raise UserError(f"{file} holds no `{name}`: get it anew.")
+                    raise UserError(f"{file} holds no `{name}`: download it again.")
             return [np.asarray(stored[name]) for name in ("data", "labels")]
-    # The last four are what a damaged or forged pickle makes of its reader.
+    # The last four are raised for damaged or forged pickles.
     except (*DAMAGED, pickle.UnpicklingError, AttributeError, LookupError, OverflowError, TypeError) as error:
         why = fault(error) if is_npz else error
-        raise UserError(f"{file} cannot be read as plain arrays ({why}): get it anew.") from error
+        raise UserError(f"{file} cannot be read as plain arrays ({why}): download it again.") from error

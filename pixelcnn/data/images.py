@@ -21,15 +21,15 @@ from pixelcnn.png import PNG_START, is_cut_short
 
 log = logging.getLogger(__name__)
 
-# How Pillow calls the pixels that are taken as they are, and the number of channels they become.
+# Pillow's modes of pixels that need no conversion, and their number of channels.
 CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}
-# What it can turn into 8-bit grey or RGB on request, at a loss.
+# Modes that can be converted to 8-bit grey or RGB on request, at a loss.
 CONVERTIBLE = (*CHANNELS, "LA", "PA", "RGBA", "CMYK", "YCbCr")
 # The kinds of files that it calls images and that hold something else, or something beside it.
 NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF"}
 # Endings of images that it does not know in every build.
 FURTHER_ENDINGS = {".avif", ".heic", ".heif", ".jxl", ".svg", ".svgz"}
-# What its decoders raise on damaged files.
+# Raised by its decoders for damaged files.
 DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
 # How it calls samples of 16 bits in a file, which may become a mode of 8 bits; BGR;16 has 5 or 6 bits each.
 SIXTEEN_BITS = re.compile(r";16[BLN]")
@@ -64,8 +64,8 @@ class Images(ImageDataModule):
         twice = min(found["train"].keys() & found["test"].keys(), default=None) if len(found) == 2 else None
         if twice is not None:
             raise UserError(
-                f"{found['test'][twice]} is the same file as {found['train'][twice]}: remove the link to it, "
-                "for no image can be in both train and test."
+                f"{found['test'][twice]} is the same file as {found['train'][twice]}: remove one of them; "
+                "no image can be in both train and test."
             )
         of_classes = "train" if "train" in found else split
         classes = _classes(self.root / of_classes, found[of_classes])
@@ -74,7 +74,7 @@ class Images(ImageDataModule):
     def _folder(self, split: str) -> Path:
         folder = self.root / split
         if not os.path.isdir(folder):
-            raise UserError(f"data.root={self.root} holds no folder {split}: put its images in {folder}.")
+            raise UserError(f"data.root={self.root} has no folder {split}: put its images in {folder}.")
         return folder
 
 
@@ -114,7 +114,7 @@ def _found(folder: Path) -> dict[str, Path]:
     found, left_out = files_under(folder, lambda name: Path(name).suffix.lower() in endings)
     if left_out:
         rank_zero_only(log.warning)(
-            "%s has %d links to what it holds already: each image counts once.", folder, left_out
+            "%s has %d links to files that it also contains: each image counts once.", folder, left_out
         )
     return {real: Path(path) for real, path in found.items()}
 
@@ -131,12 +131,12 @@ def _image_files(folder: Path, found: dict[str, Path]) -> list[Path]:
     files = sorted(found.values())
     unread = [path for path in files if path.suffix.lower() not in IMG_EXTENSIONS]
     if unread:
-        raise UserError(f"{unread[0]} is of a kind that is not read: convert it to PNG or remove it.")
+        raise UserError(f"{unread[0]} is not a supported format: convert it to PNG or remove it.")
     if not files:
         raise UserError(f"{folder} holds no images: put files there that end in {', '.join(IMG_EXTENSIONS)}.")
     loose = [path for path in files if path.parent == folder]
     if loose and len(loose) < len(files):
-        raise UserError(f"{loose[0]} stands beside class sub-folders: put all images into sub-folders, or none.")
+        raise UserError(f"{loose[0]} is next to class sub-folders: put all images into sub-folders, or none.")
     return files
 
 
@@ -147,9 +147,9 @@ def _endings_not_read() -> set[str]:
 
 def unlike(shape: tuple[int, ...], of_first: tuple[int, ...], file: Path, first: Path) -> UserError:
     """What is said of a ``file`` of another ``shape`` (C, H, W) than the ``first`` one of its folder."""
-    remedy = "convert their colours by data.channels=1 or 3"
+    remedy = "convert their colours with data.channels=1 or 3"
     if shape[0] == of_first[0]:
-        remedy = "crop or resize them by data.crop=square data.size=32, or other sizes"
+        remedy = "crop or resize them with data.crop=square data.size=32, or other sizes"
     they = f"{file} is {_described(shape)} where {first} is {_described(of_first)}"
     return UserError(f"{they}: make all images alike, or {remedy}.")
 
@@ -181,7 +181,7 @@ def decode(content: bytes, file: Path, channels: int | None, framing: Framing = 
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
     except UnidentifiedImageError as error:
-        raise UserError(f"{file} cannot be read as an image (of no kind that is known): {remedy(file)}.") from error
+        raise UserError(f"{file} cannot be read as an image (unknown format): {remedy(file)}.") from error
     except DAMAGED as error:
         raise UserError(f"{file} cannot be read as an image ({error}): {remedy(file)}.") from error
     if frames > 1:
@@ -200,12 +200,12 @@ def pixels_of(
         raise UserError(f"{file} holds {bits}{image.mode} pixels, which are not 8-bit: save it as 8-bit grey or RGB.")
     if channels is None and image.mode not in CHANNELS:
         raise UserError(
-            f"{file} holds {image.mode} pixels: save it as RGB or grey, or convert by data.channels=1 or 3."
+            f"{file} holds {image.mode} pixels: save it as RGB or grey, or convert with data.channels=1 or 3."
         )
     if channels is None and image.has_transparency_data:
         raise UserError(
             f"{file} holds transparent {image.mode} pixels: save it without transparency, "
-            "or convert by data.channels=1 or 3."
+            "or convert with data.channels=1 or 3."
         )
     wanted = channels or CHANNELS[image.mode]
     mode = "L" if wanted == 1 else "RGB"
@@ -214,8 +214,8 @@ def pixels_of(
 
 
 def remedy(file: Path) -> str:
-    """What to do about a damaged ``file``, which may stand in an archive."""
-    return "get the archive anew" if file.parent.is_file() else "replace or remove it"
+    """What to do about a damaged ``file``, which may be in an archive."""
+    return "download the archive again" if file.parent.is_file() else "replace or remove it"
 
 
 def _has_sixteen_bits(image: Image.Image) -> bool:

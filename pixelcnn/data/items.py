@@ -1,4 +1,4 @@
-"""Images that a library hands out one by one, made into arrays: in memory, or in mapped files, converted once."""
+"""Images from a library's data set, as arrays: in memory, or in mapped files, converted once."""
 
 import hashlib
 from collections.abc import Callable

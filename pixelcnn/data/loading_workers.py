@@ -1,4 +1,4 @@
-"""The processes of a data loader (data.num_workers): what they send, and how they end."""
+"""Worker processes of a data loader (data.num_workers): sending batches, and ending."""
 
 import os
 import signal

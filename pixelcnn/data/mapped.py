@@ -1,4 +1,4 @@
-"""Arrays that stay in their files: opened at once whatever their size, one copy in memory for all processes."""
+"""Memory-mapped arrays: opened instantly at any size, one copy in memory for all processes."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pickles of plain values and numpy arrays, read without running anything that the file names."""
+"""Reads pickles of plain values and numpy arrays without running code from the file."""
 
 import pickle
 import re
@@ -18,7 +18,7 @@ class PlainUnpickler(pickle.Unpickler):
         # numpy 2 writes numpy._core where numpy 1 wrote numpy.core.
         place = f"{module.replace('numpy._core', 'numpy.core')}.{name}"
         if place not in STAND_INS:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no plain data")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not plain data")
         return STAND_INS[place]
 
 
@@ -48,7 +48,7 @@ class _Array:
 
 
 def _numbers(content: bytes | str, kind: _Type) -> np.ndarray:
-    # Strings of Python 2 are bytes.
+    # Python 2 strings are bytes.
     return np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, kind.name)
 
 

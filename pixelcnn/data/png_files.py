@@ -90,7 +90,9 @@ def _in_tar(source: Path) -> list[Member]:
             archive.fileobj.seek(archive.offset)
             whole = archive.fileobj.read(end) == bytes(end)
     except tarfile.TarError as error:
-        raise UserError(f"{source} is no uncompressed tar or damaged ({error}): get it anew or unpack it.") from error
+        raise UserError(
+            f"{source} is damaged or not an uncompressed tar ({error}): download it again or unpack it."
+        ) from error
     if not whole:
-        raise UserError(f"{source} is cut short or damaged after {len(found):,} images: get it anew.")
+        raise UserError(f"{source} is cut short or damaged after {len(found):,} images: download it again.")
     return list(found.values())

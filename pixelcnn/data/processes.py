@@ -1,4 +1,4 @@
-"""A function applied to many items by all cores, in processes that never outlive the one that started them."""
+"""A parallel map over all cores, in processes that never outlive their parent."""
 
 import multiprocessing
 import os
@@ -28,8 +28,8 @@ def in_processes(call: Callable[[Item], Result], items: Sequence[Item]) -> Itera
             yield places[future], future.result()
     except BrokenProcessPool as error:
         raise UserError(
-            "A process that was converting images was killed, perhaps for want of memory: run the same command again, "
-            "it goes on, and under `taskset -c 0` it takes one process and the least memory."
+            "A process that was converting images was killed, possibly out of memory: run the same command again to "
+            "continue, under `taskset -c 0` to use one process and the least memory."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -41,7 +41,7 @@ def cores() -> int:
 
 
 def _belong_to_parent() -> None:
-    # An interrupt from the keyboard reaches all processes; the parent ends the others.
+    # Ctrl-C reaches all processes; the parent ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

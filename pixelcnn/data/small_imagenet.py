@@ -75,13 +75,13 @@ class SmallImageNet(ImageDataModule):
         if all(found.values()):
             raise UserError(
                 f"data.root={self.root} holds both variants, {found['oord'][0].name} of {VARIANTS['oord']} and "
-                f"{batches[0].name} of {VARIANTS['chrabaszcz']}, whose bits/dim do not compare: move one elsewhere."
+                f"{batches[0].name} of {VARIANTS['chrabaszcz']}, whose bits/dim are not comparable: move one elsewhere."
             )
         [other] = set(VARIANTS) - {self.variant}
         if found[other]:
             raise UserError(
-                f"data.root={self.root} holds {found[other][0].name} of {VARIANTS[other]}, whose bits/dim do not "
-                f"compare with those of data.variant={self.variant}: set data.variant={other} to use it."
+                f"data.root={self.root} holds {found[other][0].name} of {VARIANTS[other]}, whose bits/dim are not "
+                f"comparable with those of data.variant={self.variant}: set data.variant={other} to use it."
             )
         log.info("Looking through the %s files in %s.", split, self.root)
         if self.variant == "chrabaszcz" and batches:
@@ -114,7 +114,7 @@ class SmallImageNet(ImageDataModule):
         published = PUBLISHED[self.variant, split]
         if count != published:
             log.warning(
-                "The published %s set has %s images: bits/dim of these do not compare with others.",
+                "The published %s set has %s images: bits/dim are not comparable with published ones.",
                 split,
                 f"{published:,}",
             )

@@ -26,10 +26,10 @@ ABSENT = (RuntimeError, OSError)  # torchvision's words for absent or damaged fi
 
 
 class TorchvisionSet(ImageDataModule):
-    """One of torchvision's sets, which checks its files; downloaded under ``root`` when it is not there yet."""
+    """A torchvision data set; torchvision checks its files and downloads them to ``root`` if missing."""
 
     source: type[datasets.VisionDataset]
-    title: str  # at the beginning of messages
+    title: str  # prefix of messages
 
     def __init__(self, root: str, size: Size = None, crop: Crop = None, **loading: Any) -> None:
         """``crop`` and ``size`` are those of `Framing`."""
@@ -47,7 +47,7 @@ class TorchvisionSet(ImageDataModule):
         return str(self.root)
 
     def prepare_data(self) -> None:
-        """Download the files unless they are there; raises UserError where that fails."""
+        """Download the files if missing; raises UserError if that fails."""
         for split in self._missing():
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
@@ -90,8 +90,8 @@ class TorchvisionSet(ImageDataModule):
         except (ValueError, TypeError, AssertionError) as error:
             told = " ".join(str(error).split()).rstrip(".") or "its files are not what they should be"
             raise UserError(
-                f"{self.title} is refused by torchvision ({told}): change data.options, data.train or data.test, or "
-                f"get its files in data.root={self.root} anew."
+                f"{self.title} is rejected by torchvision ({told}): change data.options, data.train or data.test, or "
+                f"download its files into data.root={self.root} again."
             ) from error
 
     def _absent(self, fault: str) -> UserError:
@@ -130,7 +130,7 @@ class Torchvision(TorchvisionSet):
         known = arguments_of(self.source)
         if "train" in known:
             for key, value in (("train", train), ("test", test)):
-                require(value == key, f"data.{key}", value, f"{name} has the splits train and test alone")
+                require(value == key, f"data.{key}", value, f"{name} has only the splits train and test")
         given = [one for one in known if one in GIVEN or (one == "split" and "train" not in known)]
         typed = checked_arguments(self.source, options or {}, given, "data.options.")
         self.options = {key: typed[key] for key in options or {}}
@@ -148,7 +148,9 @@ class _Reader:
         item = self.source[place]
         if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Image.Image)):
             name = type(self.source).__name__
-            raise UserError(f"data.name={name} does not hold an image and its class each: choose another, as MNIST.")
+            raise UserError(
+                f"data.name={name} is not a set of images with one class each: choose another, such as MNIST."
+            )
         image, target = item
         if isinstance(target, Tensor) and target.ndim == 0:
             target = int(target)
@@ -166,7 +168,7 @@ def _named(name: str | None) -> type[datasets.VisionDataset]:
         return split[name]
     if any(one.__name__ == name for one in classes):
         raise UserError(
-            f"data.name={name} is not divided into training and test images by torchvision: "
+            f"data.name={name} has no training and test split in torchvision: "
             "put its images into folders train and test, and use data=images."
         )
     lower = {one.lower(): one for one in split}

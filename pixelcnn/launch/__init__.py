@@ -1,1 +1,1 @@
-"""How a run starts: its directory, devices and ranks, sweeps, and the sentences that wrong input ends in."""
+"""How a run starts: its directory, devices, ranks, sweeps, and error messages for wrong input."""

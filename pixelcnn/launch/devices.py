@@ -1,4 +1,4 @@
-"""Refuses devices that the machine does not have, before anything is loaded for them."""
+"""Refuses missing devices before anything is loaded."""
 
 import os
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from omegaconf import DictConfig
 from pixelcnn.errors import UserError
 from pixelcnn.launch.ranks import started_outside
 
-PROCESSES_TO_TRY = 8  # on however few cores: to see what eight devices would do
+PROCESSES_TO_TRY = 8  # on any number of cores, to try out eight devices
 FORMS = 'use a number, -1 or "auto" for all there are, or a list of which ones'
 
 
 def check_devices(options: DictConfig) -> None:
-    """Raise UserError where ``trainer.accelerator`` and ``trainer.devices`` ask for what this machine lacks.
+    """Raise UserError if this machine lacks what ``trainer.accelerator`` and ``trainer.devices`` ask for.
 
     Lightning's ``auto`` replaces GPUs that are not there by as many CPU processes; here these have to be asked for, by
     ``trainer.accelerator=cpu``. The names of ``trainer.accelerator`` and ``trainer.strategy`` are checked too. Apple's
@@ -24,7 +24,7 @@ def check_devices(options: DictConfig) -> None:
     accelerator, wanted = options.accelerator, _wanted(options.devices)
     if accelerator == "cpu":
         if isinstance(wanted, list) or wanted == -1:
-            raise UserError(f"trainer.devices={options.devices} does not count CPU processes: give their number.")
+            raise UserError(f"trainer.devices={options.devices} is not a number of CPU processes: give one.")
         most = max(os.cpu_count() or 1, PROCESSES_TO_TRY)
         if wanted is not None and wanted > most:
             raise UserError(
@@ -42,7 +42,8 @@ def check_devices(options: DictConfig) -> None:
     if started > 1 and started != asked:
         raise UserError(
             f"trainer.devices={options.devices} and trainer.num_nodes={options.num_nodes} ask for {asked} processes, "
-            f"but torchrun or srun has started {started}: let devices be those of one machine, num_nodes the machines."
+            f"but torchrun or srun has started {started}: "
+            "use the numbers of devices of one machine and of machines."
         )
 
 
@@ -55,7 +56,7 @@ def _check_names(options: DictConfig) -> None:
     if accelerator not in names:
         raise UserError(f"trainer.accelerator={accelerator} does not exist: choose one of {', '.join(names)}.")
     if accelerator == "mps":
-        raise UserError("trainer.accelerator=mps has no float64, which scores and samples need: use the CPU, by cpu.")
+        raise UserError("trainer.accelerator=mps has no float64, which scores and samples need: use the CPU, with cpu.")
     ours = ("auto", "gpu", "cpu", "cuda")
     if accelerator not in ours and not AcceleratorRegistry[accelerator]["accelerator"].is_available():
         raise UserError(
@@ -63,15 +64,15 @@ def _check_names(options: DictConfig) -> None:
         )
     if strategy.startswith("fsdp"):
         raise UserError(
-            f"trainer.strategy={strategy} is not supported: a step that one device skips would be taken by the "
-            "others, as each sees its share of the gradient alone. Use ddp."
+            f"trainer.strategy={strategy} is not supported: its devices can disagree about which "
+            "steps to skip. Use ddp."
         )
     methods = {name: StrategyRegistry[name]["init_params"].get("start_method") for name in StrategyRegistry}
     usable = ["auto", *(name for name, method in methods.items() if method in (None, "popen"))]
     if strategy in usable:
         return
     if strategy in methods:
-        # The processes would be copies of this one, which alone has checked, locked and logged, and would not train.
+        # Such processes are copies of this one, without its checks, locks and logs, and would not train.
         raise UserError(
             f"trainer.strategy={strategy} starts processes by {methods[strategy]}, which is not supported: use ddp, "
             "which starts the command again for each."
@@ -120,7 +121,7 @@ def check_gpus(options: DictConfig, there: int) -> None:
         key = f"trainer.accelerator={accelerator}" if accelerator != "auto" else f"trainer.devices={given}"
         processes = f" trainer.devices={wanted}" if isinstance(wanted, int) and wanted > 1 else " trainer.devices=1"
         raise UserError(
-            f"{key} asks for GPUs and this machine has none that PyTorch can use: run it where they are, "
+            f"{key} asks for GPUs, but PyTorch finds none on this machine: run on one with GPUs, "
             f"or on the CPU with trainer.accelerator=cpu{processes}."
         )
     last = wanted - 1 if isinstance(wanted, int) else max(wanted or [0])

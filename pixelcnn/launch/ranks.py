@@ -1,4 +1,4 @@
-"""Which process of a distributed run this one is, before any framework has been told."""
+"""The rank of this process in a distributed run, before any framework is initialised."""
 
 import os
 import tempfile

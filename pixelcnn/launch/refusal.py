@@ -1,4 +1,4 @@
-"""Wrong input ends in one sentence and exit status 1; bugs keep their traceback, and HYDRA_FULL_ERROR=1 shows all."""
+"""Wrong input exits with one sentence and status 1; bugs keep their traceback. HYDRA_FULL_ERROR=1 shows all."""
 
 import errno
 import os
@@ -79,8 +79,8 @@ def job_refusals() -> Iterator[None]:
         if trouble is not None:
             _end(UserError(f"{trouble}: free some space there, or use another hydra.run.dir=DIR."), error)
         if _is_out_of_memory(error):
-            told = f"Memory does not suffice ({in_a_line(error)}): use a smaller data.batch_size, task.batch_size, "
-            told += "task.num_samples, objective.num_samples or model; task=info tells what a model takes here."
+            told = f"Out of memory ({in_a_line(error)}): use a smaller data.batch_size, task.batch_size, "
+            told += "task.num_samples, objective.num_samples or model; task=info shows what a model needs."
             _end(UserError(told), error)
         if not isinstance(error, OSError):
             raise

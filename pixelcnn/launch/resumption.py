@@ -1,4 +1,4 @@
-"""What it takes to go on with a run: its directory, which every rank has to know."""
+"""What resuming a run takes: its directory, known to every rank."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What Hydra calls around runs and sweeps: checks before them, and what is left and said in the end."""
+"""Hydra callbacks around runs and sweeps: checks before, results after."""
 
 from pathlib import Path
 from typing import Any
@@ -99,11 +99,11 @@ class RunCallback(Callback):
             write_results(*self._sweep)
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Say where a successful run has left its files; one process of a distributed run says it."""
+        """Print where a successful run has written its files, once per distributed run."""
         job_return: JobReturn = kwargs["job_return"]
         if job_return.status is JobStatus.COMPLETED and is_first():
             print(f"Run directory: {Path(config.hydra.run.dir).resolve()}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Say where a sweep's results and the directories of its runs are."""
+        """Print where a sweep's results and run directories are."""
         print(f"Sweep directory: {Path(config.hydra.sweep.dir).resolve()}", flush=True)

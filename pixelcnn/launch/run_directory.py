@@ -1,4 +1,4 @@
-"""A run directory holds one run: another one is refused before it overwrites anything, unless it goes on with it."""
+"""A run directory holds one run: another one is refused before it overwrites anything, unless it resumes it."""
 
 import errno
 import fcntl
@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.errors import UserError
 
-# What tasks leave. Hydra's own files do not make a run: one that was refused has left them too, and is started again.
+# Files that tasks write. Hydra's own do not make a run: a refused one leaves them too, and is started again.
 RESULTS = (
     *("checkpoints", "run.json", "metrics.json", "samples", "report.html", "per_image.csv"),
     *("samples.npz", "samples.png", "interpolation.png", "completions.npz", "completions.png"),
@@ -24,12 +24,12 @@ RESULTS = (
 LOCK, SWEEP_LOCK = ".lock", ".sweep.lock"
 COMPOSED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # by Hydra, in .hydra
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system that has none; runs are not kept apart
-BEFORE_A_JOB = ("hydra.job.", "now:")  # what a sweep's subdir can be told by before a job has begun
-SECONDS_TO_LEAVE = 30  # for an earlier run that has been told to, and saves
+BEFORE_A_JOB = ("hydra.job.", "now:")  # interpolations of a sweep's subdir that resolve before a job has begun
+SECONDS_TO_LEAVE = 30  # for an earlier run that got a signal, to save
 
 
 def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> None:
-    """Raise UserError where ``run_dir`` holds a run that the run of ``config`` does not go on with.
+    """Raise UserError where ``run_dir`` holds a run that the run of ``config`` does not resume.
 
     Training resumes in the directory into whose ``checkpoints`` the file given by ``checkpoint`` was written, or by
     ``checkpoint=last`` in any that a training run has left. ``key`` is what has chosen the directory.
@@ -39,17 +39,14 @@ def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") 
     if held is None or (training and _resumes(run_dir, config.checkpoint)):
         return
     last = run_dir / "checkpoints" / "last.ckpt"
-    remedy = f", or go on with that run by checkpoint={last}" if training and last.is_file() else ""
-    raise UserError(
-        f"{key}={run_dir} holds a run already, its {held} for one, and nothing is overwritten: "
-        f"choose another directory{remedy}."
-    )
+    remedy = f", or resume that run with checkpoint={last}" if training and last.is_file() else ""
+    raise UserError(f"{key}={run_dir} already holds a run (its {held}): choose another directory{remedy}.")
 
 
 def _resumes(run_dir: Path, checkpoint: str | None) -> bool:
     folder = run_dir / "checkpoints"
     if checkpoint == "last":
-        return folder.exists() or (run_dir / "run.json").exists()  # which training alone leaves
+        return folder.exists() or (run_dir / "run.json").exists()  # which only training writes
     return checkpoint is not None and Path(checkpoint).resolve().parent == folder.resolve()
 
 
@@ -87,7 +84,7 @@ def occupied(run_dir: Path, key: str = "hydra.run.dir", lock_name: str = LOCK) -
                 return
         if time.monotonic() > deadline:
             raise UserError(
-                f"{key}={run_dir} is the directory of a run that is still going on: wait for its end, stop it, or "
+                f"{key}={run_dir} is the directory of a run that is still running: wait for it, stop it, or "
                 "choose another directory."
             )
         time.sleep(0.2)
@@ -157,4 +154,4 @@ class EarlierFiles:
 
 # Of this process's one run or sweep.
 EARLIER_FILES = EarlierFiles()
-CLAIMS = ExitStack()  # taken before Hydra writes, held until it has ended
+CLAIMS = ExitStack()  # acquired before Hydra writes, held until the end

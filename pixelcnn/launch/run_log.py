@@ -1,4 +1,4 @@
-"""Where log records go: the terminal, and ``run.log``, which a run can do without."""
+"""Log handlers: the terminal, and ``run.log``, which a run can do without."""
 
 import logging
 import sys

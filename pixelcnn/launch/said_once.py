@@ -1,4 +1,4 @@
-"""A refusal that all processes of a distributed run come to is printed by one of them on each machine."""
+"""An error that all processes of a distributed run raise is printed once per machine."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Refuses what Slurm has started where it is not what ``trainer.devices`` and ``trainer.num_nodes`` ask for.
+"""Refuses Slurm tasks that do not match ``trainer.devices`` and ``trainer.num_nodes``.
 
 Lightning takes a task for a device. It would train on one device unasked, wait for tasks that nobody has started, or
 end in a traceback.
@@ -23,7 +23,7 @@ def require_tasks(options: DictConfig, environment: Mapping[str, str] = os.envir
     if interactive(environment):
         if by_srun and tasks > 1:
             raise UserError(
-                f"srun has started {tasks} tasks in an interactive job, and each would be a run of its own: leave srun "
+                f"srun has started {tasks} tasks in an interactive job, and each would be a separate run: leave srun "
                 f"out, trainer.devices={devices} starts the processes."
             )
         return

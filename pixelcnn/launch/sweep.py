@@ -1,4 +1,4 @@
-"""How a sweep runs one job: within its own process, or in processes that know of this job alone."""
+"""How a sweep runs one job: in its own process, or in separate ones."""
 
 import ctypes
 import json
@@ -74,8 +74,8 @@ def warn_without_sacct() -> None:
             return
         why = f"it has no answer ({' '.join(told.stderr.split())})"
     print(
-        f"hydra/launcher=submitit_slurm asks sacct about its jobs, but {why}: a job that is cancelled or killed will "
-        "be waited for without end.",
+        f"hydra/launcher=submitit_slurm asks sacct about its jobs, but {why}: the sweep will wait forever for "
+        "a job that is cancelled or killed.",
         flush=True,
     )
 
@@ -99,7 +99,7 @@ def run_apart(context: HydraConf) -> float | None:
     added = [source.path for source in context.runtime.config_sources if source.provider == "command-line"]
     config_dir = [f"--config-dir={path}" for path in added]
     command = [sys.executable, "-m", "pixelcnn", *config_dir, *context.overrides.hydra, *context.overrides.task, *alone]
-    # By this name Lightning starts processes itself, though Slurm has started this one.
+    # Under this name Lightning starts processes itself, although Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive", "PYTHONPATH": os.pathsep.join(sys.path)}
     # In a process group of its own the terminal's Ctrl-C reaches it through this process alone: once, not twice.
     process = subprocess.Popen(
@@ -123,10 +123,10 @@ def run_apart(context: HydraConf) -> float | None:
         handler = before[signal.Signals(left_on)] if left_on in HANDED_ON[1:] else None
         if callable(handler):  # submitit's, which requeues the job
             handler(left_on, None)
-        # Told to leave, the run has saved and said how to resume, or it was about to finish; the sweep ends with it.
+        # On a signal the run has saved and printed how to resume, or was about to finish; the sweep ends with it.
         raise SystemExit(128 + (told[0] if told else left_on))
     if status != 0:
-        raise UserError(f"The run in {run_dir} has failed (status {status}): mend what its message above says.")
+        raise UserError(f"The run in {run_dir} failed (status {status}): see its error above.")
     metrics = run_dir / "metrics.json"
     found = score_of_run(json.loads(metrics.read_text())) if metrics.exists() else None
     return None if found is None else found[1]

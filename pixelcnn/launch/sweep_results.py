@@ -1,4 +1,4 @@
-"""What a sweep has found: ``sweep.csv``, a job a line, and ``sweep.png``, the objective by each hyper-parameter.
+"""A sweep's results: ``sweep.csv``, one job per line, and ``sweep.png``, the objective by hyper-parameter.
 
 A sweep over seeds has ``seeds.csv`` too: mean and standard deviation over the seeds for all else that is swept.
 """

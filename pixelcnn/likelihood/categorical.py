@@ -39,7 +39,7 @@ class Categorical(Likelihood):
 
     @property
     def num_uniforms(self) -> int:
-        """Uniform numbers that drawing one pixel takes: one for each channel."""
+        """Uniform random numbers per pixel drawn: one for each channel."""
         return self.channels
 
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:

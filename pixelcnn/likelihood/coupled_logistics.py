@@ -69,7 +69,7 @@ class CoupledLogistics(Likelihood):
 
     @property
     def num_uniforms(self) -> int:
-        """Uniform numbers that drawing one pixel takes: one for each component, one for each channel."""
+        """Uniform random numbers per pixel drawn: one for each component, one for each channel."""
         return self.num_mixtures + self.channels
 
     @property

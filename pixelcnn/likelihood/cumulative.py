@@ -1,4 +1,4 @@
-"""Cumulative sums that can be had bit for bit on a GPU too."""
+"""Cumulative sums that are reproducible bit for bit, on GPUs too."""
 
 import torch
 from torch import Tensor

@@ -45,7 +45,7 @@ class Implicit(nn.Module, Likelihood):
 
     @property
     def num_uniforms(self) -> int:
-        """Uniform numbers that drawing one pixel takes."""
+        """Uniform random numbers per pixel drawn."""
         return self.num_noise
 
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:

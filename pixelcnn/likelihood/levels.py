@@ -1,4 +1,4 @@
-"""Levels 0 .. L-1 as numbers of [-1, 1], which is what networks see and likelihoods compute with."""
+"""Conversion of levels 0 .. L-1 to [-1, 1], the range that networks and likelihoods use."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""What every likelihood has."""
+"""The interface of likelihoods."""
 
 from abc import abstractmethod
 from typing import ClassVar, Protocol
@@ -10,17 +10,17 @@ from pixelcnn.likelihood.prediction import Neighbours
 
 
 class Likelihood(Protocol):
-    """What every likelihood has; one of your own may inherit what is the same for most.
+    """The interface of likelihoods; your own may inherit its defaults.
 
-    Its constructor takes those of
+    Its constructor receives those of
 
         image (`pixelcnn.image_shape.ImageShape`), masked_channels (whether the network can compute a channel's
         parameters from the channels before it)
 
-    that it names, beside keys of its own, and keeps ``channels`` and ``levels``.
+    that it has as arguments, besides its own keys, and sets ``channels`` and ``levels``.
 
     A pixel's channels are drawn in ``num_groups`` groups, one after another. The network sees the groups before the one
-    that it computes parameters for; how the channels inside a group depend on each other is the likelihood's matter.
+    that it computes parameters for; the likelihood defines how the channels inside a group depend on each other.
     Parameters come group by group, P / num_groups each; so do the uniform numbers.
     """
 
@@ -37,12 +37,12 @@ class Likelihood(Protocol):
 
     @property
     def num_uniforms(self) -> int:
-        """Uniform numbers that drawing one pixel takes."""
+        """Uniform random numbers per pixel drawn."""
         ...
 
     @property
     def sees_neighbours(self) -> bool:
-        """Whether a pixel's distribution depends on its neighbours by more than the network: `given_neighbours`."""
+        """Whether a pixel's distribution also depends on its neighbours directly: see `given_neighbours`."""
         return False
 
     def given_neighbours(self, parameters: Tensor, neighbours: Neighbours) -> Tensor:
@@ -51,7 +51,7 @@ class Likelihood(Protocol):
 
     @property
     def initial_parameters(self) -> Tensor | None:
-        """(P,), from which the network's output starts, None to leave it to the network."""
+        """(P,), the network's initial output; None: up to the network."""
         return None
 
     def scale(self, levels: Tensor) -> Tensor:

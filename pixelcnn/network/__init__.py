@@ -1,13 +1,13 @@
 """Networks: modules that map images to the parameters of every pixel's distribution, one kind per file.
 
 A network is any ``nn.Module`` with ``forward(x, h) -> (N, P, H, W)``, where x (N, C, H, W) holds values in [-1, 1] and
-h is None, (N, D) or (N, D, H, W). Its constructor takes those of
+h is None, (N, D) or (N, D, H, W). Its constructor receives those of
 
     image_channels, num_parameters (P), num_groups (of channels, see `pixelcnn.network.topology`),
     condition_features (D)
 
-that it names, beside keys of its own. A `Network` has a topology and is sampled with caches; any other is sampled by
-one forward pass a pixel.
+that it has as arguments, besides its own keys. A `Network` has a topology and is sampled with caches; other networks
+are sampled with one forward pass per pixel.
 """
 
 from pixelcnn.network.gated_pixelcnn import GatedPixelCNN

@@ -21,8 +21,8 @@ class Network(nn.Module):
     """Maps images to the P parameters of every pixel's distribution.
 
     ``layers[node.name]``, made by ``layer_of``, is the module of each node. Modules with weights ``hw`` take the
-    condition h too. With ``activation_checkpointing`` only the nodes' values are kept for the gradient, for which each
-    layer is computed a second time, with the same dropout.
+    condition h too. ``activation_checkpointing`` keeps only the nodes' values for the backward pass, which recomputes
+    each layer with the same dropout.
     """
 
     activation_checkpointing = False
@@ -40,7 +40,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def start_at(self, parameters: Tensor) -> None:
-        """Have every pixel's output start near ``parameters`` (P,), data-dependent initialisation leaving it there."""
+        """Initialise every pixel's output near ``parameters`` (P,); data-dependent initialisation leaves it there."""
         within = self.layers[self.topology.nodes[-1].name].modules()
         *_, output = (layer for layer in within if isinstance(layer, WeightNormalized))
         output.b.copy_(parameters)

@@ -1,6 +1,6 @@
-"""What training minimises, one kind per file, and what that is called (`pixelcnn.scores`).
+"""Training objectives, one per file, and their names (`pixelcnn.scores`).
 
-The lowest ``val/NAME`` makes the best checkpoint, and is what a sweep looks for.
+``best.ckpt`` has the lowest ``val/NAME``, which sweeps minimise.
 """
 
 from collections.abc import Mapping
@@ -20,22 +20,22 @@ METHODS = ("score_name", "channel_scores", "losses", "losses_by_channel")
 
 
 class Objective(Protocol):
-    """What every objective has."""
+    """The interface of objectives."""
 
     needs_density: ClassVar[bool]  # whether it trains likelihoods with a density, or those without
     unit: float  # a score is the mean loss of an image over its number of sub-pixels and this
 
     def score_name(self, model: PixelModel) -> str:
-        """What its score is called for ``model``."""
+        """The name of its score for ``model``."""
 
     def channel_scores(self, model: PixelModel) -> list[str]:
-        """What the parts of its score are called, of the columns of `losses_by_channel`; none where it has no parts."""
+        """The names of its score's parts, the columns of `losses_by_channel`; empty if it has no parts."""
 
     def losses(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
         """The loss of each image of a data set's batch, float32 (N,).
 
-        What it draws, if anything, comes from torch's generator, or, with a ``noise_seed``, from that and the image's
-        ``index`` alone, so that scores of two models or two steps can be compared.
+        Its random numbers, if any, come from torch's generator, or, with a ``noise_seed``, only from that and the
+        image's ``index``, so that scores of two models or two steps can be compared.
         """
 
     def losses_by_channel(self, model: PixelModel, batch: Mapping[str, Tensor], noise_seed: int | None) -> Tensor:
@@ -47,7 +47,7 @@ def require_trainable(objective: type[Objective], likelihood: type, source: str 
     missing = [name for name in METHODS if not hasattr(objective, name)]
     if missing:
         raise UserError(
-            f"objective={objective.__name__} has no {', '.join(missing)}: write what pixelcnn.objective.Objective says."
+            f"objective={objective.__name__} has no {', '.join(missing)}: implement pixelcnn.objective.Objective."
         )
     has_density = getattr(likelihood, "has_density", True)
     if getattr(objective, "needs_density", has_density) == has_density:

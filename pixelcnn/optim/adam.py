@@ -13,11 +13,11 @@ class Adam(torch.optim.Adam):
     """Adam (Kingma and Ba 2015), with the betas of the PixelCNN++ paper as defaults.
 
     lr: step size, positive. betas: decay rates of the two moments. eps: added to the root of the second moment.
-    weight_decay: L2 penalty, added to the gradient (AdamW's is decoupled). ValueError for what is out of range.
+    weight_decay: L2 penalty, added to the gradient (AdamW's is decoupled). ValueError for values out of range.
 
     With ``epsilon_inside_root`` a step is the original TensorFlow code's, w -= lr * m_hat / sqrt(v_hat + eps); Kingma
-    and Ba, and torch, have eps outside the root. The two differ for parameters whose gradients are below 1e-4, of which
-    a summed loss has few. Either resumes from the other's state.
+    and Ba, and torch, have eps outside the root. The two differ for gradients below 1e-4, which are rare with a summed
+    loss. Either resumes from the other's state.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Adam(torch.optim.Adam):
         require_not_negative("weight_decay", weight_decay)
         fused = None if epsilon_inside_root else True
         super().__init__(params, lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, fused=fused)
-        # Else Lightning takes it to unscale float16's gradients itself, and refuses to clip any.
+        # Otherwise Lightning assumes that it unscales float16 gradients itself, and refuses to clip them.
         self._step_supports_amp_scaling = False
         self.epsilon_inside_root = epsilon_inside_root
 

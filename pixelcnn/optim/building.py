@@ -1,4 +1,4 @@
-"""Calls constructors of optimisers and schedules, the project's or any others, with what their signatures ask for."""
+"""Builds optimisers and schedules, the project's or others, with the arguments that their signatures ask for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -78,5 +78,7 @@ def build_schedule(make: Callable[..., LRScheduler], optimizer: Optimizer, total
     else:
         schedule = make(optimizer, total_steps=total_steps)
     if isinstance(schedule, ReduceLROnPlateau):
-        raise UserError("scheduler=ReduceLROnPlateau needs a score, and schedules go by steps: use another one.")
+        raise UserError(
+            "scheduler=ReduceLROnPlateau needs a score, but schedules depend on the step only: use another one."
+        )
     return schedule

@@ -1,4 +1,4 @@
-"""Parameter groups by name: other options for some of a model's parameters, such as no weight decay on g and b."""
+"""Parameter groups by name: separate options for some parameters, such as no weight decay on g and b."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -17,9 +17,9 @@ def parameter_groups(
     """The parameters split into groups, in the form that every ``torch.optim`` class takes.
 
     Each of ``groups`` has a glob ``match`` of whole names, or a list of them, and the optimiser's options for what
-    matches, as in ``{"match": ["*.[gb]", "*.bias"], "weight_decay": 0.0}``. A parameter goes to the first group that
-    matches it, those that none matches come first, with the optimiser's own options. A parameter that appears twice is
-    taken once, under its first name. UserError for a group without parameters, unless it has ``optional: true``.
+    matches, such as ``{"match": ["*.[gb]", "*.bias"], "weight_decay": 0.0}``. A parameter goes to the first group that
+    matches it. Unmatched ones come first, with the optimiser's own options. A parameter that appears twice is taken
+    once, under its first name. UserError for a group without parameters, unless it has ``optional: true``.
     """
     remaining: dict[str, Parameter] = {}
     seen: set[int] = set()

@@ -91,16 +91,16 @@ class Muon(Optimizer):
     mean square of a typical step of Adam (Liu et al. 2025, "Muon is scalable for LLM training", arXiv 2502.16982), so
     that a learning rate holds for matrices of any size. On convolutional networks: arXiv 2510.19376.
 
-    params: parameters, named parameters, or groups of either. ``matrices``: the names of those to be orthogonalised
-    with the axis of each that is the output channel (`pixelcnn.optim.hidden_matrices`), for which parameters have to
-    be named; None for all parameters of two or more axes, the first being the output. ``lr``, ``momentum`` and
-    ``ns_steps`` (Newton-Schulz) are the matrices', ``adam_lr``, ``adam_betas`` and ``adam_eps`` the others',
-    ``weight_decay`` is decoupled, for both. Groups take the same names. ValueError for what is out of range.
+    params: parameters, named parameters, or groups of either. ``matrices``: the names of the parameters to
+    orthogonalise, each with its output channel's axis (`pixelcnn.optim.hidden_matrices`); needs named parameters.
+    None: all parameters with two or more axes, of which the first is the output. ``lr``, ``momentum`` and ``ns_steps``
+    (Newton-Schulz) apply to the matrices, ``adam_lr``, ``adam_betas`` and ``adam_eps`` to the others, ``weight_decay``
+    (decoupled) to both. Groups take the same names. ValueError for arguments out of range.
 
     Under ``torch.distributed`` (``sharded``) each rank orthogonalises its part of the matrices of each shape, and all
-    ranks end with the same weights. They have to have the same gradients, as under DistributedDataParallel. The
-    iteration is in bfloat16 on GPUs and in the parameters' own type on CPUs. ``param_groups`` holds the matrices and
-    the others of each given group apart (``out_dim`` is None for the others), the matrices first.
+    ranks end with the same weights. Their gradients must be the same, as under DistributedDataParallel. The iteration
+    is in bfloat16 on GPUs and in the parameters' own type on CPUs. ``param_groups`` has the matrices and the others of
+    each given group separately, matrices first (``out_dim`` is None for the others).
     """
 
     def __init__(

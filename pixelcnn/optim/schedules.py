@@ -1,13 +1,13 @@
 """Learning-rate schedules: factors on every group's learning rate, by the number of optimiser steps taken.
 
-Each takes the optimiser and ``total_steps``, the number of optimiser steps of the whole run (None where nothing bounds
-it), and returns a ``LambdaLR`` to be stepped once per optimiser step. Step k = 0, 1, ... of T is taken at factor(k):
+Each takes the optimiser and ``total_steps``, the run's number of optimiser steps (None if unlimited), and returns a
+``LambdaLR`` to be stepped once per optimiser step. Step k = 0, 1, ... of T uses factor(k):
 
-- ``warmup`` W, in steps, or as a share of the run where below 1: the factor is multiplied by min(1, (k + 1) / W).
-- ``final``: what a decaying factor would reach at step T, one step after the last. It stays there beyond.
+- ``warmup`` W, in steps, or below 1 as a fraction of the run: the factor is multiplied by min(1, (k + 1) / W).
+- ``final``: the factor that a decay reaches at step T, one step after the last. It stays there beyond.
 
-The state is the step number alone, so that a run resumed with another ``total_steps`` takes the factors of the new
-length. ValueError for arguments out of range.
+The state is only the step number, so a run resumed with another ``total_steps`` uses the factors of the new length.
+ValueError for arguments out of range.
 """
 
 import math
@@ -28,12 +28,12 @@ def exponential(
 
 
 def constant(optimizer: Optimizer, total_steps: int | None = None, warmup: float = 0) -> LambdaLR:
-    """1 throughout, after the warm-up."""
+    """Constant at 1 after the warm-up."""
     return _schedule(optimizer, lambda step: 1.0, _steps("warmup", warmup, total_steps))
 
 
 def linear(optimizer: Optimizer, total_steps: int | None, warmup: float = 0, final: float = 0.0) -> LambdaLR:
-    """From 1 at the end of the warm-up in a straight line to ``final`` at the end of the run."""
+    """Linear from 1 at the end of the warm-up to ``final`` at the end of the run."""
     end = _known(total_steps)
     first = _steps("warmup", warmup, end)
     position = _decay_position(first, end, final)
@@ -41,7 +41,7 @@ def linear(optimizer: Optimizer, total_steps: int | None, warmup: float = 0, fin
 
 
 def cosine(optimizer: Optimizer, total_steps: int | None, warmup: float = 0, final: float = 0.0) -> LambdaLR:
-    """From 1 at the end of the warm-up along half a cosine to ``final`` (Loshchilov and Hutter 2017, no restarts)."""
+    """Half a cosine from 1 at the end of the warm-up to ``final`` (Loshchilov and Hutter 2017, no restarts)."""
     end = _known(total_steps)
     first = _steps("warmup", warmup, end)
     position = _decay_position(first, end, final)
@@ -51,7 +51,7 @@ def cosine(optimizer: Optimizer, total_steps: int | None, warmup: float = 0, fin
 def trapezoid(
     optimizer: Optimizer, total_steps: int | None, warmup: float = 0, cooldown: float = 0.2, final: float = 0.0
 ) -> LambdaLR:
-    """1 until the last ``cooldown`` steps, or share of the run, then in a straight line to ``final``.
+    """1 until the last ``cooldown`` steps, or fraction of the run, then linear to ``final``.
 
     Also called warm-up, stable, decay (Hu et al. 2024): a run can be extended from any step before its cooldown.
     """
@@ -70,13 +70,13 @@ def _schedule(optimizer: Optimizer, factor: Callable[[int], float], warmup: int)
 
 
 def _steps(key: str, value: float, total_steps: int | None) -> int:
-    """``value`` as a number of steps; below 1 it is a share of the run."""
-    require(0 <= value < math.inf, key, value, "0 or more: below 1 a share of the run, from 1 on a number of steps")
+    """``value`` as a number of steps; below 1 it is a fraction of the run."""
+    require(0 <= value < math.inf, key, value, "0 or more: a fraction of the run if below 1, else a number of steps")
     if 0 < value < 1:
         require(total_steps is not None, key, value, "a number of steps in a run whose length is not known")
         assert total_steps is not None
         return round(value * total_steps)
-    require(value == int(value), key, value, "a whole number of steps, or below 1 a share of the run")
+    require(value == int(value), key, value, "a whole number of steps, or a fraction of the run below 1")
     require(
         total_steps is None or value <= total_steps, key, value, f"at most {total_steps}, the run's number of steps"
     )

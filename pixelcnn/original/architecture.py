@@ -1,4 +1,4 @@
-"""What model the original's variables belong to, inferred from their names and shapes."""
+"""Infers the original's model from the names and shapes of its variables."""
 
 import re
 from collections import Counter
@@ -81,7 +81,7 @@ def _shape(variables: dict[str, np.ndarray], name: str, rank: int, source: str) 
         raise UserError(f"task.source={source} lacks {name}: it is incomplete or not a checkpoint of the original.")
     shape = variables[name].shape
     if len(shape) != rank:
-        raise UserError(f"task.source={source} has {name} of shape {shape}, which has to have {rank} dimensions.")
+        raise UserError(f"task.source={source} has {name} of shape {shape}, which must have {rank} dimensions.")
     return shape
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint of the original says about training: weights, their moving average, Adam's moments and step."""
+"""Training state in a checkpoint of the original: weights, their moving average, Adam's moments and step."""
 
 import math
 import re
@@ -52,7 +52,7 @@ def interpret(variables: dict[str, np.ndarray], model: PixelModel, source: str) 
     surplus = sorted(name for name in variables if name.startswith("model/") and name not in known)
     if surplus:
         raise UserError(
-            f"task.source={source} has {surplus[0]}, which a model of its kind has not: it is another model."
+            f"task.source={source} has {surplus[0]}, which this kind of model does not have: it is another model."
         )
     raw, average = weights(""), weights(AVERAGE)
     moments, steps = _adam(variables, shapes, renamed, source)

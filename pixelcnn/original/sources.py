@@ -11,7 +11,7 @@ import numpy as np
 
 from pixelcnn.errors import UserError
 
-# What numpy and zipfile raise on files that are damaged, encrypted or something else.
+# Raised by numpy and zipfile for files that are damaged, encrypted or something else.
 DAMAGED = (
     ValueError,
     OSError,
@@ -37,8 +37,8 @@ def read_variables(source: str | Path) -> dict[str, np.ndarray]:
         return _from_tensorflow(prefix)
     if not os.path.isfile(source):
         raise UserError(
-            f"task.source={source} is no file: name an .npz file, or a TensorFlow checkpoint by its prefix "
-            "(such as params_cifar.ckpt, beside which params_cifar.ckpt.index lies)."
+            f"task.source={source} is not a file: name an .npz file or the prefix of a TensorFlow checkpoint "
+            "(such as params_cifar.ckpt for params_cifar.ckpt.index)."
         )
     return _from_npz(source)
 
@@ -51,7 +51,7 @@ def _from_npz(source: Path) -> dict[str, np.ndarray]:
         with stored:
             variables = {name: stored[name] for name in stored}
         if not all(isinstance(value, np.ndarray) for value in variables.values()):
-            raise ValueError("a file in it is no array")
+            raise ValueError("a file in it is not an array")
         return variables
     except DAMAGED as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The original's variables: their names and shapes, read off the topology, and their exchange with a model's.
+"""The original's variables: names and shapes from the topology, and conversion from and to a model's.
 
 The original numbers its scopes per kind of layer in the order of creation, which is the order of the topology's
 nodes; a block creates conv1, the layer of its auxiliary input, conv2 and the condition's weights, in this order. The

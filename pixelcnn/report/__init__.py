@@ -1,4 +1,4 @@
-"""``report.html``: what a run did, on one page that needs nothing else.
+"""``report.html``: a run's report, as one self-contained page.
 
 It takes plain data (curves, scores, images, tables) and knows no framework.
 """

@@ -24,12 +24,12 @@ def started() -> list[str]:
 
 
 def again(overrides: Sequence[str]) -> str:
-    """The same run once more. ``overrides`` are Hydra's for the task, as typed."""
+    """The command that repeats a run. ``overrides`` are Hydra's for the task, as typed."""
     return _command(*overrides)
 
 
 def resumed(overrides: Sequence[str], run_dir: Path) -> str:
-    """The training run of ``run_dir``, with these overrides, gone on with in its directory."""
+    """The command that resumes the training run of ``run_dir``, with these overrides."""
     kept = [override for override in overrides if _key(override) not in ("checkpoint", "init_from", "sweep")]
     return _command(*kept, f"hydra.run.dir={_value(run_dir)}", "checkpoint=last")
 

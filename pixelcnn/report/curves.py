@@ -1,4 +1,4 @@
-"""Curves that stay small however long a run is."""
+"""Curves of bounded size for runs of any length."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class Curve:
         return [*self._points, _mean(self._begun)] if self._begun else list(self._points)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain containers, from which `load_state_dict` goes on exactly."""
+        """Plain containers, from which `load_state_dict` continues exactly."""
         return {"values_per_point": self.values_per_point, "points": list(self._points), "begun": list(self._begun)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ SPLITS = {"val": "validation", "test": "test"}
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedSplit:
-    """What is known of an evaluation."""
+    """An evaluation, as its report needs it."""
 
     run_dir: Path
     checkpoint: str
@@ -42,7 +42,7 @@ class EvaluatedSplit:
 def evaluation_page(evaluated: EvaluatedSplit) -> Page:
     """The report of ``evaluated``."""
     label = evaluated.score_name.replace("_", " ")
-    again = f"The same evaluation once more, in {evaluated.record['directory']}:"
+    again = f"To repeat this evaluation, in {evaluated.record['directory']}:"
     return Page(
         title=f"Evaluation of {origin.subject(evaluated.config)}",
         directory=str(evaluated.run_dir),

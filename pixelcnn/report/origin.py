@@ -1,4 +1,4 @@
-"""What made a run: its environment, its configuration as text, the time."""
+"""The origin of a run: its environment, configuration and time."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The page itself: what stands on it, and how it becomes a file."""
+"""The page: its content, and how it is written."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

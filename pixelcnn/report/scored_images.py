@@ -52,7 +52,7 @@ def sections(images: Ranking, of: str, label: str, note: str = "") -> list[Secti
     left_out = len(images.scores) - len(finite)
     notes = [note] if note else []
     if left_out:
-        notes.append(f"{left_out} of {len(images.scores)} scores are not finite numbers and left out.")
+        notes.append(f"{left_out} of {len(images.scores)} scores are not finite and are left out.")
     plot = histogram(finite.tolist(), f"{label} of an image", float(finite.mean()))
     return [
         Section(f"Scores of the {of}", " ".join(notes), pictures=[plot]),
@@ -72,7 +72,7 @@ def _examples(which: str, note: str, shown: list[Example]) -> list[Section]:
         )
         for example in shown
     ]
-    return [Section(f"{which} images", f"{note} # is the place in the data set.", "pictures", pictures)]
+    return [Section(f"{which} images", f"{note} # is the index in the data set.", "pictures", pictures)]
 
 
 def _told(score: float) -> str:

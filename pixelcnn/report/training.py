@@ -14,16 +14,16 @@ from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, plural
 from pixelcnn.scores import in_words
 
-# What is drawn beside the score, where it is logged.
+# Plotted next to the score, if logged.
 PANELS = {
-    "train/images_per_second": "images a second",
+    "train/images_per_second": "images/s",
     "lr": "learning rate",
-    "train/gradient_norm": "norm of the gradient",
+    "train/gradient_norm": "gradient norm",
     "train/tflops": "TFLOP/s of the convolutions",
-    "train/share_of_matmul_peak": "share of the matrix products' peak",
+    "train/share_of_matmul_peak": "fraction of peak matmul throughput",
 }
 NOT_DRAWN = ("train/skipped_steps",)
-# What such a model has to be told before it draws; samples of class-conditional models take the classes in turn.
+# Options that sampling from such a model requires; class-conditional models sample the classes in turn.
 CONDITION_NEEDED = ("Vectors", "Maps", "Encoder")
 
 
@@ -38,7 +38,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run was begun, or gone on with."""
+    """Where a run was started or resumed."""
 
     step: int
     time: str
@@ -124,7 +124,7 @@ def _curves(run: TrainingRun) -> list[Section]:
         return []
     note = ""
     if len(lines) == 2:
-        note = "Validation uses the averaged weights and no dropout, so that it can be below training."
+        note = "Validation uses the EMA weights and no dropout, so it can be below training."
     found = [Section(f"{label[0].upper()}{label[1:]}", note, pictures=[curves(lines, label, wide=True, mark=run.best)])]
     parts = {name: points for name, points in run.points.items() if name.startswith(f"val/{run.score_name}_")}
     panels = []
@@ -143,7 +143,7 @@ def _samples(run: TrainingRun) -> list[Section]:
     pictures = grids(run.samples)
     if not pictures:
         return []
-    note = "Drawn with the averaged weights, all from the same seed."
+    note = "Drawn with the EMA weights, all from the same seed."
     if len(pictures) < len(run.samples):
         note += f" {len(pictures)} of {len(run.samples)} grids; the others are in samples/."
     return [Section("Samples over time", note, "pictures", pictures)]
@@ -169,13 +169,13 @@ def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
     best = checkpoints / "best.ckpt"
     listed = [
         ("What made this run:", run.record["command"]),
-        (f"The same run once more, in {run.record['directory']}:", commands.again(run.overrides)),
+        (f"To repeat this run, in {run.record['directory']}:", commands.again(run.overrides)),
         (
-            "Going on with it; beyond its end with a higher trainer.max_epochs= or trainer.max_steps=:",
+            "To resume it (to train beyond its end, raise trainer.max_epochs= or trainer.max_steps=):",
             commands.resumed(run.overrides, run.run_dir),
         ),
     ]
     if origin.class_of(run.config, "likelihood") != "Implicit":
-        listed.append(("Its score on the test set:", commands.evaluated(run.overrides, best, run.config)))
+        listed.append(("To score it on the test set:", commands.evaluated(run.overrides, best, run.config)))
     listed.append(("New images:", commands.sampled(best, conditioning in CONDITION_NEEDED, run.config)))
     return listed

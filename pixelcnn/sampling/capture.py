@@ -14,7 +14,7 @@ def cuda_graphs(device: torch.device) -> Callable[[Work], Work]:
     Its graphs share the memory of their temporaries: they run one after another.
     """
     with torch.cuda.device(device):
-        torch.cuda.empty_cache()  # a capture cannot free what training has left in the cache
+        torch.cuda.empty_cache()  # a capture cannot free memory that training has cached
         pool, aside = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
 
     def capture(work: Work) -> Work:
@@ -22,8 +22,8 @@ def cuda_graphs(device: torch.device) -> Callable[[Work], Work]:
         with torch.cuda.device(device):
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
-                work()  # libraries set themselves up at the first call, which a capture forbids
-                # Not by torch.cuda.graph, which empties the cache each time. Other threads, such as NCCL's, may go on.
+                work()  # libraries initialise at the first call, which a capture forbids
+                # Not by torch.cuda.graph, which empties the cache each time. Other threads, such as NCCL's, may run.
                 graph.capture_begin(pool, capture_error_mode="thread_local")
                 try:
                     work()

@@ -1,4 +1,4 @@
-"""Drawing images pixel by pixel in raster order: whole ones, or what is missing of given ones."""
+"""Sampling and completing images pixel by pixel, in raster order."""
 
 import math
 from collections.abc import Callable, Sequence

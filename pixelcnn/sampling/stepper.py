@@ -1,4 +1,4 @@
-"""What every node of an incremental walk has: its rows, and what is due at a row and at a pixel.
+"""The base of an incremental walk's nodes: their rows, and the steps to run at a row and at a pixel.
 
 When row i begins, a node of the u stream computes its whole row (it depends on rows above only) and a node of the ul
 stream everything that its pixels take from rows above and from the u stream; what remains at pixel (i, j) is what

@@ -1,4 +1,4 @@
-"""The walk over an image's pixels that fits a network: with caches where there is a topology, else pass by pass."""
+"""Chooses a network's walk over pixels: with caches if it has a topology, else one forward pass per site."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ def walk_of(network: nn.Module, image_channels: int, n: int, height: int, width:
 
 @cache
 def _say_that_it_is_slow(name: str) -> None:
-    log.warning("%s has no topology with steppers: its images are drawn by one forward pass a pixel.", name)
+    log.warning("%s has no topology with steppers: its images are drawn with one forward pass per pixel.", name)
 
 
 def pixel_parameters_incrementally(network: nn.Module, x: Tensor, h: Tensor | None, num_groups: int) -> Tensor:

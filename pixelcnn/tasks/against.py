@@ -1,4 +1,4 @@
-"""``task.against``: how the scores of two evaluations of the same images differ, image by image.
+"""``task.against``: the paired difference of two evaluations of the same images.
 
 Images differ much more from each other than two models do on one image: the mean of the paired differences has a far
 narrower interval than either score.
@@ -40,7 +40,9 @@ def read_evaluation(against: str, score: str) -> Evaluated:
             rows = list(csv.DictReader(file))
         numbers = [(int(row["index"]), int(row["label"] or -1), float(row[score])) for row in rows]
     except (KeyError, ValueError, TypeError, csv.Error) as error:  # TypeError of a line that is cut short
-        raise UserError(f"{named} does not hold index, label and {score} of each image: evaluate it again.") from error
+        raise UserError(
+            f"{named} does not contain index, label and {score} of each image: evaluate it again."
+        ) from error
     index, label, scores = zip(*numbers, strict=True) if numbers else ((), (), ())
     return Evaluated(np.array(index, np.int64), np.array(label, np.int64), np.array(scores))
 
@@ -52,7 +54,7 @@ def paired(own: Evaluated, other: Evaluated, against: str, score: str) -> dict[s
     """
     if not (np.array_equal(own.index, other.index) and np.array_equal(own.label, other.label)):
         raise UserError(
-            f"task.against={against} has scored other images, {len(other.index)} where these are {len(own.index)}: "
+            f"task.against={against} has scored other images, {len(other.index)} instead of {len(own.index)}: "
             "evaluate both models on the same split of the same data."
         )
     difference = own.scores - other.scores

@@ -1,4 +1,4 @@
-"""``task=complete``: given images, some of whose pixels are known, draws the others."""
+"""``task=complete``: draws the unknown pixels of given images."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from pixelcnn.tasks.conditions import (
 )
 from pixelcnn.tasks.drawing import drawing
 
-UNKNOWN = 0.5  # grey, as a share of the highest level
+UNKNOWN = 0.5  # grey, as a fraction of the highest level
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
@@ -42,8 +42,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     known = known_pixels(task.mask, *batch["images"].shape[2:])
     if not comes_first(known):
         print(
-            f"task.mask={task.mask} knows pixels that come after unknown ones in raster order: they are kept, but what "
-            "is drawn before them is not conditioned on them."
+            f"task.mask={task.mask} has known pixels after unknown ones in raster order: they are kept, but pixels "
+            "drawn before them are not conditioned on them."
         )
     condition = conditions_of(batch, model, task)
     if model.conditioning.sees_the_image and named_kind(task) is None:
@@ -73,7 +73,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
         if height % model.stride or width % model.stride:
             raise UserError(
                 f"task.file={task.file} is of {height}x{width}, and this model takes images of a height and width "
-                f"divisible by {model.stride}: cut it to such a size."
+                f"divisible by {model.stride}: crop it."
             )
         return {"images": at_levels(pixels, model.image.levels)[None], "index": torch.zeros(1, dtype=torch.int64)}
     data = instantiated(config, "data")
@@ -86,7 +86,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
     batch = data.first("test", task.num_images)
     there = len(batch["images"])
     if there < task.num_images:
-        raise UserError(f"task.num_images={task.num_images} asks for more than there are: use at most {there}.")
+        raise UserError(f"task.num_images={task.num_images} is more than there are: use at most {there}.")
     return batch
 
 

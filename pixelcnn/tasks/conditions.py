@@ -1,4 +1,4 @@
-"""Conditions that a task is given: a label, a row of a file, or an image to encode."""
+"""Conditions set for a task: a label, a row of a file, or an image to encode."""
 
 import os
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def named(model: PixelModel, height: int, width: int, kind: str, value: int | st
         return _encoded(model, _image_of(model, row, where))
     if name == "labels":
         if row.dtype.kind not in "iu" or row.ndim:
-            raise UserError(f"{where} is no label but of type {row.dtype} and shape {row.shape}: use another file.")
+            raise UserError(f"{where} is not a label (type {row.dtype}, shape {row.shape}): use another file.")
         return Given(_label(model, int(row), where))
     features = model.conditioning.features
     expected = (features, height, width) if name == "maps" else (features,)
@@ -81,7 +81,7 @@ def named(model: PixelModel, height: int, width: int, kind: str, value: int | st
     with np.errstate(over="ignore"):
         row = row.astype(np.float32)
     if not np.isfinite(row).all():
-        raise UserError(f"{where} holds numbers that are not finite in float32: use another row.")
+        raise UserError(f"{where} contains NaN or inf (as float32): use another row.")
     return Given(torch.from_numpy(row)[None])
 
 
@@ -111,9 +111,9 @@ def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarr
             is_images = "images" in names and getattr(stored, "dtype", None) == np.uint8
             name, array = "images" if is_images else names[0], stored
     except DAMAGED as error:
-        told = f"{where} names a file that cannot be read as plain arrays ({fault(error)}): make it anew."
+        told = f"{where} names a file that cannot be read as plain arrays ({fault(error)}): create it again."
         raise UserError(told) from error
-    if name is None or not isinstance(array, np.ndarray):  # numpy hands on a file that is no array as its bytes
+    if name is None or not isinstance(array, np.ndarray):  # numpy returns the bytes of other members
         raise UserError(
             f"{where} names a file without an array `{'` or `'.join(names)}`, which this model is conditioned on: "
             "use another file."
@@ -160,7 +160,7 @@ def missing_condition(model: PixelModel, instead: str = "") -> UserError:
 
 
 def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, checkpoint: str) -> None:
-    """Raise UserError where a data set's labels mean other classes than those of the model in ``checkpoint``."""
+    """Raise UserError if a data set's class names differ from those of the model in ``checkpoint``."""
     known, there = model.class_names or (), class_names or ()
     if model.conditioning.batch_key != "labels":
         return
@@ -168,7 +168,7 @@ def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, c
         if own != other:
             raise UserError(
                 f"data calls label {label} {other}, and checkpoint={checkpoint} calls it {own}: name its class folders "
-                "as those that the model was trained on."
+                "like those that the model was trained on."
             )
 
 

@@ -1,4 +1,4 @@
-"""What tasks that draw pixels share: the device, full float32, and a progress bar."""
+"""Shared by the tasks that draw pixels: device, full float32 and progress bar."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

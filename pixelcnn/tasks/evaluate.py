@@ -1,4 +1,4 @@
-"""``task=evaluate``: the score of every image of a split, each exactly once, and of the split as a whole.
+"""``task=evaluate``: scores every image of a split exactly once, and the split as a whole.
 
 The score is bits/dim, or what `PixelModel.score_name` says of a model that scores something else; it has that name in
 all files.
@@ -45,7 +45,7 @@ from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import run_record, write_record
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
-HALF = 0.5  # of the way between two conditions
+HALF = 0.5  # halfway between two conditions
 RANKED = 16  # best and worst images in the report
 
 
@@ -145,14 +145,14 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
         return named(model, height, width, kind, task[kind], first).condition, first
     share = HALF if task.interpolate_at is None else task.interpolate_at
     _, way = way_between(model, height, width, task, torch.tensor([share]))
-    return way, f"what lies {share:g} of the way from {first} to {task.interpolate_to}"
+    return way, f"the point {share:g} between {first} and {task.interpolate_to}"
 
 
 def require_float32(options: DictConfig) -> None:
     """Raise UserError where the Trainer would leave out digits."""
     if str(options.precision) not in ("None", "32", "32-true"):
         raise UserError(
-            f"trainer.precision={options.precision} is not for task=evaluate, which is in float32: leave it out."
+            f"trainer.precision={options.precision} is not for task=evaluate, which uses float32: leave it out."
         )
 
 
@@ -224,7 +224,7 @@ def summary(score: str, bits: np.ndarray) -> dict[str, float]:
 
 
 def describe(split: str, score: str, metrics: dict[str, float], given: str | None = None) -> str:
-    """One line for the person at the terminal; ``given`` names the condition of all images, if they had one."""
+    """One line for the terminal; ``given`` names the condition of all images, if they had one."""
     value, interval = metrics[f"{split}/{score}"], metrics.get(f"{split}/{score}_ci95")
     told = "" if interval is None else f" (95 % interval +-{interval:.4f})"
     images = metrics[f"{split}/num_images"]

@@ -1,4 +1,4 @@
-"""``task=export``: the model alone, without pickle or the state of training."""
+"""``task=export``: writes the model without pickle or training state."""
 
 from pathlib import Path
 

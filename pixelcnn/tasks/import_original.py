@@ -1,4 +1,4 @@
-"""``task=import``: an original TensorFlow checkpoint, or an .npz of its variables, becomes one of ours."""
+"""``task=import``: converts an original TensorFlow checkpoint, or an .npz of its variables."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ DRAWS = 10  # of each pixel, in the original's -ed
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``checkpoints/imported.ckpt``, from which training can be resumed, and say what was found."""
+    """Write the resumable ``checkpoints/imported.ckpt``, and print what was found."""
     source, size = config.task.source, config.task.image_size
     variables = read_variables(source)
     asked = config.model.nonlinearity if ("model", "nonlinearity") in chosen(overrides) else None
@@ -52,11 +52,11 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
         f"Imported {source}: {network['num_filters']} filters, {network['num_resnet_blocks']} blocks a stage, "
         f"{in_words(description.likelihood)}, {network['nonlinearity']}, "
         f"conditioning={description.conditioning.name}; "
-        f"{'weights of the moving average' if original.average is not None else 'no moving average: raw weights'}, "
-        f"{f'Adam after {original.steps} steps' if original.moments is not None else 'no state of Adam'}."
+        f"{'EMA weights' if original.average is not None else 'raw weights (no EMA)'}, "
+        f"{f'Adam after {original.steps} steps' if original.moments is not None else 'no Adam state'}."
     )
     if original.ignored:
-        print(f"Ignored, as no variables of the original: {', '.join(original.ignored)}.")
+        print(f"Ignored (not variables of the original): {', '.join(original.ignored)}.")
 
 
 def objective_of(description: ModelDescription) -> Objective:

@@ -1,4 +1,4 @@
-"""``task=info``: what is here, and what training the configured model takes."""
+"""``task=info``: prints versions and data sets, and what training the configured model takes."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -122,16 +122,16 @@ def told_of(needs: dict[str, Any], there: int | None) -> list[str]:
     state, each, all_ = (_bytes(memory[name]) for name in ("state", "activations_of_an_image", "of_a_step"))
     lines = [
         f"{needs['parameters']:,} parameters",
-        f"{needs['flop_of_an_image']:.3g} FLOP an image, forward and backward; {needs['flop_of_a_step']:.3g} a step of "
-        f"{needs['batch_size']} images",
-        f"{state} for weights, gradients, Adam and average, {each} of activations for each image: {all_} for {images} "
+        f"{needs['flop_of_an_image']:.3g} FLOP per image, forward and backward; {needs['flop_of_a_step']:.3g} "
+        f"per step of {needs['batch_size']} images",
+        f"{state} for weights, gradients, Adam and EMA, {each} of activations per image: {all_} for {images} "
         "images on a device (counted; single operations take more)",
     ]
     if there is not None and memory["of_a_step"] > there:
-        lines.append(f"That is more than there is: {_bytes(there)}.")
+        lines.append(f"That is more than the {_bytes(there)} available.")
     if needs["steps_per_epoch"] is not None:
         steps = "no limit" if needs["steps"] is None else f"{needs['steps']:,} in all"
-        lines.append(f"{needs['steps_per_epoch']:,} steps an epoch, {steps}")
+        lines.append(f"{needs['steps_per_epoch']:,} steps per epoch, {steps}")
     return lines
 
 

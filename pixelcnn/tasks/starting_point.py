@@ -1,4 +1,4 @@
-"""Where a training run starts: fresh, from a checkpoint's weights, or where an earlier part of it has ended."""
+"""A training run's starting point: fresh, from a checkpoint's weights, or resumed."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
-    """``config`` with the file that ``checkpoint=last`` stands for: the newest that the run has left.
+    """``config`` with ``checkpoint=last`` replaced by the run's newest checkpoint.
 
     Where it has left none yet, a new run begins, so that the same command starts a run and resumes it.
     UserError where those that it has left are all damaged.
@@ -59,19 +59,19 @@ def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
     folder = directory_of_run(run_dir, sys.argv, config) / "checkpoints"
     path = newest(folder)
     if path is None and any(folder.glob("*.ckpt")):
-        raise UserError(f"checkpoint=last finds no good one in {folder}: remove those that are there to start again.")
+        raise UserError(f"checkpoint=last found no usable checkpoint in {folder}: remove them to start from scratch.")
     config = config.copy()
     if path is None:
-        rank_zero_only(log.info)("checkpoint=last: there is none in %s yet, a new run begins.", folder)
+        rank_zero_only(log.info)("checkpoint=last: no checkpoint in %s yet, starting a new run.", folder)
         config.checkpoint = None
     else:
-        rank_zero_only(log.info)("checkpoint=last: going on from %s.", path)
+        rank_zero_only(log.info)("checkpoint=last: resuming from %s.", path)
         config.checkpoint, config.init_from = str(path), None
     return config
 
 
 def earlier_run_id(checkpoint: str | None, run_dir: Path) -> str | None:
-    """The id in Weights & Biases of the run to go on with; also of one that was killed before its first checkpoint."""
+    """The W&B id of the run to resume, even if it was killed before its first checkpoint."""
     if checkpoint is not None:
         return glance(Path(checkpoint)).get(WandbRunId.KEY)
     record = run_dir / "run.json"
@@ -95,7 +95,7 @@ def starting_point(
         require_conditions(stored, f"checkpoint={config.checkpoint}", data.condition_sizes)
         if not has_training_state(checkpoint):
             remedy = f"start a new run with init_from={config.checkpoint}"
-            raise UserError(f"checkpoint={config.checkpoint} has no training state to go on from: {remedy}.")
+            raise UserError(f"checkpoint={config.checkpoint} has no training state to resume: {remedy}.")
         require_same_run(checkpoint["pixelcnn"], images, config)
         require_trainable(objective, stored.likelihood.target, f" of checkpoint={config.checkpoint}")
         model = build(replace(stored, image=data.shape))
@@ -109,7 +109,7 @@ def starting_point(
         require_same_weights(stored, revised, config.init_from)
         parts = {group: getattr(revised, role) for group, role in ROLES.items()}
         told = (f"{group}={part.name} {dict(part.arguments)}" for group, part in parts.items())
-        rank_zero_only(log.info)("init_from=%s: its weights, for %s.", config.init_from, ", ".join(told))
+        rank_zero_only(log.info)("init_from=%s: starting from its weights with %s.", config.init_from, ", ".join(told))
         model = build(revised)
         load_weights(model, checkpoint, config.init_from, "init_from")
         return model, {}

@@ -1,4 +1,4 @@
-"""``task=train``: training, anew, from a run's checkpoint or from another model's weights."""
+"""``task=train``: train from scratch, from a run's checkpoint or from another model's weights."""
 
 import logging
 from pathlib import Path
@@ -66,7 +66,7 @@ log = logging.getLogger(__name__)
 
 UNFIT = {
     SparseAdam: "takes sparse gradients, which no network here has",
-    LBFGS: "keeps a history of no fixed shape, from which no run could be resumed",
+    LBFGS: "keeps a history of variable shape, which cannot be resumed",
 }
 SITES_TO_CHECK = 12  # of an image, where a network from outside could see what it should not
 
@@ -83,7 +83,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     config = with_newest_checkpoint(config, run_dir)
     data = instantiated(config, "data")
     if not isinstance(data, ImageDataModule):
-        raise UserError(f"data={type(data).__name__} has to inherit pixelcnn.data.base.ImageDataModule.")
+        raise UserError(f"data={type(data).__name__} must inherit pixelcnn.data.base.ImageDataModule.")
     data.prepare_data()
     data.setup("fit")
     data.require_shares(processes(config.trainer) * config.trainer.num_nodes)
@@ -151,7 +151,7 @@ def loggers_of_run(
     loggers = {name: logger for name, logger in instantiated_parts(config, "logger", **given) if logger is not None}
     for name, logger in loggers.items():
         if not isinstance(logger, Logger):
-            raise UserError(f"logger.{name} is a {type(logger).__name__}, which is no logger of Lightning's.")
+            raise UserError(f"logger.{name} is a {type(logger).__name__}, not a Lightning logger.")
     return [tolerated(logger) for logger in loggers.values()]
 
 
@@ -172,7 +172,7 @@ def callbacks(
     chosen = dict(instantiated_parts(config, "callbacks", **given))
     for name, callback in chosen.items():
         if not isinstance(callback, Callback):
-            raise UserError(f"callbacks.{name} is a {type(callback).__name__}, which is no callback of Lightning's.")
+            raise UserError(f"callbacks.{name} is a {type(callback).__name__}, not a Lightning callback.")
     kept = [
         instantiated(config, "ema"),
         *checkpoint_callbacks(run_dir / "checkpoints", history.score),

@@ -1,4 +1,4 @@
-"""How much arithmetic a training step is, and how fast the machine could do it at best."""
+"""FLOPs of a training step, and the machine's peak matmul throughput."""
 
 import copy
 import time

@@ -1,4 +1,4 @@
-"""What callbacks keep in checkpoints, and whether it is of the kinds that they load."""
+"""Callbacks' states in checkpoints, and whether they are of the kinds that the callbacks load."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -62,12 +62,12 @@ def require_states(states: dict[str, Any], callbacks: Sequence[Callback], named:
         odd = states[key].keys() ^ own.keys() if _is_lightnings(callback) else set()
         for name in odd:
             raise UserError(
-                f"{named} holds another state of {type(callback).__name__} ({shown(name)}): leave that callback out."
+                f"{named} has a different state of {type(callback).__name__} ({shown(name)}): leave that callback out."
             )
         for name, value in states[key].items():
             if value is not None and own.get(name) is not None and _sort(value) is not _sort(own[name]):
                 raise UserError(
-                    f"{named} holds another state of {type(callback).__name__} ({shown(name)}={shown(value)}, not "
+                    f"{named} has a different state of {type(callback).__name__} ({shown(name)}={shown(value)}, not "
                     f"{shown(own[name])}): leave that callback out."
                 )
 
@@ -92,7 +92,7 @@ def faults_of_states(states: dict[str, Any], needed: set[str], steps: int) -> It
     for key in sorted(needed - states.keys()):
         yield f"callbacks lacks {key}"
     for key, state in states.items():
-        name = key.partition("{")[0]  # what follows are the options of one of several
+        name = key.partition("{")[0]  # followed by the options of one of several
         if name in kinds:
             yield from as_faults(misfit(state, kinds[name], f"callbacks.{name}"))
             yield from _faults_of_values(state, f"callbacks.{name}", steps)

@@ -1,4 +1,4 @@
-"""Which checkpoints a training run leaves, how they are written, and which of them it goes on from.
+"""Which checkpoints a training run writes, how, and which of them it resumes from.
 
 ``last.ckpt`` and ``best.ckpt`` are written at each validation's end; `pixelcnn.training.interruption` writes
 ``last.ckpt`` between validations too.
@@ -81,7 +81,7 @@ class DurableCheckpointIO(CheckpointIO):
         except OSError as error:
             why = error.strerror or error
             self.trouble = f"{path} could not be written at step {checkpoint['global_step']} ({why})"
-            log.warning("%s; those that are there are as they were. Make room.", self.trouble)
+            log.warning("%s; earlier checkpoints are unchanged. Free some space.", self.trouble)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         assert weights_only
@@ -95,14 +95,16 @@ def save(trainer: Trainer, path: Path) -> str | None:
     """Write a checkpoint of ``trainer``, on all ranks at once; returns why it is not at ``path``, None where it is.
 
     The file that stood there is then as it was. UserError where the folder has no checkpoint at all: a run that cannot
-    keep anything had better not go on.
+    save anything must not continue.
     """
     trainer.save_checkpoint(path)
     writer = trainer.strategy.checkpoint_io
     trouble = writer.trouble if isinstance(writer, DurableCheckpointIO) else None
     trouble, is_first = trainer.strategy.broadcast((trouble, not any(path.parent.glob("*.ckpt"))))
     if trouble is not None and is_first:
-        raise UserError(f"{trouble}, and there is no earlier one: make room or mend that, and start the run again.")
+        raise UserError(
+            f"{trouble}, and there is no earlier checkpoint: free some space or fix that, and start the run again."
+        )
     return trouble
 
 
@@ -151,7 +153,7 @@ class ValidatedCheckpoint(Checkpoint):
 
 def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
     """Callbacks that keep ``directory/last.ckpt``, and ``best.ckpt`` of the lowest ``monitor``, a logged value."""
-    # The best goes first, so that the last knows of it and a resumed run does not replace it by a worse one.
+    # best.ckpt first, so that last.ckpt records it and a resumed run does not replace it by a worse one.
     return [
         ValidatedCheckpoint(directory, "best", monitor),
         ValidatedCheckpoint(directory, "last", None),
@@ -173,16 +175,16 @@ def require_directories(trainer: Trainer) -> None:
 
 
 def require_saved(trainer: Trainer) -> None:
-    """Raise UserError where one of the checkpoints that the run should end with could not be written."""
+    """Raise UserError if one of the run's final checkpoints could not be written."""
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ValidatedCheckpoint) and callback.trouble is not None:
             raise UserError(
-                f"{callback.trouble} and is that of an earlier step: make room or mend that, and resume it."
+                f"{callback.trouble} and is that of an earlier step: free some space or fix that, and resume the run."
             )
 
 
 def has_training_state(checkpoint: dict[str, Any]) -> bool:
-    """Whether a run can be resumed from ``checkpoint``: an exported model has nothing but its weights, and what a
+    """Whether a run can be resumed from ``checkpoint``: an exported model has only its weights, and what a
     callback of the user's saved between accumulated batches lacks their gradients."""
     there = misfit(checkpoint, TrainingState, "checkpoint") is None
     if not there or len(checkpoint["optimizer_states"]) != 1 or len(checkpoint["lr_schedulers"]) != 1:
@@ -191,16 +193,16 @@ def has_training_state(checkpoint: dict[str, Any]) -> bool:
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint in ``folder`` whose run has come farthest, of those that a run can go on from.
+    """The newest resumable checkpoint in ``folder``, by batches trained.
 
-    A damaged one is passed over with a warning. None where there is none.
+    Skips damaged ones with a warning. None if there is none.
     """
     progress: list[tuple[int, bool, Path]] = []
     for path in folder.glob("*.ckpt"):
         try:
             checkpoint = glance(path)
         except UserError as error:
-            rank_zero_only(log.warning)("%s It is passed over.", error)
+            rank_zero_only(log.warning)("%s Skipping it.", error)
             continue
         if has_training_state(checkpoint):
             batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"]
@@ -209,7 +211,7 @@ def newest(folder: Path) -> Path | None:
         try:
             read(path)
         except UserError as error:
-            rank_zero_only(log.warning)("%s It is passed over.", error)
+            rank_zero_only(log.warning)("%s Skipping it.", error)
             continue
         return path
     return None

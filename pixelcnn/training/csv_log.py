@@ -1,4 +1,4 @@
-"""Lightning's CSV files, of which a full disk takes nothing."""
+"""Lightning's CSV files, safe on a full disk."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What loggers that can show pictures have in common, and when a run has something for them."""
+"""The interface of loggers that show pictures, and the callbacks that use it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ from pixelcnn.training.validation_images import Validation, ValidationImages
 
 
 class Dashboard(ABC):
-    """A logger that shows pictures beside curves. All of it is called on rank 0.
+    """A logger that shows pictures beside curves. All methods are called on rank 0.
 
     ``step`` counts the optimiser's steps, ``images`` the training images that the run has seen.
     """
@@ -34,7 +34,7 @@ class Dashboard(ABC):
         """Keep the run's checkpoint at ``path``, of ``step``, if this logger keeps any."""
 
     def mark_preempting(self) -> None:  # noqa: B027
-        """Note that the run was told to leave and will be resumed, where this logger shows it."""
+        """Mark the run as preempted, to be resumed, where this logger shows it."""
 
 
 def dashboards(trainer: Trainer) -> Iterator[Dashboard]:
@@ -44,18 +44,18 @@ def dashboards(trainer: Trainer) -> Iterator[Dashboard]:
 
 
 def against_images(metrics: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
-    """What of ``metrics`` is shown against ``metrics["images"]`` too: those in ``names``, as ``by_images/NAME``."""
+    """The ``metrics`` to show against ``metrics["images"]`` too: those in ``names``, as ``by_images/NAME``."""
     return {f"by_images/{name}": metrics[name] for name in names if name in metrics} if "images" in metrics else {}
 
 
 class Occasional(Callback):
     """Calls ``show`` every ``every_n_epochs`` validations of a whole epoch and when training ends, once at any step.
 
-    ``every_n_epochs=0`` leaves the end alone.
+    ``every_n_epochs=0``: only when training ends.
     """
 
     def __init__(self, every_n_epochs: int) -> None:
-        require(every_n_epochs >= 0, "every_n_epochs", every_n_epochs, "use a positive number, or 0 for the end alone")
+        require(every_n_epochs >= 0, "every_n_epochs", every_n_epochs, "use a positive number, or 0 for the end only")
         self.every_n_epochs = every_n_epochs
         self._shown_at: int | None = None  # step
 
@@ -72,7 +72,7 @@ class Occasional(Callback):
         self._show(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # A run without a step to take has no training that ends.
+        # on_train_end is not called for a run without steps left.
         self._show(trainer, pl_module)
 
     def _show(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -84,9 +84,9 @@ class Occasional(Callback):
 
 
 class RankedImages(Occasional):
-    """Shows the ``num_images`` best and as many of the worst images of the last validation on dashboards.
+    """Shows the ``num_images`` best and worst images of the last validation on dashboards.
 
-    They are the validation images with the lowest and the highest score.
+    The best have the lowest scores.
     """
 
     def __init__(self, num_images: int = 8, every_n_epochs: int = 5) -> None:
@@ -106,13 +106,13 @@ class RankedImages(Occasional):
 
 
 class KeptCheckpoints(Callback):
-    """Hands ``checkpoints/best.ckpt`` and ``last.ckpt`` to dashboards when training has ended."""
+    """Passes ``checkpoints/best.ckpt`` and ``last.ckpt`` to dashboards when training has ended."""
 
     def __init__(self, run_dir: Path) -> None:
         self.directory = run_dir / "checkpoints"
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # The last one in the end, as W&B calls the latest version so.
+        # last.ckpt at the end, as W&B gives the latest version the alias "latest".
         for dashboard in dashboards(trainer):
             for name in ("best", "last"):
                 path = self.directory / f"{name}.ckpt"

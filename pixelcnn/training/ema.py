@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights (Polyak averaging), which validation, samples and checkpoints use."""
+"""Exponential moving average (EMA) of the weights, used by validation, samples and checkpoints."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,24 +18,27 @@ class ExponentialMovingAverage(WeightAveraging):
     """average <- d * average + (1 - d) * weights after every step that is taken, starting at the initialised weights.
 
     After t updates d is ``decay``, or with ``warmup`` min(decay, (1 + t) / (10 + t)), which forgets the initial
-    weights sooner. ``horizon`` sets d to 1 - 1 / horizon instead, counted in steps, or below 1 as a share of the run's.
+    weights sooner. ``horizon`` sets d to 1 - 1 / horizon instead, in steps, or below 1 as a fraction of the run.
 
-    Beyond Lightning's callback: the first update averages instead of copying; every checkpoint holds the average in
-    ``state_dict`` and the raw weights in ``current_model_state``, also one saved while validation has the two swapped;
-    and the module keeps its raw weights when training ends, so that the last checkpoint resumes exactly.
+    Unlike Lightning's callback, the first update averages instead of copying. Every checkpoint has the average in
+    ``state_dict`` and the raw weights in ``current_model_state``, even if saved while validation has the two swapped.
+    The module keeps its raw weights when training ends, so that the last checkpoint resumes exactly.
     """
 
     def __init__(self, decay: float = 0.9995, warmup: bool = False, horizon: float | None = None) -> None:
         require(0 <= decay < 1, "decay", decay, "use a number from 0 to below 1")
         require(
-            horizon is None or horizon > 0, "horizon", horizon, "use a positive number of steps, or a share below 1"
+            horizon is None or horizon > 0,
+            "horizon",
+            horizon,
+            "use a positive number of steps, or a fraction of the run below 1",
         )
         super().__init__(use_buffers=False)
         self.decay = decay
         self.horizon = horizon
         self.warmup = warmup
         self.swapped = False
-        self._copies_seen = 0  # what n_averaged counts on the device, for which the host would wait
+        self._copies_seen = 0  # n_averaged on the host: reading the device's synchronises
 
     def decay_after(self, updates: int) -> float:
         """d of the update that follows ``updates`` others."""
@@ -47,7 +50,7 @@ class ExponentialMovingAverage(WeightAveraging):
             return horizon
         if total is None:
             raise UserError(
-                f"ema.horizon={horizon} is a share of the run's steps, which nothing bounds: set trainer.max_epochs or "
+                f"ema.horizon={horizon} is a fraction of the run, whose length is unlimited: set trainer.max_epochs or "
                 "trainer.max_steps."
             )
         return horizon * total
@@ -81,7 +84,7 @@ class ExponentialMovingAverage(WeightAveraging):
             self.load_state_dict({"latest_update_step": trainer.global_step})
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Lightning overwrites the raw weights by the average here, and would save them so in a later checkpoint.
+        # Lightning overwrites the raw weights with the average here, and would save that in a later checkpoint.
         pass
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -101,7 +104,7 @@ class ExponentialMovingAverage(WeightAveraging):
 
 @contextmanager
 def averaged_weights(trainer: Trainer) -> Iterator[None]:
-    """Within it the trainer's module has the averaged weights, if the trainer keeps an average at all."""
+    """Within it the trainer's module has the EMA weights, if the trainer keeps any."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     average = next((callback for callback in callbacks if isinstance(callback, ExponentialMovingAverage)), None)
     if average is None or average.swapped:

@@ -1,4 +1,4 @@
-"""What a logger fails to log, a run does without: a failure is one warning, and training continues."""
+"""Logger failures do not end a run: each is one warning, and training continues."""
 
 import logging
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def tolerated(logger: Kind, remedy: str = "") -> Kind:
         if name.startswith("log_") or hasattr(Logger, name) or hasattr(Dashboard, name)
     }
     experiment = getattr(kind, "experiment", None)
-    if isinstance(experiment, property) and experiment.fget is not None:  # what a library has for the run
+    if isinstance(experiment, property) and experiment.fget is not None:  # the library's object for the run
         members["experiment"] = property(guarded("experiment", experiment.fget, DummyExperiment()))
     logger.__class__ = type(kind.__name__, (kind,), members)
     return logger

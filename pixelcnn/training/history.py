@@ -1,4 +1,4 @@
-"""What a run has logged so far, kept small and in its checkpoints, so that a resumed run knows its beginning."""
+"""A run's logged history, of bounded size and stored in its checkpoints, so that a resumed run has all of it."""
 
 import math
 import time

@@ -1,9 +1,9 @@
-"""How a run is kept from losing work: saved now and then, on Ctrl-C finished, and on a signal to go left at once.
+"""Protection of a run's work: periodic saves, a clean finish on Ctrl-C, a save and exit on signals.
 
-Lightning's own handling of signals is put out of the way (`pixelcnn.training.lightning_internals`): on SIGTERM it ends
-without a checkpoint after a collective operation from within the handler, and under Slurm it saves to, requeues and
-resumes from files of its own. Here all signals do one thing on every cluster: the run leaves a checkpoint and a status,
-and who started it starts it again.
+Lightning's own signal handling is disabled (`pixelcnn.training.lightning_internals`): on SIGTERM it ends without a
+checkpoint, after a collective operation within the handler, and under Slurm it saves to, requeues and resumes from
+files of its own. Here all signals do the same on every cluster: the run writes a checkpoint and exits with a status,
+and is resumed by whoever started it.
 """
 
 import logging
@@ -28,12 +28,12 @@ from pixelcnn.training.module import DensityEstimation
 
 log = logging.getLogger(__name__)
 
-# Of those who take the machine back: SIGTERM by Slurm and everyone else, the others as chosen by sbatch --signal.
+# Preemption: SIGTERM by Slurm and other systems, the others as chosen by sbatch --signal.
 SIGNALS_TO_LEAVE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Request(IntEnum):
-    """What a batch is followed by; where the ranks are asked for different things, all do the largest."""
+    """What to do after a batch; if the ranks' requests differ, all do the largest."""
 
     NOTHING = 0
     SAVE = 1
@@ -42,7 +42,7 @@ class Request(IntEnum):
 
 
 class Left(SystemExit):
-    """A run that was told to go has gone: with status 128 + the signal's number, as if it had died of it.
+    """Raised when a run leaves on a signal: exits with status 128 + the signal's number, as if killed by it.
 
     On other ranks than 0 the status is 0, as Lightning kills the process that has launched one that fails. ``handler``
     is what would have handled the signal, if it is a function.
@@ -55,7 +55,7 @@ class Left(SystemExit):
 
 
 class Interrupted(SystemExit):
-    """A run that Ctrl-C was pressed in has validated, saved and left its files; a sweep ends with it.
+    """Raised after Ctrl-C, when the run has validated, saved and written its files; it also ends a sweep.
 
     On other ranks than 0 the status is 0, for the reason that `Left` has.
     """
@@ -65,17 +65,16 @@ class Interrupted(SystemExit):
 
 
 class GracefulInterruption(Callback):
-    """Saves ``checkpoints/last.ckpt`` between validations, and ends a run when a signal or Ctrl-C asks for it.
+    """Saves ``checkpoints/last.ckpt`` between validations, and ends a run on a signal or Ctrl-C.
 
-    It is saved every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0 for never; both after a step of
-    the optimiser, from where a resumed run goes on bit for bit.
+    It saves every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0: never. Both are after an optimiser
+    step, from which a resumed run continues bit for bit.
 
     The first Ctrl-C lets a run validate, save and finish after the current step (`end_if_interrupted`); the second one
-    kills it. Each of
-    ``SIGNALS_TO_LEAVE``, on any rank, has all ranks save after the current step and raise `Left`, without validating
-    or drawing samples, for which there may be no time; in a validation what is saved is the state before it, so that
-    the resumed run validates in full. ``resume_command`` says how to resume. Before the first and after the last step
-    these signals do what they did before: there is nothing to save.
+    kills it. On each of ``SIGNALS_TO_LEAVE``, on any rank, all ranks save after the current step and raise `Left`,
+    without validating or drawing samples, for which there may be no time. During a validation the state before it is
+    saved, so that the resumed run validates in full. ``resume_command`` is the command in the message. Before the
+    first and after the last step these signals keep their earlier handlers: there is nothing to save.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class GracefulInterruption(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, DensityEstimation)
-        if not pl_module.between_steps:  # gradients that are being accumulated are in no checkpoint
+        if not pl_module.between_steps:  # checkpoints do not store accumulating gradients
             return
         request = self._agreed(trainer, self._request(trainer))
         if request is Request.SAVE:
@@ -127,7 +126,7 @@ class GracefulInterruption(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.training or trainer.sanity_checking or not self._handlers:
             return
-        # Where there are fewer images than devices have batches, some have one batch less than others.
+        # With an uneven split, some devices have one batch less than others.
         batches = torch.tensor(sum(trainer.num_val_batches), device=pl_module.device)
         self._shared_val_batches = int(trainer.strategy.reduce(batches, reduce_op="min"))
 
@@ -162,7 +161,7 @@ class GracefulInterruption(Callback):
         if not self._interrupted:
             return
         if limit_reached(trainer) is None:
-            what = f"Interrupted after step {trainer.global_step}, which {self.checkpoint} holds"
+            what = f"Interrupted after step {trainer.global_step}, saved in {self.checkpoint}"
             rank_zero_only(log.warning)("%s. To resume:\n    %s", what, self.remedy)
         raise Interrupted(trainer.is_global_zero)
 
@@ -195,9 +194,9 @@ class GracefulInterruption(Callback):
         # The signal may have reached another rank alone.
         number = self._told_to_leave or signal.SIGTERM
         if trainer.is_global_zero:
-            holds = "holds" if trouble is None else "is older than"
-            what = f"stopped after step {trainer.global_step}, which {self.checkpoint} {holds}"
-            log.warning("%s: %s. To go on:\n    %s", signal.Signals(number).name, what, self.remedy)
+            saved = "saved in" if trouble is None else "newer than"
+            what = f"stopped after step {trainer.global_step}, {saved} {self.checkpoint}"
+            log.warning("%s: %s. To resume:\n    %s", signal.Signals(number).name, what, self.remedy)
             for dashboard in dashboards(trainer):
                 dashboard.mark_preempting()
         raise Left(number, trainer.is_global_zero, self._handlers.get(number))
@@ -209,8 +208,8 @@ class GracefulInterruption(Callback):
         first, last = (int(trainer.strategy.reduce(step.clone(), reduce_op=op)) for op in ("min", "max"))
         if first != last:
             raise UserError(
-                f"Some ranks go on from step {first} and others from step {last}: checkpoint= has to be the same file "
-                "on all machines, in a directory that they share."
+                f"Some ranks resume from step {first} and others from step {last}: checkpoint= must be the same file "
+                "on all machines, in a shared directory."
             )
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What ``metrics.json`` says of a run, however often it was interrupted."""
+"""The content of ``metrics.json``, also for interrupted runs."""
 
 from typing import Any
 

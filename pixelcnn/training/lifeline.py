@@ -1,4 +1,4 @@
-"""A run whose process dies ends in all others, with a sentence that says how to resume it.
+"""If one process of a run dies, the others exit with how to resume it.
 
 gloo raises in the survivors at once, and torchrun and ``srun --kill-on-bad-exit=1`` kill them. Left are processes that
 Lightning has launched and that wait for the dead one where nothing raises, as in NCCL's operations or while they start

@@ -1,4 +1,4 @@
-"""What a run needs of Lightning beyond its public interface: the one place of private names, checked at start.
+"""All uses of Lightning's private names, checked at start.
 
 Every finished run has validated its last weights, whatever stopped it, and a resumed one makes up for the validation
 that its checkpoint was saved before. Lightning validates at fixed batches, of which a resumed run leaves out the
@@ -74,7 +74,7 @@ def average_of(callback: WeightAveraging) -> AveragedModel:
 def loops_before_validation(trainer: Trainer) -> dict[str, Any]:
     """The state of the loops for a checkpoint that is saved at a batch's end or in the validation that follows it.
 
-    A run that goes on from it starts with that validation, in full, if one is due; Lightning would leave it out.
+    A run that resumes from it starts with that validation, in full, if one is due; Lightning would leave it out.
     """
     epoch_loop = trainer.fit_loop.epoch_loop
     assert isinstance(epoch_loop, _ValidatedEpochLoop)
@@ -82,7 +82,7 @@ def loops_before_validation(trainer: Trainer) -> dict[str, Any]:
         return epoch_loop.before_validation
     epoch_loop.validation_due = epoch_loop._should_check_val_fx(None)
     state = trainer.fit_loop.state_dict()
-    # As it has when validation starts, the batch has come to its end. So it has at an epoch's end: Lightning would
+    # As it has when validation starts, the batch counts as finished. So it does at an epoch's end: Lightning would
     # count that epoch as finished and the next one as not begun, for which the run after the next would train one
     # too many.
     if epoch_loop.validation_due or epoch_loop._num_ready_batches_reached():

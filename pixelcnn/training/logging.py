@@ -1,4 +1,4 @@
-"""Where a run's curves and pictures go: Weights & Biases, TensorBoard, CSV files or nowhere."""
+"""Loggers of a run's curves and pictures: Weights & Biases, TensorBoard, MLflow or CSV files."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,9 +51,9 @@ def wandb_logger(
 
     None where no run can be started, which has been said.
     """
-    _require_project(project)  # on all ranks, of which the first alone starts a run
+    _require_project(project)  # on all ranks; only the first starts a run
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return WandbLogger(project=project, save_dir=run_dir)  # silent, as rank 0 speaks for all
+        return WandbLogger(project=project, save_dir=run_dir)  # silent: only rank 0 prints
     run_dir.mkdir(parents=True, exist_ok=True)
     described = {"project": project, "entity": entity, "group": group, "name": name, "tags": tags, "notes": notes}
     run = start_run(dir=run_dir, config=config, id=run_id, **described)
@@ -71,7 +71,7 @@ def _require_project(project: str) -> None:
     except wandb.errors.UsageError as error:
         told = str(error).rstrip(".")
         raise ValueError(
-            f"project={project} is refused by Weights & Biases ({told}): use another name, or entity"
+            f"project={project} is rejected by Weights & Biases ({told}): use another name, or entity"
         ) from error
 
 
@@ -104,7 +104,7 @@ def wandb_run_id(loggers: list[Logger]) -> str | None:
 
 
 class WandbRunId(Callback):
-    """Records the run's id in its checkpoints, so that a resumed run goes on with the same one."""
+    """Records the run's id in its checkpoints, so that a resumed run keeps it."""
 
     KEY = "wandb_run_id"
 

@@ -1,4 +1,4 @@
-"""Losses over a whole split, of each image or per sub-pixel of all, whatever its batches and its number of devices."""
+"""Losses over a whole split, per image or per sub-pixel, for any batching and number of devices."""
 
 import numpy as np
 import torch

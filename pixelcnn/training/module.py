@@ -30,24 +30,25 @@ Batch = dict[str, Tensor]
 class DensityEstimation(LightningModule):
     """Minimises ``objective``, by default -log p(images | condition) of ``model``.
 
-    ``optimizer`` is an optimiser's class or a partial of it, which is given the model's parameters, those of
-    ``parameter_groups`` with options of their own (`pixelcnn.optim.parameter_groups`). ``scheduler`` is likewise given
-    the optimiser and, if it has such an argument, ``total_steps`` of the run; it is stepped after every step of the
-    optimiser, None for a constant learning rate. By default both are the paper's. ``seed`` and a batch's place in the
-    run determine its dropout masks and what the objective draws. ``config`` is stored in checkpoints for the record:
-    plain containers and values only; so is ``fingerprint``, of the images.
+    ``optimizer``: an optimiser's class or a partial of it, called with the model's parameters, in
+    ``parameter_groups`` with their own options (`pixelcnn.optim.parameter_groups`). ``scheduler``: likewise, called
+    with the optimiser and, if it has such an argument, the run's ``total_steps``; it is stepped after every optimiser
+    step. None: a constant learning rate. Both default to the paper's. ``seed`` and a batch's number in the run
+    determine its dropout masks and the objective's random numbers. ``config`` (plain containers and values only) and
+    ``fingerprint`` (of the images) are stored in checkpoints for the record.
 
-    Batches are dictionaries as the project's data sets give them, or images, or (images, condition).
+    Batches are dictionaries like those of the project's data sets, or images, or (images, condition).
 
-    A step whose loss or gradient is not finite on any rank is skipped on all: weights, Adam's state, averaged weights
-    and learning rate stay as they are. ``skipped_steps`` counts them over the whole run; ``global_step`` does so too.
+    A step whose loss or gradient is not finite on any rank is skipped on all: weights, optimiser state, EMA weights
+    and learning rate do not change. ``skipped_steps`` counts such steps over the whole run; ``global_step`` includes
+    them.
 
-    On GPUs its steps multiply float32 by TF32, and its validations, with all that callbacks draw and score in them, in
-    full, so that their scores are those of ``task=evaluate``.
+    On GPUs, training steps use TF32 for float32 products. Validations, and what callbacks draw and score in them, use
+    full float32, so that their scores equal those of ``task=evaluate``.
 
-    What is logged: the score of the batch and of the validation images (`pixelcnn.scores`), of the latter by channel
-    too; ``lr``; ``train/gradient_norm``, of the gradient of the loss summed over the batch of all devices, before any
-    clipping; and beside all of them ``images``, how many training images the run has seen, repetitions included.
+    Logged: the score of the batch and of the validation images (`pixelcnn.scores`), the latter by channel too; ``lr``;
+    ``train/gradient_norm``, of the loss summed over the batch of all devices, before clipping; and with each of them
+    ``images``, the number of training images seen, repetitions included.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class DensityEstimation(LightningModule):
         self.skipped_last_step = False
         self.between_steps = True  # of the optimiser, with no gradients accumulated
         self._latest_batch_size = 0
-        # Read by DDP, which would send them to all ranks at every step: each rank has made the constants itself.
+        # Read by DDP, which would broadcast these constants at every step: each rank has its own.
         stored = self.state_dict()
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers() if name not in stored]
 
@@ -113,7 +114,7 @@ class DensityEstimation(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.between_steps = False
-        # A seed per batch makes dropout and other noise resumable: no generator's state has to survive in a checkpoint.
+        # A seed per batch makes dropout and other noise resumable without storing generator states.
         place = np.random.SeedSequence((self.seed, self._batches_done, self.global_rank))
         torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
 
@@ -122,7 +123,7 @@ class DensityEstimation(LightningModule):
         self._latest_batch_size = len(batch["images"]) * self.trainer.world_size
         loss = self.objective.losses(self.model, batch, noise_seed=None).sum()
         score = loss.detach() / (self.objective.unit * batch["images"].numel())
-        # Neither by prog_bar, which reads it at every step, nor by sync_dist, at whose barrier the host waits.
+        # Neither prog_bar, which reads it at every step, nor sync_dist, whose barrier blocks the host.
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(score)
         self.log(f"train/{self.score_name}", score / self.trainer.world_size)
@@ -137,10 +138,10 @@ class DensityEstimation(LightningModule):
         self.between_steps = True
         norm = gradient_norm([p.grad for p in parameters if p.grad is not None])
         self.log("train/gradient_norm", norm)
-        self.skipped_last_step = not norm.isfinite()  # the one time in a step that the host waits for a GPU
+        self.skipped_last_step = not norm.isfinite()  # the only GPU synchronisation of a step
         if self.skipped_last_step:
             self.skipped_steps += 1
-            optimizer.zero_grad(set_to_none=True)  # Adam leaves alone what has no gradient
+            optimizer.zero_grad(set_to_none=True)  # optimisers skip parameters without gradients
             step = self.trainer.global_step
             rank_zero_only(log.warning)("Step %d is skipped: its loss or gradient is not finite.", step)
         self.log_number("train/skipped_steps", self.skipped_steps)
@@ -190,7 +191,7 @@ class DensityEstimation(LightningModule):
 
     @property
     def _batch_size(self) -> int:
-        # Of all devices together. Without a data module of the project's own it is that of the latest batch.
+        # Over all devices. Without one of the project's data modules, the size of the latest batch.
         datamodule = getattr(self.trainer, "datamodule", None)
         return getattr(datamodule, "batch_size", self._latest_batch_size)
 
@@ -218,7 +219,7 @@ class DensityEstimation(LightningModule):
         return min(limits) if limits else None
 
     def _batches_per_epoch(self) -> int:
-        # Not by `trainer.estimated_stepping_batches`: it makes the loader before a resumed run's place is known.
+        # Not `trainer.estimated_stepping_batches`, which makes the loader before a resumed run's position is known.
         datamodule: Any = getattr(self.trainer, "datamodule", None)
         if not hasattr(datamodule, "batches_per_epoch"):
             self.trainer.fit_loop.setup_data()
@@ -231,4 +232,4 @@ class DensityEstimation(LightningModule):
         checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.skipped_steps = checkpoint.get("skipped_steps", 0)  # 0 in those of before it was counted
+        self.skipped_steps = checkpoint.get("skipped_steps", 0)  # 0 in checkpoints that lack it

@@ -9,7 +9,7 @@ from torch import Tensor
 from pixelcnn.model import PixelModel
 from pixelcnn.objective import Objective
 
-# Of float32 for each parameter: the weight, its gradient, Adam's two moments and the moving average.
+# float32 numbers per parameter: the weight, its gradient, Adam's two moments and the EMA.
 COPIES = 5
 FLOAT32 = 4  # bytes
 
@@ -18,7 +18,7 @@ FLOAT32 = 4  # bytes
 class Memory:
     """Bytes that training keeps on a device, beside what single operations take for a moment."""
 
-    state: int  # weights, normalised too, gradients, moments and average
+    state: int  # weights, raw and normalised, gradients, moments and EMA
     activations_of_an_image: int  # what the forward pass leaves for the backward one
 
     def for_images(self, count: int) -> int:
@@ -47,7 +47,7 @@ def _kept(model: PixelModel, objective: Objective, batch: Mapping[str, Tensor]) 
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss = objective.losses(model, batch, noise_seed=None).sum()
-    del loss  # until here the graph has kept the storages, and no two had the same address
+    del loss  # until here the graph kept the storages alive, so no two shared an address
     return sum(kept.values())
 
 

@@ -1,4 +1,4 @@
-"""Which steps are not taken: those whose loss or gradient is infinite or not a number.
+"""Skipping of steps whose loss or gradient is not finite.
 
 Gradients are averaged over ranks and summed over accumulated batches, so that one bad value is in the gradient that
 every rank ends up with, and all ranks decide alike without asking each other. `with_bad_gradient_if_not_finite` sees

@@ -1,4 +1,4 @@
-"""How a run shows where it is, in one line: redrawn on a terminal, elsewhere printed now and then."""
+"""Progress in one line: redrawn on a terminal, elsewhere printed now and then."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from rich.text import Text
 from pixelcnn.report.words import duration
 
 SECONDS_BETWEEN_LINES = 30
-SECONDS_OF_RATE = 600  # that the rate is the mean of, validations and samples among them
+SECONDS_OF_RATE = 600  # the rate is averaged over, validations and samples included
 
 
 class _Said(ProgressColumn):
@@ -138,7 +138,7 @@ class RunProgress(ProgressBar):
     def _update(self, trainer: Trainer, read: bool, show: bool = False) -> None:
         if self.line is None:
             return
-        if read:  # not at every step: a score on a GPU has to be waited for
+        if read:  # not at every step: reading a score synchronises the GPU
             name = trainer.lightning_module.score_name
             logged = trainer.callback_metrics
             splits = [f"{split}/{name}" for split in ("train", "val")]

@@ -1,4 +1,4 @@
-"""What made a run: ``run.json``."""
+"""``run.json``: what made a run."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ class RankRecord(Callback):
     """Adds ``ranks`` to the record at ``path``: for each rank its overrides, the world size and hashes of its weights.
 
     The hashes are of the weights that training starts from and of those that it ends with; the latter are null until
-    then, and stay so in a run that does not come to its end.
+    then, and stay so in a run that does not finish.
     """
 
     def __init__(self, path: Path, overrides: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""``report.html`` of a training run, however it ends."""
+"""Writes ``report.html`` of a training run, however it ends."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 AS_GOOD_AS_NOTHING = (
     "Its score is above that of equal probabilities for all levels: the run was far too short, or it diverged."
 )
-SECONDS_BETWEEN_REPORTS = 300  # of a run that goes on; one takes about a second
+SECONDS_BETWEEN_REPORTS = 300  # while a run lasts; a report takes about a second
 Kind = TypeVar("Kind", bound=Callback)
 OF_A_GRID = re.compile(r"step=(\d+)\.png")
 
@@ -75,7 +75,7 @@ class RunReport(Callback):
     def _try_to_write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
         try:
             self._write(trainer, module, ended)
-        except OSError as error:  # a full disk ends no run that goes on, and is not what ended one
+        except OSError as error:  # a full disk ends no run, and is not what ended one
             log.warning("%s could not be written: %s.", self.run_dir / "report.html", error.strerror)
 
     def _write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
@@ -126,7 +126,7 @@ def breaking_off(trainer: Trainer, exception: BaseException) -> Ending:
     after = f"after {plural(trainer.global_step, 'step')}"
     if isinstance(exception, Left):
         name = signal.Signals(exception.number).name
-        return Ending("Stopped", "open", f"{name} told it to leave {after}, for it to be gone on with.")
+        return Ending("Stopped", "open", f"{name} stopped it {after}. It can be resumed.")
     sentence = f"It ended {after} by {type(exception).__name__}: {exception}"
     failed = isinstance(exception, Exception)  # not KeyboardInterrupt or SystemExit
     return Ending("Failed", "bad", sentence) if failed else Ending("Stopped", "open", sentence)

@@ -1,4 +1,4 @@
-"""Whether a checkpoint holds the state that a run is resumed from: of the kinds that the run itself would have.
+"""Whether a checkpoint has the state to resume a run: entries of the same kinds as the run's own.
 
 Optimisers' kernels trust the shapes of what is loaded into them, and Lightning leaves out what a checkpoint lacks.
 """
@@ -50,7 +50,7 @@ def require_restorable(
     if fault is not None:
         raise UserError(
             f"{named} holds a training state that cannot be resumed ({fault}): use another one, or start a new run "
-            "from its weights, by init_from=."
+            "from its weights with init_from=."
         )
 
 
@@ -86,7 +86,7 @@ def _faults(
     loops = checkpoint["loops"]["fit_loop"]
     yield from as_faults(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due", BETWEEN_STEPS)))
     for key, progress in loops.items():
-        if not key.startswith("epoch_loop.val_loop."):  # which starts again, and has been reset within a validation
+        if not key.startswith("epoch_loop.val_loop."):  # which starts from scratch, and is reset within a validation
             yield from _faults_of_progress(progress, f"loops.fit_loop.{key}")
     taken = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]["total"]["completed"]
     if taken != steps:
@@ -188,7 +188,7 @@ def _stepped(module: DensityEstimation) -> Optimizer:
     for group in own.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)
-    own.step(lambda: 0.0)  # as Lightning calls it: some take no step without a closure
+    own.step(lambda: 0.0)  # as Lightning calls it: some optimisers need a closure
     return own
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint that a training run can be resumed from, for weights that were trained elsewhere."""
+"""Makes a resumable checkpoint from weights that were trained elsewhere."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def resumable_checkpoint(
     """Lightning's checkpoint of ``module`` as if it had been trained for ``steps`` steps.
 
     ``average``: the moving average by the names of ``module.model``'s parameters, None to start it at the weights;
-    ``moments``: Adam's first and second by the same names, None to start it anew.
+    ``moments``: Adam's first and second by the same names, None to start it from scratch.
     """
     optimizer, scheduler = module.optimizer_and_scheduler(None)
     assert isinstance(scheduler, LambdaLR)

@@ -29,7 +29,7 @@ def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> T
 
 
 class SampleGrid(Occasional):
-    """Draws ``num_samples`` images with the averaged weights every ``every_n_epochs`` and when training ends.
+    """Draws ``num_samples`` images with the EMA weights every ``every_n_epochs`` and when training ends.
 
     They go to ``samples/step=000200.png`` and, as ``samples``, to dashboards. ``every_n_epochs=0`` leaves those at the
     end alone. All grids of a run are drawn by the same random numbers, those of the module's seed, and given the same

@@ -1,4 +1,4 @@
-"""A run in which too many steps are skipped ends, with advice, and no checkpoint has a number that is not finite."""
+"""Ends a run that skips too many steps, with advice; no checkpoint contains NaN or inf."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -58,7 +58,7 @@ class TensorBoardDashboard(TensorBoardLogger, Dashboard):
         """``params``, nested, in ``hparams.yaml`` and, flat, in the table of runs beside what is minimised."""
         super().log_hyperparams(params)
         flat = _sanitize_params(_flatten_dict(_convert_params(params)))
-        for summary in hparams(flat, dict.fromkeys(self._minimised, 0.0)):  # only their names: values are the curves'
+        for summary in hparams(flat, dict.fromkeys(self._minimised, 0.0)):  # names only: the values are in the curves
             self.experiment.file_writer.add_summary(summary)
 
     def show_picture(self, name: str, picture: Tensor, step: int, images: int) -> None:
@@ -90,7 +90,7 @@ class TensorBoardDashboard(TensorBoardLogger, Dashboard):
             try:
                 yield
             except (OSError, ValueError) as error:
-                self._experiment = None  # the thread that writes has ended: the next one begins another file
-                if isinstance(error.__cause__, OSError):  # Lightning takes it for a wrong value
+                self._experiment = None  # the writer thread has ended: a new one starts another file
+                if isinstance(error.__cause__, OSError):  # Lightning reports it as a wrong value
                     raise error.__cause__ from error
                 raise

@@ -1,4 +1,4 @@
-"""How many images a second a run trains on, and what share that is of what the machine could do."""
+"""Training throughput: images/s, and the fraction of the machine's peak."""
 
 import time
 from typing import Any
@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pixelcnn.training.arithmetic import matmul_peak, training_flops
 from pixelcnn.training.module import DensityEstimation
 
-# What is logged, which two runs of one seed do not share.
+# Logged values, which differ between two runs with one seed.
 TIMED = ("train/images_per_second", "train/tflops", "train/share_of_matmul_peak")
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 

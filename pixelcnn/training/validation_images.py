@@ -1,4 +1,4 @@
-"""What a validation says of single images: the score of each, and the pixels of the best and of the worst."""
+"""Per-image results of a validation: all scores, and the pixels of the best and worst images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +73,7 @@ class ValidationImages(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
             return
-        index, labels, losses = self._scores.rows()  # on every rank, as all of them gather
+        index, labels, losses = self._scores.rows()  # on every rank: a collective operation
         if not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]

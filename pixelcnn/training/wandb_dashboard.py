@@ -37,7 +37,7 @@ class WandbDashboard(WandbLogger, Dashboard):
             run._public_api()
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        for name in self._minimised:  # in tables of runs the best value stands, instead of the last
+        for name in self._minimised:  # tables of runs show the best value instead of the last
             run.define_metric(name, step_metric="trainer/global_step", step_sync=True, summary="min")
             run.define_metric(f"by_images/{name}", step_metric="images", step_sync=True, summary="min")
 
@@ -76,7 +76,7 @@ class WandbDashboard(WandbLogger, Dashboard):
     def keep_checkpoint(self, path: Path, step: int) -> None:
         """A version of the artifact ``model-RUN``, of aliases "best" or "last" and ``step-STEP``.
 
-        wandb is told not to copy the file: online it is uploaded before the run ends. An offline run has a hard link in
+        wandb does not copy the file: online it is uploaded before the run ends. An offline run has a hard link in
         its folder, which takes no space, and which a resumed run, replacing the checkpoint, leaves as it is.
         """
         if not self._keeps_checkpoints:
@@ -87,7 +87,7 @@ class WandbDashboard(WandbLogger, Dashboard):
             link.parent.mkdir(exist_ok=True)
             try:
                 os.link(path, link)
-            except OSError:  # this file system has none
+            except OSError:  # the file system does not support it
                 shutil.copyfile(path, link)
             path = link
         artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata={"step": step})

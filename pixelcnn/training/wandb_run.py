@@ -1,4 +1,4 @@
-"""The start and the end of a run in Weights & Biases: neither waits for ever, and nothing in between needs a network.
+"""Start and end of a W&B run, both with a timeout; nothing in between needs a network.
 
 Whatever is not uploaded is in the run's folder, from where ``wandb sync`` uploads it.
 """
@@ -76,7 +76,7 @@ def finish_run(run: wandb.Run, exit_code: int) -> None:
     if not failures:
         return
     try:
-        wandb.teardown()  # which would else fail when Python exits, in a traceback
+        wandb.teardown()  # otherwise it fails with a traceback when Python exits
     except Exception as error:
         log.debug("wandb.teardown: %s", error)
     why = f"{type(failures[0]).__name__}: {_first_line(failures[0])}"
@@ -84,7 +84,7 @@ def finish_run(run: wandb.Run, exit_code: int) -> None:
 
 
 def sync_command(run: wandb.Run) -> str:
-    """What a user types to upload what is in the run's folder."""
+    """The command that uploads the run's folder."""
     return f"wandb sync {'' if run.offline else '--include-online '}{Path(run.dir).parent}"
 
 

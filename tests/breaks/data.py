@@ -78,7 +78,7 @@ DATA: list[Break] = [
         "data/test_plain_pickle.py",
         (
             "a data set's pickle runs what it names",
-            'raise pickle.UnpicklingError(f"it names {module}.{name}, which is no plain data")',
+            'raise pickle.UnpicklingError(f"it names {module}.{name}, which is not plain data")',
             "return super().find_class(module, name)",
         ),
     ),

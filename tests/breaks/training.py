@@ -37,7 +37,7 @@ TRAINING: list[Break] = [
             "(self.trainer.world_size * self.trainer.accumulate_grad_batches)",
             "self.trainer.accumulate_grad_batches",
         ),
-        ("validation draws its noise anew", "batch, noise_seed=self.seed)", "batch, noise_seed=None)"),
+        ("validation draws new noise", "batch, noise_seed=self.seed)", "batch, noise_seed=None)"),
     ),
     *of_file(
         "training/nonfinite.py",
@@ -61,7 +61,7 @@ TRAINING: list[Break] = [
         "training/checkpoints.py",
         "training/test_checkpoints.py",
         ("the best checkpoint is the worst", "not score < before", "score < before"),
-        ("a run goes on from its oldest checkpoint", "sorted(progress, reverse=True)", "sorted(progress)"),
+        ("a run resumes from its oldest checkpoint", "sorted(progress, reverse=True)", "sorted(progress)"),
     ),
     *of_file(
         "training/lightning_internals.py",

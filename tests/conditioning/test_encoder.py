@@ -129,7 +129,7 @@ def test_other_conditions_are_refused(model, condition, words):
 def test_levels_beyond_the_models_are_refused():
     model = tiny_model(levels=17, **SMALL)
     images = random_images(model, 1)
-    with pytest.raises(UserError, match=r"hold 17, but this model's levels are 0\.\.16"):
+    with pytest.raises(UserError, match=r"contain 17, but this model's levels are 0\.\.16"):
         model.log_prob(images, torch.full_like(images, 17))
 
 
@@ -153,5 +153,5 @@ def test_averages_are_torchs_without_its_kernels(height, width):
     expected = F.adaptive_avg_pool2d(x, 4)
     torch.testing.assert_close(averages, expected, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(gradient, torch.autograd.grad(expected.square().sum(), x)[0], rtol=1e-12, atol=1e-12)
-    # Its backward pass on a GPU is refused by trainer.deterministic=true.
+    # Its backward pass on a GPU is rejected by trainer.deterministic=true.
     assert not any("adaptive" in event.key for event in seen.key_averages())

@@ -1,4 +1,4 @@
-"""Command lines drawn by Hypothesis: a valid one comes to the model that was meant, another is refused by its key.
+"""Command lines drawn by Hypothesis: a valid one comes to the model that was meant, another is rejected by its key.
 
 Composed as ``run.py`` does, in this process, without running.
 """

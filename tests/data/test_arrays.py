@@ -112,10 +112,10 @@ NOT_FINITE[4, 1] = np.nan
         ({"images": IMAGES, "embeddings": np.ones(6)}, None, r"`embeddings` .* shape \(6,\): .*\(6, D\)"),
         ({"images": IMAGES, "embeddings": np.ones((6, 0))}, None, "`embeddings`"),
         ({"images": IMAGES, "embeddings": np.ones((6, 3), int)}, None, "`embeddings` of type int64"),
-        ({"images": IMAGES, "embeddings": NOT_FINITE}, None, "`embeddings` that are not finite"),
-        ({"images": IMAGES, "embeddings": NOT_FINITE * 0 + 1e60}, None, "`embeddings` that are not finite"),
+        ({"images": IMAGES, "embeddings": NOT_FINITE}, None, "`embeddings` with NaN or inf"),
+        ({"images": IMAGES, "embeddings": NOT_FINITE * 0 + 1e60}, None, "`embeddings` with NaN or inf"),
         ({"images": IMAGES, "maps": np.ones((6, 2, 5, 4))}, None, r"`maps` .* shape \(6, 2, 5, 4\): .*\(6, D, 4, 5\)"),
-        ({"images": IMAGES, "maps": np.full((6, 2, 4, 5), np.inf)}, None, "`maps` that are not finite"),
+        ({"images": IMAGES, "maps": np.full((6, 2, 4, 5), np.inf)}, None, "`maps` with NaN or inf"),
         ({"images": IMAGES.astype(object)}, None, "cannot be read"),
     ],
 )

@@ -117,7 +117,7 @@ def test_images_without_labels(tmp_path, traces):
     ("kind", "message"),
     [
         (Damaged, r"^image 3 is damaged\.$"),
-        (Killed, "was killed, perhaps for want of memory: run the same command again"),
+        (Killed, "was killed, possibly out of memory: run the same command again"),
         (FullDisk, r"train stopped the conversion \(File too large\)"),
     ],
 )
@@ -215,7 +215,7 @@ def test_every_process_maps_the_same_file(tmp_path, traces):
 def test_spoilt_arrays_are_refused(tmp_path, traces, spoil):
     convert(tmp_path, [Numbered(traces, 1)])
     spoil(tmp_path / "arrays" / "train")
-    with pytest.raises(UserError, match=rf"^{tmp_path}/arrays/train .*: remove it, and it is converted anew\.$"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/arrays/train .*: remove it to convert again\.$"):
         convert(tmp_path, [Numbered(traces, 1)])
 
 

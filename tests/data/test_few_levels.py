@@ -27,7 +27,7 @@ class Of(ImageDataModule):
     [
         ([0, 1], "set data.levels=2."),
         (range(17), "set data.levels=17."),
-        ([0, 255], "0, 255 alone but are modelled with 256 levels: store them as 0 to 1 .*data.levels=2."),
+        ([0, 255], "0, 255 but are modelled with 256 levels: store them as 0 to 1 .*data.levels=2."),
     ],
 )
 def test_a_data_set_with_a_key_for_levels_is_told_it(tmp_path, stored, told):

@@ -95,11 +95,17 @@ def test_a_folder_of_images_is_loaded_and_converted_once(library, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_key": "image"}, "data.image_key=image is no column of data.name=.*saved: it has picture, kind, age."),
-        ({"image_key": "age"}, "data.image_key=age is no choice for .*: columns of images are picture."),
-        ({"label_key": "label"}, "data.label_key=label is no column of data.name=.*: it has picture, kind, age."),
-        ({"label_key": "picture"}, "data.label_key=picture is no column of whole numbers: leave it out for no labels."),
-        ({"train": "valid"}, "data.train=valid is no split of data.name=.*saved: it has train, test."),
+        (
+            {"image_key": "image"},
+            "data.image_key=image is not a column of data.name=.*saved: it has picture, kind, age.",
+        ),
+        ({"image_key": "age"}, "data.image_key=age .*: columns of images are picture."),
+        ({"label_key": "label"}, "data.label_key=label is not a column of data.name=.*: it has picture, kind, age."),
+        (
+            {"label_key": "picture"},
+            "data.label_key=picture is not a column of whole numbers: leave it out for no labels.",
+        ),
+        ({"train": "valid"}, "data.train=valid is not a split of data.name=.*saved: it has train, test."),
     ],
 )
 def test_what_a_data_set_does_not_have(saved, tmp_path, options, message):
@@ -109,9 +115,7 @@ def test_what_a_data_set_does_not_have(saved, tmp_path, options, message):
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "absent/folder/of/images"])
 def test_without_a_network_a_folder_is_recommended(library, tmp_path, name):
-    with pytest.raises(
-        UserError, match=rf"^data.name={name} cannot be loaded \(.*: correct data.name, .*data.name=DIR"
-    ):
+    with pytest.raises(UserError, match=rf"^data.name={name} cannot be loaded \(.*: check data.name, .*data.name=DIR"):
         data_of(name, tmp_path).arrays("train")
 
 

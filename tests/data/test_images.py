@@ -120,7 +120,7 @@ def test_images_of_a_kind_that_is_not_read_are_named(colour, name):
     path = colour / "train" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"")
-    with pytest.raises(UserError, match=rf"^{path} is of a kind that is not read: convert it to PNG or remove it\.$"):
+    with pytest.raises(UserError, match=rf"^{path} is not a supported format: convert it to PNG or remove it\.$"):
         images(colour).arrays("train")
 
 
@@ -243,7 +243,7 @@ def test_folders_that_are_not_as_described_are_named(colour, tmp_path_factory):
     with pytest.raises(UserError, match=r"^data\.channels=2 "):
         images(colour, channels=2)
     empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(UserError, match=rf"^data\.root={empty} holds no folder train"):
+    with pytest.raises(UserError, match=rf"^data\.root={empty} has no folder train"):
         images(empty).setup("fit")
     (empty / "train").mkdir()
     with pytest.raises(UserError, match=rf"^{empty}/train holds no images"):
@@ -252,7 +252,7 @@ def test_folders_that_are_not_as_described_are_named(colour, tmp_path_factory):
 
 def test_classes_for_some_images_only_are_refused(colour):
     write(colour / "train" / "class" / "d.png")
-    with pytest.raises(UserError, match=r"train/a\.png stands beside class sub-folders"):
+    with pytest.raises(UserError, match=r"train/a\.png is next to class sub-folders"):
         images(colour).setup("fit")
 
 

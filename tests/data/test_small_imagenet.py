@@ -194,7 +194,7 @@ def test_odd_png_files_are_named(tmp_path, spoil, fault, form):
         for k, content in enumerate(contents):
             (tmp_path / "train_32x32" / f"{k}.png").write_bytes(content)
     file = tmp_path / ("train_32x32.tar" if form == "tar" else "train_32x32") / "2.png"
-    fault = fault.replace("REMEDY", "get the archive anew" if form == "tar" else "replace or remove it")
+    fault = fault.replace("REMEDY", "download the archive again" if form == "tar" else "replace or remove it")
     with pytest.raises(UserError, match=rf"^{file} {fault}.*\.$"):
         small_imagenet(tmp_path).setup("fit")
 
@@ -221,7 +221,7 @@ def test_a_damaged_header_in_a_tar_is_noticed(tmp_path, place):
 
 def test_compressed_and_empty_sources_are_refused(tmp_path):
     write_tar(tmp_path / "train_32x32.tar", [("0.png", png(random_images(1)[0]))], "w:gz")
-    assert "train_32x32.tar is no uncompressed tar" in refusal(small_imagenet(tmp_path))
+    assert "train_32x32.tar is damaged or not an uncompressed tar" in refusal(small_imagenet(tmp_path))
     write_tar(tmp_path / "train_32x32.tar", [])
     assert r"train_32x32.tar holds no files that end in .png" in refusal(small_imagenet(tmp_path))
     (tmp_path / "train_64x64").mkdir()
@@ -255,7 +255,7 @@ def spoilt(root, **changes):
     [
         (lambda root: b"", "cannot be read as plain arrays"),
         (lambda root: cut(spoilt(root)), "cannot be read as plain arrays"),
-        (unsafe, r"cannot be read as plain arrays \(it names posix\.mkdir, which is no plain data\)"),
+        (unsafe, r"cannot be read as plain arrays \(it names posix\.mkdir, which is not plain data\)"),
         (lambda root: pickle.dumps([1]), "holds no `data`"),
         (lambda root: pickle.dumps(1), "cannot be read as plain arrays"),
         (lambda root: spoilt(root, data=None), "holds no `data`"),

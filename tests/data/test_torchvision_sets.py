@@ -160,8 +160,8 @@ def test_targets_that_are_not_classes_are_left_out(tmp_path, monkeypatch, option
         ("MNST", {}, "data.name=MNST is not a data set of torchvision: did you mean MNIST?"),
         ("fashionmnist", {}, "data.name=fashionmnist is not a data set of torchvision: did you mean FashionMNIST?"),
         ("horses", {}, "data.name=horses is not a data set of torchvision: use MNIST, FashionMNIST, SVHN or another"),
-        ("EuroSAT", {}, "data.name=EuroSAT is not divided into training and test images by torchvision: put"),
-        ("ImageFolder", {}, "data.name=ImageFolder is not divided into training and test images by torchvision: put"),
+        ("EuroSAT", {}, "data.name=EuroSAT has no training and test split in torchvision: put"),
+        ("ImageFolder", {}, "data.name=ImageFolder has no training and test split in torchvision: put"),
         ("EMNIST", {}, "data.options.split has no value: give data.options.split=VALUE."),
         ("EMNIST", {"options": {"spilt": "letters"}}, "data.options.spilt is not a key of"),
         ("SVHN", {"options": {"split": "extra"}}, "data.options.split is not a key of"),
@@ -176,13 +176,15 @@ def test_names_and_arguments_that_are_none(name, options, message, tmp_path):
 
 
 def test_sets_of_two_splits_have_no_others(tmp_path):
-    with pytest.raises(OutOfRangeError, match=r"^data.test=val is out of range: MNIST has the splits train and test"):
+    with pytest.raises(
+        OutOfRangeError, match=r"^data.test=val is out of range: MNIST has only the splits train and test"
+    ):
         data_of("MNIST", tmp_path, test="val")
 
 
 @pytest.mark.parametrize(("name", "options"), [("EMNIST", {"options": {"split": "lettres"}}), ("SVHN", {"test": "x"})])
 def test_what_torchvision_refuses(name, options, tmp_path):
-    with pytest.raises(UserError, match=f"^data.name={name} is refused by torchvision .*Valid values are .*: change "):
+    with pytest.raises(UserError, match=f"^data.name={name} is rejected by torchvision .*Valid values are .*: change "):
         data_of(name, tmp_path, **options).where()
 
 

@@ -106,7 +106,7 @@ def test_strategies_whose_processes_are_copies_of_this_one_are_refused(devices):
             check_devices(given)
             accepted.append(name)
         except UserError as error:
-            fsdp = "is not supported: a step" if name.startswith("fsdp") else "starts processes by"
+            fsdp = "is not supported: its devices" if name.startswith("fsdp") else "starts processes by"
             assert f"trainer.strategy={name} {fsdp}" in str(error)
             refused.append(name)
     assert {"ddp_spawn", "ddp_fork", "ddp_notebook"} < set(refused) and {"ddp"} < set(accepted)

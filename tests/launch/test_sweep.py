@@ -115,7 +115,7 @@ def test_a_job_apart_that_scores_nothing_has_no_objective(context, tmp_path):
 
 def test_a_job_apart_that_fails_ends_in_a_sentence(context, tmp_path):
     program(tmp_path, "raise SystemExit(3)")
-    with pytest.raises(UserError, match=r"x y' has failed \(status 3\)"):
+    with pytest.raises(UserError, match=r"x y' failed \(status 3\)"):
         run_apart(context)
 
 

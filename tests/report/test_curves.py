@@ -14,7 +14,7 @@ def test_a_curve_is_small_and_means_what_was_added(values, capacity, data):
     curve = Curve(capacity)
     saved_at = data.draw(st.integers(0, len(values)))
     for step, value in enumerate(values):
-        if step == saved_at:  # a resumed run goes on with the state of a checkpoint
+        if step == saved_at:  # a resumed run continues from a checkpoint's state
             state = json.loads(json.dumps(curve.state_dict()))
             curve = Curve(capacity)
             curve.load_state_dict(state)

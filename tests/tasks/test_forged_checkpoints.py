@@ -78,7 +78,7 @@ def require_resumable(path: Path, config: DictConfig) -> None:
     checkpoint = read(path)
     model = build(description_of(checkpoint, path))
     if not has_training_state(checkpoint):
-        raise UserError(f"checkpoint={path} has no training state to go on from.")
+        raise UserError(f"checkpoint={path} has no training state to resume.")
     load_weights(model, checkpoint, path)
     module = DensityEstimation(model, partially(config, "optim"), partially(config, "scheduler"), seed=0, config={})
     require_restorable(checkpoint, module, f"checkpoint={path}")

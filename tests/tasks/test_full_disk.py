@@ -89,7 +89,7 @@ def test_a_disk_that_stays_full_is_named(arrays, call, small_disk):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "told"),
-    [(0, "/dev/shm could not be written"), (45_056, "/dev/shm is full, through which workers send batches")],
+    [(0, "/dev/shm could not be written"), (45_056, "/dev/shm is full")],
     ids=["workers cannot start", "batches do not fit"],
 )
 def test_shared_memory_that_is_full_is_named_and_ends_the_run(arrays, tmp_path, size, told):

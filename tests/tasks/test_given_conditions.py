@@ -161,7 +161,7 @@ def test_evaluation_on_the_way_between_two_conditions(call, checkpoint, file, tm
         expected = model.score(images, torch.tensor([[0.75, 0, 0.25]]).expand(11, 3)).double().mean()
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["test/bits_per_dim"] == pytest.approx(float(expected), rel=1e-6)
-    assert "given what lies 0.25 of the way from task.label=0 to 2" in capsys.readouterr().out
+    assert "given the point 0.25 between task.label=0 and 2" in capsys.readouterr().out
 
 
 def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, file, tmp_path, capsys):
@@ -186,16 +186,16 @@ def test_a_file_to_complete_is_its_own_condition_or_needs_one(call, checkpoint, 
         (("task=sample", "task.condition=a.npz:0", "task.image=b.png"), "task.image=b.png exclude each other"),
         (("task=evaluate", "task.label=1", "task.image=b.png"), "exclude each other"),
         (("task=complete", "task.mask=top:0.5", "task.label=1", "task.condition=a.npz:0"), "exclude each other"),
-        (("task=sample", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
-        (("task=sample", "task.label=all", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
+        (("task=sample", "task.interpolate_to=3"), "task.interpolate_to=3 is only one endpoint"),
+        (("task=sample", "task.label=all", "task.interpolate_to=3"), "task.interpolate_to=3 is only one endpoint"),
         (("task=sample", "task.label=1", "task.interpolate_to=3", "task.num_samples=1"), "task.num_samples=1 is out"),
-        (("task=complete", "task.mask=top:0.5", "task.interpolate_to=3"), "task.interpolate_to=3 is the other end"),
+        (("task=complete", "task.mask=top:0.5", "task.interpolate_to=3"), "task.interpolate_to=3 is only one endpoint"),
         (
             ("task=complete", "task.mask=top:0.5", "task.label=1", "task.interpolate_to=3", "task.num_completions=1"),
-            "task.num_completions=1 is out of range: an interpolation has two ends",
+            "task.num_completions=1 is out of range: use at least 2 to interpolate",
         ),
         (("task=evaluate", "task.label=1", "task.interpolate_to=2", "task.interpolate_at=2"), "interpolate_at=2"),
-        (("task=evaluate", "task.interpolate_at=0.3"), "task.interpolate_at=0.3 is a share of a way"),
+        (("task=evaluate", "task.interpolate_at=0.3"), "task.interpolate_at=0.3 needs an endpoint"),
         (("task=sample", "task.interpolate_rows=0"), "task.interpolate_rows=0 is out of range"),
     ],
 )

@@ -23,7 +23,7 @@ def test_it_tells_and_records_what_the_data_set_and_the_model_are(call, arrays, 
     assert (model["batch_size"], model["steps_per_epoch"], model["steps"]) == (4, 5, 15)
     assert model["memory"]["of_a_step"] == model["memory"]["state"] + 4 * model["memory"]["activations_of_an_image"]
     assert model["flop_of_a_step"] == 4 * model["flop_of_an_image"] > 0
-    assert f"{model['parameters']:,} parameters" in said and "5 steps an epoch, 15 in all" in said
+    assert f"{model['parameters']:,} parameters" in said and "5 steps per epoch, 15 in all" in said
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_every_kind_of_model_is_counted(call, tmp_path, options):
         (("data=small_imagenet", "data.resolution=5"), "data.resolution=5"),
         (("model.num_stages=100000",), "model.num_stages=100000"),
         (("model.num_resnet_blocks=100000",), "model.num_resnet_blocks=100000"),
-        (("model.num_filters=1000000",), "model=pixelcnn_pp takes more memory"),
-        (("likelihood.num_mixtures=1000000000000",), "model=pixelcnn_pp takes more memory"),
+        (("model.num_filters=1000000",), "model=pixelcnn_pp needs more memory"),
+        (("likelihood.num_mixtures=1000000000000",), "model=pixelcnn_pp needs more memory"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(call, tmp_path, options, told):

@@ -38,12 +38,12 @@ REFUSED = {
     "dangling link": (f"{ARRAYS}dangling.npz", "dangling.npz", "give the path"),
     "pipe": (f"{ARRAYS}pipe.npz", "pipe.npz", "give the path"),
     "no file": (TRAIN + "data.train=null", "data.train", "data.train=FILE.npz"),
-    "empty .npz": (f"{ARRAYS}empty.npz", "empty.npz", "make it anew"),
-    "truncated .npz": (f"{ARRAYS}truncated.npz", "truncated.npz", "make it anew"),
-    "text for .npz": (f"{ARRAYS}text.npz", "text.npz", "make it anew"),
-    "pickle for .npz": (f"{ARRAYS}pickle.npz", "pickle.npz", "make it anew"),
+    "empty .npz": (f"{ARRAYS}empty.npz", "empty.npz", "create it again"),
+    "truncated .npz": (f"{ARRAYS}truncated.npz", "truncated.npz", "create it again"),
+    "text for .npz": (f"{ARRAYS}text.npz", "text.npz", "create it again"),
+    "pickle for .npz": (f"{ARRAYS}pickle.npz", "pickle.npz", "create it again"),
     "objects": (f"{ARRAYS}objects.npz", "objects.npz", "plain arrays"),
-    "texts": (f"{ARRAYS}texts.npz", "texts.npz", "no array"),
+    "texts": (f"{ARRAYS}texts.npz", "texts.npz", "not an array"),
     "single array": (f"{ARRAYS}single.npy", "single.npy", "np.savez"),
     "no images": (f"{ARRAYS}no_images.npz", "no_images.npz", "np.savez"),
     "float images": (f"{ARRAYS}floats.npz", "floats.npz", "uint8"),
@@ -58,7 +58,7 @@ REFUSED = {
     "huge labels": (f"{ARRAYS}huge_labels.npz", "huge_labels.npz", "from 0 on"),
     "float labels": (f"{ARRAYS}float_labels.npz", "float_labels.npz", "whole numbers"),
     "too few labels": (f"{ARRAYS}few_labels.npz", "few_labels.npz", "one for each image"),
-    "NaN embeddings": (f"{ARRAYS}nan.npz", "nan.npz", "mend or remove"),
+    "NaN embeddings": (f"{ARRAYS}nan.npz", "nan.npz", "NaN or inf"),
     "integer embeddings": (f"{ARRAYS}integers.npz", "integers.npz", "store floats"),
     "maps of another size": (f"{ARRAYS}small_maps.npz", "small_maps.npz", "8, 8"),
     "name too long for a file": (f"{ARRAYS}{LONG}.npz", "x.npz", "give the path"),
@@ -139,7 +139,7 @@ REFUSED = {
     "row out of range": (OF_VECTOR + "task.condition=/FOLDER/train.npz:24", "train.npz:24", "use 0 to 23"),
     "no row": (OF_VECTOR + "task.condition=/FOLDER/train.npz", "train.npz", "FILE:ROW"),
     "row of NaN": (OF_VECTOR + "task.condition=/FOLDER/nan.npz:3", "nan.npz:3", "another row"),
-    "row of a damaged file": (OF_VECTOR + "task.condition=/FOLDER/text.npz:0", "text.npz:0", "make it anew"),
+    "row of a damaged file": (OF_VECTOR + "task.condition=/FOLDER/text.npz:0", "text.npz:0", "create it again"),
     "interpolation to nowhere": (OF_CLASS + "task.label=0 task.interpolate_to=9", "interpolate_to=9", "use 0 to 2"),
     "mask of another size": (COMPLETE + "task.mask=/FOLDER/large_mask.png", "large_mask.png", "of that size"),
     "text for a mask": (COMPLETE + "task.mask=/FOLDER/text.png", "text.png", "top:SHARE"),
@@ -200,9 +200,9 @@ def contents(directory: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        (TRAIN, "go on with that run by checkpoint="),
-        (f"{TRAIN}checkpoint=/FOLDER/none.ckpt", "holds a run already"),
-        (EVALUATE, "holds a run already"),
+        (TRAIN, "resume that run with checkpoint="),
+        (f"{TRAIN}checkpoint=/FOLDER/none.ckpt", "already holds a run"),
+        (EVALUATE, "already holds a run"),
         (SAMPLE, "choose another directory."),
         (f"task=export {MODEL}", "choose another directory."),
         (f"{TRAIN}checkpoint=/RUN/checkpoints/last.ckpt optim.lr=3", "disagrees with checkpoint="),
@@ -219,7 +219,7 @@ def test_a_refused_run_changes_nothing_in_the_directory_of_another(call, folder,
 def test_a_run_is_gone_on_with_in_its_directory_and_a_sweep_is_not_made_over(call, folder, tmp_path):
     keys = typed(TRAIN, folder, "trainer.max_steps=1", "callbacks.samples=null")
     call("-m", *keys, f"hydra.sweep.dir={tmp_path}")
-    with pytest.raises(SystemExit, match=f"^hydra.sweep.dir={tmp_path}/0 holds a run already"):
+    with pytest.raises(SystemExit, match=f"^hydra.sweep.dir={tmp_path}/0 already holds a run"):
         call("-m", *keys, f"hydra.sweep.dir={tmp_path}")
     call(*keys, "trainer.max_steps=2", f"checkpoint={tmp_path}/0/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}/0")
 

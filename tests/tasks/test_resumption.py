@@ -1,4 +1,4 @@
-"""One command starts a run, and goes on with it wherever it was stopped."""
+"""One command starts a run, and resumes it wherever it was stopped."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def test_a_damaged_one_is_passed_over(arrays, call, tmp_path):
     assert torch.load(last, weights_only=True)["global_step"] == 4
     for path in last.parent.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(SystemExit, match=r"checkpoint=last finds no good one in .*/checkpoints: remove"):
+    with pytest.raises(SystemExit, match=r"checkpoint=last found no usable checkpoint in .*/checkpoints: remove"):
         call(*keys, "trainer.max_steps=5")
 
 

@@ -155,7 +155,7 @@ def test_preempted_with_a_grace_time_it_is_requeued_and_resumes(slurm, submit, t
     slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm waits two minutes
     until(ended(slurm, job), 300)
     assert state(slurm, job)["JobState"] == "COMPLETED" and (run / "metrics.json").exists()
-    assert "checkpoint=last: going on from" in (tmp_path / "job.out").read_text()
+    assert "checkpoint=last: resuming from" in (tmp_path / "job.out").read_text()
 
 
 def test_cancelled_it_is_not_requeued(slurm, submit, tmp_path):

@@ -49,7 +49,7 @@ def test_jobs_in_directories_that_only_they_can_name(arrays, call, tmp_path):
     named = "hydra.sweep.subdir=${hydra:runtime.choices.logger}"
     call("-m", *keys, "logger=none,csv", named)
     assert {row["job"] for row in table(tmp_path)} == {"none", "csv"}
-    with pytest.raises(SystemExit, match=f"hydra.sweep.dir={tmp_path}/none holds a run already"):
+    with pytest.raises(SystemExit, match=f"hydra.sweep.dir={tmp_path}/none already holds a run"):
         call("-m", *keys, "logger=none", named)
     for seeds in ("0", "2,3"):  # the first is the default
         call("-m", *keys, "logger=none", f"seed={seeds}", "hydra.sweep.subdir=seed${seed}")

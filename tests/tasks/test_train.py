@@ -1,4 +1,4 @@
-"""What a training run leaves, and how another one goes on from it."""
+"""What a training run leaves, and how another one resumes from it."""
 
 import html
 import json
@@ -98,7 +98,7 @@ def test_the_report_of_a_run(trained, look):
     seen = look(trained / "report.html")
     alts = [picture["alt"] for picture in seen["pictures"]]
     assert all(picture["colours"] > 2 and min(picture["shown"]) > 20 for picture in seen["pictures"])
-    assert "bits per dim against steps" in alts and "images a second against steps" in alts
+    assert "bits per dim against steps" in alts and "images/s against steps" in alts
     assert (
         "Samples after 15 steps" in alts and alts[-9:].count("Histogram of bits per dim of an image of 4 images") == 1
     )
@@ -260,7 +260,7 @@ def test_a_run_has_to_validate(arrays, call, tmp_path, override):
         call(*arrays, *TINY, override, f"hydra.run.dir={tmp_path}")
 
 
-@pytest.mark.parametrize(("optimizer", "why"), [("SparseAdam", "sparse gradients"), ("LBFGS", "could be resumed")])
+@pytest.mark.parametrize(("optimizer", "why"), [("SparseAdam", "sparse gradients"), ("LBFGS", "history")])
 def test_optimisers_that_do_not_fit_are_refused_at_start(arrays, call, tmp_path, optimizer, why):
     keys = ("optim=sgd", f"optim._target_=torch.optim.{optimizer}", "~optim.momentum")
     with pytest.raises(SystemExit, match=rf"optim=torch\.optim\.{optimizer} .*{why}.*: use another one"):

@@ -1,4 +1,4 @@
-"""A run that is told to go saves where it is and leaves; resumed, it ends as if nothing had happened."""
+"""A run that gets a signal saves its state and leaves; resumed, it ends as if nothing had happened."""
 
 import multiprocessing
 import os
@@ -110,7 +110,7 @@ def test_the_status_names_the_signal(tmp_path, number, caplog):
     assert left(tmp_path, Signal("on_train_batch_start", 2, number), max_epochs=3).code == 128 + number
     assert signal.getsignal(number) is before
     last = checkpoint_of(tmp_path)
-    assert f"{number.name}: stopped after step 3, which {last} holds. To go on:\n    run.py" in caplog.text
+    assert f"{number.name}: stopped after step 3, saved in {last}. To resume:\n    run.py" in caplog.text
 
 
 @pytest.mark.parametrize("hook", ["on_validation_batch_start", "on_validation_end"])

@@ -155,7 +155,7 @@ def test_csv_holds_the_curves(tmp_path):
 
 
 def test_a_resumed_run_is_the_same_one(tmp_path, nobody):
-    """Recorded in its checkpoints, it goes on with its id, which is in the name of what is uploaded too."""
+    """Recorded in its checkpoints, its id survives resuming, and is in the name of what is uploaded too."""
     checkpoint, run_id, names, steps = None, None, [], []
     for stop in (2, 5):
         run_dir = tmp_path / str(stop)

@@ -30,7 +30,7 @@ print(resident() - before)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the setting")
 @pytest.mark.parametrize("kept", [True, False])
 def test_freed_memory_is_kept(kept):
     command = [sys.executable, "-c", PROGRAM, "kept" if kept else "given back"]

@@ -88,7 +88,7 @@ def test_how_a_run_ended_is_told(tmp_path, handler, callbacks, options, state, s
     [
         (Breaks(5), RuntimeError, "Failed", "It ended after 5 steps by RuntimeError: a <wire> is loose"),
         (CtrlC(6, times=2), SystemExit, "Stopped", "It ended after 5 steps by KeyboardInterrupt"),
-        (ToldToLeave(6), SystemExit, "Stopped", "SIGTERM told it to leave after 6 steps"),
+        (ToldToLeave(6), SystemExit, "Stopped", "SIGTERM stopped it after 6 steps"),
     ],
 )
 def test_a_run_that_breaks_leaves_what_it_knew(tmp_path, handler, callback, error, state, sentence):

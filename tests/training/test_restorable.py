@@ -146,5 +146,5 @@ def test_what_other_callbacks_keep_is_of_their_kind(tmp_path):
         ((timer, "time_elapsed"), value([])),
         ((best, "best_k_models"), value("text")),
     ):
-        with pytest.raises(UserError, match=r"^checkpoint=a.ckpt holds another state of"):
+        with pytest.raises(UserError, match=r"^checkpoint=a.ckpt has a different state of"):
             require_states(replaced(states, path, change), fresh, "checkpoint=a.ckpt")

@@ -1,4 +1,4 @@
-"""What is watched and where it is written."""
+"""A callback and a logger."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from pytorch_lightning.loggers import Logger
 
 
 class WeightNorms(Callback):
-    """Logs the norm of all weights every so many steps. ``run_dir`` is given by pixelcnn."""
+    """Logs the norm of all weights every so many steps. pixelcnn passes ``run_dir``."""
 
     def __init__(self, run_dir: Path, every_n_steps: int = 10) -> None:
         if every_n_steps < 1:
@@ -23,7 +23,7 @@ class WeightNorms(Callback):
 
 
 class Lines(Logger):
-    """A logger that writes a line for each call. ``save_dir`` is given by pixelcnn."""
+    """A logger that writes a line for each call. pixelcnn passes ``save_dir``."""
 
     def __init__(self, save_dir: Path, file: str = "lines.txt") -> None:
         super().__init__()

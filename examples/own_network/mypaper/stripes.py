@@ -1,4 +1,4 @@
-"""A data set: diagonal stripes with noise, made up on the spot."""
+"""A synthetic data set: diagonal stripes with noise."""
 
 import numpy as np
 
