@@ -68,11 +68,17 @@ def import_from(arguments: Sequence[str]) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([*new, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """``arguments`` with every key=value at the end, for argparse takes them in one place only."""
+    return sorted(arguments, key=lambda one: not one.startswith("-") and ("=" in one or one.startswith("~")))
+
+
 def main() -> None:
     """The command line."""
     # Slurm may be installed without being used.
     warnings.filterwarnings("ignore", "The `srun` command is available")
     import_from(sys.argv)
+    sys.argv[1:] = flags_first(sys.argv[1:])
     if asked_by_shell(sys.argv):
         sys.argv = prepared(sys.argv)
     with ended_by_ctrl_c(), said_once(), refusals(job), directory_of_its_own(sys.argv), CLAIMS:

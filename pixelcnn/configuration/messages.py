@@ -25,12 +25,11 @@ def sentence(error: Exception) -> str:
         where, fault = of_file.filename or "The run directory", of_file.strerror
         return f"{where} cannot be written ({fault}): choose another hydra.run.dir=DIR, or hydra.sweep.dir=DIR with -m."
     told = in_a_line(error)
-    unknown = re.match(r"Could not override '(\w+)[\w.]*': Key '\1' is not in struct", told)
-    if unknown is not None:
-        keys = [*GROUPS, *(field.name for field in fields(Root))]
-        close = get_close_matches(unknown[1], keys, 1)
-        meant = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(keys)}."
-        return f"{unknown[1]} is not a key of the configuration: {meant}"
+    option = re.search(r"Could not (?:find|load) '([a-z]+)/([^']+)'\.?(?: Available options in '[^']*': (.*))?", told)
+    if option is not None and option[1] != "hydra":
+        group, name, options = option.groups()
+        some = f"choose one of {', '.join(options.split())}" if options else f"see conf/{group}"
+        return f"{group}={name} is not an option: {some}. Options of your own need --config-dir=DIR."
     if told in NO_TRIAL:
         return "No trial of the search finished. See the errors above."
     if isinstance(error, OverrideParseException):
@@ -39,6 +38,12 @@ def sentence(error: Exception) -> str:
         told = f"{error.full_key} is refused ({told})"
     elif isinstance(error.__cause__, OmegaConfBaseException):
         told = f"{told}: {in_a_line(error.__cause__)}"
+    unknown = re.match(r"Could not override '(\w+)([\w.]*)': Key '\1' is not in struct", told)
+    if unknown is not None:
+        keys = [*GROUPS, *(field.name for field in fields(Root))]
+        close = get_close_matches(unknown[1], keys, 1)
+        meant = f"did you mean {close[0]}{unknown[2]}?" if close else f"choose one of {', '.join(keys)}."
+        return f"{unknown[1]}{unknown[2]} is not a key of the configuration: {meant}"
     if any(f"'{plugin}" in told for plugin in PLUGINS):
         told += ". More of them: pip install -r requirements-sweeps.txt"
     return f"{told}."
