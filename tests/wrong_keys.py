@@ -37,6 +37,7 @@ REFUSED = [
     ("experiment=digits ~model", "model={", "model._target_="),
     ("~logger +logger.wandb.project=mine", "'logger'", "No match"),
     ("experiment=ablation/sofmax", "experiment=ablation/sofmax", "is not an option: choose one of cifar10"),
+    ("task=info checkpoint=digits", "checkpoint=", "not for task=info"),
     ("dta=cifar10", "dta", "did you mean data?"),
     ("+model=pixelcnn", "model", "Multiple values for model"),
     ("model@net=pixelcnn_pp", "model@net", "Did you mean to override model?"),

@@ -29,6 +29,7 @@ def test_every_option_composes_and_passes_the_checks(composed, group, option):
     needed = {
         "import": ["task.source=some.npz"],
         "train": [],
+        "info": [],
         "complete": ["checkpoint=some.ckpt", "task.mask=top:0.5"],
         "implicit": ["objective=energy_distance"],
     }

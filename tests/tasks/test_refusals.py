@@ -110,12 +110,12 @@ REFUSED = {
     ),
     "no ImageNet": ("data=small_imagenet data.root=/FOLDER/no_images", "no_images", "academictorrents"),
     # checkpoints
-    "absent checkpoint": ("task=sample checkpoint=/FOLDER/absent.ckpt", "absent.ckpt", "name a .ckpt"),
+    "absent checkpoint": ("task=sample checkpoint=/FOLDER/absent.ckpt", "absent.ckpt", "name a checkpoint"),
     "empty checkpoint": ("task=sample checkpoint=/FOLDER/empty.ckpt", "empty.ckpt", "use another"),
     "text for a checkpoint": ("task=sample checkpoint=/FOLDER/text.ckpt", "text.ckpt", "use another"),
     "truncated checkpoint": ("task=sample checkpoint=/FOLDER/truncated.ckpt", "truncated.ckpt", "use another"),
     "checkpoint that runs code": ("task=sample checkpoint=/FOLDER/pickle.ckpt", "pickle.ckpt", "use another"),
-    "pipe for a checkpoint": ("task=sample checkpoint=/FOLDER/pipe.npz", "pipe.npz", "name a .ckpt"),
+    "pipe for a checkpoint": ("task=sample checkpoint=/FOLDER/pipe.npz", "pipe.npz", "name a checkpoint"),
     "another program's checkpoint": ("task=sample checkpoint=/FOLDER/other.ckpt", "other.ckpt", "use one of its"),
     "checkpoint of nothing": ("task=sample checkpoint=/FOLDER/no_description.ckpt", "no_description.ckpt", "use one"),
     "future checkpoint": ("task=sample checkpoint=/FOLDER/future.ckpt", "future.ckpt", "version that wrote it"),
@@ -131,7 +131,7 @@ REFUSED = {
     ),
     "another network": (EVALUATE + "model=gated_pixelcnn", "model=gated_pixelcnn", "leave it out"),
     "another width": (SAMPLE + "model.num_filters=6", "model.num_filters=6", "leave it out"),
-    "name too long for a checkpoint": (f"task=sample checkpoint={LONG}", LONG, "name a .ckpt"),
+    "name too long for a checkpoint": (f"task=sample checkpoint={LONG}", LONG, "name a checkpoint"),
     # tasks
     "label without classes": (SAMPLE + "task.label=1", "task.label=1", "leave it out"),
     "label out of range": (OF_CLASS + "task.label=3", "task.label=3", "use 0 to 2"),
