@@ -73,7 +73,7 @@ def _arguments_and_openness(target: Callable[..., Any]) -> tuple[dict[str, Argum
 def _constructors(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """The constructors that a call of ``target`` may reach, its own first; those of object and nn.Module take nothing.
 
-    They are told by the class: torch.compile puts a wrapper of its own in the place of nn.Module's.
+    The class identifies them, not the function: torch.compile replaces nn.Module's constructor with a wrapper.
     """
     if not isinstance(target, type):
         yield target

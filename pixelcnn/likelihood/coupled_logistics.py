@@ -14,6 +14,7 @@ mixtures as above, whose means are shifted by what came before, so that bins, ma
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -114,12 +115,12 @@ class CoupledLogistics(Likelihood):
                 parts.append(torch.full((m,), COUPLINGS[channel]))
         return torch.cat(parts)
 
+    @abstractmethod
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
         """Log score of each value under each component, (N, M, C, H, W), given the channels before it.
 
         centered: the values less the component's means (N, M, C, H, W); log_scales likewise; images uint8 (N, C, H, W).
         """
-        raise NotImplementedError
 
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""

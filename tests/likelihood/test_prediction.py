@@ -87,3 +87,9 @@ def test_a_network_that_has_no_start_is_refused_by_key():
 
     with pytest.raises(UserError, match=r"^likelihood\.spread=true .*start_at"):
         PixelModel((3, 8, 8), Own, partial(DiscretizedLogisticMixture, spread=True))
+
+
+@pytest.mark.parametrize(("levels", "smallest"), [(256, -5.0), (17, np.log(1 / 16)), (2, 0.0)])
+def test_a_spread_over_differences_is_no_narrower_than_half_a_bin(levels, smallest):
+    likelihood = DiscretizedLogisticMixture(ImageShape(1, 8, 8, levels), num_mixtures=4, residual="left", spread=True)
+    assert likelihood.initial_parameters[8:12].tolist() == pytest.approx([smallest + k * 3.5 / 3 for k in range(4)])
