@@ -7,7 +7,8 @@ h is None, (N, D) or (N, D, H, W). Its constructor receives those of
     condition_features (D)
 
 that it has as arguments, besides its own keys. A `Network` has a topology and is sampled with caches; other networks
-are sampled with one forward pass per pixel.
+are sampled with one forward pass per pixel. For ``likelihood.spread=true`` a network needs a method
+``start_at(parameters)``, as `Network` has: it makes every pixel's output start near ``parameters`` (P,).
 """
 
 from pixelcnn.network.gated_pixelcnn import GatedPixelCNN
