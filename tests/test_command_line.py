@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import run
-from pixelcnn.cli import CONF
+from pixelcnn.cli import CONF, flags_first
 from pixelcnn.configuration.groups import register
 from pixelcnn.errors import UserError
 from pixelcnn.launch import run_directory
@@ -272,3 +272,8 @@ def test_tab_completes_groups_and_keys():
     completed = python_run("-sc", "query=bash", COMP_LINE="python run.py trainer.max_").stdout.split()
     assert completed == ["trainer.max_epochs=", "trainer.max_steps=", "trainer.max_time="]
     assert "data=digits" in python_run("-sc", "query=bash", COMP_LINE="python run.py data=").stdout.split()
+
+
+def test_flags_may_stand_between_keys():
+    typed = ["a=1", "--cfg", "job", "~b", "--config-dir", "conf", "-m", "+c=2"]
+    assert flags_first(typed) == ["--cfg", "job", "--config-dir", "conf", "-m", "a=1", "~b", "+c=2"]
