@@ -49,12 +49,13 @@ class ImageDataModule(LightningDataModule):
         levels: int | None = None,
         flip: bool = False,
         mutate: float = 0.0,
+        shard_size: int | None = None,
     ) -> None:
         """``batch_size`` is over all devices together; ``val_size`` training images are held out, chosen by ``seed``.
 
         ``val_size=0`` validates on the test set, as the original did; the log then says so. ``levels`` reduces the bit
         depth of all images, as `ImageArrays.with_levels`; ``flip`` and ``mutate`` change training batches alone, as
-        `Augmentation`.
+        `Augmentation`. ``shard_size`` is of `TrainingOrder`.
         """
         super().__init__()
         for key, value, least in (
@@ -70,6 +71,7 @@ class ImageDataModule(LightningDataModule):
         require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
         require(levels is None or 2 <= levels <= 256, "data.levels", levels, "use 2 to 256")
         require(0 <= mutate <= 1, "data.mutate", mutate, "use a probability from 0 to 1")
+        require(shard_size is None or shard_size >= 1, "data.shard_size", shard_size, "use a whole number, 1 or more")
         self.batch_size = batch_size
         self.val_size = val_size
         self.num_workers = num_workers
@@ -77,6 +79,7 @@ class ImageDataModule(LightningDataModule):
         self.levels = levels
         self.flip = flip
         self.mutate = mutate
+        self.shard_size = shard_size
         self._loaded: dict[str, ImageArrays] = {}
 
     def load(self, split: str) -> ImageArrays:
@@ -192,7 +195,7 @@ class ImageDataModule(LightningDataModule):
         """Shuffled training images; a resumed run continues after the last batch it trained on."""
         rank, world_size = self._device()
         self.require_shares(world_size)
-        order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size)
+        order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size, self.shard_size)
         change = Augmentation(self.seed, self.shape.levels, self.flip, self.mutate)
         batches = IndexedBatches(self.arrays("train").at, order, change if self.flip or self.mutate else None)
         return self._loader(batches, FromPosition(self._batches_trained, len(order)))

@@ -16,6 +16,8 @@ Batch = dict[str, Tensor]
 # Purposes of random generators, which keep draws from one seed independent.
 HELD_OUT, INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3, 4
 
+SHARDS_AT_ONCE = 16  # whose images are shuffled together
+
 
 def batch_at(places: np.ndarray, columns: Mapping[str, np.ndarray]) -> Batch:
     """The rows at ``places`` int64 (B,) of every array, as contiguous tensors, and ``index``, the places themselves."""
@@ -31,14 +33,27 @@ class TrainingOrder:
     epoch t // n, and a device takes its own share of the batch. What is left over in a permutation is dropped.
     """
 
-    def __init__(self, places: np.ndarray, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        """``places`` int64 (N,) with N >= ``batch_size``, a multiple of ``world_size`` (all devices together)."""
+    def __init__(
+        self,
+        places: np.ndarray,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        shard_size: int | None = None,
+    ) -> None:
+        """``places`` int64 (N,) with N >= ``batch_size``, a multiple of ``world_size`` (all devices together).
+
+        With ``shard_size`` a permutation is of shards, that many successive places each, taken SHARDS_AT_ONCE at a time
+        with their images shuffled: images that are read at about the same time are stored near each other.
+        """
         assert len(places) >= batch_size and batch_size % world_size == 0
         self.places = places
         self.batch_size = batch_size
         self.seed = seed
         self.share = batch_size // world_size
         self.first = rank * self.share
+        self.shard_size = shard_size
         self._epoch = -1
         self._permutation = places
 
@@ -49,10 +64,19 @@ class TrainingOrder:
     def __getitem__(self, number: int) -> np.ndarray:
         epoch, batch = divmod(number, len(self))
         if epoch != self._epoch:
-            self._permutation = np.random.default_rng((self.seed, ORDER, epoch)).permutation(self.places)
+            self._permutation = self._shuffled(epoch)
             self._epoch = epoch
         start = batch * self.batch_size + self.first
         return self._permutation[start : start + self.share]
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, ORDER, epoch))
+        if self.shard_size is None:
+            return rng.permutation(self.places)
+        shards = np.split(self.places, np.arange(self.shard_size, len(self.places), self.shard_size))
+        order = rng.permutation(len(shards))
+        windows = np.split(order, np.arange(SHARDS_AT_ONCE, len(order), SHARDS_AT_ONCE))
+        return np.concatenate([rng.permutation(np.concatenate([shards[k] for k in window])) for window in windows])
 
 
 def evaluation_order(places: np.ndarray, batch_size: int, rank: int = 0, world_size: int = 1) -> list[np.ndarray]:

@@ -5,7 +5,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelcnn.data.batches import FromPosition, IndexedBatches, TrainingOrder, batch_at, evaluation_order
+from pixelcnn.data.batches import (
+    SHARDS_AT_ONCE,
+    FromPosition,
+    IndexedBatches,
+    TrainingOrder,
+    batch_at,
+    evaluation_order,
+)
 
 world_sizes = st.integers(1, 5)
 shares = st.integers(1, 6)  # images of a batch on one device
@@ -52,6 +59,30 @@ def test_an_epoch_has_no_image_twice_and_drops_less_than_a_batch(data, batch_siz
     assert all(len(batch) == batch_size for batch in batches)
     seen = np.concatenate(batches)
     assert len(set(seen)) == len(seen) and set(seen) <= set(10 + 3 * np.arange(count))
+
+
+@given(st.data(), st.integers(1, 7), st.integers(0, 3))
+def test_shards_are_taken_a_few_at_a_time_and_whole(data, shard_size, epoch):
+    count = data.draw(st.integers(1, 300))
+    order = TrainingOrder(np.arange(count), 1, 7, shard_size=shard_size)
+    places = np.concatenate([order[epoch * count + number] for number in range(count)])
+    np.testing.assert_array_equal(np.sort(places), np.arange(count))
+    begun_and_unfinished: dict[int, int] = {}
+    for shard in (places // shard_size).tolist():
+        left = begun_and_unfinished.pop(shard, min(shard_size, count - shard * shard_size)) - 1
+        begun_and_unfinished |= {shard: left} if left else {}
+        assert len(begun_and_unfinished) <= SHARDS_AT_ONCE
+
+
+def test_shards_and_their_images_are_shuffled():
+    order = TrainingOrder(np.arange(4000), 4000, 7, shard_size=10)
+    first, second = order[0], order[1]
+    assert first.tolist() != second.tolist()
+    for window in (first[:160], first[160:320]):
+        shards = window // 10
+        assert len(set(shards)) == SHARDS_AT_ONCE
+        assert np.abs(np.diff(np.unique(shards))).max() > 1  # from all over the set
+        assert (np.diff(shards) != 0).sum() > 100  # mixed with each other
 
 
 def test_order_depends_on_the_seed_and_the_epoch_alone():
