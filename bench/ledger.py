@@ -24,8 +24,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from bench.curve import logged
-from pixelcnn.checkpoint import WEIGHTS, export, load, read
+from pixelcnn.checkpoint import export, load, read
 from pixelcnn.configuration.groups import register
+from pixelcnn.released import WEIGHTS
 from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.record import weights_hash
 

@@ -32,14 +32,13 @@ from pixelcnn.checkpoint_format_1 import description_of_format_2
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel, build
-from pixelcnn.released import located, released
+from pixelcnn.released import CONFIG, WEIGHTS, located, released
 from pixelcnn.typed import misfit, shown
 from pixelcnn.untrusted import opened
 from pixelcnn.weighing import TooLargeError, weights_of
 
 FORMAT = 2
 PREFIX = "model."
-WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 END_OF_YAML = "..."
 HALVES = (torch.float16, torch.bfloat16)
 CLASS_NAMES = "class_names"  # beside the groups of the configuration: what the data set calls the labels 0, 1, …

@@ -1,5 +1,6 @@
 """Locates a model: a path, a released model's name, or a repository on the Hugging Face hub."""
 
+import logging
 from pathlib import Path
 
 from pixelcnn.errors import UserError
@@ -7,7 +8,7 @@ from pixelcnn.errors import UserError
 # Installed, the models are in the package; in a checkout, beside it.
 HOMES = (Path(__file__).parent / "released", Path(__file__).parents[1] / "released")
 HUB = "hf:/"  # of hf://owner/name, also where pathlib has joined the two slashes
-FILES = ["*.safetensors", "*.yaml"]
+WEIGHTS, CONFIG = "model.safetensors", "config.yaml"  # of an exported model
 
 
 def released() -> dict[str, Path]:
@@ -34,7 +35,7 @@ def located(path: str | Path) -> Path:
 def _from_hub(repository: str) -> Path:
     hub = _hub(f"checkpoint=hf://{repository}")
     try:
-        return Path(hub.snapshot_download(repository, allow_patterns=FILES))
+        return Path(hub.snapshot_download(repository, allow_patterns=[WEIGHTS, CONFIG]))
     except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
         raise UserError(
             f"checkpoint=hf://{repository} cannot be loaded ({_first_line(error)}): check name and network."
@@ -42,14 +43,14 @@ def _from_hub(repository: str) -> Path:
 
 
 def push(folder: Path, repository: str) -> None:
-    """Upload the exported model in ``folder`` to ``repository``, owner/name on the Hugging Face hub, made if missing.
+    """Upload the exported model of ``folder`` to ``repository``, owner/name on the Hugging Face hub, made if missing.
 
     UserError without an account's token, or where the hub refuses it.
     """
     hub = _hub(f"task.push={repository}")
     try:
         hub.create_repo(repository, exist_ok=True)
-        hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[*FILES, "*.md", "*.png"])
+        hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, CONFIG])
     except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
         raise UserError(
             f"task.push={repository} failed ({_first_line(error)}): log in with `hf auth login`. "
@@ -62,6 +63,8 @@ def _hub(key: str):  # type: ignore[no-untyped-def]
         import huggingface_hub
     except ImportError as error:
         raise UserError(f"{key} needs huggingface_hub: pip install 'pixelcnn[huggingface]'.") from error
+    for name in ("httpx", "httpx2"):  # they announce every request
+        logging.getLogger(name).setLevel(logging.WARNING)
     return huggingface_hub
 
 

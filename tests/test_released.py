@@ -1,15 +1,18 @@
 """Released models are those that were scored, and the score of a small one comes back."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
 import pixelcnn
 from bench.ledger import PAGE, RELEASED, SCORE, check, page
-from pixelcnn.checkpoint import WEIGHTS
-from pixelcnn.released import released
+from pixelcnn.released import WEIGHTS, released
 from pixelcnn.training.record import weights_hash
+from tests.hub import Hub, hub
 
 RESULTS = {path.parent.name: json.loads(path.read_text()) for path in sorted(RELEASED.glob("*/result.json"))}
 
@@ -40,6 +43,38 @@ def test_a_score_that_differs_is_a_failure_and_the_right_one_comes_back(capsys):
     assert not check("digits", {**result, SCORE: other}, [])
     told = capsys.readouterr().out.strip()
     assert told == f"FAIL digits: {result[SCORE]:.4f} bits/dim, {other:.4f} in the ledger"
+
+
+PUSH_AND_LOAD = """
+import os, sys
+import pixelcnn
+from pixelcnn.released import push
+from pixelcnn.training.record import weights_hash
+
+push(sys.argv[1], "me/digits")
+print(weights_hash(pixelcnn.load("hf://me/digits")))
+os.environ["HF_TOKEN"] = "hf_other"
+for attempt in (lambda: pixelcnn.load("hf://me/nothing"), lambda: push(sys.argv[1], "me/digits")):
+    try:
+        attempt()
+    except pixelcnn.UserError as error:
+        print(error)
+"""
+
+
+def test_a_model_goes_to_the_hub_and_comes_back_with_nothing_else_of_the_run(tmp_path):
+    pytest.importorskip("huggingface_hub")
+    folder = released()["digits"]
+    with hub() as address:
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_TOKEN": Hub.token}
+        command = [sys.executable, "-c", PUSH_AND_LOAD, str(folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        files = {name: (folder / name).read_bytes() for name in ("model.safetensors", "config.yaml")}
+        assert Hub.repositories == {"me/digits": files}
+    came_back, unknown, refused = done.stdout.splitlines()
+    assert came_back == RESULTS["digits"]["weights"]
+    assert unknown.startswith("checkpoint=hf://me/nothing ") and "404" in unknown
+    assert refused.startswith("task.push=me/digits ") and "401" in refused and "hf auth login" in refused
 
 
 def test_other_weights_are_a_failure():
