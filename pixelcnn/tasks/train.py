@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.optim import LBFGS, SparseAdam
@@ -180,7 +181,8 @@ def callbacks(
         KeptCheckpoints(run_dir),
         WandbRunId(),
     ]
-    bar = [] if config.trainer.enable_progress_bar is False else [RunProgress()]
+    has_own = any(isinstance(callback, ProgressBar) for callback in chosen.values())
+    bar = [] if has_own or config.trainer.enable_progress_bar is False else [RunProgress()]
     recorders = [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
     # What ends a run between batches has seen what all others made of the latest.
     ends = [callback for callback in chosen.values() if isinstance(callback, GracefulInterruption)]
