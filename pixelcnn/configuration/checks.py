@@ -40,7 +40,7 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> Task:
     """Raise UserError for the first thing wrong with a composed configuration, and give it all its defaults.
 
     Afterwards every key of every group is there, of its constructor's type. Returns the task. ``overrides`` are those
-    that were typed, while Hydra is still set up: what they are the reason of is told by their names.
+    that were typed, given while Hydra is set up: an error that one of them causes names it.
     """
     try:
         OmegaConf.to_container(config, resolve=True)
