@@ -132,7 +132,8 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
 
 def _quoted(told: str, values: Mapping[str, Any]) -> list[str]:
     """The argument whose value is quoted in a message: torch's "Invalid learning rate: -1.0"."""
-    found = [name for name, value in values.items() if not isinstance(value, bool) and str(value) in told.split()]
+    words = told.casefold().split()
+    found = [name for name, value in values.items() if type(value) is not bool and str(value).casefold() in words]
     return found if len(found) == 1 else []
 
 

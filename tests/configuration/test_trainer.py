@@ -60,7 +60,7 @@ def test_what_lightning_lets_pass_is_refused(key, value):
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
-        ("strategy", "deepspeed", "trainer.strategy=deepspeed"),
+        ("strategy", "deepspeed", "^trainer.strategy=deepspeed is rejected"),
         ("strategy", "xla", "trainer.strategy=xla"),
         ("max_epochs", -5, "max_epochs"),
         ("max_time", "soon", "trainer.max_time=soon"),
