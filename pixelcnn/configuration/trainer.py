@@ -67,8 +67,10 @@ def check_trainer(trainer: DictConfig) -> None:
         require(trainer[key] in choices, f"trainer.{key}", trainer[key], remedy)
 
 
-def require_validation(options: DictConfig, batches: int) -> None:
-    """Raise UserError if a run would never validate; ``batches``: training batches per epoch."""
+def require_epoch(options: DictConfig, batches: int) -> None:
+    """Raise UserError if a run would never train or never validate; ``batches``: training batches per epoch."""
+    if options.limit_train_batches == 0:
+        raise UserError("trainer.limit_train_batches=0 leaves no batch to train on: use one or more, or null for all.")
     if options.limit_val_batches == 0 or options.fast_dev_run:
         key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
         raise UserError(

@@ -23,7 +23,7 @@ from pixelcnn.configuration.groups import (
     partially,
 )
 from pixelcnn.configuration.root import LAST
-from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, planned_steps, require_validation
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, planned_steps, require_epoch
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.few_levels import few_levels
 from pixelcnn.data.fingerprint import fingerprint
@@ -88,7 +88,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.prepare_data()
     data.setup("fit")
     data.require_shares(processes(config.trainer) * config.trainer.num_nodes)
-    require_validation(config.trainer, data.batches_per_epoch)
+    require_epoch(config.trainer, data.batches_per_epoch)
     few = few_levels(data)
     if few is not None:
         rank_zero_only(log.warning)(few)
