@@ -12,6 +12,14 @@ class UserError(Exception):
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
+class UnknownKeyError(UserError):
+    """``key`` is not one of the class ``owner``; ``meant`` is the end of the sentence: which ones are."""
+
+    def __init__(self, key: str, owner: str, meant: str) -> None:
+        super().__init__(f"{key} is not a key of {owner}: {meant}")
+        self.key, self.owner = key, owner
+
+
 class OutOfRangeError(UserError):
     """A key's value is out of range, regardless of all other keys."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.combination import require_compatible, require_members, start
 from pixelcnn.conditioning import Conditioning, Unconditional
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
@@ -17,10 +18,8 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture, Likelihood
 from pixelcnn.likelihood.prediction import neighbours_of
 from pixelcnn.network import Network, PixelCNNPP
-from pixelcnn.part import Part
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from pixelcnn.sampling.walk import in_evaluation, pixel_parameters_incrementally
-from pixelcnn.signature import arguments_of
 
 EXACT = Temperature()
 
@@ -51,12 +50,12 @@ class PixelModel(nn.Module):
         self.image = description.image
         masked_channels = getattr(description.network.target, "masked_channels", False)
         self.likelihood = description.likelihood.build("likelihood.", image=self.image, masked_channels=masked_channels)
-        _require_members(self.likelihood, Likelihood, description.likelihood)
+        require_members(self.likelihood, Likelihood, description.likelihood)
         self.conditioning = description.conditioning.build(
             "conditioning.", image=self.image, scale=self.likelihood.scale
         )
-        _require_members(self.conditioning, Conditioning, description.conditioning)
-        _require_compatible(description, self.likelihood, self.conditioning)
+        require_members(self.conditioning, Conditioning, description.conditioning)
+        require_compatible(description, self.likelihood, self.conditioning)
         self.network = description.network.build(
             "model.",
             image_channels=self.image.channels,
@@ -64,7 +63,7 @@ class PixelModel(nn.Module):
             num_groups=self.likelihood.num_groups,
             condition_features=self.conditioning.features,
         )
-        _start(self.network, self.likelihood, description)
+        start(self.network, self.likelihood, description)
         self.class_names: tuple[str, ...] | None = None  # of labels 0, 1, …, of the data set that it is trained on
         # Any module may have an attribute of this name, as a convolution has.
         self.stride = self.network.stride if isinstance(self.network, Network) else 1
@@ -279,44 +278,6 @@ class PixelModel(nn.Module):
     def _weight(self) -> Tensor:
         """Any weight: all share its device and type."""
         return next(self.parameters())
-
-
-def _require_members(part: object, protocol: type, chosen: Part) -> None:
-    """Raise UserError where ``part`` lacks a member of ``protocol``."""
-    names = {name for owner in protocol.__mro__ for name in (*vars(owner), *vars(owner).get("__annotations__", {}))}
-    missing = sorted(name for name in names if not name.startswith("_") and not hasattr(part, name))
-    if missing:
-        home = f"{protocol.__module__}.{protocol.__name__}"
-        raise UserError(f"{chosen.name} has no {', '.join(missing)}: inherit {home}, or implement it.")
-
-
-def _require_compatible(description: ModelDescription, likelihood: Likelihood, conditioning: Conditioning) -> None:
-    """Raise UserError where the network does not take what the other parts have for it."""
-    taken, network = arguments_of(description.network.target), description.network.name
-    if conditioning.features and "condition_features" not in taken:
-        raise UserError(
-            f"conditioning={description.conditioning.name} needs a network that takes condition_features, and "
-            f"model={network} does not: use conditioning=none."
-        )
-    if likelihood.num_groups > 1 and "num_groups" not in taken:
-        raise UserError(
-            f"likelihood={description.likelihood.name} needs a network that takes num_groups, and model={network} does "
-            "not: use another likelihood."
-        )
-
-
-def _start(network: nn.Module, likelihood: Likelihood, description: ModelDescription) -> None:
-    """Have ``network``'s output start from the likelihood's `initial_parameters`, where it has any."""
-    initial = likelihood.initial_parameters
-    if initial is None:
-        return
-    start_at = getattr(network, "start_at", None)
-    if start_at is None:
-        raise UserError(
-            f"likelihood.spread=true needs a network with a method start_at(parameters), which model="
-            f"{description.network.name} lacks: use likelihood.spread=false."
-        )
-    start_at(initial)
 
 
 def build(description: ModelDescription) -> PixelModel:

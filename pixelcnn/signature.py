@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pixelcnn.errors import UserError
+from pixelcnn.errors import UnknownKeyError, UserError
 
 KINDS: dict[Any, str] = {
     int: "a whole number",
@@ -107,7 +107,7 @@ def checked_arguments(
             close = get_close_matches(name, known, 1)
             instead = f"its keys are {', '.join(known)}." if known else "it has none."
             meant = f"did you mean {prefix}{close[0]}?" if close else instead
-            raise UserError(f"{prefix}{name} is not a key of {name_of(target)}: {meant}")
+            raise UnknownKeyError(f"{prefix}{name}", name_of(target), meant)
     missing = [name for name, argument in known.items() if argument.required and name not in values]
     if missing:
         raise UserError(f"{prefix}{missing[0]} has no value: give {prefix}{missing[0]}=VALUE.")
@@ -132,7 +132,8 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
 
 def _quoted(told: str, values: Mapping[str, Any]) -> list[str]:
     """The argument whose value is quoted in a message: torch's "Invalid learning rate: -1.0"."""
-    found = [name for name, value in values.items() if not isinstance(value, bool) and str(value) in told.split()]
+    words = told.casefold().split()
+    found = [name for name, value in values.items() if type(value) is not bool and str(value).casefold() in words]
     return found if len(found) == 1 else []
 
 
@@ -186,9 +187,7 @@ def checked(value: Any, hint: Any, key: str) -> Any:
         shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
         raise UserError(f"{key}={shown} is of the wrong type: it takes {expected(hint)}.") from error
     except ArithmeticError as error:
-        raise UserError(
-            f"{key}={value} is out of range: use a finite number, and a whole one of at most 2^53."
-        ) from error
+        raise UserError(f"{key}={value} is out of range: use {error}.") from error
 
 
 def _items_of(hint: Any) -> Any:
@@ -229,7 +228,8 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """``value`` as ``hint`` has it; TypeError where it is something else, ArithmeticError where it is not finite."""
+    """``value`` as ``hint`` has it; TypeError where it is something else, ArithmeticError where it is not finite or too
+    large, which says what to use."""
     origin, of = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _converted_to_one(value, of)
@@ -270,10 +270,10 @@ def _converted_items(value: Any, kind: Any, of: Sequence[Any]) -> Any:
 
 
 def _converted_value(value: Any, hint: Any) -> Any:
-    if isinstance(value, int | float) and not (
-        math.isfinite(value) and (isinstance(value, float) or abs(value) <= LARGEST)
-    ):
-        raise ArithmeticError
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ArithmeticError("a finite number")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ArithmeticError("at most 2^53")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is float and number:
         return float(value)

@@ -1,5 +1,6 @@
 """Checks of the composed configuration before anything is loaded or written: keys, types, ranges."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,10 +20,11 @@ from pixelcnn.configuration.groups import (
     target_of,
 )
 from pixelcnn.configuration.messages import sentence
+from pixelcnn.configuration.origins import preset_of, require_parts_to_leave_out
 from pixelcnn.configuration.root import Initialisation, Root, check_start
 from pixelcnn.configuration.tasks import Task
 from pixelcnn.configuration.trainer import check_trainer
-from pixelcnn.errors import UserError
+from pixelcnn.errors import UnknownKeyError, UserError
 from pixelcnn.signature import (
     arguments_of,
     checked,
@@ -34,10 +36,11 @@ from pixelcnn.signature import (
 STAND_IN_STEPS = 10**9
 
 
-def check(config: DictConfig) -> Task:
+def check(config: DictConfig, overrides: Sequence[str] = ()) -> Task:
     """Raise UserError for the first thing wrong with a composed configuration, and give it all its defaults.
 
-    Afterwards every key of every group is there, of its constructor's type. Returns the task.
+    Afterwards every key of every group is there, of its constructor's type. Returns the task. ``overrides`` are those
+    that were typed, given while Hydra is set up: an error that one of them causes names it.
     """
     try:
         OmegaConf.to_container(config, resolve=True)
@@ -53,8 +56,7 @@ def check(config: DictConfig) -> Task:
             meant = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}."
             raise UserError(f"{key} is not a key of the configuration: {meant}")
     _check_root(config)
-    for group in GROUPS:
-        checked_group(config, group)
+    check_groups(config, overrides)
     check_trainer(config.trainer)
     task, objective = instantiated(config, "task"), instantiated(config, "objective")
     expected = arguments_of(type(task))["name"].default
@@ -66,6 +68,22 @@ def check(config: DictConfig) -> Task:
     _try_callbacks(config)
     check_start(config, task, objective, target_of(config, "likelihood"))
     return task
+
+
+def check_groups(config: DictConfig, overrides: Sequence[str]) -> None:
+    """`checked_group` for all groups; UserError also where ``overrides`` leave a part out that is not there."""
+    require_parts_to_leave_out(overrides)
+    for group in GROUPS:
+        try:
+            checked_group(config, group)
+        except UnknownKeyError as error:
+            preset = preset_of(error.key, overrides)
+            if preset is None:
+                raise
+            raise UserError(
+                f"{error.key} is set by {preset}, but is not a key of {error.owner}: choose another "
+                f"{preset.partition('=')[0]}, or the {group} that it is for."
+            ) from error
 
 
 def _check_root(config: DictConfig) -> None:

@@ -217,6 +217,14 @@ def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> N
         )
 
 
+def other_size(stored: ModelDescription, checkpoint: str, image: ImageShape) -> str | None:
+    """A sentence about images of another size than the model in the file ``checkpoint`` was made for; else None."""
+    own, size = (f"{shape.height}x{shape.width}" for shape in (stored.image, image))
+    if size == own:
+        return None
+    return f"The images are of {size}, {checkpoint} is a model of {own}: scores of different sizes cannot be compared."
+
+
 def chosen(overrides: list[str]) -> Iterator[tuple[str, str]]:
     """Group and key of each value that ``overrides`` set of a model; the key of an option is ``_target_``."""
     for override in OverridesParser.create().parse_overrides(overrides):

@@ -1,9 +1,11 @@
 """Groups of ``conf/`` with ``_target_`` options: the class's constructor is their schema.
 
 A part may be the project's own or a user's: its keys have the types of the constructor's arguments, all others are
-refused, and what the constructor itself refuses by a ValueError or TypeError becomes a sentence that names the key.
+refused, and what the constructor itself refuses, by an error of `refusals_of_constructors`, becomes a sentence that
+names the key.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -185,7 +187,7 @@ class _Constructor(partial):
     def __call__(self, /, *arguments: Any, **given: Any) -> Any:
         try:
             return super().__call__(*arguments, **given)
-        except (UserError, ValueError, TypeError) as error:
+        except refusals_of_constructors() as error:
             raise refusal(error, self.func, self.keywords, self.prefix) from error
 
 
@@ -208,5 +210,11 @@ def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any
     except ModuleNotFoundError as error:
         told = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"{where} needs a missing package ({told}): install it, or leave {where} out.") from error
-    except (UserError, ValueError, TypeError) as error:
+    except refusals_of_constructors() as error:
         raise refusal(error, target, arguments, f"{where}.") from error
+
+
+def refusals_of_constructors() -> tuple[type[Exception], ...]:
+    """What constructors raise for wrong arguments: those of Lightning's parts have an exception of their own."""
+    lightning = sys.modules.get("lightning_fabric.utilities.exceptions")
+    return (UserError, ValueError, TypeError, *([] if lightning is None else [lightning.MisconfigurationException]))

@@ -42,6 +42,15 @@ CHOICES: dict[str, tuple[tuple[Any, ...], str]] = {
     "use_distributed_sampler": ((False,), "leave it false: the data sets shard their images themselves"),
 }
 
+# Of Lightning's callbacks, those that change training without storing it in checkpoints, and what to use instead.
+NOT_STORED = {
+    "BatchSizeFinder": "use data.batch_size",
+    "LearningRateFinder": "use optim.lr",
+    "GradientAccumulationScheduler": "use trainer.accumulate_grad_batches",
+    "ModelPruning": "use a smaller model",
+    "StochasticWeightAveraging": "use ema.decay",
+}
+
 
 def check_trainer(trainer: DictConfig) -> None:
     """Raise UserError for values that Lightning accepts or rejects late; `build_trainer` reports the rest."""
@@ -58,8 +67,10 @@ def check_trainer(trainer: DictConfig) -> None:
         require(trainer[key] in choices, f"trainer.{key}", trainer[key], remedy)
 
 
-def require_validation(options: DictConfig, batches: int) -> None:
-    """Raise UserError if a run would never validate; ``batches``: training batches per epoch."""
+def require_epoch(options: DictConfig, batches: int) -> None:
+    """Raise UserError if a run would never train or never validate; ``batches``: training batches per epoch."""
+    if options.limit_train_batches == 0:
+        raise UserError("trainer.limit_train_batches=0 leaves no batch to train on: use one or more, or null for all.")
     if options.limit_val_batches == 0 or options.fast_dev_run:
         key = "fast_dev_run" if options.fast_dev_run else "limit_val_batches"
         raise UserError(
@@ -135,28 +146,16 @@ def arguments_in(options: DictConfig) -> dict[str, Any]:
 
 
 def require_resumable(callbacks: "list[Callback]") -> None:
-    """Raise UserError for Lightning callbacks that change training without storing it in checkpoints."""
-    from pytorch_lightning.callbacks import (
-        BatchSizeFinder,
-        GradientAccumulationScheduler,
-        LearningRateFinder,
-        StochasticWeightAveraging,
-        WeightAveraging,
-    )
+    """Raise UserError for one of ``NOT_STORED``, or for two averages of the weights."""
+    from pytorch_lightning import callbacks as lightnings
 
-    instead = {
-        BatchSizeFinder: "use data.batch_size",
-        LearningRateFinder: "use optim.lr",
-        GradientAccumulationScheduler: "use trainer.accumulate_grad_batches",
-        StochasticWeightAveraging: "use ema.decay",
-    }
-    averages = [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
+    averages = [callback for callback in callbacks if isinstance(callback, lightnings.WeightAveraging)]
     if len(averages) > 1:
         name = type(averages[-1]).__name__
         raise UserError(f"callbacks={name} is a second weight average, and a run supports only one: use ema.decay.")
     for callback in callbacks:
-        for kind, remedy in instead.items():
-            if isinstance(callback, kind):
+        for kind, remedy in NOT_STORED.items():
+            if isinstance(callback, getattr(lightnings, kind)):
                 name = type(callback).__name__
                 raise UserError(f"callbacks={name} changes training in a way that checkpoints do not store: {remedy}.")
 
@@ -169,16 +168,16 @@ def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> It
 
     try:
         yield
-    except MisconfigurationException as error:
-        raise _refused(error, options) from error
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (MisconfigurationException, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         named = {f"callbacks.{name}": part for name, part in callbacks.items()}
         named |= {f"trainer.callbacks[{place}]": part for place, part in enumerate(options.callbacks or [])}
         callback = raised_by(error, {name: part["_target_"] for name, part in named.items()})
-        if callback is None:
-            raise
-        told = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{callback} is rejected by Lightning ({told}): change it or leave it out.") from error
+        if callback is not None:
+            told = " ".join(str(error).split()).rstrip(".")
+            raise UserError(f"{callback} is rejected by Lightning ({told}): change it or leave it out.") from error
+        if isinstance(error, MisconfigurationException):
+            raise _refused(error, options) from error
+        raise
 
 
 def _refused(error: Exception, options: DictConfig) -> UserError:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from traceback import walk_tb
+from types import FrameType
 from typing import Any
 
 from pixelcnn.errors import UserError
+
+LIBRARIES = ("lightning_fabric", "pytorch_lightning", "torch")
 
 
 def require_callbacks(callbacks: Iterable[Any]) -> None:
@@ -20,11 +23,18 @@ def require_callbacks(callbacks: Iterable[Any]) -> None:
 def raised_by(error: Exception, targets: Mapping[str, str]) -> str | None:
     """For which callback Lightning's code has raised ``error``, as KEY=TARGET; None if none, as for a bug of ours.
 
-    ``targets`` are the callbacks' classes by their keys.
+    ``targets`` are the callbacks' classes by their keys. What Lightning's code calls of its own and of torch counts
+    as its code; an error from anyone else's, such as the user's callback itself, is that code's.
     """
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    if not frames[-1].f_globals["__name__"].startswith("pytorch_lightning."):
-        return None
-    kinds = {type(frame.f_locals.get("self")).__name__ for frame in frames}
+    kinds: set[str] = set()
+    for frame, _ in walk_tb(error.__traceback__):
+        if _package(frame) not in LIBRARIES:
+            kinds = set()
+        elif _package(frame) != "torch":
+            kinds.add(type(frame.f_locals.get("self")).__name__)
     named = (f"{key}={target}" for key, target in targets.items() if target.rpartition(".")[2] in kinds)
     return next(named, None)
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals["__name__"]).partition(".")[0]

@@ -10,8 +10,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.groups import GROUPS, checked_group
+from pixelcnn.configuration.checks import check, check_groups
 from pixelcnn.configuration.stored_data import take_stored, typed
 from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
@@ -41,8 +40,7 @@ def require_keys_of_jobs(config: DictConfig) -> None:
     for override in swept:
         OmegaConf.update(job, override.key_or_group, next(override.sweep_iterator()), force_add=True)
     take_stored(job, typed(config.hydra))
-    for group in GROUPS:
-        checked_group(job, group)
+    check_groups(job, typed(config.hydra))
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
@@ -64,8 +62,9 @@ class RunCallback(Callback):
         with callback_refusals():
             if not str(config.hydra.run.dir):
                 raise UserError("hydra.run.dir is empty: give hydra.run.dir=DIR.")
-            take_stored(job_config, typed(config.hydra))
-            uses_devices = check(job_config).uses_devices
+            overrides = typed(config.hydra)
+            take_stored(job_config, overrides)
+            uses_devices = check(job_config, overrides).uses_devices
             if uses_devices:
                 check_devices(job_config.trainer)
             require_machines(job_config.trainer)

@@ -27,6 +27,7 @@ class EvaluatedSplit:
     score_name: str
     given: str | None  # the one condition of all images, where they have not been given their own
     against: str | None  # the other evaluation that metrics has the difference from
+    other_size: str | None  # a sentence, where the images are not of the model's size
     metrics: Mapping[str, float]  # as in metrics.json
     images: Ranking
     labels: np.ndarray | None  # int64 (N,)
@@ -73,6 +74,8 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
     if evaluated.against is not None:
         difference = difference_in_words(evaluated.split, evaluated.score_name, evaluated.metrics)
         told += f" {difference} against {evaluated.against}, paired by image."
+    if evaluated.other_size is not None:
+        told += f" {evaluated.other_size}"
     finite = math.isfinite(score)
     return Outcome(
         "Evaluated" if finite else "Not finite",

@@ -5,6 +5,7 @@ all files.
 """
 
 import csv
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -15,10 +16,12 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from pixelcnn.checkpoint import load, read
 from pixelcnn.configuration.description import (
+    other_size,
     recorded,
     require_agreement,
     require_conditions,
@@ -44,6 +47,8 @@ from pixelcnn.training.metrics import ImageScores
 from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.record import run_record, write_record
 
+log = logging.getLogger(__name__)
+
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
 HALF = 0.5  # halfway between two conditions
 RANKED = 16  # best and worst images in the report
@@ -60,6 +65,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     data.prepare_data()
     data.setup("test" if split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
+    other_images = other_size(model.description, config.checkpoint, data.shape)
+    if other_images is not None:
+        rank_zero_only(log.warning)(other_images)
     if split == "val":
         images = {"val": fingerprint_of(data, "val")}
         require_same_run(read(config.checkpoint)["pixelcnn"], images, config, HELD_OUT, remedy="give that one")
@@ -116,6 +124,7 @@ def write_results(
         score_name=score,
         given=given,
         against=config.task.against,
+        other_size=other_size(model.description, config.checkpoint, data.shape),
         metrics=metrics,
         images=ranking(data, split, index, labels, of_images),
         labels=labels,

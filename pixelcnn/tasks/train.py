@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.optim import LBFGS, SparseAdam
@@ -22,7 +23,7 @@ from pixelcnn.configuration.groups import (
     partially,
 )
 from pixelcnn.configuration.root import LAST
-from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, planned_steps, require_validation
+from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, planned_steps, require_epoch
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.few_levels import few_levels
 from pixelcnn.data.fingerprint import fingerprint
@@ -87,7 +88,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     data.prepare_data()
     data.setup("fit")
     data.require_shares(processes(config.trainer) * config.trainer.num_nodes)
-    require_validation(config.trainer, data.batches_per_epoch)
+    require_epoch(config.trainer, data.batches_per_epoch)
     few = few_levels(data)
     if few is not None:
         rank_zero_only(log.warning)(few)
@@ -180,7 +181,8 @@ def callbacks(
         KeptCheckpoints(run_dir),
         WandbRunId(),
     ]
-    bar = [] if config.trainer.enable_progress_bar is False else [RunProgress()]
+    has_own = any(isinstance(callback, ProgressBar) for callback in chosen.values())
+    bar = [] if has_own or config.trainer.enable_progress_bar is False else [RunProgress()]
     recorders = [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
     # What ends a run between batches has seen what all others made of the latest.
     ends = [callback for callback in chosen.values() if isinstance(callback, GracefulInterruption)]

@@ -9,12 +9,13 @@ import logging
 import math
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypedDict
 
 import torch
 from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
@@ -163,14 +164,17 @@ def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
 def require_directories(trainer: Trainer) -> None:
     """Raise UserError where another of ``trainer``'s callbacks would write checkpoints where no directory can be."""
     for callback in trainer.checkpoint_callbacks:
-        if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None:
+        directory = getattr(callback, "dirpath", None)
+        if directory is None:
             continue
         try:
-            Path(callback.dirpath).mkdir(parents=True, exist_ok=True)
+            Path(directory).mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=directory):
+                pass
         except OSError as error:
             raise UserError(
-                f"trainer.callbacks has a {type(callback).__name__} of dirpath={callback.dirpath}, which cannot be "
-                f"written ({error.strerror}): name another directory."
+                f"A {type(callback).__name__} among the callbacks has dirpath={directory}, which cannot be written "
+                f"({error.strerror}): name another directory."
             ) from error
 
 

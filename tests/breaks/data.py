@@ -159,7 +159,8 @@ FILES: list[Break] = [
         ("what the model gives may be given by a key", "if name not in given}", "}"),
         ("a missing argument is left to the constructor", "    if missing:", "    if False:"),
         ("true counts as a number", "(value, int | float) and not isinstance(value, bool)", "(value, int | float)"),
-        ("numbers that are not finite pass", "        math.isfinite(value) and (", "        True and ("),
+        ("numbers that are not finite pass", "not math.isfinite(value)", "False"),
+        ("whole numbers of any length pass", "abs(value) > LARGEST", "False"),
         (
             "of two types the first that fits is taken",
             "sorted(kinds, key=lambda kind: type(value) is not kind)",

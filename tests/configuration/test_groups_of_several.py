@@ -1,6 +1,7 @@
 """Groups of several parts, such as ``logger``: what is typed past a part is refused with the key that was meant."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -40,6 +41,22 @@ def test_a_key_beside_the_parts_is_refused_with_the_one_that_was_meant(
     sentence = exit_.value.code
     assert sentence.startswith(key) and told in sentence and "\n" not in sentence
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: loss, mode: up}", "mode=up .*can be min, max"),
+        ("{_target_: pytorch_lightning.callbacks.Timer, duration: soon}", "duration=soon .*not a valid duration"),
+    ],
+)
+def test_what_lightnings_parts_refuse_names_the_key(values, told):
+    """By an exception of Lightning's own."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", ["logger=none", f"+callbacks.mine={values}"])
+    checked_group(config, "callbacks")
+    with pytest.raises(UserError, match=rf"^callbacks.mine.{told}"):
+        list(instantiated_parts(config, "callbacks", run_dir=Path(), resume_command=""))
 
 
 def test_a_part_that_needs_what_is_not_installed_is_refused_by_its_name():

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning
 from lightning_fabric.accelerators.mps import MPSAccelerator
 from omegaconf import DictConfig
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals
+from pixelcnn.configuration.trainer import NOT_STORED, build_trainer, lightnings_refusals
 from pixelcnn.errors import UserError
 from pixelcnn.training.ema import ExponentialMovingAverage
 from tests.configuration.trainer_options import trainer_options
+from tests.training.tiny import fit
 
 
 def options(**values: Any) -> DictConfig:
@@ -58,7 +60,7 @@ def test_what_lightning_lets_pass_is_refused(key, value):
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
-        ("strategy", "deepspeed", "trainer.strategy=deepspeed"),
+        ("strategy", "deepspeed", "^trainer.strategy=deepspeed is rejected"),
         ("strategy", "xla", "trainer.strategy=xla"),
         ("max_epochs", -5, "max_epochs"),
         ("max_time", "soon", "trainer.max_time=soon"),
@@ -79,6 +81,7 @@ def test_what_lightning_lets_pass_is_refused(key, value):
                 ("StochasticWeightAveraging", {"swa_lrs": 0.01}),
                 ("BatchSizeFinder", {}),
                 ("LearningRateFinder", {}),
+                ("ModelPruning", {"pruning_fn": "l1_unstructured"}),
             )
         ),
     ],
@@ -139,6 +142,56 @@ def test_a_share_that_is_too_small_is_named_as_given():
         lightnings_refusals(options(overfit_batches=0.001), {}),
     ):
         raise MisconfigurationException(told)
+
+
+# Of Lightning's callbacks: abstract ones, those that leave training as it is, and those that store what they do to it.
+HARMLESS = {
+    *("Callback", "Checkpoint", "ProgressBar", "BasePredictionWriter"),
+    *("DeviceStatsMonitor", "LambdaCallback", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary"),
+    *("OnExceptionCheckpoint", "RichModelSummary", "RichProgressBar", "TQDMProgressBar", "ThroughputMonitor"),
+    *("EarlyStopping", "Timer", "SpikeDetection"),  # SpikeDetection ends a run
+    *("BaseFinetuning", "BackboneFinetuning"),  # need a network that has a backbone, which no module here has
+    *("WeightAveraging", "EMAWeightAveraging"),  # refused beside that of every run
+}
+
+
+def test_each_of_lightnings_callbacks_was_looked_at():
+    """A later Lightning may have others that change training without storing it."""
+    assert sorted([*HARMLESS, *NOT_STORED]) == sorted(pytorch_lightning.callbacks.__all__)
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "told"),
+    [
+        ("BackboneFinetuning", {}, "has no attribute 'backbone'"),  # raised in torch's code
+        ("LearningRateMonitor", {}, "has no logger"),
+        ("ModelCheckpoint", {"monitor": "nope"}, "could not find the monitored key"),
+        ("EarlyStopping", {"monitor": "nope"}, "which is not available"),
+    ],
+)
+def test_what_lightnings_callbacks_raise_in_a_run_names_them(tmp_path, target, arguments, told):
+    callback = getattr(pytorch_lightning.callbacks, target)(**arguments)
+    named = {"mine": {"_target_": f"pytorch_lightning.callbacks.{target}"}}
+    with (
+        pytest.raises(UserError, match=rf"^callbacks.mine=.*{target} is rejected by Lightning .*{told}"),
+        lightnings_refusals(options(), named),
+    ):
+        fit(tmp_path, callback, max_steps=4)
+
+
+class Buggy(EarlyStopping):
+    """A user's callback whose own code fails."""
+
+    def on_validation_end(self, trainer, pl_module):
+        raise ValueError("a bug")
+
+
+def test_what_a_users_own_callback_raises_keeps_its_traceback(tmp_path):
+    with (
+        pytest.raises(ValueError, match="a bug"),
+        lightnings_refusals(options(), {"mine": {"_target_": f"{__name__}.Buggy"}}),
+    ):
+        fit(tmp_path, Buggy("val/bits_per_dim"), max_steps=4)
 
 
 def test_what_a_callback_refuses_in_a_run_is_told_in_a_line(tmp_path):

@@ -51,7 +51,14 @@ def test_a_run_resumes_with_its_own_images_alone(photographs, call, stopped, tmp
         call(*photographs, last, key, f"hydra.run.dir={tmp_path}")
 
 
-def test_other_tasks_take_its_size_and_levels(call, stopped, tmp_path):
+def test_other_tasks_take_its_size_and_levels(call, stopped, tmp_path, caplog):
     assert str(load(stopped / "checkpoints/best.ckpt").description.image) == "8x8 with 3 channels and 32 levels"
     call("task=evaluate", f"checkpoint={stopped}", f"hydra.run.dir={tmp_path}")
     assert json.loads((tmp_path / "metrics.json").read_text())["test/num_images"] == 5
+    assert "are of" not in caplog.text
+
+
+def test_scores_of_another_size_say_so(call, stopped, tmp_path, caplog):
+    call("task=evaluate", f"checkpoint={stopped}", "data.size=12", f"hydra.run.dir={tmp_path}")
+    told = f"The images are of 12x12, {stopped} is a model of 8x8: scores of different sizes cannot be compared."
+    assert told in caplog.text and told in (tmp_path / "report.html").read_text()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import pixelcnn
 from pixelcnn.likelihood import Categorical
+from tests.tasks.conftest import TINY
 
 
 class Embedded(nn.Module):
@@ -54,6 +55,11 @@ def model() -> pixelcnn.PixelModel:
     return pixelcnn.PixelModel(
         (1, 4, 4, 4), network=Tied, likelihood=Categorical, conditioning=partial(Embedded, num_classes=3)
     ).eval()
+
+
+def test_a_progress_bar_of_ones_own_takes_the_place_of_ours(arrays, call, tmp_path):
+    bar = "+callbacks.bar={_target_: pytorch_lightning.callbacks.TQDMProgressBar}"
+    call(*arrays, *TINY, bar, "trainer.max_steps=1", f"hydra.run.dir={tmp_path}")
 
 
 def test_weights_used_twice_are_saved_and_loaded(model, tmp_path):

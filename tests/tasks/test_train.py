@@ -254,9 +254,17 @@ def test_classes_cannot_be_added_to_old_weights(arrays, call, trained, tmp_path)
         call(*arrays, f"init_from={trained}/checkpoints/best.ckpt", "conditioning=class", f"hydra.run.dir={tmp_path}")
 
 
-@pytest.mark.parametrize("override", ["trainer.limit_val_batches=0", "trainer.fast_dev_run=true"])
-def test_a_run_has_to_validate(arrays, call, tmp_path, override):
-    with pytest.raises(SystemExit, match=r"skips validation"):
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("trainer.limit_val_batches=0", "skips validation"),
+        ("trainer.fast_dev_run=true", "skips validation"),
+        ("trainer.limit_train_batches=0", "leaves no batch to train on"),
+        ("trainer.limit_train_batches=0.0", "leaves no batch to train on"),
+    ],
+)
+def test_a_run_has_to_train_and_validate(arrays, call, tmp_path, override, told):
+    with pytest.raises(SystemExit, match=f"^{override.partition('=')[0]}=.* {told}"):
         call(*arrays, *TINY, override, f"hydra.run.dir={tmp_path}")
 
 

@@ -4,7 +4,7 @@ import resource
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 
 from pixelcnn.errors import UserError
 from pixelcnn.training.checkpoints import has_training_state, newest, require_directories, require_saved
@@ -167,8 +167,10 @@ def test_checkpoints_of_a_callback_of_ones_own_that_cannot_be_written(tmp_path, 
     assert f"{tmp_path}/own/step=6.ckpt could not be written at step 6 (File too large)" in caplog.text
 
 
-def test_a_directory_of_checkpoints_that_cannot_be_made_is_refused(tmp_path):
+@pytest.mark.parametrize("kind", [ModelCheckpoint, OnExceptionCheckpoint])
+def test_a_directory_of_checkpoints_that_cannot_be_written_is_refused(tmp_path, kind):
     (tmp_path / "file").touch()
-    own = ModelCheckpoint(tmp_path / "file/own")
-    with pytest.raises(UserError, match=f"ModelCheckpoint of dirpath={tmp_path}/file/own, which cannot be written"):
-        require_directories(Trainer(logger=False, callbacks=[own], accelerator="cpu"))
+    for directory in (f"{tmp_path}/file/own", "/proc"):
+        own = kind(directory)
+        with pytest.raises(UserError, match=f"{kind.__name__} .*dirpath={directory}, which cannot be written"):
+            require_directories(Trainer(logger=False, callbacks=[own], accelerator="cpu"))

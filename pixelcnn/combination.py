@@ -1,0 +1,48 @@
+"""Whether the parts of a model combine: each has its protocol's members, and the network takes what the others need."""
+
+from torch import nn
+
+from pixelcnn.conditioning import Conditioning
+from pixelcnn.description import ModelDescription
+from pixelcnn.errors import UserError
+from pixelcnn.likelihood import Likelihood
+from pixelcnn.part import Part
+from pixelcnn.signature import arguments_of
+
+
+def require_members(part: object, protocol: type, chosen: Part) -> None:
+    """Raise UserError where ``part`` lacks a member of ``protocol``."""
+    names = {name for owner in protocol.__mro__ for name in (*vars(owner), *vars(owner).get("__annotations__", {}))}
+    missing = sorted(name for name in names if not name.startswith("_") and not hasattr(part, name))
+    if missing:
+        home = f"{protocol.__module__}.{protocol.__name__}"
+        raise UserError(f"{chosen.name} has no {', '.join(missing)}: inherit {home}, or implement it.")
+
+
+def require_compatible(description: ModelDescription, likelihood: Likelihood, conditioning: Conditioning) -> None:
+    """Raise UserError where the network does not take what the other parts have for it."""
+    taken, network = arguments_of(description.network.target), description.network.name
+    if conditioning.features and "condition_features" not in taken:
+        raise UserError(
+            f"conditioning={description.conditioning.name} needs a network that takes condition_features, and "
+            f"model={network} does not: use conditioning=none."
+        )
+    if likelihood.num_groups > 1 and "num_groups" not in taken:
+        raise UserError(
+            f"likelihood={description.likelihood.name} needs a network that takes num_groups, and model={network} does "
+            "not: use another likelihood."
+        )
+
+
+def start(network: nn.Module, likelihood: Likelihood, description: ModelDescription) -> None:
+    """Have ``network``'s output start from the likelihood's `initial_parameters`, where it has any."""
+    initial = likelihood.initial_parameters
+    if initial is None:
+        return
+    start_at = getattr(network, "start_at", None)
+    if start_at is None:
+        raise UserError(
+            f"likelihood.spread=true needs a network with a method start_at(parameters), which model="
+            f"{description.network.name} lacks: use likelihood.spread=false."
+        )
+    start_at(initial)

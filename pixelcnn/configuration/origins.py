@@ -1,0 +1,76 @@
+"""Which file of ``conf/`` a key of the composed configuration is from."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from pixelcnn.configuration.groups import GROUPS
+from pixelcnn.errors import UserError
+
+
+def preset_of(key: str, overrides: Sequence[str]) -> str | None:
+    """The option of another group, such as ``experiment=digits``, that sets ``key``; None where it is typed."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    if any(override.key_or_group == key for override in parsed):
+        return None
+    found = None
+    for path, config in _composed_of(overrides):
+        group, _, name = path.partition("/")
+        if name and group != key.partition(".")[0] and OmegaConf.select(config, key) is not None:
+            found = f"{group}={name}"
+    return found
+
+
+def require_parts_to_leave_out(overrides: Sequence[str]) -> None:
+    """Raise UserError where one of ``overrides`` leaves out a part that is not there: ``callbacks.sampels=null``."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        group, _, name = override.key_or_group.partition(".")
+        several = group in GROUPS and GROUPS[group].several
+        if (
+            not several
+            or not name
+            or override.is_delete()
+            or override.is_sweep_override()
+            or override.value() is not None
+        ):
+            continue
+        there = _parts_in(group, overrides)
+        if name not in there and "." not in name:
+            close = get_close_matches(name, there, 1)
+            meant = f"did you mean {group}.{close[0]}=null?" if close else f"{group} has {', '.join(there) or 'none'}."
+            raise UserError(f"{group}.{name}=null leaves out a part that is not there: {meant}")
+
+
+def _parts_in(group: str, overrides: Sequence[str]) -> list[str]:
+    """The names of the parts in the options of ``group``, and of those that ``overrides`` and their files add."""
+    loader = GlobalHydra.instance().config_loader()
+    options = (f"{group}/{name}" for name in loader.get_group_options(group, ObjectType.CONFIG))
+    alone = [_loaded(path, group) for path in options]
+    found = [OmegaConf.select(config, group) or {} for config in (*alone, *dict(_composed_of(overrides)).values())]
+    typed = (override.partition("=")[0].lstrip("+").split(".") for override in overrides)
+    added = [key[1] for key in typed if key[0] == group and len(key) > 2]
+    return list(dict.fromkeys([*(str(name) for parts in found for name in parts), *added]))
+
+
+def _composed_of(overrides: Sequence[str]) -> Iterator[tuple[str, DictConfig]]:
+    """The files that are composed, in their order: each one's name within ``conf/``, and the keys that it sets."""
+    loader = GlobalHydra.instance().config_loader()
+    for file in loader.compute_defaults_list("config", list(overrides), RunMode.RUN).defaults:
+        if file.config_path is not None:
+            yield file.config_path, _loaded(file.config_path, file.package)
+
+
+def _loaded(path: str, package: str | None) -> DictConfig:
+    found = GlobalHydra.instance().config_loader().repository.load_config(path)  # type: ignore[attr-defined]
+    assert found is not None
+    config = OmegaConf.create({})
+    if package:
+        OmegaConf.update(config, package, found.config)
+    else:
+        config.merge_with(found.config)
+    return config
