@@ -77,7 +77,7 @@ def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, f
         axes.set_ylabel(label) if wide else axes.set_title(label, loc="left", fontsize=9)
         if len(lines) > 1 or mark is not None:
             axes.legend()
-        return _picture(figure, f"{label} against steps")
+        return picture(figure, f"{label} against steps")
 
 
 def histogram(values: list[float], label: str, mean: float) -> Picture:
@@ -95,7 +95,7 @@ def histogram(values: list[float], label: str, mean: float) -> Picture:
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="x", visible=False)
         axes.legend()
-        return _picture(figure, f"Histogram of {label} of {len(values)} images")
+        return picture(figure, f"Histogram of {label} of {len(values)} images")
 
 
 def _axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -120,7 +120,8 @@ def _set_range(axes: Axes, of_lines: list[list[tuple[float, float]]], beginning:
     axes.set_ylim(low - margin, high + margin)
 
 
-def _picture(figure: Figure, alt: str) -> Picture:
+def picture(figure: Figure, alt: str) -> Picture:
+    """``figure`` as SVG; to be called, like all of matplotlib here, with `STYLE` set."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     light = dark = POINT_OF_PATH.sub(r"\1\2 \3", file.getvalue())

@@ -127,10 +127,21 @@ FILES: list[Break] = [
         "tasks/evaluate.py",
         "tasks/test_evaluate.py",
         (
-            "an evaluation's nats are called bits",
-            "nats / (math.log(2) * data.shape.height",
-            "nats / (data.shape.height",
+            "an evaluation's bits are a row's",
+            "of_channels / (data.shape.height * data.shape.width)",
+            "of_channels / data.shape.width",
         ),
+        ("the worst images have the maps of the best", "of_pixels[len(best) :]", "of_pixels[: len(worst)]"),
+        (
+            "maps are given no condition",
+            "return self.model.score_map(images, condition)",
+            "return self.model.score_map(images)",
+        ),
+    ),
+    *of_file(
+        "training/metrics.py",
+        "tasks/test_evaluate.py",
+        ("a mean map is over batches", "self.count += len(maps)", "self.count += 1"),
     ),
     *of_file(
         "tasks/drawing.py",
