@@ -118,6 +118,37 @@ class PixelModel(nn.Module):
         self._require_bits("bits", "score_map")
         return self.score_map(images, condition)
 
+    @property
+    def num_classes(self) -> int | None:
+        """K, how many classes a model that is conditioned on labels knows; None for others."""
+        conditioning = self.conditioning
+        if conditioning.batch_key != "labels" or conditioning.size_key is None:
+            return None
+        return self.description.conditioning[conditioning.size_key]
+
+    def classify(self, images: Tensor, prior: Tensor | None = None, batch_size: int = 64) -> Tensor:
+        """log p(class | image) by Bayes' rule, in nats, float64 (N, K), of a model that is conditioned on class labels.
+
+        ``prior``: weights of the classes (K,), uniform by default. Each image is scored given every class,
+        ``batch_size`` of these pairs at a time, by the probability that `sample` draws it, even where `log_prob` is a
+        bound. UserError for a model without classes or density, or a prior that is not K positive numbers.
+        """
+        classes = self.num_classes
+        if classes is None:
+            name = self.description.conditioning.name
+            raise UserError(f"conditioning={name} has no classes to choose from: use a model with conditioning=class.")
+        weights = torch.ones(classes) if prior is None else prior
+        if weights.shape != (classes,) or not (weights.isfinite() & (weights > 0)).all():
+            raise UserError(f"prior={weights.tolist()} is not a positive number for each of {classes} classes: fix it.")
+        self._check(images)
+        pairs = torch.arange(len(images) * classes, device=images.device)
+        log_joint = [
+            self.likelihood.log_mass(self.pixel_parameters(images[of], label), images[of]).double().sum(dim=(1, 2))
+            for of, label in ((part // classes, part % classes) for part in pairs.split(batch_size))
+        ]
+        joint = torch.cat(log_joint).view(-1, classes) + weights.to(images.device).double().log()
+        return torch.log_softmax(joint, dim=1)
+
     def _require_bits(self, called: str, instead: str) -> None:
         if self.score_name != "bits_per_dim":
             raise UserError(

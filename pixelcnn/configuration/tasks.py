@@ -67,6 +67,23 @@ class EvaluateTask(Task):
 
 
 @dataclass(kw_only=True)
+class ClassifyTask(Task):
+    """``task=classify``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "classify"
+    split: str
+    prior: list[float] | None
+    name: str = "classify"
+
+    def __post_init__(self) -> None:
+        require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
+        positive = self.prior is None or all(weight > 0 for weight in self.prior)
+        require(positive, "prior", self.prior, "use a positive number for each class")
+
+
+@dataclass(kw_only=True)
 class Drawing:
     """How images are drawn."""
 

@@ -1,32 +1,19 @@
 """Heat maps of scores: beside their images on one colour scale, and on average."""
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pixelcnn.report.page import Picture
-from pixelcnn.report.plots import STYLE, picture
+from pixelcnn.report.plots import STYLE, Plot, bare, plot_of
 from pixelcnn.report.scored_images import Example
 
 PAIRS = 4  # an image and its map, in a row
 WIDTH, ROW = 8.4, 1.25  # inches
 COLOURS = "inferno"
 SHOWN = 99.5  # per cent of the values are within the scale: single pixels may be far off
-DPI = 150
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot, for a page and as the content of a PNG file."""
-
-    picture: Picture
-    png: bytes
 
 
 def heat_maps(
@@ -60,7 +47,7 @@ def heat_maps(
                 drawn = of_map.imshow(values, cmap=COLOURS, vmin=low, vmax=high, interpolation="none")
                 of_map.set_title(f"{example.score:.3f}", fontsize=7)
         figure.colorbar(drawn, ax=grid, extend="both", label=label, aspect=12 * len(rows), pad=0.01)
-        return _plot(figure, f"{label} of the pixels of the best and the worst images")
+        return plot_of(figure, f"{label} of the pixels of the best and the worst images")
 
 
 def mean_map(values: np.ndarray, label: str) -> Plot:
@@ -71,7 +58,7 @@ def mean_map(values: np.ndarray, label: str) -> Plot:
         axes = bare(figure.add_subplot())
         drawn: AxesImage = axes.imshow(values, cmap=COLOURS, vmin=low, vmax=high, interpolation="none")
         figure.colorbar(drawn, extend="both", label=f"mean {label}")
-        return _plot(figure, f"Mean {label} of each position")
+        return plot_of(figure, f"Mean {label} of each position")
 
 
 def scale_of(maps: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -82,19 +69,3 @@ def scale_of(maps: Sequence[np.ndarray]) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = np.percentile(finite, [100 - SHOWN, SHOWN])
     return float(low), float(high)
-
-
-def bare(axes: Axes) -> Axes:
-    """``axes`` for an image: no ticks, no lines."""
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.patch.set_alpha(0)
-    return axes
-
-
-def _plot(figure: Figure, alt: str) -> Plot:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DPI, facecolor="white")
-    figure.patch.set_alpha(0)
-    return Plot(picture(figure, alt), content.getvalue())

@@ -41,6 +41,7 @@ POINT_OF_PATH = re.compile(r"([ML] )(-?\d+\.\d\d)\d* (-?\d+\.\d\d)\d*")
 WIDE, NARROW = (8.4, 3.1), (4.1, 2.3)  # inches
 BEGINNING = 0.05  # of the steps, whose height does not set that of a wide plot
 NOISY_FROM = 60  # points
+DPI = 150  # of PNG files
 LOGARITHMIC_FROM = 30  # highest over lowest value
 
 
@@ -51,6 +52,14 @@ class Line:
     name: str
     points: list[tuple[float, float]]
     noisy: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot, for a page and as the content of a PNG file."""
+
+    picture: Picture
+    png: bytes
 
 
 def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, float] | None = None) -> Picture:
@@ -77,7 +86,7 @@ def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, f
         axes.set_ylabel(label) if wide else axes.set_title(label, loc="left", fontsize=9)
         if len(lines) > 1 or mark is not None:
             axes.legend()
-        return picture(figure, f"{label} against steps")
+        return _picture(figure, f"{label} against steps")
 
 
 def histogram(values: list[float], label: str, mean: float) -> Picture:
@@ -95,7 +104,7 @@ def histogram(values: list[float], label: str, mean: float) -> Picture:
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="x", visible=False)
         axes.legend()
-        return picture(figure, f"Histogram of {label} of {len(values)} images")
+        return _picture(figure, f"Histogram of {label} of {len(values)} images")
 
 
 def _axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -120,8 +129,24 @@ def _set_range(axes: Axes, of_lines: list[list[tuple[float, float]]], beginning:
     axes.set_ylim(low - margin, high + margin)
 
 
-def picture(figure: Figure, alt: str) -> Picture:
-    """``figure`` as SVG; to be called, like all of matplotlib here, with `STYLE` set."""
+def plot_of(figure: Figure, alt: str) -> Plot:
+    """``figure`` in both forms; to be called, like all of matplotlib here, with `STYLE` set."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI, facecolor="white")
+    figure.patch.set_alpha(0)
+    return Plot(_picture(figure, alt), content.getvalue())
+
+
+def bare(axes: Axes) -> Axes:
+    """``axes`` for an image: no ticks, no lines."""
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.patch.set_alpha(0)
+    return axes
+
+
+def _picture(figure: Figure, alt: str) -> Picture:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     light = dark = POINT_OF_PATH.sub(r"\1\2 \3", file.getvalue())

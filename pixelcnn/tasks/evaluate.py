@@ -15,17 +15,11 @@ from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from pixelcnn.checkpoint import load, read
-from pixelcnn.configuration.description import (
-    recorded,
-    require_agreement,
-    require_conditions,
-)
-from pixelcnn.configuration.groups import instantiated, trusted_packages
-from pixelcnn.configuration.same_run import HELD_OUT, require_same_run
+from pixelcnn.checkpoint import load
+from pixelcnn.configuration.description import recorded, require_conditions
+from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.batches import Batch
-from pixelcnn.data.fingerprint import fingerprint_of
 from pixelcnn.durable import replacing
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
@@ -38,7 +32,7 @@ from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
 from pixelcnn.tasks.conditions import named, named_kind, require_same_classes, way_between
-from pixelcnn.tasks.scoring import Scoring, require_float32, score_split
+from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
 from pixelcnn.training.metrics import MeanMap
 from pixelcnn.training.record import run_record, write_record
 
@@ -95,13 +89,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     require_float32(config)
     model = load(config.checkpoint, trusted_packages(config))
     other = None if task.against is None else read_evaluation(task.against, model.score_name)
-    data = instantiated(config, "data")
-    data.prepare_data()
-    data.setup("test" if split == "test" else "validate")
-    require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-    if split == "val":
-        images = {"val": fingerprint_of(data, "val")}
-        require_same_run(read(config.checkpoint)["pixelcnn"], images, config, HELD_OUT, remedy="give that one")
+    data = split_of(config, overrides, model)
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
     if fixed is None:

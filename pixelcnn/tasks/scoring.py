@@ -9,9 +9,13 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from pixelcnn.configuration.groups import imported
+from pixelcnn.checkpoint import read
+from pixelcnn.configuration.description import require_agreement
+from pixelcnn.configuration.groups import imported, instantiated
+from pixelcnn.configuration.same_run import HELD_OUT, require_same_run
 from pixelcnn.configuration.trainer import AMOUNTS, build_trainer
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.fingerprint import fingerprint_of
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.signature import arguments_of
@@ -59,6 +63,22 @@ class Scoring(LightningModule):
 
     validation_step = test_step
     on_validation_epoch_end = on_test_epoch_end
+
+
+def split_of(config: DictConfig, overrides: list[str], model: PixelModel) -> ImageDataModule:
+    """The data set, with ``task.split`` loaded.
+
+    UserError where its images are not the model's, or are not those that were held out of the model's run.
+    """
+    split = config.task.split
+    data = instantiated(config, "data")
+    data.prepare_data()
+    data.setup("test" if split == "test" else "validate")
+    require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
+    if split == "val":
+        images = {"val": fingerprint_of(data, "val")}
+        require_same_run(read(config.checkpoint)["pixelcnn"], images, config, HELD_OUT, remedy="give that one")
+    return data
 
 
 def score_split(scoring: Scoring, data: ImageDataModule, split: str, run_dir: Path) -> tuple[Trainer, float]:

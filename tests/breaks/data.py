@@ -144,6 +144,20 @@ FILES: list[Break] = [
         ("a mean map is over batches", "self.count += len(maps)", "self.count += 1"),
     ),
     *of_file(
+        "tasks/classify.py",
+        "tasks/test_classify.py",
+        (
+            "a classification ignores task.prior",
+            "scoring = Classification(model, prior,",
+            "scoring = Classification(model, None,",
+        ),
+        (
+            "log loss is of the likeliest class",
+            "log_posterior[np.arange(len(label)), label]",
+            "log_posterior.max(axis=1)",
+        ),
+    ),
+    *of_file(
         "tasks/drawing.py",
         "tasks/test_sample.py",
         ("task=sample ignores the seed", '"seed": config.seed', '"seed": 0'),
