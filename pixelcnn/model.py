@@ -82,13 +82,6 @@ class PixelModel(nn.Module):
         """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
         return self._log_prob_of_values(images, condition).sum(dim=(2, 3))
 
-    def bits(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Bits per sub-pixel, (N, C, H, W), by the chain rule over pixels and channels.
-
-        They sum to -log2 p(image | condition).
-        """
-        return self._log_prob_of_values(images, condition) / -math.log(2)
-
     def _log_prob_of_values(self, images: Tensor, condition: Tensor | None) -> Tensor:
         return self.likelihood.log_prob_by_channel(self.pixel_parameters(images, condition), images)
 
@@ -103,13 +96,63 @@ class PixelModel(nn.Module):
         """-log2 p(image | condition) per sub-pixel, from `log_prob`, (N,); named by `score_name`."""
         return -self.log_prob(images, condition) / (math.log(2) * math.prod(images.shape[1:]))
 
+    def score_map(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """`score` of each sub-pixel given all before it, (N, C, H, W): its mean over an image is the image's `score`.
+
+        The chain rule over channels is the likelihood's own. Where the score is a bound, its parts are one only
+        together.
+        """
+        return self._log_prob_of_values(images, condition) / -math.log(2)
+
     def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """-log2 p(image | condition) per sub-pixel, (N,); UserError for a model whose `score` is something else."""
+        self._require_bits("bits_per_dim", "score")
+        return self.score(images, condition)
+
+    def bits(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Where the bits go: -log2 p of each sub-pixel given all before it and the condition, (N, C, H, W).
+
+        They sum to -log2 p(image | condition). UserError as from `bits_per_dim`.
+        """
+        self._require_bits("bits", "score_map")
+        return self.score_map(images, condition)
+
+    @property
+    def num_classes(self) -> int | None:
+        """K, how many classes a model that is conditioned on labels knows; None for others."""
+        conditioning = self.conditioning
+        if conditioning.batch_key != "labels" or conditioning.size_key is None:
+            return None
+        return self.description.conditioning[conditioning.size_key]
+
+    def classify(self, images: Tensor, prior: Tensor | None = None, batch_size: int = 64) -> Tensor:
+        """log p(class | image) by Bayes' rule, in nats, float64 (N, K), of a model that is conditioned on class labels.
+
+        ``prior``: weights of the classes (K,), uniform by default. Each image is scored given every class,
+        ``batch_size`` of these pairs at a time, by the probability that `sample` draws it, even where `log_prob` is a
+        bound. UserError for a model without classes or density, or a prior that is not K positive numbers.
+        """
+        classes = self.num_classes
+        if classes is None:
+            name = self.description.conditioning.name
+            raise UserError(f"conditioning={name} has no classes to choose from: use a model with conditioning=class.")
+        weights = torch.ones(classes) if prior is None else prior
+        if weights.shape != (classes,) or not (weights.isfinite() & (weights > 0)).all():
+            raise UserError(f"prior={weights.tolist()} is not a positive number for each of {classes} classes: fix it.")
+        self._check(images)
+        pairs = torch.arange(len(images) * classes, device=images.device)
+        log_joint = [
+            self.likelihood.log_mass(self.pixel_parameters(images[of], label), images[of]).double().sum(dim=(1, 2))
+            for of, label in ((part // classes, part % classes) for part in pairs.split(batch_size))
+        ]
+        joint = torch.cat(log_joint).view(-1, classes) + weights.to(images.device).double().log()
+        return torch.log_softmax(joint, dim=1)
+
+    def _require_bits(self, called: str, instead: str) -> None:
         if self.score_name != "bits_per_dim":
             raise UserError(
-                f"bits_per_dim is not defined for this model, whose score is {self.score_name}: call model.score."
+                f"{called} is not defined for this model, whose score is {self.score_name}: call model.{instead}."
             )
-        return self.score(images, condition)
 
     def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
         """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W), in float32 or better.

@@ -53,6 +53,7 @@ class EvaluateTask(Task):
     interpolate_to: int | str | None
     interpolate_at: float | None
     against: str | None = None
+    maps: int = 0
     name: str = "evaluate"
 
     def __post_init__(self) -> None:
@@ -62,6 +63,24 @@ class EvaluateTask(Task):
             raise UserError(f"task.interpolate_at={share} needs an endpoint: give task.interpolate_to.")
         require(share is None or 0 <= share <= 1, "interpolate_at", share, "use a position from 0 to 1")
         require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
+        require(self.maps >= 0, "maps", self.maps, "use a number of images, or 0 for none")
+
+
+@dataclass(kw_only=True)
+class ClassifyTask(Task):
+    """``task=classify``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "classify"
+    split: str
+    prior: list[float] | None
+    name: str = "classify"
+
+    def __post_init__(self) -> None:
+        require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
+        positive = self.prior is None or all(weight > 0 for weight in self.prior)
+        require(positive, "prior", self.prior, "use a positive number for each class")
 
 
 @dataclass(kw_only=True)

@@ -9,12 +9,20 @@ from typing import Any
 import numpy as np
 
 from pixelcnn.report import commands, origin
-from pixelcnn.report.page import Outcome, Page, Section, Table
+from pixelcnn.report.page import Outcome, Page, Picture, Section, Table
 from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, label_in_words, plural
 from pixelcnn.scores import in_words
 
 SPLITS = {"val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Where the bits go: in single images, and on average."""
+
+    of_images: Picture
+    mean: Picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +38,7 @@ class EvaluatedSplit:
     other_size: str | None  # a sentence, where the images are not of the model's size
     metrics: Mapping[str, float]  # as in metrics.json
     images: Ranking
+    maps: HeatMaps | None
     labels: np.ndarray | None  # int64 (N,)
     class_names: Sequence[str] | None
     by_channel: Mapping[str, float]  # the mean part of each channel given those before; empty where there is but one
@@ -51,6 +60,7 @@ def evaluation_page(evaluated: EvaluatedSplit) -> Page:
         facts=_facts(evaluated),
         sections=[
             *sections(evaluated.images, f"{SPLITS[evaluated.split]} images", label),
+            *_maps(evaluated),
             *_channels(evaluated, label),
             *_classes(evaluated, label),
         ],
@@ -117,6 +127,17 @@ def _name(evaluated: EvaluatedSplit) -> str:
 
 def _value(evaluated: EvaluatedSplit) -> float:
     return evaluated.metrics[_name(evaluated)]
+
+
+def _maps(evaluated: EvaluatedSplit) -> list[Section]:
+    if evaluated.maps is None:
+        return []
+    note = "Beside each image the score of its pixels, each given all before it: the mean over their channels."
+    mean = "What a position costs, over all images; the first pixels have the least before them to go by."
+    return [
+        Section("Where the bits go", note, pictures=[evaluated.maps.of_images]),
+        Section("Mean map", mean, "plots", pictures=[evaluated.maps.mean]),
+    ]
 
 
 def _channels(evaluated: EvaluatedSplit, label: str) -> list[Section]:

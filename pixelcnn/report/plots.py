@@ -41,6 +41,7 @@ POINT_OF_PATH = re.compile(r"([ML] )(-?\d+\.\d\d)\d* (-?\d+\.\d\d)\d*")
 WIDE, NARROW = (8.4, 3.1), (4.1, 2.3)  # inches
 BEGINNING = 0.05  # of the steps, whose height does not set that of a wide plot
 NOISY_FROM = 60  # points
+DPI = 150  # of PNG files
 LOGARITHMIC_FROM = 30  # highest over lowest value
 
 
@@ -51,6 +52,14 @@ class Line:
     name: str
     points: list[tuple[float, float]]
     noisy: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot, for a page and as the content of a PNG file."""
+
+    picture: Picture
+    png: bytes
 
 
 def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, float] | None = None) -> Picture:
@@ -118,6 +127,23 @@ def _set_range(axes: Axes, of_lines: list[list[tuple[float, float]]], beginning:
         return
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
     axes.set_ylim(low - margin, high + margin)
+
+
+def plot_of(figure: Figure, alt: str) -> Plot:
+    """``figure`` in both forms; to be called, like all of matplotlib here, with `STYLE` set."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI, facecolor="white")
+    figure.patch.set_alpha(0)
+    return Plot(_picture(figure, alt), content.getvalue())
+
+
+def bare(axes: Axes) -> Axes:
+    """``axes`` for an image: no ticks, no lines."""
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.patch.set_alpha(0)
+    return axes
 
 
 def _picture(figure: Figure, alt: str) -> Picture:

@@ -172,16 +172,8 @@ def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, c
             )
 
 
-def num_classes(model: PixelModel) -> int | None:
-    """How many classes a model that is conditioned on labels knows."""
-    conditioning = model.conditioning
-    if conditioning.batch_key != "labels" or conditioning.size_key is None:
-        return None
-    return model.description.conditioning[conditioning.size_key]
-
-
 def _label(model: PixelModel, label: int | str, where: str) -> Tensor:
-    classes, names = num_classes(model), model.class_names or ()
+    classes, names = model.num_classes, model.class_names or ()
     if classes is None:
         raise UserError(f"{where} is for class-conditional models, and this one is not: leave it out.")
     if isinstance(label, str) and label in names:

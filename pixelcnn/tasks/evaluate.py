@@ -5,110 +5,122 @@ all files.
 """
 
 import csv
-import logging
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning import Trainer
 from torch import Tensor
 
-from pixelcnn.checkpoint import load, read
-from pixelcnn.configuration.description import (
-    other_size,
-    recorded,
-    require_agreement,
-    require_conditions,
-)
-from pixelcnn.configuration.groups import imported, instantiated, trusted_packages
-from pixelcnn.configuration.same_run import HELD_OUT, require_same_run
-from pixelcnn.configuration.trainer import AMOUNTS, build_trainer
+from pixelcnn.checkpoint import load
+from pixelcnn.configuration.description import other_size, recorded, require_conditions
+from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.data.base import ImageDataModule
-from pixelcnn.data.fingerprint import fingerprint_of
-from pixelcnn.errors import UserError
+from pixelcnn.data.batches import Batch
+from pixelcnn.durable import replacing
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.pictures import black_to_white
-from pixelcnn.report.evaluation import EvaluatedSplit, difference_in_words, evaluation_page
+from pixelcnn.report.evaluation import EvaluatedSplit, HeatMaps, difference_in_words, evaluation_page
+from pixelcnn.report.maps import heat_maps, mean_map
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
-from pixelcnn.signature import arguments_of
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
 from pixelcnn.tasks.conditions import named, named_kind, require_same_classes, way_between
-from pixelcnn.training.metrics import ImageScores
-from pixelcnn.training.progress import RunProgress
+from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
+from pixelcnn.training.metrics import MeanMap
 from pixelcnn.training.record import run_record, write_record
-
-log = logging.getLogger(__name__)
 
 ORIGINAL_BATCH = 128  # 8 GPUs x 16 images; the original's test loop drops the last batch if it is not full
 HALF = 0.5  # halfway between two conditions
 RANKED = 16  # best and worst images in the report
 
 
+class Evaluation(Scoring):
+    """The score of each image by channel, in bits: given ``condition``, first axis 1, or each image given its own.
+
+    ``mean_map``, float64 (C, H, W), is the mean of their maps of ``map_shape``, once all images are scored.
+    """
+
+    def __init__(
+        self, model: PixelModel, condition: Tensor | None, options: DictConfig, map_shape: tuple[int, int, int]
+    ) -> None:
+        super().__init__(model, options)
+        self.condition = condition
+        self.mean = MeanMap(map_shape)
+        self.mean_map: np.ndarray | None = None
+
+    def score_map(self, batch: Batch) -> Tensor:
+        """`PixelModel.score_map` of a batch's images, (N, C, H, W)."""
+        images, fixed = batch["images"], self.condition
+        if fixed is None:
+            condition = self.model.condition_in(batch)
+        else:
+            condition = fixed.to(images.device).expand(len(images), *fixed.shape[1:])
+        return self.model.score_map(images, condition)
+
+    def of_batch(self, batch: Batch) -> Tensor:
+        maps = self.score_map(batch)
+        self.mean.update(maps)
+        return maps.sum(dim=(2, 3))
+
+    def gather(self) -> None:
+        super().gather()
+        self.mean_map = self.mean.compute().cpu().numpy()
+
+    @torch.no_grad()
+    def maps_at(self, data: ImageDataModule, split: str, index: np.ndarray, device: torch.device) -> np.ndarray:
+        """`score_map` of the images of ``split`` at ``index`` (M,), in the data set's batches: float32 (M, C, H, W)."""
+        self.to(device)
+        parts = [data.at(split, index[i : i + data.batch_size]) for i in range(0, len(index), data.batch_size)]
+        on_device = ({name: values.to(device) for name, values in batch.items()} for batch in parts)
+        return torch.cat([self.score_map(batch).cpu() for batch in on_device]).numpy()
+
+
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None:
     """Write ``metrics.json``, ``per_image.csv`` and ``report.html``; returns the split's score."""
     full_float32()
-    options, task, split = config.trainer, config.task, config.task.split
-    require_float32(options)
+    task, split = config.task, config.task.split
+    require_float32(config)
     model = load(config.checkpoint, trusted_packages(config))
     other = None if task.against is None else read_evaluation(task.against, model.score_name)
-    data = instantiated(config, "data")
-    data.prepare_data()
-    data.setup("test" if split == "test" else "validate")
-    require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-    other_images = other_size(model.description, config.checkpoint, data.shape)
-    if other_images is not None:
-        rank_zero_only(log.warning)(other_images)
-    if split == "val":
-        images = {"val": fingerprint_of(data, "val")}
-        require_same_run(read(config.checkpoint)["pixelcnn"], images, config, HELD_OUT, remedy="give that one")
+    data = split_of(config, overrides, model)
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
     if fixed is None:
         require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
         require_same_classes(model, data.class_names, config.checkpoint)
-    evaluation = Evaluation(model, fixed, options)
-    shown: list[Callback] = [] if options.enable_progress_bar is False else [RunProgress()]
-    trainer = build_trainer(options, [], shown, run_dir)
-    since = time.monotonic()
-    (trainer.test if split == "test" else trainer.validate)(evaluation, datamodule=data, verbose=False)
-    seconds = time.monotonic() - since
-    rows = evaluation.rows
-    if rows is None:  # with a limit of 0 Lightning does not even start
-        raise left_out(options)
-    assert len(rows[0]) == len(set(rows[0].tolist())) == data.num_images_of(split)
+    shape = data.shape
+    evaluation = Evaluation(model, fixed, config.trainer, (shape.channels, shape.height, shape.width))
+    trainer, seconds = score_split(evaluation, data, split, run_dir)
     if not trainer.is_global_zero:
         return None
-    return write_results(config, overrides, run_dir, model, data, trainer, seconds, given, other, *rows)
+    return write_results(config, overrides, run_dir, evaluation, data, trainer, seconds, given, other)
 
 
 def write_results(
     config: DictConfig,
     overrides: list[str],
     run_dir: Path,
-    model: PixelModel,
+    evaluation: Evaluation,
     data: ImageDataModule,
     trainer: Trainer,
     seconds: float,
     given: str | None,
     other: Evaluated | None,
-    index: np.ndarray,
-    label: np.ndarray,
-    nats: np.ndarray,
 ) -> float:
-    """Leave and print what ``trainer`` has found; index, label and nats are those of `ImageScores.rows`, ``given`` is
-    the condition of all images, if they had one, and ``other`` the evaluation to compare with."""
+    """Leave and print what ``trainer`` has found in ``evaluation``; ``given`` is the condition of all images, if they
+    had one, and ``other`` the evaluation to compare with."""
+    model, device = evaluation.model, trainer.strategy.root_device
     split, score = config.task.split, model.score_name
-    bits = nats / (math.log(2) * data.shape.height * data.shape.width)
+    assert evaluation.rows is not None
+    index, label, of_channels = evaluation.rows
+    bits = of_channels / (data.shape.height * data.shape.width)
     of_images = bits.mean(axis=1)
     write_per_image(run_dir / "per_image.csv", score, index, label, bits, data.class_names)
     values = summary(score, of_images)
@@ -117,6 +129,12 @@ def write_results(
     metrics = {f"{split}/{name}": value for name, value in values.items()}
     write_record(run_dir / "metrics.json", metrics)
     labels = label if (label >= 0).all() else None
+    ranked = ranking(data, split, index, labels, of_images, max(RANKED, config.task.maps))
+    maps = (
+        None
+        if config.task.maps == 0
+        else write_maps(run_dir, config.task.maps, evaluation, data, split, ranked, device)
+    )
     evaluated = EvaluatedSplit(
         run_dir=run_dir,
         checkpoint=config.checkpoint,
@@ -126,13 +144,14 @@ def write_results(
         against=config.task.against,
         other_size=other_size(model.description, config.checkpoint, data.shape),
         metrics=metrics,
-        images=ranking(data, split, index, labels, of_images),
+        images=ranked,
+        maps=maps,
         labels=labels,
         class_names=data.class_names,
         by_channel=dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
         seconds=seconds,
         world_size=trainer.world_size,
-        record=run_record(model, trainer.strategy.root_device),
+        record=run_record(model, device),
         overrides=overrides,
         config=recorded(config, model.description),
     )
@@ -155,64 +174,6 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
     share = HALF if task.interpolate_at is None else task.interpolate_at
     _, way = way_between(model, height, width, task, torch.tensor([share]))
     return way, f"the point {share:g} between {first} and {task.interpolate_to}"
-
-
-def require_float32(options: DictConfig) -> None:
-    """Raise UserError where the Trainer would leave out digits."""
-    if str(options.precision) not in ("None", "32", "32-true"):
-        raise UserError(
-            f"trainer.precision={options.precision} is not for task=evaluate, which uses float32: leave it out."
-        )
-
-
-def left_out(options: DictConfig) -> UserError:
-    """What to say where ``options`` have the Trainer leave out images."""
-    defaults = arguments_of(imported(options._target_, "trainer"))
-    names = [name for name in (*AMOUNTS, "fast_dev_run") if options[name] != defaults[name].default]
-    keys = " with ".join(f"trainer.{name}={options[name]}" for name in names)
-    return UserError(f"{keys} would not score all images of the split: leave it out.")
-
-
-class Evaluation(LightningModule):
-    """Scores the images of a split under ``model``: given ``condition``, first axis 1, or each given its own.
-
-    ``rows`` are those of `ImageScores.rows`, once all images are scored.
-    """
-
-    def __init__(self, model: PixelModel, condition: Tensor | None, options: DictConfig) -> None:
-        super().__init__()
-        self.options = options
-        self.model = model
-        self.condition = condition
-        self.scores = ImageScores()
-        self.rows: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-
-    def on_test_start(self) -> None:
-        self._require_whole(self.trainer.test_dataloaders, self.trainer.num_test_batches)
-
-    def on_validation_start(self) -> None:
-        self._require_whole(self.trainer.val_dataloaders, self.trainer.num_val_batches)
-
-    def _require_whole(self, loader: Any, batches: list[int | float]) -> None:
-        """Raise UserError where the Trainer would leave out images."""
-        if batches != [len(loader)]:
-            raise left_out(self.options)
-
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        images, fixed = batch["images"], self.condition
-        if fixed is None:
-            condition = self.model.condition_in(batch)
-        else:
-            condition = fixed.to(images.device).expand(len(images), *fixed.shape[1:])
-        log_prob = self.model.log_prob_by_channel(images, condition)
-        self.scores.update(batch["index"], batch.get("labels"), -log_prob)
-
-    def on_test_epoch_end(self) -> None:
-        # Not after the loop: Lightning's teardown moves the scores to the CPU, where NCCL gathers nothing.
-        self.rows = self.scores.rows()
-
-    validation_step = test_step
-    on_validation_epoch_end = on_test_epoch_end
 
 
 def summary(score: str, bits: np.ndarray) -> dict[str, float]:
@@ -240,10 +201,40 @@ def describe(split: str, score: str, metrics: dict[str, float], given: str | Non
     return f"{split}: {in_words(score, f'{value:.4f}', given)}{told} over {plural(int(images), 'image')}"
 
 
+def write_maps(
+    run_dir: Path,
+    count: int,
+    evaluation: Evaluation,
+    data: ImageDataModule,
+    split: str,
+    images: Ranking,
+    device: torch.device,
+) -> HeatMaps:
+    """``maps.npz``, ``maps.png`` and ``mean_map.png``: where the bits go, in ``count`` of the best and of the worst of
+    ``images``, and on average.
+
+    The arrays: ``mean`` float64 (C, H, W) over the split, ``index`` (M,), the best first and then the worst, and
+    their ``maps`` float32 (M, C, H, W).
+    """
+    best, worst = images.best[:count], images.worst[:count]
+    index = np.array([example.index for example in (*best, *worst)])
+    maps = evaluation.maps_at(data, split, index, device)
+    assert evaluation.mean_map is not None
+    np.savez(run_dir / "maps.npz", mean=evaluation.mean_map, index=index, maps=maps)
+    of_pixels = list(maps.mean(axis=1))
+    label = evaluation.model.score_name.replace("_", " ")
+    drawn = heat_maps(best, of_pixels[: len(best)], worst, of_pixels[len(best) :], label)
+    mean = mean_map(evaluation.mean_map.mean(axis=0), label)
+    for plot, name in ((drawn, "maps.png"), (mean, "mean_map.png")):
+        with replacing(run_dir / name) as file:
+            file.write(plot.png)
+    return HeatMaps(drawn.picture, mean.picture)
+
+
 def ranking(
-    data: ImageDataModule, split: str, index: np.ndarray, labels: np.ndarray | None, scores: np.ndarray
+    data: ImageDataModule, split: str, index: np.ndarray, labels: np.ndarray | None, scores: np.ndarray, most: int
 ) -> Ranking:
-    """The scores of all images and, with their pixels, the images of the lowest and of the highest."""
+    """The scores of all images and, with their pixels, the images of the ``most`` lowest and the ``most`` highest."""
 
     def at(places: np.ndarray) -> list[Example]:
         pixels = black_to_white(data.at(split, index[places])["images"], data.shape.levels).numpy()
@@ -251,7 +242,7 @@ def ranking(
         return examples(index[places], shown, scores[places], pixels, data.class_names)
 
     order = scores.argsort(kind="stable")
-    return Ranking(scores, at(order[:RANKED]), at(order[::-1][:RANKED]))
+    return Ranking(scores, at(order[:most]), at(order[::-1][:most]))
 
 
 def write_per_image(

@@ -13,7 +13,7 @@ from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.model import PixelModel
-from pixelcnn.tasks.conditions import arrays_of, given_condition, missing_condition, num_classes, way_between
+from pixelcnn.tasks.conditions import arrays_of, given_condition, missing_condition, way_between
 from pixelcnn.tasks.drawing import drawing
 
 
@@ -51,7 +51,7 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Tensor | None,
     a class; without one the classes in turn. UserError where the model needs a condition, or does not know this one.
     """
     n, conditioning = task.num_samples, model.conditioning
-    classes = num_classes(model)
+    classes = model.num_classes
     if task.label == "all" and classes is not None:
         return n * classes, torch.arange(classes).repeat_interleave(n), n
     given = given_condition(model, model.image.height, model.image.width, task.label, task.condition, task.image)

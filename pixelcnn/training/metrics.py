@@ -62,3 +62,25 @@ class ImageScores(Metric):
         table = self.compute().cpu().numpy()
         table = table[np.argsort(table[:, 0])]
         return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:]
+
+
+class MeanMap(Metric):
+    """The mean of maps (C, H, W) over all images seen, on all devices."""
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(shape).double(), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, maps: Tensor) -> None:
+        """maps: (N, C, H, W)."""
+        self.total += maps.double().sum(dim=0)
+        self.count += len(maps)
+
+    def compute(self) -> Tensor:
+        """float64 (C, H, W)."""
+        return self.total / self.count

@@ -127,9 +127,34 @@ FILES: list[Break] = [
         "tasks/evaluate.py",
         "tasks/test_evaluate.py",
         (
-            "an evaluation's nats are called bits",
-            "nats / (math.log(2) * data.shape.height",
-            "nats / (data.shape.height",
+            "an evaluation's bits are a row's",
+            "of_channels / (data.shape.height * data.shape.width)",
+            "of_channels / data.shape.width",
+        ),
+        ("the worst images have the maps of the best", "of_pixels[len(best) :]", "of_pixels[: len(worst)]"),
+        (
+            "maps are given no condition",
+            "return self.model.score_map(images, condition)",
+            "return self.model.score_map(images)",
+        ),
+    ),
+    *of_file(
+        "training/metrics.py",
+        "tasks/test_evaluate.py",
+        ("a mean map is over batches", "self.count += len(maps)", "self.count += 1"),
+    ),
+    *of_file(
+        "tasks/classify.py",
+        "tasks/test_classify.py",
+        (
+            "a classification ignores task.prior",
+            "scoring = Classification(model, prior,",
+            "scoring = Classification(model, None,",
+        ),
+        (
+            "log loss is of the likeliest class",
+            "log_posterior[np.arange(len(label)), label]",
+            "log_posterior.max(axis=1)",
         ),
     ),
     *of_file(

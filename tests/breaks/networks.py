@@ -165,7 +165,11 @@ WALKS: list[Break] = [
             "numbers[first : first + len(part)]",
             "numbers[: len(part)]",
         ),
-        ("a completion is scored by a bound", "likelihood.log_mass(", "likelihood.log_prob("),
+        (
+            "a completion is scored by a bound",
+            "log_prob = self.likelihood.log_mass(",
+            "log_prob = self.likelihood.log_prob(",
+        ),
         ("a completion's score counts the known pixels", ".masked_fill(known.to(log_prob.device), 0)", ""),
     ),
     *of_file(

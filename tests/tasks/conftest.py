@@ -1,13 +1,17 @@
 """Tasks run as a user runs them: the command line, on a tiny data set, in this process."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import run
+from pixelcnn.conditioning import ClassLabels
+from tests.conftest import tiny_model
 from tests.tasks.conditioned import file  # noqa: F401  a fixture
+from tests.tasks.wrong_files import save
 
 TINY = (
     "model.num_filters=4",
@@ -52,3 +56,11 @@ def trained(arrays, call, tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("trained")
     call(*arrays, *TINY, "trainer.max_epochs=3", f"hydra.run.dir={directory}")
     return directory
+
+
+@pytest.fixture(scope="session")
+def classes(tmp_path_factory) -> Path:
+    """The checkpoint of a model that is conditioned on the three classes of ``arrays``, every weight random."""
+    path = tmp_path_factory.mktemp("classes") / "best.ckpt"
+    save(tiny_model(conditioning=partial(ClassLabels, num_classes=3)), path)
+    return path

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pytorch_lightning.strategies import Strategy
 
 from pixelcnn import load
@@ -77,9 +78,43 @@ def test_the_report_of_an_evaluation(arrays, call, trained, tmp_path, look, caps
     assert all(each in seen["text"] for each in told)
 
 
+@pytest.mark.parametrize("label", [None, 2])
+def test_maps_show_where_the_bits_go(arrays, call, classes, tmp_path, look, label):
+    """Of the two best and the two worst images, given what they were scored given; the mean map is over all of them."""
+    keys = [
+        "task=evaluate",
+        f"checkpoint={classes}",
+        "task.maps=2",
+        *([] if label is None else [f"task.label={label}"]),
+    ]
+    call(*arrays, *keys, f"hydra.run.dir={tmp_path}")
+    _, rows = outcome(tmp_path)
+    order = [int(row["index"]) for row in sorted(rows, key=lambda row: float(row["bits_per_dim"]))]
+    stored, maps = np.load(arrays[2].removeprefix("data.test=")), np.load(tmp_path / "maps.npz")
+    assert maps["index"].tolist() == [*order[:2], *order[:-3:-1]]
+    images = torch.from_numpy(stored["images"]).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(stored["labels"]) if label is None else torch.full((len(images),), label)
+    with torch.no_grad():
+        expected = load(classes).bits(images, labels).numpy()
+    np.testing.assert_allclose(maps["maps"], expected[maps["index"]], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(maps["mean"], expected.mean(axis=0, dtype=np.float64), rtol=1e-5)
+    if label is None:
+        seen = look(tmp_path / "report.html")
+        alts = [picture["alt"] for picture in seen["pictures"] if picture["colours"] > 20]
+        assert {
+            "bits per dim of the pixels of the best and the worst images",
+            "Mean bits per dim of each position",
+        } <= set(alts)
+        assert "Where the bits go" in seen["text"] and seen["width"] <= 1100
+    for name in ("maps.png", "mean_map.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert len(picture.convert("RGB").getcolors(2**24)) > 20
+
+
 @pytest.mark.slow
 def test_two_processes_score_what_one_does(arrays, call, trained, tmp_path):
     keys = [*arrays, "task=evaluate", f"checkpoint={trained}/checkpoints/best.ckpt", "trainer.accelerator=cpu"]
+    keys.append("task.maps=1")
     call(*keys, f"hydra.run.dir={tmp_path}/one")
     subprocess.run(
         [sys.executable, "run.py", *keys, "trainer.devices=2", "data.batch_size=3", f"hydra.run.dir={tmp_path}/two"],
@@ -89,6 +124,8 @@ def test_two_processes_score_what_one_does(arrays, call, trained, tmp_path):
     (one, rows_of_one), (two, rows_of_two) = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     assert two.keys() == one.keys() and two == pytest.approx(one, rel=1e-6)
     assert [row["index"] for row in rows_of_two] == [row["index"] for row in rows_of_one]
+    means = [np.load(tmp_path / run / "maps.npz")["mean"] for run in ("one", "two")]
+    np.testing.assert_allclose(*means, rtol=1e-5)
 
 
 def test_the_held_out_images_can_be_evaluated(arrays, call, trained, tmp_path):

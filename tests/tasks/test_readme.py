@@ -48,6 +48,7 @@ TINY = {
         *("hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1", "hydra.launcher.n_jobs=1"),
     ],
     "evaluate": ["trainer.devices=1", "trainer.accelerator=cpu"],
+    "classify": ["trainer.devices=1", "trainer.accelerator=cpu"],
     "sample": ["task.num_samples=2"],
     "complete": ["task.num_images=1", "task.num_completions=1"],
     "import": ["task.image_size=8"],
