@@ -27,7 +27,7 @@ from bench.curve import logged
 from pixelcnn.checkpoint import WEIGHTS, export, load, read
 from pixelcnn.configuration.groups import register
 from pixelcnn.training.arithmetic import training_flops
-from pixelcnn.training.record import weights_hash
+from pixelcnn.weights_hash import weights_hash
 
 HOME = Path(__file__).parent.parent
 RELEASED, PAGE = HOME / "released", HOME / "docs" / "results.md"

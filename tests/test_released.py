@@ -9,7 +9,7 @@ import pixelcnn
 from bench.ledger import PAGE, RELEASED, SCORE, check, page
 from pixelcnn.checkpoint import WEIGHTS
 from pixelcnn.released import released
-from pixelcnn.training.record import weights_hash
+from pixelcnn.weights_hash import weights_hash
 
 RESULTS = {path.parent.name: json.loads(path.read_text()) for path in sorted(RELEASED.glob("*/result.json"))}
 

@@ -16,7 +16,7 @@ mixtures as above, whose means are shifted by what came before, so that bins, ma
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Literal
 
 import torch
@@ -29,7 +29,7 @@ from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
-from pixelcnn.likelihood.protocol import Likelihood
+from pixelcnn.likelihood.protocol import DistributionFunction, Likelihood
 
 MIN_LOG_SCALE = -7.0
 
@@ -137,6 +137,23 @@ class CoupledLogistics(Likelihood):
         joint = torch.logsumexp(log_weights[:, :, None] + cumulative_sum(log_terms, dim=2), dim=1)
         return torch.cat([joint[:, :1], joint[:, 1:] - joint[:, :-1]], dim=1)
 
+    def distribution_function(self, parameters: Tensor, before: Tensor) -> DistributionFunction:
+        """`Likelihood.distribution_function`: the components' ones, mixed by their posterior weights given ``before``.
+
+        Of all bins, whatever `log_terms` has in the place of their masses.
+        """
+        log_weights, means, log_scales, coefficients = self._split(parameters[:, :, None, None])
+        channel, earlier = before.shape[1], before[:, :, None, None]
+        x = self.scale(earlier[:, None].to(parameters.dtype))
+        centers = self._centers(means, coefficients, x)
+        if channel:
+            centered = x - torch.stack(centers[:channel], dim=2)
+            log_weights = log_weights + log_bin_mass(centered, log_scales[:, :, :channel], earlier, self.levels).sum(2)
+        weights = F.softmax(log_weights[:, None, :, 0, 0], dim=2)
+        center, inverse_scale = centers[channel][:, :, 0], torch.exp(-log_scales[:, :, channel, 0])
+        edges = _edges(self.levels, parameters.device).to(parameters.dtype)
+        return lambda bounds: torch.bmm(weights, torch.sigmoid((edges[bounds][:, None] - center) * inverse_scale))[:, 0]
+
     def sample(
         self,
         parameters: Tensor,
@@ -196,14 +213,18 @@ class CoupledLogistics(Likelihood):
         """log weights (N, M, H, W) and, for each component, the ``terms`` of the values (N, M, C, H, W)."""
         log_weights, means, log_scales, coefficients = self._split(parameters)
         x = self.scale(images[:, None].to(parameters.dtype))
-        shifts = [
+        centers = self._centers(means, coefficients, x)
+        return log_weights, terms(x - torch.stack(centers, dim=2), log_scales, images)
+
+    def _centers(self, means: Tensor, coefficients: Tensor | None, x: Tensor) -> list[Tensor]:
+        """The means of each channel whose earlier ones are all in x (N, 1, c, H, W), given those: (N, M, H, W)."""
+        return [
             sum(
                 (k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))),
                 means[:, :, channel],
             )
-            for channel in range(self.channels)
+            for channel in range(min(x.shape[2] + 1, self.channels))
         ]
-        return log_weights, terms(x - torch.stack(shifts, dim=2), log_scales, images)
 
 
 def _couplings(coefficients: Tensor | None, channel: int) -> list[Tensor]:
@@ -212,3 +233,12 @@ def _couplings(coefficients: Tensor | None, channel: int) -> list[Tensor]:
         return []
     a, b, c = coefficients.unbind(dim=-3)
     return [[], [a], [b, c]][channel]
+
+
+@cache
+@torch.inference_mode(False)
+def _edges(levels: int, device: torch.device) -> Tensor:
+    """The bins' edges in [-1, 1] and beyond, float64 (L + 1,): level k lies between number k and k + 1."""
+    edges = (2 * torch.arange(levels + 1, dtype=torch.float64, device=device) - levels) / (levels - 1)
+    edges[0], edges[-1] = -math.inf, math.inf
+    return edges
