@@ -38,7 +38,6 @@ class Compressed:
     num_images: int = 0
     num_raw: int = 0
     num_bytes: int = 0
-    bits: float = 0.0  # -log2 p of the images that are not raw
 
 
 class _Batches:
@@ -114,13 +113,12 @@ class Compression:
 
     def _add_frame(self, images: Tensor, h: Tensor | None, condition: Tensor | None) -> None:
         """As one frame, or in halves where it does not come back; a batch that does not is stored raw."""
-        encoder, (stored, _) = Encoder(), (b"", None)
+        encoder = Encoder()
         stored = self._conditions(h, condition, encoder)
         self._batches.code(images, h, encoder)
         stream = encoder.to_bytes()
         if not self.verify or self._comes_back(images, h, stream):
             self._write_frame(images, stored + stream, raw=False)
-            self.result.bits += encoder.bits
             return
         n = len(images)
         if n > self.batch_size:

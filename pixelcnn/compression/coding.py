@@ -33,16 +33,14 @@ FAMILY = constriction.stream.model.Categorical(perfect=False)
 
 
 class Encoder:
-    """Takes symbols; ``bits`` are -log2 of the masses that they had."""
+    """Takes symbols."""
 
     def __init__(self) -> None:
         self.coder = constriction.stream.queue.RangeEncoder()
-        self.bits = 0.0
 
     def symbols(self, masses: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Encode ``known`` int32 (N,), whose masses are the rows of float64 (N, K); returns them."""
         self.coder.encode(known, FAMILY, masses)
-        self.bits -= float(np.log2(masses[np.arange(len(known)), known]).sum())
         return known
 
     def labels(self, known: np.ndarray, count: int) -> None:
@@ -91,30 +89,31 @@ class Coding(Scan):
         def row(i: int) -> None:
             self.decide_row(i, partial(self._code_site, coder))
 
-        self.scan(images, h, row, on_pixel)
-
-    def _code_site(self, coder: Encoder | Decoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
-        given = self.given_past(j, parameters)[:, :, 0, 0]
-        for channel in range(levels.shape[1]):
-            below = self.likelihood.distribution_function(given, levels[:, :channel])
-            known = levels[:, channel].cpu().numpy()
-            coded = torch.from_numpy(self._code_level(coder, below, known)).to(levels.device)
-            levels[:, channel] = coded
-
-    def _code_level(self, coder: Encoder | Decoder, below: DistributionFunction, known: np.ndarray) -> np.ndarray:
-        """int32 (N,), given what is ``known`` of them where there is something to encode."""
         try:
-            first, rest = np.divmod(known.astype(np.int32), self.stretch)
-            if self.starts.shape[1] > 2:
-                first = coder.symbols(_masses(below(self.starts)), first)
-            start = torch.from_numpy(first).to(self.within.device)[:, None] * self.stretch
-            bounds = (self.within + start).clamp_max_(self.likelihood.levels)
-            return first * self.stretch + coder.symbols(_masses(below(bounds)), rest)
+            self.scan(images, h, row, on_pixel)
         except ValueError as error:
             raise UserError(
                 "the model gives probabilities that are not numbers for one of the images: use another checkpoint."
             ) from error
 
+    def _code_site(self, coder: Encoder | Decoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
+        conditionals = self.likelihood.conditionals(self.given_past(j, parameters)[:, :, 0, 0])
+        known = levels.cpu().numpy().astype(np.int32)
+        for channel in range(levels.shape[1]):
+            below = conditionals(levels[:, :channel])
+            coded = self._code_level(coder, below, known[:, channel])
+            if isinstance(coder, Decoder):
+                levels[:, channel] = torch.from_numpy(coded).to(levels.device)
 
-def _masses(bounds: Tensor) -> np.ndarray:
-    return torch.diff(bounds).clamp_min_(LEAST).cpu().numpy()
+    def _code_level(self, coder: Encoder | Decoder, below: DistributionFunction, known: np.ndarray) -> np.ndarray:
+        """int32 (N,), given what is ``known`` of them where there is something to encode."""
+        first, rest = np.divmod(known, self.stretch)
+        if self.starts.shape[1] > 2:
+            first = coder.symbols(_masses(below(self.starts)), first)
+        start = torch.from_numpy(first).to(self.within.device)[:, None] * self.stretch
+        bounds = (self.within + start).clamp_max_(self.likelihood.levels)
+        return first * self.stretch + coder.symbols(_masses(below(bounds)), rest)
+
+
+def _masses(below: Tensor) -> np.ndarray:
+    return torch.diff(below).clamp_min_(LEAST).cpu().numpy()

@@ -29,7 +29,7 @@ from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
-from pixelcnn.likelihood.protocol import DistributionFunction, Likelihood
+from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction, Likelihood
 
 MIN_LOG_SCALE = -7.0
 
@@ -137,22 +137,33 @@ class CoupledLogistics(Likelihood):
         joint = torch.logsumexp(log_weights[:, :, None] + cumulative_sum(log_terms, dim=2), dim=1)
         return torch.cat([joint[:, :1], joint[:, 1:] - joint[:, :-1]], dim=1)
 
-    def distribution_function(self, parameters: Tensor, before: Tensor) -> DistributionFunction:
-        """`Likelihood.distribution_function`: the components' ones, mixed by their posterior weights given ``before``.
+    def conditionals(self, parameters: Tensor) -> Conditionals:
+        """`Likelihood.conditionals`: the components' distribution functions, mixed by their posterior weights.
 
-        Of all bins, whatever `log_terms` has in the place of their masses.
+        The masses are those of all bins, whatever `log_terms` has in their place.
         """
         log_weights, means, log_scales, coefficients = self._split(parameters[:, :, None, None])
-        channel, earlier = before.shape[1], before[:, :, None, None]
-        x = self.scale(earlier[:, None].to(parameters.dtype))
-        centers = self._centers(means, coefficients, x)
-        if channel:
-            centered = x - torch.stack(centers[:channel], dim=2)
-            log_weights = log_weights + log_bin_mass(centered, log_scales[:, :, :channel], earlier, self.levels).sum(2)
-        weights = F.softmax(log_weights[:, None, :, 0, 0], dim=2)
-        center, inverse_scale = centers[channel][:, :, 0], torch.exp(-log_scales[:, :, channel, 0])
+        inverse_scales = torch.exp(-log_scales[..., 0])  # N M C 1
         edges = _edges(self.levels, parameters.device).to(parameters.dtype)
-        return lambda bounds: torch.bmm(weights, torch.sigmoid((edges[bounds][:, None] - center) * inverse_scale))[:, 0]
+
+        def given(before: Tensor) -> DistributionFunction:
+            channel, images = before.shape[1], before[:, :, None, None]
+            x = self.scale(images[:, None].to(parameters.dtype))
+            centers = self._centers(means, coefficients, x)
+            posterior = log_weights
+            if channel:
+                centered = x - torch.stack(centers[:channel], dim=2)
+                posterior = log_weights + log_bin_mass(centered, log_scales[:, :, :channel], images, self.levels).sum(2)
+            weights = F.softmax(posterior[:, None, :, 0, 0], dim=2)
+            center, inverse_scale = centers[channel][:, :, 0], inverse_scales[:, :, channel]
+
+            def below(bounds: Tensor) -> Tensor:
+                of_components = torch.sigmoid_((edges[bounds][:, None] - center).mul_(inverse_scale))
+                return torch.bmm(weights, of_components)[:, 0]
+
+            return below
+
+        return given
 
     def sample(
         self,

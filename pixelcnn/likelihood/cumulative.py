@@ -25,7 +25,7 @@ def by_doubling(x: Tensor, dim: int) -> Tensor:
 
 
 def distribution_function_of(masses: Tensor) -> Callable[[Tensor], Tensor]:
-    """The distribution function of levels from their masses (N, L): see `Likelihood.distribution_function`."""
+    """The distribution function of levels from their masses (N, L): see `Likelihood.conditionals`."""
     cumulative = F.pad(cumulative_sum(masses, dim=1), (1, 0))
     cumulative = cumulative / cumulative[:, -1:]
     return lambda bounds: cumulative.gather(1, bounds.expand(len(cumulative), -1))
