@@ -28,7 +28,7 @@ from pixelcnn.checkpoint import export, load, read
 from pixelcnn.configuration.groups import register
 from pixelcnn.released import WEIGHTS
 from pixelcnn.training.arithmetic import training_flops
-from pixelcnn.training.record import weights_hash
+from pixelcnn.weights_hash import weights_hash
 
 HOME = Path(__file__).parent.parent
 RELEASED, PAGE = HOME / "released", HOME / "docs" / "results.md"

@@ -11,7 +11,7 @@ import torch
 import pixelcnn
 from bench.ledger import PAGE, RELEASED, SCORE, check, page
 from pixelcnn.released import WEIGHTS, released
-from pixelcnn.training.record import weights_hash
+from pixelcnn.weights_hash import weights_hash
 from tests.hub import Hub, hub
 
 RESULTS = {path.parent.name: json.loads(path.read_text()) for path in sorted(RELEASED.glob("*/result.json"))}
@@ -49,7 +49,7 @@ PUSH_AND_LOAD = """
 import os, sys
 import pixelcnn
 from pixelcnn.released import push
-from pixelcnn.training.record import weights_hash
+from pixelcnn.weights_hash import weights_hash
 
 push(sys.argv[1], "me/digits")
 print(weights_hash(pixelcnn.load("hf://me/digits")))

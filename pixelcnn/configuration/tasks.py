@@ -18,10 +18,18 @@ class Task:
     module: ClassVar[str]  # in pixelcnn.tasks
 
 
+def _named(task: Any) -> list[str]:
+    return [f"task.{key}={getattr(task, key)}" for key in CONDITIONS if getattr(task, key) is not None]
+
+
+def _require_one_condition(task: Any) -> None:
+    if len(_named(task)) > 1:
+        raise UserError(f"{' and '.join(_named(task))} exclude each other: give one condition.")
+
+
 def _require_conditions(task: Any) -> None:
-    given = [f"task.{key}={getattr(task, key)}" for key in CONDITIONS if getattr(task, key) is not None]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join(given)} exclude each other: give one condition.")
+    _require_one_condition(task)
+    given = _named(task)
     if task.interpolate_to is not None and (not given or task.label == "all"):
         raise UserError(
             f"task.interpolate_to={task.interpolate_to} is only one endpoint: "
@@ -144,6 +152,52 @@ class CompleteTask(Drawing, Task):
             require(getattr(self, key) >= 1, key, getattr(self, key), "ask for at least one")
         enough = self.interpolate_to is None or self.num_completions >= 2
         require(enough, "num_completions", self.num_completions, "use at least 2 to interpolate")
+
+
+@dataclass(kw_only=True)
+class CompressTask(Task):
+    """``task=compress``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "compress"
+    file: str | None
+    split: str
+    label: int | str | None
+    condition: str | None
+    image: str | None
+    store_condition: bool
+    batch_size: int
+    verify: bool
+    name: str = "compress"
+
+    def __post_init__(self) -> None:
+        _require_one_condition(self)
+        require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
+        require(0 < self.batch_size < 2**32, "batch_size", self.batch_size, "use a positive number")
+        if not self.store_condition and not _named(self):
+            raise UserError(
+                "task.store_condition=false is for one condition of all images: give task.label, task.condition or "
+                "task.image."
+            )
+
+
+@dataclass(kw_only=True)
+class DecompressTask(Task):
+    """``task=decompress``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = False
+    module: ClassVar[str] = "decompress"
+    file: str
+    label: int | str | None
+    condition: str | None
+    image: str | None
+    force: bool
+    name: str = "decompress"
+
+    def __post_init__(self) -> None:
+        _require_one_condition(self)
 
 
 @dataclass

@@ -37,17 +37,7 @@ class Arrays(ImageDataModule):
     def load(self, split: str) -> ImageArrays:
         """Read and check one file; raises UserError naming its key, the file and the array."""
         file = self._file(split)
-        where = f"data.{split}={file}"
-        stored = _stored(file, where)
-        images = _images(stored, where)
-        levels = self.levels if self.levels is not None else stored.get("levels", np.array(256))
-        return ImageArrays(
-            images,
-            _levels(levels, images, where),
-            labels=_labels(stored, images, where),
-            embeddings=_floats(stored, "embeddings", images, where),
-            maps=_floats(stored, "maps", images, where),
-        )
+        return read_arrays(file, f"data.{split}={file}", self.levels)
 
     def _file(self, split: str) -> Path:
         file = self.files[split]
@@ -57,6 +47,20 @@ class Arrays(ImageDataModule):
         if not os.path.isfile(file):
             raise UserError(f"data.{split}={file} is not a file: give the path of an .npz file.")
         return Path(file)
+
+
+def read_arrays(file: Path, where: str, levels: int | None = None) -> ImageArrays:
+    """What `Arrays` reads of an .npz file, which messages call ``where``; ``levels`` overrides what it says."""
+    stored = _stored(file, where)
+    images = _images(stored, where)
+    present = levels if levels is not None else stored.get("levels", np.array(256))
+    return ImageArrays(
+        images,
+        _levels(present, images, where),
+        labels=_labels(stored, images, where),
+        embeddings=_floats(stored, "embeddings", images, where),
+        maps=_floats(stored, "maps", images, where),
+    )
 
 
 def _stored(file: Path, where: str) -> dict[str, np.ndarray]:

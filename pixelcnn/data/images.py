@@ -97,6 +97,12 @@ def read_images(
     return ImageArrays(images, labels=labels, class_names=None if labels is None else tuple(classes))
 
 
+def images_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """The image files in ``folder``, sorted, and its classes, the names of their sub-folders; UserError as `Images`."""
+    found = _found(folder)
+    return _image_files(folder, found), _classes(folder, found)
+
+
 def _labels(folder: Path, files: list[Path], classes: list[str]) -> np.ndarray | None:
     names = [file.relative_to(folder).parts[0] for file in files]
     if files[0].parent == folder:

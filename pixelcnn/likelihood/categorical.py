@@ -18,8 +18,8 @@ from torch import Tensor
 
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.likelihood.cumulative import cumulative_sum
-from pixelcnn.likelihood.protocol import Likelihood
+from pixelcnn.likelihood.cumulative import cumulative_sum, distribution_function_of
+from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction, Likelihood
 
 
 class Categorical(Likelihood):
@@ -75,6 +75,16 @@ class Categorical(Likelihood):
             # Relative to the last one, which rounding leaves a little off 1.
             drawn.append((cumulative[:, :-1] <= u * cumulative[:, -1:]).sum(dim=1, keepdim=True))
         return torch.cat(drawn, dim=1).to(torch.uint8)
+
+    def conditionals(self, parameters: Tensor) -> Conditionals:
+        """`Likelihood.conditionals`, from the softmax."""
+
+        def given(before: Tensor) -> DistributionFunction:
+            x = self.scale(before.to(parameters.dtype))[:, :, None, None]
+            logits = self._logits(parameters[:, :, None, None], before.shape[1], x)
+            return distribution_function_of(F.softmax(logits[:, :, 0, 0], dim=1))
+
+        return given
 
     def _logits(self, parameters: Tensor, place: int, before: Tensor) -> Tensor:
         """(N, L, H, W) of a group's channel number ``place``, whose earlier ones are ``before`` (N, place, H, W)."""

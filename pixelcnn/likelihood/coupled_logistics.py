@@ -16,7 +16,7 @@ mixtures as above, whose means are shifted by what came before, so that bins, ma
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Literal
 
 import torch
@@ -28,7 +28,7 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.bin_mass import log_bin_mass
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
-from pixelcnn.likelihood.protocol import Likelihood
+from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction, Likelihood
 
 MIN_LOG_SCALE = -7.0
 
@@ -144,6 +144,34 @@ class CoupledLogistics(Likelihood):
             log_weights = F.log_softmax(joint, dim=1)
         return torch.stack(log_probs, dim=1)
 
+    def conditionals(self, parameters: Tensor) -> Conditionals:
+        """`Likelihood.conditionals`: the components' distribution functions, mixed by their posterior weights.
+
+        The masses are those of all bins, whatever `log_terms` has in their place.
+        """
+        log_weights, means, log_scales, coefficients = self._split(parameters[:, :, None, None])
+        inverse_scales = torch.exp(-log_scales[..., 0])  # N M C 1
+        edges = _edges(self.levels, parameters.device).to(parameters.dtype)
+
+        def given(before: Tensor) -> DistributionFunction:
+            channel, images = before.shape[1], before[:, :, None, None]
+            x = self.scale(images[:, None].to(parameters.dtype))
+            centers = self._centers(means, coefficients, x)
+            posterior = log_weights
+            if channel:
+                centered = x - torch.stack(centers[:channel], dim=2)
+                posterior = log_weights + log_bin_mass(centered, log_scales[:, :, :channel], images, self.levels).sum(2)
+            weights = F.softmax(posterior[:, None, :, 0, 0], dim=2)
+            center, inverse_scale = centers[channel][:, :, 0], inverse_scales[:, :, channel]
+
+            def below(bounds: Tensor) -> Tensor:
+                of_components = torch.sigmoid_((edges[bounds][:, None] - center).mul_(inverse_scale))
+                return torch.bmm(weights, of_components)[:, 0]
+
+            return below
+
+        return given
+
     def sample(
         self,
         parameters: Tensor,
@@ -203,14 +231,18 @@ class CoupledLogistics(Likelihood):
         """log weights (N, M, H, W) and, for each component, the ``terms`` of the values (N, M, C, H, W)."""
         log_weights, means, log_scales, coefficients = self._split(parameters)
         x = self.scale(images[:, None].to(parameters.dtype))
-        shifts = [
+        centers = self._centers(means, coefficients, x)
+        return log_weights, terms(x - torch.stack(centers, dim=2), log_scales, images)
+
+    def _centers(self, means: Tensor, coefficients: Tensor | None, x: Tensor) -> list[Tensor]:
+        """The means of each channel whose earlier ones are all in x (N, 1, c, H, W), given those: (N, M, H, W)."""
+        return [
             sum(
                 (k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))),
                 means[:, :, channel],
             )
-            for channel in range(self.channels)
+            for channel in range(min(x.shape[2] + 1, self.channels))
         ]
-        return log_weights, terms(x - torch.stack(shifts, dim=2), log_scales, images)
 
 
 def _couplings(coefficients: Tensor | None, channel: int) -> list[Tensor]:
@@ -219,3 +251,12 @@ def _couplings(coefficients: Tensor | None, channel: int) -> list[Tensor]:
         return []
     a, b, c = coefficients.unbind(dim=-3)
     return [[], [a], [b, c]][channel]
+
+
+@cache
+@torch.inference_mode(False)
+def _edges(levels: int, device: torch.device) -> Tensor:
+    """The bins' edges in [-1, 1] and beyond, float64 (L + 1,): level k lies between number k and k + 1."""
+    edges = (2 * torch.arange(levels + 1, dtype=torch.float64, device=device) - levels) / (levels - 1)
+    edges[0], edges[-1] = -math.inf, math.inf
+    return edges

@@ -1,6 +1,9 @@
 """Cumulative sums that are reproducible bit for bit, on GPUs too."""
 
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -19,3 +22,10 @@ def by_doubling(x: Tensor, dim: int) -> Tensor:
         x = torch.cat([first, rest + x.narrow(dim, 0, length - reach)], dim)
         reach *= 2
     return x
+
+
+def distribution_function_of(masses: Tensor) -> Callable[[Tensor], Tensor]:
+    """The distribution function of levels from their masses (N, L): see `Likelihood.conditionals`."""
+    cumulative = F.pad(cumulative_sum(masses, dim=1), (1, 0))
+    cumulative = cumulative / cumulative[:, -1:]
+    return lambda bounds: cumulative.gather(1, bounds.expand(len(cumulative), -1))

@@ -1,12 +1,21 @@
 """The interface of likelihoods."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
+from pixelcnn.errors import UserError
+from pixelcnn.likelihood.cumulative import distribution_function_of
 from pixelcnn.likelihood.levels import scale
 from pixelcnn.likelihood.prediction import Neighbours
+
+# Of levels: takes bounds int64 (N or 1, K) of 0 .. L and returns P(level < bound), (N, K).
+DistributionFunction = Callable[[Tensor], Tensor]
+# Of a channel: takes the levels of those before it in its group, uint8 (N, c).
+Conditionals = Callable[[Tensor], DistributionFunction]
 
 
 class Likelihood(Protocol):
@@ -72,6 +81,30 @@ class Likelihood(Protocol):
     @abstractmethod
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """`log_prob` by the chain rule over the channels, nats, (N, C, H, W)."""
+
+    def conditionals(self, parameters: Tensor) -> Conditionals:
+        """What gives each channel's distribution function, given the levels of the channels before it in its group.
+
+        parameters (N, P / num_groups), float64, of a group at N sites. The masses of levels are differences of the
+        distribution function; multiplied over a pixel's channels they are the exp of `log_mass`. Entropy coding uses
+        them. By default they are summed up from `log_prob_by_channel` of every level; UserError where that is a bound.
+        """
+        if self.is_bound:
+            raise UserError(
+                f"likelihood={type(self).__name__} has only a bound for log_prob, which gives no masses to code by: "
+                "implement conditionals."
+            )
+        of_all_groups = parameters.repeat(self.levels, self.num_groups)[:, :, None, None]
+
+        def given(before: Tensor) -> DistributionFunction:
+            n, channel = before.shape
+            images = before.new_zeros(self.levels, n, self.channels, 1, 1)
+            images[:, :, :channel, 0, 0] = before
+            images[:, :, channel, 0, 0] = torch.arange(self.levels, device=before.device)[:, None]
+            log_prob = self.log_prob_by_channel(of_all_groups, images.flatten(0, 1))[:, channel, 0, 0]
+            return distribution_function_of(log_prob.exp().view(self.levels, n).T)
+
+        return given
 
     @abstractmethod
     def sample_levels(

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood import Likelihood
-from pixelcnn.likelihood.prediction import Neighbours
 from pixelcnn.sampling.capture import Work, cuda_graphs
 from pixelcnn.sampling.incremental import IncrementalWalk
-from pixelcnn.sampling.walk import walk_of
+from pixelcnn.sampling.scan import Scan
 
 Capture = Callable[[Work], Work]
 
@@ -35,8 +34,8 @@ class Temperature:
             raise UserError(f"temperature of {self.mixture} and {self.scale} is out of range: use positive numbers.")
 
 
-class Sampler:
-    """Draws batches of n images of a size, or completes them, by one walk over their pixels.
+class Sampler(Scan):
+    """Draws batches of n images of a size, or completes them.
 
     On a GPU each kind of row is captured once and replayed, for all batches and at one ``temperature``; ``capture``
     replaces what captures.
@@ -53,22 +52,15 @@ class Sampler:
         temperature: Temperature,
         capture: Capture | None = None,
     ) -> None:
-        weight = next(network.parameters())
-        self.n, self.likelihood, self.temperature, self.dtype = n, likelihood, temperature, weight.dtype
-        self.walk = walk_of(network, channels, n, height, width, likelihood.num_groups)
-        groups = self.walk.num_groups
-        # The current row: its levels, and the uniform numbers that its pixels are drawn by.
-        self.levels = torch.zeros(n, channels, width, dtype=torch.uint8, device=weight.device)
-        self.uniforms = torch.zeros(n, likelihood.num_uniforms, width, dtype=torch.float64, device=weight.device)
-        # The values of the row above, a zero before them; float64 like what is drawn by them.
-        self.above = torch.zeros(n, channels, width + 1, dtype=torch.float64, device=weight.device)
-        self._levels_by_group = self.levels.unflatten(1, (groups, -1))
-        self._uniforms_by_group = self.uniforms.unflatten(1, (groups, -1))
-        on_gpu = weight.is_cuda and isinstance(self.walk, IncrementalWalk)
-        self._capture = cuda_graphs(weight.device) if capture is None and on_gpu else capture
+        super().__init__(network, likelihood, n, channels, height, width)
+        self.temperature, device = temperature, self.levels.device
+        # The uniform numbers that the current row's pixels are drawn by.
+        self.uniforms = torch.zeros(n, likelihood.num_uniforms, width, dtype=torch.float64, device=device)
+        self._uniforms_by_group = self.uniforms.unflatten(1, (self.walk.num_groups, -1))
+        on_gpu = device.type == "cuda" and isinstance(self.walk, IncrementalWalk)
+        self._capture = cuda_graphs(device) if capture is None and on_gpu else capture
         self._replays: dict[tuple[int, tuple[bool, ...]], Work] = {}
 
-    @torch.inference_mode()
     def draw(
         self, images: Tensor, known: Tensor, h: Tensor | None, uniforms: Tensor, on_pixel: Callable[[], object]
     ) -> None:
@@ -77,19 +69,15 @@ class Sampler:
         Each is drawn given all pixels before it, known or drawn; known pixels after it play no part. uniforms: float64
         (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done.
         """
-        self.walk.begin_images(h)
-        self.above.zero_()
-        for i, known_columns in enumerate(known.tolist()):
-            self.levels.copy_(images[:, :, i])
+        rows = known.tolist()
+
+        def draw_row(i: int) -> None:
             self.uniforms.copy_(uniforms[:, :, i])
-            self._row(i, tuple(known_columns))
-            images[:, :, i] = self.levels
-            self.above[:, :, 1:] = self.likelihood.scale(self.levels.double())
-            for _ in known_columns:
-                on_pixel()
+            self._row(i, tuple(rows[i]))
+
+        self.scan(images, h, draw_row, on_pixel)
 
     def _row(self, i: int, known: tuple[bool, ...]) -> None:
-        self.walk.take_conditions_of_row(i)
         if self._capture is None:
             self.draw_row(i, known)
             return
@@ -102,28 +90,17 @@ class Sampler:
     def draw_row(self, i: int, known: tuple[bool, ...]) -> None:
         """Fill in what is not known of ``levels``, row i of the images, by ``uniforms``."""
 
-        def visit(j: int, group: int, parameters: Tensor) -> Tensor:
-            levels = self._levels_by_group[:, group, :, j]
+        def draw(j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
             if not known[j]:
-                # In float64, where uniform numbers reach masses below 2^-24.
-                parameters = parameters[:, :, None, None].double()
-                if self.likelihood.sees_neighbours:
-                    parameters = self.likelihood.given_neighbours(parameters, self._neighbours(j))
                 drawn = self.likelihood.sample_levels(
-                    parameters,
+                    self.given_past(j, parameters),
                     self._uniforms_by_group[:, group, :, j, None, None],
                     self.temperature.mixture,
                     self.temperature.scale,
                 )
                 levels.copy_(drawn[:, :, 0, 0])
-            return self.likelihood.scale(levels.to(self.dtype))
 
-        self.walk.run_row(i, visit)
-
-    def _neighbours(self, j: int) -> Neighbours:
-        left = self.likelihood.scale(self.levels[:, :, j - 1].double()) if j else torch.zeros_like(self.above[:, :, 0])
-        sites = left, self.above[:, :, j + 1], self.above[:, :, j]
-        return Neighbours(*(site[:, :, None, None] for site in sites))
+        self.decide_row(i, draw)
 
 
 def uniforms_of(seed: int, numbers: Sequence[int], shape: tuple[int, int, int]) -> Tensor:

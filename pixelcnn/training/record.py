@@ -1,6 +1,5 @@
 """``run.json``: what made a run."""
 
-import hashlib
 import json
 import math
 import os
@@ -18,6 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 from pixelcnn.durable import replacing
+from pixelcnn.weights_hash import weights_hash
 
 PACKAGES = ("pixelcnn", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "wandb", "numpy")
 
@@ -67,15 +67,6 @@ class RankRecord(Callback):
         )
         if trainer.is_global_zero:
             write_record(self.path, {**json.loads(self.path.read_text()), "ranks": ranks})
-
-
-def weights_hash(module: nn.Module) -> str:
-    """SHA-256 of all parameters of ``module``, in hexadecimal: of their names, types, shapes and bits."""
-    digest = hashlib.sha256()
-    for name, parameter in module.named_parameters():
-        digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-        digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _of_all_ranks(value: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,253 @@
+"""The archive: a header, then frames, each of so many images that what a frame costs does not count.
+
+A frame is
+
+    length of the body, body, CRC-32 of both; the body is
+    twice the number of images, plus one if they are raw; their conditions, unless they are labels or given; the range
+    coder's stream of labels and levels; the levels as they are, if raw; the CRC-32 of each image's levels
+
+with whole numbers as 32 bits, little-endian. A frame is raw where its images did not come back when they were coded.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from pixelcnn.compression import conditions
+from pixelcnn.compression.coding import Coding, Decoder, Encoder
+from pixelcnn.compression.header import CRC, GIVEN, NONE, Header, cut_short
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+from pixelcnn.sampling.walk import in_evaluation
+
+NUMBER = struct.Struct("<I")
+FRAME = 2**20  # sub-pixels, or a batch if that is more
+
+OnPixel = Callable[[], object]
+
+
+@dataclass
+class Compressed:
+    """What came of a compression."""
+
+    num_images: int = 0
+    num_raw: int = 0
+    num_bytes: int = 0
+
+
+class _Batches:
+    """Codes images in batches of one size, the last of which may be smaller; keeps one walk at a time."""
+
+    def __init__(self, model: PixelModel, batch_size: int, on_pixel: OnPixel) -> None:
+        self.model, self.batch_size, self.on_pixel = model, batch_size, on_pixel
+        self.device = next(model.parameters()).device
+        self._coding: Coding | None = None
+
+    def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder) -> Tensor:
+        """Encode ``images`` uint8 (N, C, H, W), on the CPU, or decode as many: returns what was coded, on the CPU."""
+        coded = []
+        for first in range(0, len(images), self.batch_size):
+            part = slice(first, first + self.batch_size)
+            batch = images[part].to(self.device, copy=True)
+            if self._coding is None or self._coding.n != len(batch):
+                self._coding = None  # frees its caches first
+                self._coding = Coding(self.model.network, self.model.likelihood, *batch.shape)
+            self._coding.code(batch, None if h is None else h[part], coder, self.on_pixel)
+            coded.append(batch.cpu())
+        return torch.cat(coded)
+
+
+@dataclass
+class Compression:
+    """Writes an archive of ``num_images`` images of a size to ``file``, of which `add` is given some at a time."""
+
+    file: BinaryIO
+    model: PixelModel
+    num_images: int
+    height: int
+    width: int
+    batch_size: int = 64
+    verify: bool = True
+    store_conditions: bool = True
+    on_pixel: OnPixel = lambda: None
+    result: Compressed = field(default_factory=Compressed)
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UserError(f"batch_size={self.batch_size} is out of range: use a positive number of images.")
+        if not self.model.likelihood.has_density:
+            name = self.model.description.likelihood.name
+            raise UserError(f"likelihood={name} has no density to compress by: use a model of another likelihood.")
+        self._batches = _Batches(self.model, self.batch_size, self.on_pixel)
+        self._kind: int | None = None
+
+    @property
+    def frame(self) -> int:
+        """Images in a frame, and how many `add` is best given: a number of whole batches."""
+        return frame_of(self.batch_size, self.model.image.channels * self.height * self.width)
+
+    def add(self, images: Tensor, condition: Tensor | None = None) -> None:
+        """Compress the next images uint8 (N, C, H, W), each call's into frames of their own, with their conditions.
+
+        UserError for images or conditions that the model does not take.
+        """
+        self.model._check(images)
+        assert images.shape[2:] == (self.height, self.width)
+        if self._kind is None:
+            self._kind = conditions.kind_of(self.model, condition, self.store_conditions)
+            sizes = (self.num_images, self.height, self.width, self.batch_size)
+            self._write(Header.of(self.model, *sizes, self._kind).to_bytes())
+        images = images.cpu()
+        with in_evaluation(self.model), torch.no_grad():
+            h = conditions.features_of(self.model, condition, images)
+            for first in range(0, len(images), self.frame):
+                part = slice(first, first + self.frame)
+                given = (None if each is None else each[part] for each in (h, condition))
+                self._add_frame(images[part], *given)
+        self.result.num_images += len(images)
+
+    def _add_frame(self, images: Tensor, h: Tensor | None, condition: Tensor | None) -> None:
+        """As one frame, or in halves where it does not come back; a batch that does not is stored raw."""
+        encoder = Encoder()
+        stored = self._conditions(h, condition, encoder)
+        self._batches.code(images, h, encoder)
+        stream = encoder.to_bytes()
+        if not self.verify or self._comes_back(images, h, stream):
+            self._write_frame(images, stored + stream, raw=False)
+            return
+        n = len(images)
+        if n > self.batch_size:
+            middle = -(-n // self.batch_size) // 2 * self.batch_size
+            for part in (slice(middle), slice(middle, n)):
+                self._add_frame(images[part], *(None if each is None else each[part] for each in (h, condition)))
+            return
+        only_labels = Encoder()
+        stored = self._conditions(h, condition, only_labels)
+        self._write_frame(images, stored + only_labels.to_bytes() + images.numpy().tobytes(), raw=True)
+        self.result.num_raw += n
+
+    def _conditions(self, h: Tensor | None, condition: Tensor | None, encoder: Encoder) -> bytes:
+        assert self._kind is not None
+        return conditions.stored(self._kind, h, condition, encoder, self.model.conditioning.features)
+
+    def _comes_back(self, images: Tensor, h: Tensor | None, stream: bytes) -> bool:
+        decoder = Decoder(stream)
+        if self._kind == conditions.LABELS:
+            decoder.labels(len(images), self.model.conditioning.features)
+        try:
+            return torch.equal(self._batches.code(torch.zeros_like(images), h, decoder), images)
+        except INVALID:
+            return False
+
+    def _write_frame(self, images: Tensor, content: bytes, raw: bool) -> None:
+        crcs = b"".join(map(CRC.pack, _crcs(images)))
+        body = NUMBER.pack(2 * len(images) + raw) + content + crcs
+        frame = NUMBER.pack(len(body)) + body
+        self._write(frame + CRC.pack(zlib.crc32(frame)))
+
+    def _write(self, content: bytes) -> None:
+        self.file.write(content)
+        self.result.num_bytes += len(content)
+
+
+# Raised by the range coder where a stream is not one that the model's masses can have made.
+INVALID = AssertionError
+
+
+@dataclass
+class Decompression:
+    """Reads the archive in ``file``, called ``named`` in messages, by the model that made it.
+
+    ``condition`` is that of all images, first axis num_images, where the archive does not hold them. UserError unless
+    the file is an archive, of this model, and, without ``force``, of the same versions, device and threads.
+    """
+
+    file: BinaryIO
+    model: PixelModel
+    named: str = "archive"
+    condition: Tensor | None = None
+    force: bool = False
+    on_pixel: OnPixel = lambda: None
+
+    def __post_init__(self) -> None:
+        self.header = there = Header.read(self.file, self.named)
+        here = Header.of(self.model, there.num_images, there.height, there.width, there.batch_size, there.conditions)
+        there.require_same(here, self.named, self.force)
+        if there.conditions == GIVEN and self.condition is None:
+            raise UserError(
+                f"{self.named} was compressed without its conditions: give them, by task.label or task.condition (in "
+                "Python condition=…)."
+            )
+        if there.conditions != GIVEN and self.condition is not None:
+            told = "holds images without conditions" if there.conditions == NONE else "holds its own conditions"
+            raise UserError(f"{self.named} {told}: give none.")
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The images of each frame, uint8 (N, C, H, W), on the CPU, and their labels if they are stored.
+
+        UserError where the file is damaged, or an image does not come back as its checksum says.
+        """
+        batches, done = _Batches(self.model, self.header.batch_size, self.on_pixel), 0
+        with in_evaluation(self.model), torch.no_grad():
+            while done < self.header.num_images:
+                images, labels = self._frame(batches, done)
+                yield images, labels
+                done += len(images)
+        if self.file.read(1):
+            raise UserError(f"{self.named} goes on after its last image: use an undamaged copy.")
+
+    def _frame(self, batches: _Batches, done: int) -> tuple[Tensor, Tensor | None]:
+        head, header = self._read(NUMBER.size), self.header
+        body = self._read(NUMBER.unpack(head)[0])
+        if CRC.pack(zlib.crc32(head + body)) != self._read(CRC.size):
+            raise self._damaged()
+        n, raw = divmod(NUMBER.unpack_from(body)[0], 2)
+        places = torch.zeros(n, header.channels, header.height, header.width, dtype=torch.uint8)
+        beside = NUMBER.size + n * conditions.bytes_each(header.conditions, self.model, header.height, header.width)
+        crcs = len(body) - n * CRC.size
+        pixels = crcs - raw * places.numel()
+        decoder, given = Decoder(body[beside:pixels]), self.condition
+        part = None if given is None else given[done : done + n]
+        h, labels = conditions.restored(
+            header.conditions, body[NUMBER.size : beside], decoder, part, self.model, places
+        )
+        if raw:
+            images = torch.frombuffer(bytearray(body[pixels:crcs]), dtype=torch.uint8).view(places.shape)
+        else:
+            try:
+                images = batches.code(places, h, decoder)
+            except INVALID as error:
+                raise self._not_back(done) from error
+        for place, (crc, (stored,)) in enumerate(zip(_crcs(images), CRC.iter_unpack(body[crcs:]), strict=True)):
+            if crc != stored:
+                raise self._not_back(done + place)
+        return images, labels
+
+    def _read(self, size: int) -> bytes:
+        content = self.file.read(size)
+        if len(content) < size:
+            raise cut_short(self.named)
+        return content
+
+    def _damaged(self) -> UserError:
+        return UserError(f"{self.named} is damaged: use another copy.")
+
+    def _not_back(self, image: int) -> UserError:
+        return UserError(
+            f"{self.named} does not give back image {image}, whose checksum differs: decompress it with the model, "
+            "conditions, versions and machine that compressed it."
+        )
+
+
+def frame_of(batch_size: int, dimensions: int) -> int:
+    """How many images of so many sub-pixels a frame holds: a number of whole batches."""
+    return batch_size * max(1, FRAME // (batch_size * dimensions))
+
+
+def _crcs(images: Tensor) -> list[int]:
+    return [zlib.crc32(image.numpy().tobytes()) for image in images.contiguous()]

@@ -1,0 +1,119 @@
+"""Range coding of a batch's levels, site by site, by the masses that a model gives them.
+
+Encoder and decoder run the same code on batches of the same images: the walk of sampling, whose floats depend on the
+size of the batch, and the likelihood's distribution functions in float64.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.errors import UserError
+from pixelcnn.likelihood import Likelihood
+from pixelcnn.likelihood.protocol import DistributionFunction
+from pixelcnn.sampling.scan import Scan
+
+try:
+    import constriction
+except ImportError as error:
+    raise UserError(
+        "constriction is not installed, which compression codes by: pip install -r requirements-compression.txt, or "
+        "pip install 'pixelcnn[compression]'."
+    ) from error
+
+# A level is coded in two steps: which stretch of so many, and which of it. Tables of 16 cost a sixteenth of those of
+# 256, and masses down to 2^-48 keep their length instead of the coder's smallest, 2^-24.
+STRETCH = 16
+FEW = 2 * STRETCH  # so many levels are coded in one step
+LEAST = 1e-30  # above rounding below zero, and below any mass that matters: a table must not be all zeros
+FAMILY = constriction.stream.model.Categorical(perfect=False)
+
+
+class Encoder:
+    """Takes symbols."""
+
+    def __init__(self) -> None:
+        self.coder = constriction.stream.queue.RangeEncoder()
+
+    def symbols(self, masses: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Encode ``known`` int32 (N,), whose masses are the rows of float64 (N, K); returns them."""
+        self.coder.encode(known, FAMILY, masses)
+        return known
+
+    def labels(self, known: np.ndarray, count: int) -> None:
+        """Encode ``known`` (N,) of 0 .. count-1, all alike likely."""
+        self.coder.encode(known.astype(np.int32), _alike(count))
+
+    def to_bytes(self) -> bytes:
+        """What a `Decoder` reads."""
+        return self.coder.get_compressed().astype("<u4").tobytes()
+
+
+class Decoder:
+    """Gives symbols back."""
+
+    def __init__(self, stream: bytes) -> None:
+        self.coder = constriction.stream.queue.RangeDecoder(np.frombuffer(stream, "<u4").astype(np.uint32))
+
+    def symbols(self, masses: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Decode int32 (N,); ``known`` plays no part."""
+        return self.coder.decode(FAMILY, masses)
+
+    def labels(self, n: int, count: int) -> np.ndarray:
+        """Decode int64 (n,)."""
+        return self.coder.decode(_alike(count), n).astype(np.int64)
+
+
+def _alike(count: int) -> constriction.stream.model.Uniform:
+    return constriction.stream.model.Uniform(max(count, 2))  # which takes no single symbol
+
+
+class Coding(Scan):
+    """Codes batches of n images of a size."""
+
+    def __init__(
+        self, network: nn.Module, likelihood: Likelihood, n: int, channels: int, height: int, width: int
+    ) -> None:
+        super().__init__(network, likelihood, n, channels, height, width)
+        levels, device = likelihood.levels, self.levels.device
+        self.stretch = levels if levels <= FEW else STRETCH
+        self.starts = torch.arange(0, levels + self.stretch, self.stretch, device=device).clamp_max(levels)[None]
+        self.within = torch.arange(self.stretch + 1, device=device)[None]
+
+    def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder, on_pixel: Callable[[], object]) -> None:
+        """Encode ``images`` uint8 (N, C, H, W), or fill them in with what is decoded."""
+
+        def row(i: int) -> None:
+            self.decide_row(i, partial(self._code_site, coder))
+
+        try:
+            self.scan(images, h, row, on_pixel)
+        except ValueError as error:
+            raise UserError(
+                "the model gives probabilities that are not numbers for one of the images: use another checkpoint."
+            ) from error
+
+    def _code_site(self, coder: Encoder | Decoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
+        conditionals = self.likelihood.conditionals(self.given_past(j, parameters)[:, :, 0, 0])
+        known = levels.cpu().numpy().astype(np.int32)
+        for channel in range(levels.shape[1]):
+            below = conditionals(levels[:, :channel])
+            coded = self._code_level(coder, below, known[:, channel])
+            if isinstance(coder, Decoder):
+                levels[:, channel] = torch.from_numpy(coded).to(levels.device)
+
+    def _code_level(self, coder: Encoder | Decoder, below: DistributionFunction, known: np.ndarray) -> np.ndarray:
+        """int32 (N,), given what is ``known`` of them where there is something to encode."""
+        first, rest = np.divmod(known, self.stretch)
+        if self.starts.shape[1] > 2:
+            first = coder.symbols(_masses(below(self.starts)), first)
+        start = torch.from_numpy(first).to(self.within.device)[:, None] * self.stretch
+        bounds = (self.within + start).clamp_max_(self.likelihood.levels)
+        return first * self.stretch + coder.symbols(_masses(below(bounds)), rest)
+
+
+def _masses(below: Tensor) -> np.ndarray:
+    return torch.diff(below).clamp_min_(LEAST).cpu().numpy()

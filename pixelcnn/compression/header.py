@@ -1,0 +1,130 @@
+"""The beginning of an archive: what it holds, and what the floats that it was coded by depend on."""
+
+import hashlib
+import json
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import torch
+
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+from pixelcnn.weights_hash import weights_hash
+
+MAGIC, FORMAT = b"PXC\x89", 1
+# After the magic and the format: hash of the model; images, channels, height, width, levels - 1; batch size, threads;
+# the kind of conditions; length of the text that follows, "dtype;torch version;device". Then the CRC-32 of all.
+FIXED = struct.Struct("<4sB16sQBIIBIHBB")
+CRC = struct.Struct("<I")
+NONE, GIVEN, LABELS, FEATURES, MAPS = range(5)  # kinds of conditions: given again for decompression, or stored
+MOST_TEXT = 96
+
+
+@dataclass(frozen=True)
+class Header:
+    """At most 150 bytes."""
+
+    model: bytes  # of 16
+    num_images: int
+    channels: int
+    height: int
+    width: int
+    levels: int
+    batch_size: int
+    threads: int
+    conditions: int
+    dtype: str
+    torch: str
+    device: str
+
+    @classmethod
+    def of(
+        cls, model: PixelModel, num_images: int, height: int, width: int, batch_size: int, conditions: int
+    ) -> "Header":
+        """Of an archive that is coded by ``model`` here and now."""
+        weight, shape = next(model.parameters()), model.image
+        description = json.dumps(model.description.to_dict(), sort_keys=True)
+        return cls(
+            model=hashlib.sha256(f"{description} {weights_hash(model)}".encode()).digest()[:16],
+            num_images=num_images,
+            channels=shape.channels,
+            height=height,
+            width=width,
+            levels=shape.levels,
+            batch_size=batch_size,
+            threads=torch.get_num_threads(),
+            conditions=conditions,
+            dtype=str(weight.dtype).removeprefix("torch."),
+            torch=torch.__version__,
+            device=_name_of(weight.device),
+        )
+
+    def to_bytes(self) -> bytes:
+        """As it is stored."""
+        text = f"{self.dtype};{self.torch};{self.device}".encode()[:MOST_TEXT]
+        numbers = (self.num_images, self.channels, self.height, self.width, self.levels - 1, self.batch_size)
+        fixed = FIXED.pack(MAGIC, FORMAT, self.model, *numbers, self.threads, self.conditions, len(text))
+        return fixed + text + CRC.pack(zlib.crc32(fixed + text))
+
+    @classmethod
+    def read(cls, file: BinaryIO, named: str) -> "Header":
+        """From the beginning of ``file``; UserError, beginning with ``named``, where it is not a whole header."""
+        fixed = file.read(FIXED.size)
+        if fixed[: len(MAGIC)] != MAGIC[: len(fixed)] or len(fixed) <= len(MAGIC):
+            raise UserError(f"{named} is not an archive of this project: give a file that task=compress wrote.")
+        if fixed[len(MAGIC)] != FORMAT:
+            raise UserError(
+                f"{named} has format {fixed[len(MAGIC)]} instead of {FORMAT}: it is damaged or of another version of "
+                "this project, use that one."
+            )
+        if len(fixed) < FIXED.size:
+            raise cut_short(named)
+        _, _, model, n, channels, height, width, levels, batch_size, threads, conditions, length = FIXED.unpack(fixed)
+        text, crc = file.read(length), file.read(CRC.size)
+        if len(text) < length or len(crc) < CRC.size:
+            raise cut_short(named)
+        if CRC.pack(zlib.crc32(fixed + text)) != crc:
+            raise UserError(f"{named} has a damaged header: use another copy.")
+        dtype, version, device = text.decode().split(";", 2)
+        return cls(
+            model, n, channels, height, width, levels + 1, batch_size, threads, conditions, dtype, version, device
+        )
+
+    def require_same(self, here: "Header", named: str, force: bool) -> None:
+        """Raise UserError where this archive was coded by another model, or, unless ``force``, under other conditions
+        than those ``here``."""
+        told = f"{named} holds images of {self.channels} channels with {self.levels} levels"
+        if (self.channels, self.levels) != (here.channels, here.levels):
+            raise UserError(
+                f"{told}, and this is a model of {here.channels} with {here.levels}: give the model that compressed it."
+            )
+        if force:
+            return
+        if self.model != here.model:
+            raise UserError(
+                f"{named} was compressed by another model: give that checkpoint, or try this one with task.force=true "
+                "(in Python force=True)."
+            )
+        names = ("dtype", "torch", "device", "threads")
+        there = {name: (getattr(self, name), getattr(here, name)) for name in names}
+        differing = [f"{name} {was} instead of {now}" for name, (was, now) in there.items() if was != now]
+        if differing:
+            raise UserError(
+                f"{named} was compressed with {', '.join(differing)}, which may round otherwise: decompress it under "
+                "the same conditions, or try with task.force=true (in Python force=True)."
+            )
+
+
+def cut_short(named: str) -> UserError:
+    """What to say of a file that ends too early."""
+    return UserError(f"{named} is cut short: use a whole copy.")
+
+
+def _name_of(device: torch.device) -> str:
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else (f"{device.type} {torch.backends.cpu.get_cpu_capability()}")
+    )

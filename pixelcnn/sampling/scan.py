@@ -1,0 +1,70 @@
+"""Visiting the sites of whole images in raster order, to have each decided: drawn, kept as it is known, or coded."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.likelihood import Likelihood
+from pixelcnn.likelihood.prediction import Neighbours
+from pixelcnn.sampling.walk import walk_of
+
+# Takes column, group, the network's parameters (N, P / groups) of that site and its levels uint8 (N, C / groups), which
+# it sets, or leaves where they are known.
+Decide = Callable[[int, int, Tensor, Tensor], None]
+
+
+class Scan:
+    """Batches of n images of a size, a row at a time."""
+
+    def __init__(
+        self, network: nn.Module, likelihood: Likelihood, n: int, channels: int, height: int, width: int
+    ) -> None:
+        weight = next(network.parameters())
+        self.n, self.likelihood, self.dtype = n, likelihood, weight.dtype
+        self.walk = walk_of(network, channels, n, height, width, likelihood.num_groups)
+        self.levels = torch.zeros(n, channels, width, dtype=torch.uint8, device=weight.device)  # of the current row
+        # The values of the row above, a zero before them; float64 like what is decided by them.
+        self.above = torch.zeros(n, channels, width + 1, dtype=torch.float64, device=weight.device)
+        self._levels_by_group = self.levels.unflatten(1, (self.walk.num_groups, -1))
+
+    @torch.inference_mode()
+    def scan(
+        self, images: Tensor, h: Tensor | None, row: Callable[[int], None], on_pixel: Callable[[], object]
+    ) -> None:
+        """Have ``row(i)`` decide the ``levels`` of each row of ``images`` uint8 (N, C, H, W), which hold what is known.
+
+        ``on_pixel`` is called for each pixel, when its row is done.
+        """
+        self.walk.begin_images(h)
+        self.above.zero_()
+        for i in range(images.shape[2]):
+            self.levels.copy_(images[:, :, i])
+            self.walk.take_conditions_of_row(i)
+            row(i)
+            images[:, :, i] = self.levels
+            self.above[:, :, 1:] = self.likelihood.scale(self.levels.double())
+            for _ in range(images.shape[3]):
+                on_pixel()
+
+    def decide_row(self, i: int, decide: Decide) -> None:
+        """Walk row i, with ``decide`` called at every site."""
+
+        def visit(j: int, group: int, parameters: Tensor) -> Tensor:
+            levels = self._levels_by_group[:, group, :, j]
+            decide(j, group, parameters, levels)
+            return self.likelihood.scale(levels.to(self.dtype))
+
+        self.walk.run_row(i, visit)
+
+    def given_past(self, j: int, parameters: Tensor) -> Tensor:
+        """What the likelihood's methods take, (N, P / groups, 1, 1), from a site's ``parameters`` at column j.
+
+        In float64, where uniform numbers reach masses below 2^-24.
+        """
+        parameters = parameters[:, :, None, None].double()
+        if not self.likelihood.sees_neighbours:
+            return parameters
+        left = self.likelihood.scale(self.levels[:, :, j - 1].double()) if j else torch.zeros_like(self.above[:, :, 0])
+        sites = left, self.above[:, :, j + 1], self.above[:, :, j]
+        return self.likelihood.given_neighbours(parameters, Neighbours(*(site[:, :, None, None] for site in sites)))

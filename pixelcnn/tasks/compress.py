@@ -1,0 +1,148 @@
+"""``task=compress``: an archive of images in as many bits as the model says."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from pixelcnn.checkpoint import load
+from pixelcnn.compression import Compression
+from pixelcnn.configuration.description import require_agreement, require_conditions
+from pixelcnn.configuration.groups import instantiated, trusted_packages
+from pixelcnn.data.arrays import read_arrays
+from pixelcnn.data.batches import Batch
+from pixelcnn.data.images import images_in, read_images, read_pixels, unlike
+from pixelcnn.durable import replacing
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+from pixelcnn.report.words import plural
+from pixelcnn.tasks.coding import coding
+from pixelcnn.tasks.conditions import given_condition, missing_condition, named_kind, require_same_classes
+from pixelcnn.training.record import write_record
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images of one size with what comes with them; ``at`` reads those of some places."""
+
+    num_images: int
+    height: int
+    width: int
+    at: Callable[[range], Batch]
+
+
+def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
+    """Write ``images.pxc`` and ``metrics.json``.
+
+    The metrics: ``bits_per_dim`` of the file with all that is in it, and of the model, under ``model/``; ``num_images``,
+    ``num_bytes`` and ``num_raw``, the images that did not come back and were stored as they are.
+    """
+    task = config.task
+    model = load(config.checkpoint, trusted_packages(config))
+    source = source_of(config, overrides, model)
+    size = source.height, source.width
+    named = given_condition(model, *size, task.label, task.condition, task.image)
+    walked = -(-source.num_images // task.batch_size) * math.prod(size) * (2 if task.verify else 1)
+    bits = 0.0
+    with (
+        replacing(run_dir / "images.pxc") as file,
+        coding(model, config, "compressing", source.num_images, walked) as on_pixel,
+    ):
+        of_archive = source.num_images, *size, task.batch_size, task.verify, task.store_condition
+        archive = Compression(file, model, *of_archive, on_pixel)
+        for first in range(0, source.num_images, archive.frame):
+            batch = source.at(range(first, min(first + archive.frame, source.num_images)))
+            n = len(batch["images"])
+            condition = (
+                own_condition(model, batch, task)
+                if named is None
+                else named.condition.expand(n, *named.condition.shape[1:])
+            )
+            archive.add(batch["images"], condition)
+            bits += bits_of(model, batch["images"], condition, task.batch_size)
+    result, dimensions = archive.result, source.num_images * model.image.channels * math.prod(size)
+    given_code = model.conditioning.sees_the_image
+    metrics = {
+        "bits_per_dim": 8 * result.num_bytes / dimensions,
+        f"model/{'bits_given_code' if given_code else 'bits_per_dim'}": bits / dimensions,
+        "num_images": result.num_images,
+        "num_bytes": result.num_bytes,
+        "num_raw": result.num_raw,
+    }
+    write_record(run_dir / "metrics.json", metrics)
+    raw = f", {plural(result.num_raw, 'image')} stored raw" if result.num_raw else ""
+    print(
+        f"{run_dir / 'images.pxc'}: {plural(result.num_images, 'image')} in {result.num_bytes:,} bytes, "
+        f"{metrics['bits_per_dim']:.4f} bits/dim, the model's {bits / dimensions:.4f}{raw}"
+    )
+
+
+def source_of(config: DictConfig, overrides: list[str], model: PixelModel) -> Source:
+    """The images to compress: a file's, a folder's, or a data set's."""
+    task = config.task
+    if task.file is not None:
+        require_agreement(model.description, config.checkpoint, config, overrides)
+        return _of_file(Path(task.file), f"task.file={task.file}", model)
+    data = instantiated(config, "data")
+    data.prepare_data()
+    data.setup("test" if task.split == "test" else "validate")
+    require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
+    if named_kind(task) is None:
+        require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
+        require_same_classes(model, data.class_names, config.checkpoint)
+    n = data.num_images_of(task.split)
+    places = data.evenly_spaced(task.split, n)
+    return Source(n, data.shape.height, data.shape.width, lambda wanted: data.at(task.split, places[list(wanted)]))
+
+
+def _of_file(file: Path, where: str, model: PixelModel) -> Source:
+    if os.path.isdir(file):
+        files, classes = images_in(file)
+        classes = list(model.class_names or classes)
+        return _of_images(file, files, lambda some: read_images(file, some, None, classes).at(np.arange(len(some))))
+    if not os.path.isfile(file):
+        raise UserError(f"{where} does not exist: give an .npz file of images, an image or a folder of images.")
+    if file.suffix == ".npz":
+        arrays = read_arrays(file, where, model.image.levels)
+        _, _, height, width = arrays.images.shape
+        return Source(len(arrays.images), height, width, lambda wanted: arrays.at(np.array(wanted)))
+    return _of_images(file.parent, [file], lambda some: {"images": torch.tensor(read_pixels(some[0], None))[None]})
+
+
+def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Batch]) -> Source:
+    first = read_pixels(files[0], None)
+
+    def at(wanted: range) -> Batch:
+        some = [files[place] for place in wanted]
+        batch = read(some)
+        shape = batch["images"].shape[1:]
+        if shape != first.shape:
+            raise unlike(tuple(shape), first.shape, some[0], files[0])
+        return batch
+
+    return Source(len(files), *first.shape[1:], at)
+
+
+def own_condition(model: PixelModel, batch: Batch, task: DictConfig) -> Tensor | None:
+    """What comes with the images of ``batch``; UserError where a file lacks it."""
+    key = model.conditioning.batch_key
+    if key is not None and key not in batch:
+        raise missing_condition(model, f", which task.file={task.file} comes without")
+    return None if key is None else batch[key]
+
+
+@torch.no_grad()
+def bits_of(model: PixelModel, images: Tensor, condition: Tensor | None, batch_size: int) -> float:
+    """-log2 p(images | condition), by the masses of their bins and all pixels at once."""
+    device, nats = next(model.parameters()).device, 0.0
+    for first in range(0, len(images), batch_size):
+        part = images[first : first + batch_size].to(device)
+        given = None if condition is None else condition[first : first + batch_size].to(device)
+        nats -= float(model.likelihood.log_mass(model.pixel_parameters(part, given), part).double().sum())
+    return nats / math.log(2)
