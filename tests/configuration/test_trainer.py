@@ -113,7 +113,8 @@ def test_a_second_average_of_the_weights_is_refused(tmp_path):
 
 def test_apples_gpus_are_not_chosen(tmp_path, monkeypatch):
     monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
-    trainer = build_trainer(options(accelerator="auto", devices="auto"), [], [], tmp_path)
+    with pytest.warns(UserWarning, match="GPU available but not used"):
+        trainer = build_trainer(options(accelerator="auto", devices="auto"), [], [], tmp_path)
     assert trainer.strategy.root_device.type != "mps"
 
 
