@@ -125,7 +125,7 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
     if isinstance(error, UserError):
         return kind(told if told.endswith("?") else f"{told}.")
     guilty = [name for name in values if re.search(rf"\b{re.escape(name)}\b", told)]
-    guilty = guilty or _quoted(told, values) or _unlike_defaults(target, values) or list(values)
+    guilty = guilty or _quoted(told, values) or _unlike_defaults(target, values) or _not_numbers(values) or list(values)
     where = " with ".join(f"{prefix}{name}={values[name]}" for name in guilty) or prefix.rstrip(".")
     return UserError(f"{where} is rejected by {name_of(target)} ({told}): change it.")
 
@@ -142,6 +142,11 @@ def _unlike_defaults(target: Callable[..., Any], values: Mapping[str, Any]) -> l
     known = arguments_of(target)
     numbers = [name for name in values if name in known and isinstance(known[name].default, (int, float))]
     return [name for name in numbers if known[name].hint is Any and isinstance(values[name], str)]
+
+
+def _not_numbers(values: Mapping[str, Any]) -> list[str]:
+    """The arguments that are no numbers or switches, whose types and ranges have been checked."""
+    return [name for name, value in values.items() if not isinstance(value, int | float)]
 
 
 def name_of(target: Callable[..., Any]) -> str:

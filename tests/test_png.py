@@ -11,7 +11,7 @@ from PIL import Image
 
 from pixelcnn.data.images import decode
 from pixelcnn.errors import UserError
-from pixelcnn.png import is_cut_short
+from pixelcnn.png import INTERLACED, PNG_START, is_cut_short
 
 END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
@@ -56,13 +56,48 @@ def unless_the_same(content, pixels):
         assert str(error).startswith("spoilt.png ") and "\n" not in str(error)
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def test_every_missing_row_is_noticed(image):
+    """Where the compressed data end as they should, which is enough for Pillow."""
+    content, pixels = image
+    first = content.index(b"IDAT") - 4
+    [length] = struct.unpack(">I", content[first : first + 4])
+    rows = zlib.decompress(content[first + 8 : first + 8 + length])
+    of_one = len(rows) // 11
+
+    def with_rows(data: bytes) -> bytes:
+        return content[:first] + chunk(b"IDAT", zlib.compress(data)) + END
+
+    np.testing.assert_array_equal(decode(with_rows(rows), Path("whole.png"), None), pixels)
+    for missing in range(1, 12):
+        with pytest.raises(UserError, match=r"^spoilt\.png is cut short: "):
+            decode(with_rows(rows[: len(rows) - missing * of_one]), Path("spoilt.png"), None)
+
+
+@pytest.mark.parametrize(("height", "width", "depth"), [(11, 13, 8), (1, 1, 8), (3, 2, 8), (9, 5, 1), (8, 3, 4)])
+def test_interlaced_rows_are_counted(height, width, depth):
+    values = np.random.default_rng(0).integers(0, 2**depth, (height, width), dtype=np.uint8)
+    rows = []
+    for row, column, down, across in INTERLACED:
+        for line in values[row::down, column::across]:
+            bits = np.unpackbits(line[:, None], axis=1)[:, 8 - depth :].ravel()
+            rows += [b"\0" + np.packbits(bits).tobytes()] if line.size else []
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 1))
+    whole, cut = (PNG_START + header + chunk(b"IDAT", zlib.compress(b"".join(r))) + END for r in (rows, rows[:-1]))
+    with Image.open(io.BytesIO(whole)) as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("L")), values * (255 // (2**depth - 1)))
+    assert not is_cut_short(whole) and is_cut_short(cut)
+
+
 def test_data_in_several_chunks_is_one(image):
     content, pixels = image
     first = content.index(b"IDAT") - 4
     [length] = struct.unpack(">I", content[first : first + 4])
     data = content[first + 8 : first + 8 + length]
-    chunks = [b"IDAT" + data[k : k + 40] for k in range(0, length, 40)]
-    parts = [struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks]
+    parts = [chunk(b"IDAT", data[k : k + 40]) for k in range(0, length, 40)]
     whole = decode(content[:first] + b"".join(parts) + END, Path("parts.png"), None)
     np.testing.assert_array_equal(whole, pixels)
     for missing in range(1, len(parts)):

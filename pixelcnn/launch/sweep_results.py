@@ -183,6 +183,7 @@ def _apart(paths: list[str]) -> list[str]:
 
 
 def _shortened(text: str) -> str:
+    text = "".join(c if c.isprintable() else " " for c in text)  # no font has a tab
     return text if len(text) <= LABEL else f"{text[: LABEL // 2]}…{text[-(LABEL // 2) + 1 :]}"
 
 

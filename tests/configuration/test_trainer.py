@@ -68,6 +68,7 @@ def test_what_lightning_lets_pass_is_refused(key, value):
         ("val_check_interval", "often", "trainer.val_check_interval=often"),
         ("profiler", "foo", "profiler"),
         ("plugins", ["foo"], r"trainer.plugins\[0\]=foo"),
+        ("plugins", [{"_target_": "builtins.dict"}], r"trainer.plugins=.* is rejected by .*invalid type for plugin"),
         ("num_nodes", 0, "num_nodes"),
         ("callbacks", [{"_target_": "no.such.Class"}], "trainer.callbacks=.*no.such.Class"),
         *(
@@ -89,7 +90,7 @@ def test_what_lightning_lets_pass_is_refused(key, value):
 def test_what_lightning_refuses_is_told_in_a_line(tmp_path, key, value, named):
     with pytest.raises(UserError, match=named) as refusal:
         build_trainer(options(**{key: value}), [], [], tmp_path)
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(refusal.value) and "trainer.devices" not in str(refusal.value)
 
 
 class Noted(Callback):
@@ -112,7 +113,8 @@ def test_a_second_average_of_the_weights_is_refused(tmp_path):
 
 def test_apples_gpus_are_not_chosen(tmp_path, monkeypatch):
     monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
-    trainer = build_trainer(options(accelerator="auto", devices="auto"), [], [], tmp_path)
+    with pytest.warns(UserWarning, match="GPU available but not used"):
+        trainer = build_trainer(options(accelerator="auto", devices="auto"), [], [], tmp_path)
     assert trainer.strategy.root_device.type != "mps"
 
 
