@@ -70,12 +70,19 @@ class Sampler:
 
     @torch.inference_mode()
     def draw(
-        self, images: Tensor, known: Tensor, h: Tensor | None, uniforms: Tensor, on_pixel: Callable[[], object]
+        self,
+        images: Tensor,
+        known: Tensor,
+        h: Tensor | None,
+        uniforms: Tensor,
+        on_pixel: Callable[[], object],
+        on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> None:
         """Fill in the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False.
 
         Each is drawn given all pixels before it, known or drawn; known pixels after it play no part. uniforms: float64
-        (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done.
+        (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done, and then
+        ``on_row`` with the images so far.
         """
         self.walk.begin_images(h)
         self.above.zero_()
@@ -87,6 +94,7 @@ class Sampler:
             self.above[:, :, 1:] = self.likelihood.scale(self.levels.double())
             for _ in known_columns:
                 on_pixel()
+            on_row(images)
 
     def _row(self, i: int, known: tuple[bool, ...]) -> None:
         self.walk.take_conditions_of_row(i)
