@@ -25,6 +25,7 @@ MOST = 16  # images at once
 SIDE_OF_EDITOR = 512
 FIRST_PORT, PORTS = 7860, 100
 BUTTONS: Any = ["download", "fullscreen"]  # and not one that uploads a picture to share it
+CACHED = 600  # seconds that gradio keeps the files of its pictures
 IN_TURN = -1  # the value of "each in turn" among the classes
 CSS = ".pixels img { image-rendering: pixelated; }"
 PARTLY = (
@@ -36,7 +37,7 @@ PARTLY = (
 def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.Blocks:
     """The page of one model, or of two side by side, which are of the same images; ``data``: the images to offer."""
     shape = explorers[0].model.image
-    with gr.Blocks(title="PixelCNN", analytics_enabled=False) as blocks:
+    with gr.Blocks(title="PixelCNN", analytics_enabled=False, delete_cache=(CACHED, CACHED)) as blocks:
         gr.Markdown(f"## {' and '.join(explorer.name for explorer in explorers)}\n{shape}")
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
