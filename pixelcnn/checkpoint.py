@@ -53,16 +53,17 @@ class Entry(TypedDict):
     data: NotRequired[dict[str, str]]
 
 
-def load(path: str | Path, trust: Collection[str] = ()) -> PixelModel:
+def load(path: str | Path, trust: Collection[str] = (), key: str = "checkpoint") -> PixelModel:
     """Load a model with its EMA weights, from a checkpoint, an exported folder or a run's directory (its best).
 
     ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). The model is on the
     CPU, in evaluation mode and float32. ``trust``: packages, besides this project, that the file may import classes
-    from. Raises UserError if the file is missing, damaged, not from this project, or names other packages.
+    from. Raises UserError if the file is missing, damaged, not from this project, or names other packages; ``key`` is
+    what it calls the file.
     """
-    checkpoint = read(path)
-    model = build(description_of(checkpoint, path, trust=trust))
-    load_weights(model, checkpoint, path)
+    checkpoint = read(path, key)
+    model = build(description_of(checkpoint, path, key, trust))
+    load_weights(model, checkpoint, path, key)
     names = checkpoint["pixelcnn"]["config"].get(CLASS_NAMES)
     model.class_names = tuple(map(str, names)) if isinstance(names, list) else None  # the file may hold anything
     return model.eval()

@@ -180,19 +180,21 @@ class PixelModel(nn.Module):
         batch_size: int = 64,
         on_pixel: Callable[[], object] = lambda: None,
         numbers: Sequence[int] | None = None,
+        on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> Tensor:
         """Draw n images, uint8 (n, C, H, W), from the distribution that `log_prob` scores (at temperature 1).
 
         ``temperature`` may be one number for both of its parts. Image k depends only on the random numbers of (seed,
         ``numbers[k]``); by default ``numbers`` is 0 .. n-1. ``batch_size``: images drawn at a time. ``on_pixel`` is
-        called for each pixel of a batch, a row at a time, to show progress.
+        called for each pixel of a batch, a row at a time, to show progress; then ``on_row`` with the batch so far,
+        uint8 (n, C, H, W), to show it growing.
         """
         if n < 0:
             raise UserError(f"n={n} is out of range: use 0 or more images.")
         size = (n, self.image.channels, self.image.height, self.image.width)
         nothing = torch.zeros(size, dtype=torch.uint8, device=self._weight.device)
         known = torch.zeros(size[2:], dtype=torch.bool)
-        return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel, numbers)
+        return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel, numbers, on_row)
 
     def complete(
         self,
@@ -204,6 +206,7 @@ class PixelModel(nn.Module):
         batch_size: int = 64,
         on_pixel: Callable[[], object] = lambda: None,
         numbers: Sequence[int] | None = None,
+        on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> tuple[Tensor, Tensor]:
         """Draw the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False, otherwise as `sample`.
 
@@ -222,7 +225,9 @@ class PixelModel(nn.Module):
         if not self.likelihood.has_density:
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
-        completed = self._drawn(images.clone(), known, condition, seed, temperature, batch_size, on_pixel, numbers)
+        completed = self._drawn(
+            images.clone(), known, condition, seed, temperature, batch_size, on_pixel, numbers, on_row
+        )
         scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
         with torch.no_grad(), in_evaluation(self):  # as it has drawn
             for first in range(0, len(images), batch_size):
@@ -242,6 +247,7 @@ class PixelModel(nn.Module):
         batch_size: int,
         on_pixel: Callable[[], object],
         numbers: Sequence[int] | None,
+        on_row: Callable[[Tensor], object],
     ) -> Tensor:
         if seed < 0:
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
@@ -273,7 +279,7 @@ class PixelModel(nn.Module):
                 )
             uniforms = uniforms_of(seed, numbers[first : first + len(part)], shape).to(images.device)
             h_of_part = None if h is None else h[first : first + batch_size]
-            sampler.draw(part, known, h_of_part, uniforms, on_pixel)
+            sampler.draw(part, known, h_of_part, uniforms, on_pixel, on_row)
         return images
 
     def condition_in(self, batch: Mapping[str, Tensor]) -> Tensor | None:

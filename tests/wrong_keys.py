@@ -126,6 +126,8 @@ REFUSED = [
     ("task=evaluate checkpoint=a.ckpt task.split=all", "task.split=all", "val, test"),
     ("task=evaluate checkpoint=a.ckpt task.maps=-1", "task.maps=-1", "0 for none"),
     ("task=classify", "checkpoint", "checkpoint=FILE"),
+    ("task=explore", "checkpoint", "checkpoint=FILE"),
+    ("task=explore checkpoint=a.ckpt task.port=0", "task.port=0", "1 to 65535"),
     ("task=classify checkpoint=a.ckpt task.split=all", "task.split=all", "val, test"),
     ("task=classify checkpoint=a.ckpt task.prior=[0.5,0]", "task.prior=[0.5, 0.0]", "positive number for each class"),
     ("task=classify checkpoint=a.ckpt task.prior=even", "task.prior=even", "a list"),

@@ -200,6 +200,22 @@ class DecompressTask(Task):
         _require_one_condition(self)
 
 
+@dataclass(kw_only=True)
+class ExploreTask(Task):
+    """``task=explore``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "explore"
+    beside: str | None
+    host: str
+    port: int | None
+    name: str = "explore"
+
+    def __post_init__(self) -> None:
+        require(self.port is None or 0 < self.port < 2**16, "port", self.port, "use 1 to 65535, or null for a free one")
+
+
 @dataclass
 class ImportTask(Task):
     """``task=import``."""

@@ -1,9 +1,10 @@
 """Heat maps of scores: beside their images on one colour scale, and on average."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -40,14 +41,26 @@ def heat_maps(
             axes_of_row[0].set_ylabel(name)
             for place, (example, values) in enumerate(pairs):
                 of_image, of_map = axes_of_row[2 * place : 2 * place + 2]
-                grey = len(example.pixels) == 1
-                pixels = example.pixels[0] if grey else example.pixels.transpose(1, 2, 0)
-                of_image.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
+                _show(of_image, example.pixels)
                 of_image.set_title(f"#{example.index}", fontsize=7)
                 drawn = of_map.imshow(values, cmap=COLOURS, vmin=low, vmax=high, interpolation="none")
                 of_map.set_title(f"{example.score:.3f}", fontsize=7)
         figure.colorbar(drawn, ax=grid, extend="both", label=label, aspect=12 * len(rows), pad=0.01)
         return plot_of(figure, f"{label} of the pixels of the best and the worst images")
+
+
+def maps_beside(pixels: np.ndarray, maps: Mapping[str, np.ndarray], label: str) -> Plot:
+    """An image uint8 (C, H, W) and maps of it, float (H, W), by what to call each."""
+    low, high = scale_of(list(maps.values()))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(2.6 * (1 + len(maps)) + 0.8, 3), layout="constrained")
+        of_image, *of_maps = (bare(axes) for axes in figure.subplots(1, 1 + len(maps)))
+        _show(of_image, pixels)
+        for axes, (name, values) in zip(of_maps, maps.items(), strict=True):
+            drawn = axes.imshow(values, cmap=COLOURS, vmin=low, vmax=high, interpolation="none")
+            axes.set_title(name)
+        figure.colorbar(drawn, ax=of_maps, extend="both", label=label)
+        return plot_of(figure, f"{label} of each pixel")
 
 
 def mean_map(values: np.ndarray, label: str) -> Plot:
@@ -69,3 +82,8 @@ def scale_of(maps: Sequence[np.ndarray]) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = np.percentile(finite, [100 - SHOWN, SHOWN])
     return float(low), float(high)
+
+
+def _show(axes: Axes, pixels: np.ndarray) -> None:
+    shown = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="none")

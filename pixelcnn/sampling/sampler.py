@@ -62,12 +62,19 @@ class Sampler(Scan):
         self._replays: dict[tuple[int, tuple[bool, ...]], Work] = {}
 
     def draw(
-        self, images: Tensor, known: Tensor, h: Tensor | None, uniforms: Tensor, on_pixel: Callable[[], object]
+        self,
+        images: Tensor,
+        known: Tensor,
+        h: Tensor | None,
+        uniforms: Tensor,
+        on_pixel: Callable[[], object],
+        on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> None:
         """Fill in the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False.
 
         Each is drawn given all pixels before it, known or drawn; known pixels after it play no part. uniforms: float64
-        (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done.
+        (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done, and then
+        ``on_row`` with the images so far.
         """
         rows = known.tolist()
 
@@ -75,7 +82,7 @@ class Sampler(Scan):
             self.uniforms.copy_(uniforms[:, :, i])
             self._row(i, tuple(rows[i]))
 
-        self.scan(images, h, draw_row, on_pixel)
+        self.scan(images, h, draw_row, on_pixel, on_row)
 
     def _row(self, i: int, known: tuple[bool, ...]) -> None:
         if self._capture is None:

@@ -30,11 +30,16 @@ class Scan:
 
     @torch.inference_mode()
     def scan(
-        self, images: Tensor, h: Tensor | None, row: Callable[[int], None], on_pixel: Callable[[], object]
+        self,
+        images: Tensor,
+        h: Tensor | None,
+        row: Callable[[int], None],
+        on_pixel: Callable[[], object],
+        on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> None:
         """Have ``row(i)`` decide the ``levels`` of each row of ``images`` uint8 (N, C, H, W), which hold what is known.
 
-        ``on_pixel`` is called for each pixel, when its row is done.
+        ``on_pixel`` is called for each pixel, when its row is done, and then ``on_row`` with the images so far.
         """
         self.walk.begin_images(h)
         self.above.zero_()
@@ -46,6 +51,7 @@ class Scan:
             self.above[:, :, 1:] = self.likelihood.scale(self.levels.double())
             for _ in range(images.shape[3]):
                 on_pixel()
+            on_row(images)
 
     def decide_row(self, i: int, decide: Decide) -> None:
         """Walk row i, with ``decide`` called at every site."""

@@ -158,6 +158,14 @@ FILES: list[Break] = [
         ),
     ),
     *of_file(
+        "explore/explorer.py",
+        "explore/test_explorer.py",
+        ("the page draws rows that are not there yet", "unknown[:row] = False", "unknown[:] = False"),
+        ("what is painted over is kept", "return ~painted", "return painted"),
+        ("drawing goes on when nobody looks", "closed.set()", "closed.clear()"),
+        ("the page ignores the class", "torch.full((n,), choice.label)", "torch.zeros(n, dtype=torch.int64)"),
+    ),
+    *of_file(
         "tasks/drawing.py",
         "tasks/test_sample.py",
         ("task=sample ignores the seed", '"seed": config.seed', '"seed": 0'),

@@ -49,6 +49,7 @@ TINY = {
     ],
     "evaluate": ["trainer.devices=1", "trainer.accelerator=cpu"],
     "classify": ["trainer.devices=1", "trainer.accelerator=cpu"],
+    "explore": ["task.port=null"],
     "sample": ["task.num_samples=2"],
     "complete": ["task.num_images=1", "task.num_completions=1"],
     "import": ["task.image_size=8"],
@@ -137,7 +138,7 @@ def material(call, tmp_path_factory) -> dict[str, str]:
 def typed(command: str, material: dict[str, str]) -> list[str]:
     """What ``run.py`` is given in ``command``, with real files for those that it names."""
     given = command.partition("run.py")[2].replace("data=…", "").replace("…", "")
-    if "task.label=all" in given:
+    if "task.label=all" in given or "task=classify" in given:
         given = given.replace("RUN", "RUN_OF_CLASSES")
     for name, path in material.items():
         given = re.sub(rf"(?<![\w/.]){re.escape(name)}(?![\w.])", path, given)
@@ -177,6 +178,10 @@ def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypa
         call("-m", *given, f"hydra.sweep.dir={tmp_path}/sweep")
         assert (tmp_path / "sweep" / "sweep.csv").read_text().count("bits_per_dim") == 1
     elif "task=info" in given:  # asks Hydra for more
+        call(*given, f"hydra.run.dir={tmp_path}/run")
+    elif "task=explore" in given:  # until Ctrl-C
+        pytest.importorskip("gradio", reason="an optional extra: requirements-explore.txt")
+        monkeypatch.setattr("pixelcnn.tasks.explore.wait", lambda: None)
         call(*given, f"hydra.run.dir={tmp_path}/run")
     else:
         config = checked(composed(given))

@@ -1,0 +1,196 @@
+"""What the page shows of a model: images as they are drawn, completions of a painted image, where the bits go."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.batches import Batch
+from pixelcnn.errors import UserError
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.likelihood import Categorical, Implicit
+from pixelcnn.model import PixelModel
+from pixelcnn.pictures import black_to_white, grid
+from pixelcnn.report.maps import maps_beside
+from pixelcnn.sampling.sampler import Temperature
+
+NOT_DRAWN = 0.5  # grey, as a fraction of the highest level
+PAINTED = 0.25  # of a pixel's area, at least, has to be painted over
+SIDE = 512  # of pictures on the page, at least
+
+Draw = Callable[[Callable[[Tensor], object]], Tensor]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the page's controls are set to."""
+
+    seed: int
+    mixture_temperature: float
+    scale_temperature: float
+    label: int | None  # of a class; None: the classes in turn
+    place: int  # in the test set, of the image whose condition is taken
+
+
+class Explorer:
+    """One model on the page, called ``name``; ``data`` are images that it may be conditioned on."""
+
+    def __init__(self, name: str, model: PixelModel, data: ImageDataModule | None) -> None:
+        self.name, self.model, self.data = name, model, data
+
+    @property
+    def takes_temperatures(self) -> tuple[bool, bool]:
+        """Whether its likelihood has a temperature of components, and one of scales."""
+        likelihood = self.model.likelihood
+        return not isinstance(likelihood, Implicit), not isinstance(likelihood, Implicit | Categorical)
+
+    def drawn(self, n: int, choice: Choice) -> Iterator[Tensor]:
+        """n samples, uint8 (n, C, H, W), whenever another row of them is done, grey where nothing is drawn yet."""
+        shape = self.model.image
+        condition = self._condition(n, choice)
+        known = torch.zeros(shape.height, shape.width, dtype=torch.bool)
+        return self._by_row(
+            known,
+            lambda on_row: self.model.sample(n, condition, on_row=on_row, batch_size=n, **self._arguments(choice)),
+        )
+
+    def completed(self, image: Tensor, known: Tensor, n: int, choice: Choice) -> Iterator[Tensor]:
+        """n completions of ``image`` uint8 (1, C, H, W) where ``known`` (H, W) is False, likewise."""
+        images = image.to(self._device).repeat(n, 1, 1, 1)
+        condition = self._condition(n, choice, images)
+        return self._by_row(
+            known,
+            lambda on_row: self.model.complete(
+                images, known, condition, on_row=on_row, batch_size=n, **self._arguments(choice)
+            )[0],
+        )
+
+    @torch.no_grad()
+    def score_map(self, image: Tensor, choice: Choice) -> Tensor:
+        """`PixelModel.score_map` of ``image`` uint8 (1, C, H, W): (C, H, W) on the CPU."""
+        image = image.to(self._device)
+        return self.model.score_map(image, self._condition(1, choice, image))[0].cpu()
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _arguments(self, choice: Choice) -> dict:
+        mixture, scale = self.takes_temperatures
+        temperature = Temperature(
+            choice.mixture_temperature if mixture else 1.0, choice.scale_temperature if scale else 1.0
+        )
+        return {"seed": choice.seed, "temperature": temperature}
+
+    def _condition(self, n: int, choice: Choice, images: Tensor | None = None) -> Tensor | None:
+        """What n images are given: the chosen class, their own code, or the condition of an image of the test set."""
+        model, key = self.model, self.model.conditioning.batch_key
+        if key is None:
+            return None
+        if key == "labels":
+            turns = model.conditioning.examples(n) if choice.label is None else torch.full((n,), choice.label)
+            return None if turns is None else turns.to(self._device)
+        if model.conditioning.sees_the_image and images is not None:
+            return images
+        condition = model.condition_in(test_image(self.data, choice.place))
+        assert condition is not None
+        return condition.to(self._device).repeat(n, *[1] * (condition.ndim - 1))
+
+    def _by_row(self, known: Tensor, draw: Draw) -> Iterator[Tensor]:
+        grey = round(NOT_DRAWN * (self.model.image.levels - 1))
+        for row, images in enumerate(by_row(draw), start=1):
+            unknown = ~known
+            unknown[:row] = False
+            yield images.masked_fill(unknown, grey)
+
+
+def by_row(draw: Draw) -> Iterator[Tensor]:
+    """The images that ``draw(on_row)`` has so far, each time it calls ``on_row``; what it raises is raised here.
+
+    It draws in a thread, which ends after its row where the iterator is closed.
+    """
+    rows: SimpleQueue[Tensor | BaseException | None] = SimpleQueue()
+    closed = threading.Event()
+
+    def on_row(images: Tensor) -> None:
+        if closed.is_set():
+            raise GeneratorExit
+        rows.put(images.cpu().clone())
+
+    def work() -> None:
+        try:
+            draw(on_row)
+            rows.put(None)
+        except BaseException as error:
+            rows.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while (found := rows.get()) is not None:
+            if isinstance(found, BaseException):
+                raise found
+            yield found
+    finally:
+        closed.set()
+
+
+def test_image(data: ImageDataModule | None, place: int) -> Batch:
+    """A batch of one image of the test set, with its conditions; UserError where there is none."""
+    if data is None:
+        raise UserError(
+            "The data set is not here, and with it no images to choose from: give data= or upload an image."
+        )
+    count = data.num_images_of("test")
+    if not 0 <= place < count:
+        raise UserError(f"test image {place} does not exist: use 0 to {count - 1}.")
+    return data.at("test", np.array([place]))
+
+
+def picture(images: Tensor, levels: int) -> np.ndarray:
+    """All ``images`` in a grid, enlarged pixel by pixel: uint8 (height, width, 3)."""
+    shown = grid(images, levels).permute(1, 2, 0).numpy()
+    factor = max(1, SIDE // max(shown.shape[:2]))
+    return shown.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def fitted(image: np.ndarray, shape: ImageShape) -> Tensor:
+    """A picture uint8 (height, width, 3 or 4) as the model's image, uint8 (1, C, H, W): cropped about the centre,
+    resized, and rounded to its levels."""
+    of_channels = Image.fromarray(image).convert("L" if shape.channels == 1 else "RGB")
+    pixels = np.asarray(ImageOps.fit(of_channels, (shape.width, shape.height), Image.Resampling.BOX))
+    levels = torch.from_numpy((pixels.astype(np.int64) * (shape.levels - 1) + 127) // 255).to(torch.uint8)
+    return levels.view(1, shape.height, shape.width, shape.channels).permute(0, 3, 1, 2).contiguous()
+
+
+def unpainted(layers: list[np.ndarray], shape: ImageShape) -> Tensor:
+    """The mask bool (H, W) of the pixels over which none of the ``layers`` uint8 (height, width, 4) has paint.
+
+    They are cropped and resized as `fitted` does the picture below them. UserError where nothing is painted over.
+    """
+    painted = torch.zeros(shape.height, shape.width, dtype=torch.bool)
+    for layer in layers:
+        paint = Image.fromarray(np.where(layer[..., 3] > 0, 255, 0).astype(np.uint8))
+        area = np.asarray(ImageOps.fit(paint, (shape.width, shape.height), Image.Resampling.BOX))
+        painted |= torch.from_numpy(area >= 255 * PAINTED)
+    if not painted.any():
+        raise UserError("Nothing is painted over: paint what is to be drawn again, or give a mask such as top:0.5.")
+    return ~painted
+
+
+def mapped(image: Tensor, explorers: list[Explorer], choice: Choice) -> Image.Image:
+    """``image`` uint8 (1, C, H, W) beside the map of its score under each of ``explorers``, on one colour scale."""
+    maps: dict[str, np.ndarray] = {}
+    names = {explorer.model.score_name for explorer in explorers}
+    for explorer in explorers:
+        of_image = explorer.score_map(image, choice)
+        maps[f"{explorer.name}: {float(of_image.mean()):.3f}"] = of_image.mean(dim=0).numpy()
+    pixels = black_to_white(image, explorers[0].model.image.levels)[0].numpy()
+    plot = maps_beside(pixels, maps, " or ".join(sorted(names)).replace("_", " "))
+    return Image.open(io.BytesIO(plot.png)).convert("RGB")

@@ -1,0 +1,235 @@
+"""The page: controls on the left, and a tab each to draw, to complete and to see where the bits go."""
+
+import functools
+import inspect
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pixelcnn.data.base import ImageDataModule
+from pixelcnn.errors import UserError
+from pixelcnn.explore.explorer import Choice, Explorer, fitted, mapped, picture, test_image, unpainted
+from pixelcnn.masks import comes_first, known_pixels
+from pixelcnn.pictures import black_to_white
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # which gradio reads when it is imported, and asks its makers about
+
+import gradio as gr
+
+MOST = 16  # images at once
+SIDE_OF_EDITOR = 512
+FIRST_PORT, PORTS = 7860, 100
+BUTTONS: Any = ["download", "fullscreen"]  # and not one that uploads a picture to share it
+CACHED = 600  # seconds that gradio keeps the files of its pictures
+IN_TURN = -1  # the value of "each in turn" among the classes
+CSS = ".pixels img { image-rendering: pixelated; }"
+PARTLY = (
+    "Some known pixels come after drawn ones in raster order: they are kept, but pixels before them are not "
+    "conditioned on them."
+)
+
+
+def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.Blocks:
+    """The page of one model, or of two side by side, which are of the same images; ``data``: the images to offer."""
+    shape = explorers[0].model.image
+    with gr.Blocks(title="PixelCNN", analytics_enabled=False, delete_cache=(CACHED, CACHED)) as blocks:
+        gr.Markdown(f"## {' and '.join(explorer.name for explorer in explorers)}\n{shape}")
+        with gr.Row():
+            with gr.Column(scale=1, min_width=260):
+                controls = _controls(explorers, data)
+                n = gr.Slider(1, MOST, 4, step=1, label="images", elem_id="n")
+            with gr.Column(scale=3):
+                with gr.Tab("Draw"):
+                    start = gr.Button("Draw", variant="primary", elem_id="draw")
+                    stop = gr.Button("Stop")
+                    drawn = _outputs(explorers, "drawn")
+                with gr.Tab("Complete"):
+                    editor, mask = _editor(shape.height, shape.width)
+                    take = gr.Button("Take the test image", interactive=data is not None, elem_id="take")
+                    complete = gr.Button("Complete", variant="primary", elem_id="complete")
+                    completed = _outputs(explorers, "completed")
+                with gr.Tab("Where the bits go"):
+                    image = gr.Image(
+                        label="an image",
+                        sources=["upload", "clipboard"],
+                        format="png",
+                        buttons=BUTTONS,
+                        elem_id="image",
+                    )
+                    take_to_map = gr.Button("Take the test image", interactive=data is not None, elem_id="take-to-map")
+                    show = gr.Button("Show", variant="primary", elem_id="map")
+                    bits = gr.Image(
+                        label="the image, and what its pixels cost",
+                        interactive=False,
+                        buttons=BUTTONS,
+                        elem_id="mapped",
+                    )
+
+        def draw(n: int, *chosen: Any) -> Iterator[Any]:
+            yield from _side_by_side(explorers, [each.drawn(int(n), _choice(*chosen)) for each in explorers])
+
+        def complete_painted(edited: dict[str, Any] | None, mask: str, n: int, *chosen: Any) -> Iterator[Any]:
+            if edited is None or edited["background"] is None:
+                raise UserError("There is no image yet: upload one, or take one of the test set.")
+            given = fitted(edited["background"], shape)
+            text = mask.strip()
+            known = known_pixels(text, shape.height, shape.width) if text else unpainted(edited["layers"], shape)
+            if not comes_first(known):
+                gr.Info(PARTLY)
+            rows = [each.completed(given, known, int(n), _choice(*chosen)) for each in explorers]
+            yield from _side_by_side(explorers, rows)
+
+        def show_bits(given: np.ndarray | None, *chosen: Any) -> Any:
+            if given is None:
+                raise UserError("There is no image yet: upload one, or take one of the test set.")
+            return mapped(fitted(given, shape), list(explorers), _choice(*chosen))
+
+        def taken(place: int) -> tuple[np.ndarray, Any]:
+            batch = test_image(data, int(place))
+            label = int(batch["labels"][0]) if "labels" in batch else IN_TURN
+            return _enlarged(batch["images"], shape.levels), gr.update(value=label)
+
+        def taken_to_edit(place: int) -> tuple[Any, Any]:
+            pixels, label = taken(place)
+            return {"background": pixels, "layers": [], "composite": None}, label
+
+        label, place = controls[3:]
+        begun = start.click(_told(draw), [n, *controls], drawn)
+        stop.click(None, cancels=[begun])
+        complete.click(_told(complete_painted), [editor, mask, n, *controls], completed)
+        show.click(_told(show_bits), [image, *controls], bits)
+        take.click(_told(taken_to_edit), [place], [editor, label])
+        take_to_map.click(_told(taken), [place], [image, label])
+    return blocks
+
+
+def serve(blocks: gr.Blocks, host: str, port: int | None) -> str:
+    """Serve the page from threads of this process; returns its address. UserError where the port is taken."""
+    os.environ["GRADIO_NUM_PORTS"] = str(PORTS)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio asks itself whether it is there
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    try:
+        _, url, _ = blocks.queue().launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            quiet=True,
+            inbrowser=False,
+            prevent_thread_lock=True,
+            show_error=True,
+            footer_links=[],
+            enable_monitoring=False,
+            ssr_mode=False,
+            css=CSS,
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        )
+    except OSError as error:
+        asked = f"task.port={port}" if port else f"task.host={host}"
+        raise UserError(f"{asked} cannot be served ({error}): choose another.") from error
+    return url
+
+
+def _controls(explorers: Sequence[Explorer], data: ImageDataModule | None) -> list[Any]:
+    """Seed, temperatures, class and place, in the order of `_choice`."""
+    mixture, scale = (any(of) for of in zip(*(each.takes_temperatures for each in explorers), strict=True))
+    classes = next((each for each in explorers if each.model.num_classes), None)
+    choices = [("each in turn", IN_TURN)]
+    if classes is not None:
+        names = classes.model.class_names or [str(k) for k in range(classes.model.num_classes or 0)]
+        choices += [(name, k) for k, name in enumerate(names)]
+    seed = gr.Slider(0, 1000, 0, step=1, label="seed", elem_id="seed")
+    told = "1 draws from the model; other values from another distribution"
+    of_components = gr.Slider(
+        0.05, 2, 1, step=0.05, label="temperature of components", info=told, visible=mixture, elem_id="mixture"
+    )
+    of_scales = gr.Slider(0.05, 2, 1, step=0.05, label="temperature of scales", visible=scale, elem_id="scale")
+    label = gr.Dropdown(choices, value=IN_TURN, label="class", visible=classes is not None, elem_id="label")
+    last = 0 if data is None else data.num_images_of("test") - 1
+    place = gr.Slider(0, max(last, 1), 0, step=1, label="test image", visible=data is not None, elem_id="place")
+    return [seed, of_components, of_scales, label, place]
+
+
+def _choice(seed: int, mixture: float, scale: float, label: int, place: int) -> Choice:
+    return Choice(int(seed), mixture, scale, None if label == IN_TURN else label, int(place))
+
+
+def _outputs(explorers: Sequence[Explorer], name: str) -> list[Any]:
+    with gr.Row():
+        return [
+            gr.Image(
+                label=each.name,
+                interactive=False,
+                format="png",
+                buttons=BUTTONS,
+                elem_id=f"{name}-{i}",
+                elem_classes="pixels",
+            )
+            for i, each in enumerate(explorers)
+        ]
+
+
+def _editor(height: int, width: int) -> tuple[Any, Any]:
+    editor = gr.ImageEditor(
+        label="paint over what is to be drawn again",
+        buttons=BUTTONS,
+        sources=["upload", "clipboard"],
+        format="png",
+        transforms=[],
+        layers=False,
+        brush=gr.Brush(default_size=24, colors=["#d1345b"], color_mode="fixed"),
+        canvas_size=(SIDE_OF_EDITOR, SIDE_OF_EDITOR),
+        height=SIDE_OF_EDITOR + 48,
+        elem_id="editor",
+    )
+    mask = gr.Textbox(
+        label="or what is known, in place of paint",
+        placeholder="top:0.5, left:0.5, hole:0.2:0.2:0.8:0.8",
+        elem_id="mask",
+    )
+    return editor, mask
+
+
+def _enlarged(images: Tensor, levels: int) -> np.ndarray:
+    """The first of ``images``, a whole factor larger, about as large as the editor: uint8 (height, width, 3)."""
+    image = black_to_white(images, levels)[0].expand(3, -1, -1).permute(1, 2, 0).numpy()
+    factor = max(1, SIDE_OF_EDITOR // max(image.shape[:2]))
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _side_by_side(explorers: Sequence[Explorer], rows: Sequence[Iterator[Tensor]]) -> Iterator[Any]:
+    """The pictures of all explorers, whenever each has another row."""
+    last: list[Any] = [None] * len(rows)
+    for images in zip_longest(*rows):
+        last = [
+            before if of is None else picture(of, each.model.image.levels)
+            for before, of, each in zip(last, images, explorers, strict=True)
+        ]
+        yield last[0] if len(last) == 1 else last
+
+
+def _told(act: Callable[..., Any]) -> Callable[..., Any]:
+    """``act``, whose UserErrors the page shows as sentences."""
+    if inspect.isgeneratorfunction(act):
+
+        @functools.wraps(act)
+        def generate(*arguments: Any) -> Iterator[Any]:
+            try:
+                yield from act(*arguments)
+            except UserError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+
+        return generate
+
+    @functools.wraps(act)
+    def call(*arguments: Any) -> Any:
+        try:
+            return act(*arguments)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return call

@@ -1,0 +1,1 @@
+from tests.tasks.conftest import arrays, call, classes  # noqa: F401  fixtures
