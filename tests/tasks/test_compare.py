@@ -26,13 +26,12 @@ def test_a_sweep_ends_with_its_best_job_and_its_page(arrays, call, tmp_path, cap
     assert f"optim.lr={'0.003' if scores[0] < scores[1] else '1e-08'}" in said
 
 
-def test_any_runs_are_compared(runs, call, tmp_path, capsys):
+def test_any_runs_are_compared(runs, call, tmp_path):
     call("task=compare", f"task.runs=[{runs}/alone,{runs}]", f"hydra.run.dir={tmp_path}")
     html = (tmp_path / "comparison.html").read_text()
     assert "Comparison of 3 runs" in html
     assert "<th>seed</th>" in html and "<th>optim.lr</th>" in html and "<th>data.train</th>" not in html
     assert "sweep/0" in html and "alone" in html and html.count('report.html">') == 3
-    assert str(tmp_path / "comparison.html") in capsys.readouterr().out
 
 
 def test_a_folder_without_runs_is_refused(call, tmp_path):
