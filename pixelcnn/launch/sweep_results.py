@@ -70,7 +70,7 @@ def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
 
 def compare(root: Path, directories: Sequence[Path], keys: Sequence[str], page: Path) -> str | None:
     """Write the page about the runs in ``directories``, named relative to ``root``; a sentence about the best run."""
-    from pixelcnn.report.comparison import ComparedRun, comparison_page
+    from pixelcnn.report.comparison import ComparedRun, best_of, comparison_page
     from pixelcnn.report.page import write
 
     runs = []
@@ -90,10 +90,9 @@ def compare(root: Path, directories: Sequence[Path], keys: Sequence[str], page: 
     new = _beside(page)
     write(comparison_page(runs, root), new)
     new.replace(page)
-    scored = [run for run in runs if run.score is not None and math.isfinite(run.score[1])]
-    if not scored:
+    best = best_of(runs)
+    if best is None:
         return None
-    best = min(scored, key=lambda run: run.score[1])  # type: ignore[index]
     assert best.score is not None
     told = " ".join(f"{key}={value}" for key, value in best.values.items())
     score = in_words(best.score[0].rpartition("/")[2], f"{best.score[1]:.4f}")

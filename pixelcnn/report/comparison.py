@@ -1,5 +1,6 @@
 """Runs side by side: their scores, what they cost, curves and samples."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +42,16 @@ def comparison_page(runs: Sequence[ComparedRun], directory: Path) -> Page:
     )
 
 
-def _rank(run: ComparedRun) -> tuple[bool, float]:
-    # NaN compares with nothing.
-    value = None if run.score is None or run.score[1] != run.score[1] else run.score[1]
-    return value is None, value or 0.0
+def _rank(run: ComparedRun) -> tuple[bool, str, float]:
+    """By value among scores of one name; those without a finite score come last."""
+    name, value = run.score or ("", math.nan)
+    return (False, name, value) if math.isfinite(value) else (True, name, 0.0)
+
+
+def best_of(runs: Sequence[ComparedRun]) -> ComparedRun | None:
+    """The run of the lowest score; None without any, and where scores of several names do not compare."""
+    scored = [run for run in sorted(runs, key=_rank) if not _rank(run)[0]]
+    return scored[0] if len({_rank(run)[1] for run in scored}) == 1 else None
 
 
 def _outcome(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> Outcome:
@@ -52,7 +59,9 @@ def _outcome(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> Outcome:
     state, mood = (f"{scored} of {len(ranked)} scored", "open") if scored < len(ranked) else ("All scored", "good")
     if not scored:
         return Outcome(state, mood, "No score yet", "No run has validated.")
-    best = ranked[0]
+    best = best_of(ranked)
+    if best is None:
+        return Outcome(state, mood, "Scores of several kinds", "They do not compare with each other.")
     assert best.score is not None
     name, value = best.score
     headline = in_words(name.rpartition("/")[2], f"{value:.4f}")
@@ -114,12 +123,12 @@ def _value(value: Any) -> str | Cell:
 
 
 def _number(value: float | None, form: str) -> str | Cell:
-    return "" if value is None else Cell(form.format(value), float(value))
+    return "" if value is None else Cell(form.format(value), float(value) if math.isfinite(value) else None)
 
 
 def _curves(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> list[Section]:
     """The validation score of the best runs against steps, wall time and FLOP."""
-    # Runs with scores of different names are not compared.
+    # Of the first run's name: others do not compare.
     name = next((run.history["score"] for run in ranked if run.history), None)
     drawn = [run for run in ranked if run.history and run.history["curves"].get(f"val/{name}")][:MOST]
     if not drawn:

@@ -13,13 +13,13 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``comparison.html`` about all runs in the directories ``task.runs`` and the folders below them."""
+    """Write ``comparison.html`` about all training runs in the directories ``task.runs`` and the folders below them."""
     directories: list[Path] = []
     for folder in map(Path, config.task.runs):
-        found = [each for each in directories_in(folder.resolve()) if each not in directories]
+        found = [each for each in directories_in(folder.resolve()) if (each / "history.json").exists()]
         if not found:
-            raise UserError(f"task.runs={folder} contains no run: give run directories, or folders of them.")
-        directories += found
+            raise UserError(f"task.runs={folder} contains no training run: give run directories, or folders of them.")
+        directories += [each for each in found if each not in directories]
     shared = Path(os.path.commonpath(directories))
     root = shared.parent if shared in directories else shared
     page = run_dir / "comparison.html"

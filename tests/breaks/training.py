@@ -104,7 +104,7 @@ TRAINING: list[Break] = [
     *of_file(
         "report/comparison.py",
         "report/test_comparison.py",
-        ("a comparison puts the worst run first", "sorted(runs, key=_rank)", "sorted(runs, key=_rank, reverse=True)"),
+        ("a comparison does not rank its runs", "ranked = sorted(runs, key=_rank)", "ranked = list(runs)"),
         ("curves against cost are against steps", "points = [(step * each, value)", "points = [(step, value)"),
         ("a comparison sorts numbers as text", "return Cell(str(value), float(value))", "return str(value)"),
     ),

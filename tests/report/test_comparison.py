@@ -33,6 +33,14 @@ def test_the_best_come_first_and_those_without_a_score_last(tmp_path):
     assert "<1>" not in html and "&lt;1&gt;" in html
 
 
+def test_scores_of_several_kinds_have_no_best(tmp_path):
+    bound = ComparedRun("bound", {}, ("best/val/bits_upper_bound", 2.0), {}, None, None)
+    page = comparison_page([run(0, 3.5, tmp_path), bound, run(1, 3.0, tmp_path)], tmp_path)
+    assert "bits/dim" not in page.outcome.headline
+    write(page, tmp_path / "page.html")
+    assert rows((tmp_path / "page.html").read_text()) == ["1", "0", "bound"]
+
+
 def test_curves_reach_as_far_as_what_the_runs_cost(tmp_path, monkeypatch):
     drawn = {}
     monkeypatch.setattr(
