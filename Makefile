@@ -1,7 +1,7 @@
 # make quickstart   trains on the embedded digits, from a fresh checkout
 # make test         runs the tests, from a fresh checkout
 # make mutate       mutation testing: breaks the code, one line at a time
-# make docs         builds the documentation into docs/_build
+# make docs         builds the documentation into docs/_build/html
 # make ledger       scores the released models again and writes docs/results.md
 PYTHON ?= python3.11
 VENV := .venv
@@ -25,8 +25,8 @@ mutate: $(VENV)/.installed-dev ## break the code, one line at a time, and check 
 ledger: $(VENV)/.installed ## score every released model again and write docs/results.md
 	$(BIN)/python -m bench.ledger
 
-docs: $(VENV)/.installed-docs ## build the documentation into docs/_build
-	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+docs: $(VENV)/.installed-docs ## build the documentation into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
 format: $(VENV)/.installed-dev ## rewrite the code in the house style
 	$(BIN)/ruff format .

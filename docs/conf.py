@@ -1,16 +1,24 @@
-"""Sphinx: `make docs` builds these pages into docs/_build."""
+"""Sphinx: `make docs` builds these pages into docs/_build/html."""
 
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+os.environ["PYTHONPATH"] = str(HERE.parent)  # of the kernel that runs the notebooks
 
 project = "pixelcnn"
 copyright = "the pixelcnn authors, Apache License 2.0"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "reference"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "reference"]
+exclude_patterns = ["_build", "*.py"]  # only notebooks/ has pages in Python
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "cache"  # run again only where a notebook has changed
+nb_execution_timeout = 600
+nb_merge_streams = True
+nb_execution_raise_on_error = True
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3  # links to a page's headings, as on GitHub
 highlight_language = "none"  # commands
@@ -25,7 +33,8 @@ autodoc_default_options = {"members": True, "inherited-members": False, "show-in
 
 def without_links_out_of_docs(app: Any, page: str, source: list[str]) -> None:
     """Links to files beside docs/ work on a checkout; the site has no such files and keeps their text alone."""
-    source[0] = re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", source[0])
+    out = re.escape("../" * (1 + page.count("/")))
+    source[0] = re.sub(rf"\[([^\]]*)\]\({out}[^)]*\)", r"\1", source[0])
 
 
 def setup(app: Any) -> None:

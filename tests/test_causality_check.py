@@ -59,7 +59,7 @@ def test_a_pixel_may_see_those_before_it_alone(offsets, starts_at_zero):
     if all(map(is_before, offsets)):
         check_causal(model)
     else:
-        with pytest.raises(UserError, match="model=Shifted is not causal") as refusal:
+        with pytest.raises(UserError, match=r"model=Shifted .*causal") as refusal:
             check_causal(model)
         found = re.search(LEAK, str(refusal.value))
         assert found is not None
@@ -90,7 +90,7 @@ def test_a_channel_may_see_those_before_it_alone(sees, strict):
     sees = [[one and (seen < k or not strict) for seen, one in enumerate(row)] for k, row in enumerate(sees)]
     model = PixelModel((3, 2, 2, 5), partial(Groups, sees=sees), Categorical)
     if any(one and seen >= k for k, row in enumerate(sees) for seen, one in enumerate(row)):
-        with pytest.raises(UserError, match=r"model=Groups .*pixel \((\d, \d)\) depend on pixel \(\1\) itself"):
+        with pytest.raises(UserError, match=r"model=Groups .*\((\d, \d)\) .*\(\1\)"):
             check_causal(model)
     else:
         check_causal(model)
@@ -125,7 +125,7 @@ class Once(Shifted):
 def test_all_sites_find_a_leak_at_one():
     model = PixelModel((1, HEIGHT, WIDTH, 5), partial(Once, offsets=[[0, 1]]))
     check_causal(model, sites=2)
-    with pytest.raises(UserError, match=r"of pixel \(1, 1\) depend on pixel \(1, 1\) itself"):
+    with pytest.raises(UserError, match=r"\(1, 1\) .*\(1, 1\)"):
         check_causal(model)
 
 
@@ -147,7 +147,7 @@ def test_a_network_that_sees_nothing_is_causal():
 def test_parameters_of_another_shape_are_refused():
     model = PixelModel((1, 2, 3), partial(Blind, extra=1))
     wanted = model.likelihood.num_parameters
-    with pytest.raises(UserError, match=rf"\(1, {wanted + 1}, 2, 3\).* return \(1, {wanted}, 2, 3\)"):
+    with pytest.raises(UserError, match=rf"\(1, {wanted + 1}, 2, 3\).* \(1, {wanted}, 2, 3\)"):
         check_causal(model)
 
 
@@ -171,5 +171,5 @@ def test_the_projects_own_networks_pass(network, likelihood, channels, condition
 
 
 def test_a_network_alone_is_refused_in_one_sentence():
-    with pytest.raises(UserError, match=r"takes a model, and Shifted is .*: pass pixelcnn\.PixelModel\(.*Shifted\)\.$"):
+    with pytest.raises(UserError, match=r"Shifted .*pixelcnn\.PixelModel\(.*Shifted\)"):
         check_causal(Shifted(1, 5, offsets=[[0, 1]]))

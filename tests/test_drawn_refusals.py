@@ -103,7 +103,7 @@ def test_labels_that_the_model_does_not_know(description, num_classes, call, dat
     far = st.integers(-(2**40), -1) | st.integers(num_classes, 2**40)
     wrong = data.draw(st.sampled_from([-1, num_classes]) | far)
     labels = data.draw(st.permutations([0, wrong]))
-    with pytest.raises(UserError, match=rf"{wrong}.* but the model knows 0..{num_classes - 1}|likelihood=implicit"):
+    with pytest.raises(UserError, match=rf"{wrong}.* 0..{num_classes - 1}|likelihood=implicit"):
         (SCORES | DRAWINGS)[call](model, images, torch.tensor(labels))
 
 
@@ -121,7 +121,7 @@ def test_of_a_condition_that_is_no_number_nothing_is_drawn(description, seed, va
     images, condition = given_to(model, 2, seed)
     condition.view(-1)[data.draw(st.integers(0, condition.numel() - 1))] = value
     for drawing in DRAWINGS.values():
-        with pytest.raises(UserError, match="condition contains NaN or inf"):
+        with pytest.raises(UserError, match=r"^condition .*NaN"):
             drawing(model, images, condition)
     if value != value:
         with torch.no_grad():
@@ -153,9 +153,7 @@ def test_sizes_that_the_strides_do_not_divide(description, num_stages, other, da
     undivided = stride * data.draw(st.integers(0, 9)) + data.draw(st.integers(1, stride - 1))
     height, width = data.draw(st.permutations([undivided, other]))
     image = replace(description.image, height=height, width=width)
-    with pytest.raises(
-        UserError, match=rf"^images of {height}x{width} .* divisible by {stride}: use a smaller model.num_stages"
-    ):
+    with pytest.raises(UserError, match=rf"^images of {height}x{width} .* by {stride}.*model.num_stages"):
         build(replace(description, image=image, network=revised(description.network, num_stages=num_stages)))
 
 
@@ -192,7 +190,7 @@ def test_options_that_are_no_number(description, data):
 def test_features_that_the_groups_of_channels_do_not_divide(description, data):
     key = data.draw(st.sampled_from(["num_filters", "num_output_features"]))
     wrong = data.draw(st.integers(1, 50).filter(lambda width: width % 3))
-    with pytest.raises(UserError, match=f"^model.{key}={wrong} .*use a multiple of 3"):
+    with pytest.raises(UserError, match=f"^model.{key}={wrong} .*multiple of 3"):
         build(replace(description, network=revised(description.network, **{key: wrong})))
 
 

@@ -111,6 +111,6 @@ def bytes_of_tensors() -> int:
 
 def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(UserError, match=r"model.compile=true needs a C\+\+ compiler, but no-such-compiler"):
+    with pytest.raises(UserError, match=r"model.compile=true .*no-such-compiler"):
         execute(tiny_model(), Execution(**{**vars(PLAIN), "compile": True}))
     assert execution.COMPILERS[0] == "g++"

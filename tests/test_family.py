@@ -162,7 +162,7 @@ def test_what_has_no_density_says_so(network, conditioning):
     model = tiny(network, "implicit", conditioning, 3)
     with pytest.raises(UserError, match="likelihood=implicit"):
         model.log_prob(random_images(model, 2), condition_for(model, 2))
-    with pytest.raises(UserError, match="likelihood=implicit has no density to score completions"):
+    with pytest.raises(UserError, match="likelihood=implicit "):
         model.complete(random_images(model, 2), torch.ones(4, 4, dtype=torch.bool), condition_for(model, 2))
 
 

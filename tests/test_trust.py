@@ -25,7 +25,7 @@ def test_nothing_else_is_imported_or_called(tmp_path, monkeypatch, role, target)
     monkeypatch.syspath_prepend(tmp_path)
     stored = tiny_description().to_dict()
     stored[role] = {"_target_": target, "command": f"touch {tmp_path}/ran", "args": f"touch {tmp_path}/ran"}
-    with pytest.raises(UserError, match=f"^{role} is '{target}'"):
+    with pytest.raises(UserError, match=f"^{role} .*'{target}'"):
         ModelDescription.from_dict(stored)
     assert not (tmp_path / "ran").exists() and not {"untrusted", "pixelcnn_evil"} & sys.modules.keys()
 
@@ -37,7 +37,7 @@ def test_a_trusted_package_is_imported(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     stored = tiny_description().to_dict()
     stored["network"]["_target_"] = "trusted_paper.Mine"
-    with pytest.raises(UserError, match=r"from outside this project.*trust=\[trusted_paper\]"):
+    with pytest.raises(UserError, match=r"trust=\[trusted_paper\]"):
         ModelDescription.from_dict(stored)
     assert ModelDescription.from_dict(stored, ["trusted_paper"]).network.name == "mine"
 

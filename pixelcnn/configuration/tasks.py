@@ -250,6 +250,21 @@ class ExportTask(Task):
 
 
 @dataclass
+class CompareTask(Task):
+    """``task=compare``."""
+
+    needs_checkpoint: ClassVar[bool] = False
+    uses_data: ClassVar[bool] = False
+    uses_devices: ClassVar[bool] = False
+    module: ClassVar[str] = "compare"
+    runs: list[str]
+    name: str = "compare"
+
+    def __post_init__(self) -> None:
+        require(len(self.runs) > 0, "runs", self.runs, "name at least one run directory")
+
+
+@dataclass
 class InfoTask(Task):
     """``task=info``."""
 

@@ -72,8 +72,8 @@ def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
         or not 1 <= labels.min() <= labels.max() <= CLASSES
     ):
         raise UserError(
-            f"{file} holds `labels` of type {labels.dtype} and shape {labels.shape} for {len(data)} images, where "
-            f"there should be as many whole numbers from 1 to {CLASSES}: download the file again."
+            f"{file} holds `labels` of type {labels.dtype} and shape {labels.shape} for {len(data)} images, not "
+            f"as many whole numbers from 1 to {CLASSES}: download the file again."
         )
     return data.reshape(-1, 3, resolution, resolution), labels.astype(np.int64) - 1
 

@@ -28,8 +28,8 @@ def check_devices(options: DictConfig) -> None:
         most = max(os.cpu_count() or 1, PROCESSES_TO_TRY)
         if wanted is not None and wanted > most:
             raise UserError(
-                f"trainer.devices={options.devices} asks for more CPU processes than this machine has cores, "
-                f"{os.cpu_count()}: use at most {most}."
+                f"trainer.devices={options.devices} is more CPU processes than the {os.cpu_count()} cores of "
+                f"this machine: use at most {most}."
             )
     elif accelerator in ("auto", "gpu", "cuda"):
         check_gpus(options, _gpus())
@@ -127,7 +127,7 @@ def check_gpus(options: DictConfig, there: int) -> None:
     last = wanted - 1 if isinstance(wanted, int) else max(wanted or [0])
     if there and last >= there:
         count = "one GPU" if there == 1 else f"{there} GPUs, 0 to {there - 1}"
-        raise UserError(f"trainer.devices={given} asks for more than this machine has, {count}: ask for those.")
+        raise UserError(f"trainer.devices={given} is more than this machine has, {count}: use one of those.")
 
 
 def _wanted(devices: Any) -> int | list[int] | None:

@@ -90,12 +90,13 @@ class RunCallback(Callback):
             require_keys_of_jobs(config)
             CLAIMS.enter_context(claimed_sweep(config))
             self._sweep = Path(config.hydra.sweep.dir), swept_keys(config)
+            self._best: str | None = None
             CLAIMS.callback(write_results, *self._sweep)  # however it ends
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Add a sweep's job to its results, which are there if a later one fails."""
         if config.hydra.mode == RunMode.MULTIRUN and is_first():
-            write_results(*self._sweep)
+            self._best = write_results(*self._sweep)
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print where a successful run has written its files, once per distributed run."""
@@ -104,5 +105,8 @@ class RunCallback(Callback):
             print(f"Run directory: {Path(config.hydra.run.dir).resolve()}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print where a sweep's results and run directories are."""
+        """Print the best job of a sweep, and where its results and run directories are."""
+        if self._best is not None:
+            print(self._best)
+            print(f"Comparison: {Path(config.hydra.sweep.dir).resolve() / 'sweep.html'}")
         print(f"Sweep directory: {Path(config.hydra.sweep.dir).resolve()}", flush=True)

@@ -1,4 +1,5 @@
-"""A sweep's results: ``sweep.csv``, one job per line, and ``sweep.png``, the objective by hyper-parameter.
+"""A sweep's results: ``sweep.csv``, one job per line, ``sweep.png``, the objective by hyper-parameter, and
+``sweep.html``, the jobs side by side.
 
 A sweep over seeds has ``seeds.csv`` too: mean and standard deviation over the seeds for all else that is swept.
 """
@@ -9,7 +10,7 @@ import math
 import os
 import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from pixelcnn.configuration.stored_data import typed
-from pixelcnn.scores import score_of_run
+from pixelcnn.scores import in_words, score_of_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,9 +48,13 @@ def swept_keys(config: DictConfig) -> list[str]:
     return list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *swept]))
 
 
-def write_results(sweep_dir: Path, keys: list[str]) -> None:
-    """Write table and picture of the jobs in ``sweep_dir`` so far, those of an earlier part of the sweep included."""
-    jobs = jobs_in(sweep_dir, keys)
+def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
+    """Write table, picture and page of the jobs in ``sweep_dir`` so far, also of an earlier part of the sweep.
+
+    Returns a sentence about the best job.
+    """
+    directories = directories_in(sweep_dir)
+    jobs = [_read(sweep_dir, directory, tuple(keys)) for directory in directories]
     scores = [job.score for job in jobs if job.score is not None]
     name = scores[0][0] if scores else "objective"
     _write_table(sweep_dir / "sweep.csv", keys, name, jobs)
@@ -60,6 +65,46 @@ def write_results(sweep_dir: Path, keys: list[str]) -> None:
         others = [key for key in keys if key != "seed"]
         rows = [[*map(_cell, values), *found] for values, *found in over_seeds(finite, others)]
         _write(sweep_dir / "seeds.csv", [[*map(_cell, others), "seeds", name, "standard deviation"], *rows])
+    return compare(sweep_dir, directories, keys, sweep_dir / "sweep.html") if jobs else None
+
+
+def compare(root: Path, directories: Sequence[Path], keys: Sequence[str], page: Path) -> str | None:
+    """Write the page about the runs in ``directories``, named relative to ``root``; a sentence about the best run."""
+    from pixelcnn.report.comparison import ComparedRun, best_of, comparison_page
+    from pixelcnn.report.page import write
+
+    runs = []
+    for directory in directories:
+        job = _read(root, directory, tuple(keys))
+        history, report = directory / "history.json", directory / "report.html"
+        runs.append(
+            ComparedRun(
+                job.directory,
+                job.values,
+                job.score,
+                json.loads(history.read_text()) if history.exists() else {},
+                os.path.relpath(report, page.parent) if report.exists() else None,
+                max(directory.glob("samples/step=*.png"), default=None),
+            )
+        )
+    new = _beside(page)
+    write(comparison_page(runs, root), new)
+    new.replace(page)
+    best = best_of(runs)
+    if best is None:
+        return None
+    assert best.score is not None
+    told = " ".join(f"{key}={value}" for key, value in best.values.items())
+    score = in_words(best.score[0].rpartition("/")[2], f"{best.score[1]:.4f}")
+    return f"Best of {len(runs)}: {score} ({best.score[0]}) in {best.name}{told and f', {told}'}"
+
+
+def keys_apart(directories: Sequence[Path]) -> list[str]:
+    """The keys of the runs' command lines that not all of them were given alike."""
+    of_runs = [yaml.safe_load((directory / OVERRIDES).read_text()) or [] for directory in directories]
+    shared = set.intersection(*map(set, of_runs))
+    lines = [line for of_run in of_runs for line in of_run if line not in shared]
+    return list(dict.fromkeys(re.split("[=@]", line)[0].lstrip("+~") for line in lines))
 
 
 def over_seeds(jobs: list[Job], keys: list[str]) -> list[tuple[list[Any], int, float, float]]:
@@ -78,15 +123,15 @@ def over_seeds(jobs: list[Job], keys: list[str]) -> list[tuple[list[Any], int, f
     ]
 
 
-def jobs_in(sweep_dir: Path, keys: Iterable[str]) -> list[Job]:
-    """All jobs that were started in ``sweep_dir``, in their order."""
+def directories_in(folder: Path) -> list[Path]:
+    """``folder`` and those below it in which runs were started, in their order."""
     directories = []
-    for folder, below, _ in os.walk(sweep_dir):
-        if (Path(folder) / OVERRIDES).is_file():
-            directories.append(Path(folder))
-            if Path(folder) != sweep_dir:  # what a job has left may be many files
+    for each, below, _ in os.walk(folder):
+        if (Path(each) / OVERRIDES).is_file():
+            directories.append(Path(each))
+            if Path(each) != folder:  # what a job has left may be many files
                 below.clear()
-    return [_read(sweep_dir, directory, tuple(keys)) for directory in sorted(directories, key=_in_order)]
+    return sorted(directories, key=_in_order)
 
 
 def _in_order(path: Path) -> list[int | str]:

@@ -35,10 +35,12 @@ def grids(files: list[tuple[int, Path]]) -> list[Picture]:
         return []
     mean_size = sum(file.stat().st_size for _, file in files) / len(files)
     most = max(2, min(MOST_GRIDS, int(BYTES_OF_GRIDS / mean_size)))
-    return [
-        Picture(data_uri(file.read_bytes(), "image/png"), f"Samples after {step} steps", caption=f"step {step:,}")
-        for step, file in evenly(files, most)
-    ]
+    return [grid_of(file, f"Samples after {step} steps", f"step {step:,}") for step, file in evenly(files, most)]
+
+
+def grid_of(file: Path, alt: str, caption: str) -> Picture:
+    """The picture of a PNG file."""
+    return Picture(data_uri(file.read_bytes(), "image/png"), alt, caption=caption)
 
 
 def evenly(items: list[tuple[int, Path]], most: int) -> list[tuple[int, Path]]:

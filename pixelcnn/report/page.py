@@ -1,5 +1,6 @@
 """The page: its content, and how it is written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,21 +11,32 @@ from pixelcnn.durable import replacing
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as data URIs; ``dark`` is the one for a dark page, where it differs."""
+    """A picture as data URIs; ``dark`` is the one for a dark page, ``narrow`` that for a phone, where they differ."""
 
     light: str
     alt: str
     dark: str | None = None
+    narrow: "Picture | None" = None
     caption: str = ""
     width: int | None = None  # of CSS pixels; None: its own, or what there is room for
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A cell with a ``link``, or with the ``number`` that a sortable table sorts it by."""
+
+    text: str
+    number: float | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows of cells that are ready to be read."""
+    """Rows of cells that are ready to be read; ``sortable`` by a click on a column's name."""
 
     header: list[str]
-    rows: list[list[str]]
+    rows: Sequence[Sequence[str | Cell]]
+    sortable: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,18 +62,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Page:
-    """All of a report. What it says is text, which the template escapes."""
+    """All of a report. What it says is text, which the template escapes. Parts that are empty are left out."""
 
     title: str
     directory: str  # of the run
     outcome: Outcome
     facts: list[tuple[str, str]]
     sections: list[Section]
-    commands: list[tuple[str, str]]  # what for, command line
-    overrides: list[str]
-    configuration: str  # YAML
-    environment: list[tuple[str, str]]
     written: str  # date and time
+    commands: list[tuple[str, str]] = field(default_factory=list)  # what for, command line
+    overrides: list[str] = field(default_factory=list)
+    configuration: str = ""  # YAML
+    environment: list[tuple[str, str]] = field(default_factory=list)
 
 
 def write(page: Page, path: Path) -> None:

@@ -18,7 +18,8 @@ from pixelcnn.report.page import Picture
 # Drawn in the colours of a light page, which are then exchanged for the others.
 TEXT, LINES, FIRST, SECOND = "#30363d", "#d8dee4", "#1f6feb", "#cf5b16"
 DARK = {TEXT: "#c9d1d9", LINES: "#3a424c", FIRST: "#6cb0ff", SECOND: "#ffa861"}
-SERIES = (FIRST, SECOND, "#2a9d62", "#b04fc4")  # the last two are seen on either page
+# All but the first two are seen on either page.
+SERIES = (FIRST, SECOND, "#2a9d62", "#b04fc4", "#b8901a", "#1c9aa8", "#d6508a", "#8a7466")
 STYLE: Any = {
     "font.size": 9,
     "text.color": TEXT,
@@ -38,7 +39,7 @@ STYLE: Any = {
 }
 # matplotlib writes six decimals of a pixel, which make up most of a file.
 POINT_OF_PATH = re.compile(r"([ML] )(-?\d+\.\d\d)\d* (-?\d+\.\d\d)\d*")
-WIDE, NARROW = (8.4, 3.1), (4.1, 2.3)  # inches
+WIDE, NARROW, PHONE = (8.4, 3.1), (4.1, 2.3), (4.1, 2.9)  # inches
 BEGINNING = 0.05  # of the steps, whose height does not set that of a wide plot
 NOISY_FROM = 60  # points
 DPI = 150  # of PNG files
@@ -62,8 +63,10 @@ class Plot:
     png: bytes
 
 
-def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, float] | None = None) -> Picture:
-    """Curves against steps; ``mark`` is a point to stand out, the best."""
+def curves(
+    lines: list[Line], label: str, wide: bool = False, mark: tuple[int, float] | None = None, against: str = "steps"
+) -> Picture:
+    """Up to eight curves ``against`` steps or another cost; ``mark`` is a point to stand out, the best."""
     with rc_context(STYLE):
         figure, axes = _axes(WIDE if wide else NARROW)
         for line, colour in zip(lines, SERIES, strict=False):
@@ -78,15 +81,16 @@ def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, f
             label_of_best = f"best, {mark[1]:.4f} at step {mark[0]:,}"
             axes.plot(*mark, "*", color=SECOND, markersize=12, linestyle="none", label=label_of_best)
         _set_range(axes, [line.points for line in lines], BEGINNING if wide else 0.0)
-        axes.set_xlabel("steps")
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel(against)
+        if against != "minutes":
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         if axes.get_yscale() == "linear":
             axes.ticklabel_format(axis="y", useOffset=False)
-        axes.xaxis.set_major_locator(MaxNLocator(8 if wide else 5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(8 if wide else 5, integer=against == "steps"))
         axes.set_ylabel(label) if wide else axes.set_title(label, loc="left", fontsize=9)
         if len(lines) > 1 or mark is not None:
             axes.legend()
-        return _picture(figure, f"{label} against steps")
+        return _picture(figure, f"{label} against {against}", PHONE if wide else None)
 
 
 def histogram(values: list[float], label: str, mean: float) -> Picture:
@@ -104,7 +108,7 @@ def histogram(values: list[float], label: str, mean: float) -> Picture:
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="x", visible=False)
         axes.legend()
-        return _picture(figure, f"Histogram of {label} of {len(values)} images")
+        return _picture(figure, f"Histogram of {label} of {len(values)} images", PHONE)
 
 
 def _axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -146,13 +150,18 @@ def bare(axes: Axes) -> Axes:
     return axes
 
 
-def _picture(figure: Figure, alt: str) -> Picture:
+def _picture(figure: Figure, alt: str, on_a_phone: tuple[float, float] | None = None) -> Picture:
+    """``figure`` as it is, and of the size ``on_a_phone``."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     light = dark = POINT_OF_PATH.sub(r"\1\2 \3", file.getvalue())
     for colour, instead in DARK.items():
         dark = dark.replace(colour, instead)
-    return Picture(_uri(light), alt, dark=_uri(dark))
+    narrow = None
+    if on_a_phone is not None:
+        figure.set_size_inches(on_a_phone)
+        narrow = _picture(figure, alt)
+    return Picture(_uri(light), alt, _uri(dark), narrow)
 
 
 def _uri(svg: str) -> str:

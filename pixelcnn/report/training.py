@@ -55,6 +55,7 @@ class TrainingRun:
     step: int
     epochs: int  # finished
     images: int  # trained on, over all devices and epochs
+    flop: float  # of their forward and backward passes
     seconds: float
     skipped_steps: int
     starts: list[Start]
@@ -68,6 +69,22 @@ class TrainingRun:
     record: Mapping[str, Any]
     overrides: list[str]
     config: Mapping[str, Any]  # plain
+
+
+def history_of(run: TrainingRun) -> dict[str, Any]:
+    """``history.json``: what `comparison` reads, the curves and what they cost."""
+    return {
+        "state": run.ending.state,
+        "score": run.score_name,
+        "best": run.best,
+        "step": run.step,
+        "epochs": run.epochs,
+        "images": run.images,
+        "seconds": run.seconds,
+        "flop": run.flop,
+        "num_parameters": run.record["num_parameters"],
+        "curves": run.points,
+    }
 
 
 def training_page(run: TrainingRun) -> Page:
@@ -105,6 +122,7 @@ def _facts(run: TrainingRun) -> list[tuple[str, str]]:
         ("Steps", count(run.step)),
         ("Epochs", count(run.epochs)),
         ("Images seen", count(run.images)),
+        ("Training FLOP", f"{run.flop:.2e}"),
         ("Wall time", duration(run.seconds)),
         *([("Images/s overall", f"{run.images / run.seconds:,.1f}")] if run.seconds and run.images else []),
         ("Skipped steps", count(run.skipped_steps)),

@@ -33,6 +33,7 @@ from pixelcnn.execution import execute, full_float32
 from pixelcnn.launch.devices import processes
 from pixelcnn.model import PixelModel
 from pixelcnn.report import commands
+from pixelcnn.report.words import count
 from pixelcnn.scores import INTERRUPTED, best_of, in_words, worse_than_uniform
 from pixelcnn.signature import is_own, name_of
 from pixelcnn.tasks.starting_point import (
@@ -123,7 +124,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         require_states(states, trainer.callbacks, f"checkpoint={config.checkpoint}")  # type: ignore[attr-defined]
         require_directories(trainer)
         adapt(trainer)
-        record_start(trainer, model, plain, initialisation, run_dir)
+        record_start(trainer, model, data, plain, initialisation, run_dir)
         with lifeline.holding(trainer), lightnings_refusals(config.trainer, config.callbacks):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         value = finish(trainer, module, history, last, run_dir)
@@ -191,13 +192,24 @@ def callbacks(
 
 
 def record_start(
-    trainer: Trainer, model: PixelModel, plain: dict[str, Any], initialisation: dict[str, float], run_dir: Path
+    trainer: Trainer,
+    model: PixelModel,
+    data: ImageDataModule,
+    plain: dict[str, Any],
+    initialisation: dict[str, float],
+    run_dir: Path,
 ) -> None:
-    """Write ``run.json``, remove what a killed run has left half-written, and tell the loggers what is run."""
+    """Write ``run.json``, remove what a killed run has left half-written, and say what is run, to the loggers too."""
     record = {**run_record(model, trainer.strategy.root_device), WandbRunId.KEY: wandb_run_id(trainer.loggers)}
     if trainer.is_global_zero:
         remove_partial(run_dir / "checkpoints")
         write_record(run_dir / "run.json", record)
+        log.info(
+            "%s: %s parameters, %s training and %s validation images, on %s",
+            *(model.description.network.name, count(record["num_parameters"]), count(data.num_training_images)),
+            *(count(data.num_images_of("val")), record["device"]),
+        )
+        log.info("Files are written to %s", run_dir)
     for logger in trainer.loggers:
         logger.log_hyperparams({**plain, "run": record})
         if initialisation:

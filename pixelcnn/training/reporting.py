@@ -1,4 +1,4 @@
-"""Writes ``report.html`` of a training run, however it ends."""
+"""Writes ``report.html`` and ``history.json`` of a training run, however it ends."""
 
 import json
 import logging
@@ -18,12 +18,14 @@ from pixelcnn.durable import warning_when_full
 from pixelcnn.pictures import black_to_white
 from pixelcnn.report.page import write
 from pixelcnn.report.scored_images import Ranking, examples
-from pixelcnn.report.training import Ending, Start, TrainingRun, training_page
+from pixelcnn.report.training import Ending, Start, TrainingRun, history_of, training_page
 from pixelcnn.report.words import plural
 from pixelcnn.scores import worse_than_uniform
+from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, Left, limit_reached
 from pixelcnn.training.module import DensityEstimation
+from pixelcnn.training.record import write_record
 from pixelcnn.training.validation_images import Validation, ValidationImages
 
 log = logging.getLogger(__name__)
@@ -37,9 +39,9 @@ OF_A_GRID = re.compile(r"step=(\d+)\.png")
 
 
 class RunReport(Callback):
-    """Writes ``run_dir/report.html`` when training ends or fails, and now and then at a validation's end before that.
+    """Writes ``report.html`` and ``history.json`` when training ends or fails, and now and then after validations.
 
-    A run that is killed therefore leaves one as well. ``run_dir`` holds ``run.json`` and, where they are drawn,
+    A run that is killed therefore leaves them as well. ``run_dir`` holds ``run.json`` and, where they are drawn,
     ``samples/``. It has to stand behind ``history``, `ValidationImages` and the callback that draws samples.
     """
 
@@ -49,6 +51,12 @@ class RunReport(Callback):
         self.overrides = overrides
         self.config = config
         self._written_at = time.monotonic()
+        self._flop_of_an_image = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, DensityEstimation)
+        if trainer.is_global_zero:
+            self._flop_of_an_image = training_flops(pl_module.model)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         due = time.monotonic() - self._written_at > SECONDS_BETWEEN_REPORTS
@@ -90,6 +98,7 @@ class RunReport(Callback):
             step=trainer.global_step,
             epochs=int(batches // trainer.num_training_batches),
             images=batches * data.batch_size,
+            flop=float(batches * data.batch_size * self._flop_of_an_image),
             seconds=self.history.seconds,
             skipped_steps=module.skipped_steps,
             starts=self.history.starts,
@@ -105,6 +114,7 @@ class RunReport(Callback):
             config=self.config,
         )
         write(training_page(run), self.run_dir / "report.html")
+        write_record(self.run_dir / "history.json", history_of(run))
         self._written_at = time.monotonic()
 
 
@@ -113,11 +123,11 @@ def ending(trainer: Trainer) -> Ending:
     after = plural(trainer.global_step, "step")
     limit = limit_reached(trainer)
     if limit is not None:
-        return Ending("Finished", "good", f"All {after} that {limit} asks for are done.")
+        return Ending("Finished", "good", f"All {after} of {limit} are done.")
     if any(each.interrupted for each in _callbacks(trainer, GracefulInterruption)):
         return Ending("Interrupted", "open", f"Ctrl-C ended it after {after}.")
     if any((timer.time_remaining() or 0.0) <= 0 for timer in _callbacks(trainer, Timer)):
-        return Ending("Out of time", "open", f"trainer.max_time was over after {after}.")
+        return Ending("Out of time", "open", f"trainer.max_time was reached after {after}.")
     return Ending("Stopped early", "open", f"A callback ended it after {after}.")
 
 

@@ -101,4 +101,11 @@ TRAINING: list[Break] = [
         "training/test_history.py",
         ("a report's best score is the highest", "value < self.best[1]", "value > self.best[1]"),
     ),
+    *of_file(
+        "report/comparison.py",
+        "report/test_comparison.py",
+        ("a comparison does not rank its runs", "ranked = sorted(runs, key=_rank)", "ranked = list(runs)"),
+        ("curves against cost are against steps", "points = [(step * each, value)", "points = [(step, value)"),
+        ("a comparison sorts numbers as text", "return Cell(str(value), float(value))", "return str(value)"),
+    ),
 ]

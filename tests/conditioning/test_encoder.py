@@ -129,7 +129,7 @@ def test_other_conditions_are_refused(model, condition, words):
 def test_levels_beyond_the_models_are_refused():
     model = tiny_model(levels=17, **SMALL)
     images = random_images(model, 1)
-    with pytest.raises(UserError, match=r"contain 17, but this model's levels are 0\.\.16"):
+    with pytest.raises(UserError, match=r"17.* 0\.\.16"):
         model.log_prob(images, torch.full_like(images, 17))
 
 

@@ -30,6 +30,7 @@ def test_every_option_composes_and_passes_the_checks(composed, group, option):
         "import": ["task.source=some.npz"],
         "train": [],
         "info": [],
+        "compare": ["task.runs=[outputs]"],
         "complete": ["checkpoint=some.ckpt", "task.mask=top:0.5"],
         "implicit": ["objective=energy_distance"],
     }
@@ -69,7 +70,7 @@ def test_every_option_is_typed_by_its_constructors(composed, group):
         parts = {f"{group}.{name}": config[group][name] for name in names} or {group: config[group]}
         for where, part in parts.items() if names or not GROUPS[group].several else []:
             part.nonesuch = 1
-            with pytest.raises(UserError, match=rf"^{where}.nonesuch is not a key of [a-zA-Z0-9_.]+: "):
+            with pytest.raises(UserError, match=rf"^{where}.nonesuch "):
                 checked_group(config, group)
             del part["nonesuch"]
 
@@ -129,7 +130,7 @@ def test_the_energy_distance_brings_the_likelihood_that_it_trains(composed, othe
 )
 def test_an_objective_refuses_what_it_cannot_train(composed, objective, likelihood, has):
     config = composed(f"objective={objective}", f"likelihood={likelihood}")
-    with pytest.raises(UserError, match=f"objective={objective} does not train likelihood={likelihood}, .* {has}"):
+    with pytest.raises(UserError, match=f"objective={objective} .*likelihood={likelihood}.* {has}"):
         check(config)
     # What has its likelihood from a file is none of its concern.
     check(composed(f"objective={objective}", f"likelihood={likelihood}", "task=sample", "checkpoint=some.ckpt"))

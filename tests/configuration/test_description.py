@@ -75,7 +75,7 @@ def test_disagreement_is_refused_with_both_values(composed, override, asked, pre
 
 def test_another_option_of_a_group_is_refused(composed):
     other = replace(stored(composed), network=AnotherNetwork)
-    with pytest.raises(UserError, match=r"model=pixelcnn_pp disagrees .* has model=another_network"):
+    with pytest.raises(UserError, match=r"model=pixelcnn_pp .* model=another_network"):
         require_agreement(other, "a.ckpt", composed(), ["model=pixelcnn_pp"])
 
 
@@ -103,7 +103,7 @@ def test_a_revision_is_in_range(composed):
 def test_the_number_of_classes_is_the_data_sets(composed):
     labelled = composed("conditioning=class")
     assert describe(labelled, SHAPE, {"labels": 10}).conditioning == part(ClassLabels, num_classes=10)
-    with pytest.raises(UserError, match=r"conditioning=class needs labels"):
+    with pytest.raises(UserError, match=r"conditioning=class .*labels"):
         describe(labelled, SHAPE, {})
 
 
@@ -114,10 +114,10 @@ def test_the_number_of_features_is_the_data_sets(composed):
         ("spatial", "maps", part(Maps, num_features=2)),
     ):
         assert describe(composed(f"conditioning={kind}"), SHAPE, sizes).conditioning == sized
-        with pytest.raises(UserError, match=rf"conditioning={kind} needs {column}, which the data set does not have"):
+        with pytest.raises(UserError, match=rf"conditioning={kind} .*{column}"):
             describe(composed(f"conditioning={kind}"), SHAPE, {"labels": 10})
         given = composed(f"conditioning={kind}", "conditioning.num_features=3")
-        with pytest.raises(UserError, match=rf"conditioning.num_features=3 is not .* {column}, {sizes[column]}:"):
+        with pytest.raises(UserError, match=rf"conditioning.num_features=3 .*{column}.* {sizes[column]}"):
             describe(given, SHAPE, sizes)
     assert describe(composed("conditioning=encoder"), SHAPE, {}).conditioning["code_size"] == 10
 
@@ -152,7 +152,7 @@ def test_what_the_weights_do_not_depend_on_may_change(composed, override):
 def test_an_encoder_for_images_of_another_size_is_refused(composed):
     before = describe(composed("conditioning=encoder"), SHAPE, {})
     revised = replace(before, image=ImageShape(3, 64, 64))
-    with pytest.raises(UserError, match=r"init_from=a.ckpt has an encoder for images of 32x32, .* 64x64"):
+    with pytest.raises(UserError, match=r"init_from=a.ckpt .*32x32.* 64x64"):
         require_same_weights(before, revised, "a.ckpt")
 
 

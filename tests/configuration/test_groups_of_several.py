@@ -63,5 +63,5 @@ def test_a_part_that_needs_what_is_not_installed_is_refused_by_its_name():
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", ["logger=none", f"logger.mine._target_={__name__}.NeedsMore"])
     checked_group(config, "logger")
-    with pytest.raises(UserError, match=r"^logger.mine needs .*no_such_package.* install it"):
+    with pytest.raises(UserError, match=r"^logger.mine .*no_such_package"):
         list(instantiated_parts(config, "logger"))

@@ -107,7 +107,7 @@ def test_the_trainer_is_built_as_asked(tmp_path):
 
 def test_a_second_average_of_the_weights_is_refused(tmp_path):
     theirs = [{"_target_": "pytorch_lightning.callbacks.EMAWeightAveraging"}]
-    with pytest.raises(UserError, match=r"callbacks=EMAWeightAveraging .* use ema.decay"):
+    with pytest.raises(UserError, match=r"callbacks=EMAWeightAveraging .*ema.decay"):
         build_trainer(options(callbacks=theirs), [], [ExponentialMovingAverage(0.9)], tmp_path)
 
 
@@ -200,7 +200,7 @@ def test_what_a_callback_refuses_in_a_run_is_told_in_a_line(tmp_path):
     """A bug, of whatever class, stays one."""
     early = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "nope"}
     with (
-        pytest.raises(UserError, match=r"^trainer.callbacks\[0\]=.*EarlyStopping .*`nope` which is not available"),
+        pytest.raises(UserError, match=r"^trainer.callbacks\[0\]=.*EarlyStopping .*nope"),
         lightnings_refusals(options(callbacks=[early]), {}),
     ):
         EarlyStopping("nope")._validate_condition_metric({"val": 1.0})

@@ -142,7 +142,7 @@ def test_sizes_out_of_range_are_named(numbered, sizes, message):
 
 @pytest.mark.parametrize("size", [0, 21])
 def test_initialisation_needs_as_many_training_images(numbered, size):
-    with pytest.raises(UserError, match=f"^initialisation.size={size} is out of range: .* 1 to 20"):
+    with pytest.raises(UserError, match=f"^initialisation.size={size} .* 1 to 20"):
         numbered().initialisation_batch(size)
 
 
@@ -150,7 +150,7 @@ def test_splits_that_differ_are_refused(numbered):
     data = numbered(val_size=0)
     sizes = {"train": (4, 1, 2, 3), "test": (4, 3, 2, 3)}
     data.load = lambda split: ImageArrays(np.zeros(sizes[split], np.uint8))
-    with pytest.raises(UserError, match=r"test images are 2x3 with 3 channels .* 2x3 with 1 channels"):
+    with pytest.raises(UserError, match=r"test .*2x3 with 3 .*2x3 with 1 "):
         data.setup("fit")
 
 
@@ -183,7 +183,7 @@ def test_sizes_of_conditions_are_those_that_all_splits_have(numbered):
 @pytest.mark.parametrize("name", ["embeddings", "maps"])
 def test_splits_whose_conditions_differ_are_refused(numbered, name):
     data = with_features(numbered, **{name: {"train": 3, "test": 4}})
-    with pytest.raises(UserError, match=rf"test images' `{name}` have 4 features but those of the others 3: prepare"):
+    with pytest.raises(UserError, match=rf"test .*`{name}` .*4 .*3"):
         data.setup("fit")
 
 

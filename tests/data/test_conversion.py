@@ -215,11 +215,11 @@ def test_every_process_maps_the_same_file(tmp_path, traces):
 def test_spoilt_arrays_are_refused(tmp_path, traces, spoil):
     convert(tmp_path, [Numbered(traces, 1)])
     spoil(tmp_path / "arrays" / "train")
-    with pytest.raises(UserError, match=rf"^{tmp_path}/arrays/train .*: remove it to convert again\.$"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/arrays/train .*remove"):
         convert(tmp_path, [Numbered(traces, 1)])
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, traces):
     (tmp_path / "arrays").write_text("a file")
-    with pytest.raises(UserError, match=rf"^{tmp_path}/arrays stopped the conversion .*data\.converted=DIR\.$"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/arrays .*data\.converted=DIR"):
         convert(tmp_path, [Numbered(traces, 1)])

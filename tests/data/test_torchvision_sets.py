@@ -176,29 +176,23 @@ def test_names_and_arguments_that_are_none(name, options, message, tmp_path):
 
 
 def test_sets_of_two_splits_have_no_others(tmp_path):
-    with pytest.raises(
-        OutOfRangeError, match=r"^data.test=val is out of range: MNIST has only the splits train and test"
-    ):
+    with pytest.raises(OutOfRangeError, match=r"^data.test=val .*train and test"):
         data_of("MNIST", tmp_path, test="val")
 
 
 @pytest.mark.parametrize(("name", "options"), [("EMNIST", {"options": {"split": "lettres"}}), ("SVHN", {"test": "x"})])
 def test_what_torchvision_refuses(name, options, tmp_path):
-    with pytest.raises(UserError, match=f"^data.name={name} is rejected by torchvision .*Valid values are .*: change "):
+    with pytest.raises(UserError, match=f"^data.name={name} .*Valid values are "):
         data_of(name, tmp_path, **options).where()
 
 
 def test_no_network_and_no_files(tmp_path, no_network):
     data = data_of("MNIST", tmp_path / "somewhere")
-    with pytest.raises(
-        UserError, match=r"^data.name=MNIST could not be read or downloaded .*put its files under data.ro"
-    ):
+    with pytest.raises(UserError, match=r"^data.name=MNIST .*data.ro"):
         data.prepare_data()
-    with pytest.raises(
-        UserError, match=r"^data.name=MNIST is not in .*somewhere yet \(a run that uses it downloads it"
-    ):
+    with pytest.raises(UserError, match=r"^data.name=MNIST .*somewhere "):
         data.where()
-    with pytest.raises(UserError, match=r"^data.name=MNIST is not there or damaged: .*data=digits.*\.$"):
+    with pytest.raises(UserError, match=r"^data.name=MNIST .*data=digits"):
         data.load("train")
 
 

@@ -79,7 +79,7 @@ def test_this_machine_is_asked():
 
 
 def test_apples_gpus_are_refused():
-    with pytest.raises(UserError, match=r"trainer.accelerator=mps has no float64"):
+    with pytest.raises(UserError, match=r"trainer.accelerator=mps .*float64"):
         check_devices(options(accelerator="mps"))
 
 
@@ -119,5 +119,5 @@ def test_strategies_whose_processes_are_copies_of_this_one_are_refused(devices):
 def test_sharded_gradients_are_refused(strategy):
     chosen = options(2, "cpu")
     chosen.strategy = strategy
-    with pytest.raises(UserError, match=f"trainer.strategy={strategy} is not supported"):
+    with pytest.raises(UserError, match=f"trainer.strategy={strategy} "):
         check_devices(chosen)

@@ -61,7 +61,7 @@ def test_what_was_not_started_as_asked_is_refused(environment, devices, nodes, w
 
 
 def test_runs_in_an_interactive_job_do_not_start_each_other():
-    with pytest.raises(UserError, match=r"srun has started 2 tasks in an interactive job"):
+    with pytest.raises(UserError, match=r"srun .*2 .*interactive"):
         require_tasks(options(2), srun(2, **INTERACTIVE))
 
 
@@ -73,8 +73,8 @@ def test_a_run_is_refused_before_it_leaves_anything(
     for name, value in srun(1, per_node=1).items():
         monkeypatch.setenv(name, value)
     run = ("data=digits", "trainer.accelerator=cpu", f"hydra.run.dir={tmp_path}/run")
-    with pytest.raises(SystemExit, match=r"^trainer.devices=2 .*srun has started 1"):
+    with pytest.raises(SystemExit, match=r"^trainer.devices=2 .*srun .*1"):
         command_line(*run, "trainer.devices=2")
-    with pytest.raises(SystemExit, match=r"^trainer.devices=2 .*srun has started 1"):
+    with pytest.raises(SystemExit, match=r"^trainer.devices=2 .*srun .*1"):
         command_line(*run, "trainer.devices=2", "task=evaluate", "checkpoint=none.ckpt")
     assert not (tmp_path / "run").exists()

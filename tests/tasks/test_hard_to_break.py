@@ -96,7 +96,7 @@ def test_a_run_that_has_come_to_less_than_nothing_says_so(call, tmp_path, caplog
 
 def test_too_many_skipped_steps_stop_a_run(arrays, call, tmp_path):
     bad = ("trainer.callbacks=[{_target_: tests.faults.InfiniteLoss, batch: 2}]", "callbacks.skip_limit.most=3")
-    with pytest.raises(SystemExit, match=r"3 of the last 13 steps were skipped, as .* init_from=.*last.ckpt if that"):
+    with pytest.raises(SystemExit, match=r"3 of the last 13 .* init_from=.*last.ckpt"):
         call(*arrays, *TINY, *bad, "trainer.max_epochs=100", f"hydra.run.dir={tmp_path}")
     assert read(tmp_path / "checkpoints/last.ckpt")["skipped_steps"] == 2
 
@@ -106,10 +106,10 @@ def test_the_count_goes_on_when_a_run_is_resumed(arrays, call, tmp_path):
     bad = ("trainer.callbacks=[{_target_: tests.faults.InfiniteLoss, batch: 2}]", "callbacks.skip_limit.most=3")
     keys = (*arrays, *TINY, *bad, f"hydra.run.dir={tmp_path}", "checkpoint=last")
     call(*keys, "trainer.max_epochs=2")
-    with pytest.raises(SystemExit, match="3 of the last 13 steps"):
+    with pytest.raises(SystemExit, match="3 of the last 13 "):
         call(*keys, "trainer.max_epochs=100")
 
 
 def test_an_infinite_learning_rate_is_refused(arrays, call, tmp_path):
-    with pytest.raises(SystemExit, match=r"optim.lr=inf .*: use a finite number"):
+    with pytest.raises(SystemExit, match=r"optim.lr=inf .*finite"):
         call(*arrays, "optim.lr=inf", f"hydra.run.dir={tmp_path}/run")

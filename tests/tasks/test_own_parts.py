@@ -79,7 +79,7 @@ def test_every_class_is_drawn_and_its_labels_are_stored(model, call, tmp_path):
     labels = torch.tensor([2, 2])
     assert drawn["labels"].tolist() == labels.tolist()
     np.testing.assert_array_equal(drawn["images"], model.sample(2, labels).permute(0, 2, 3, 1))
-    with pytest.raises(SystemExit, match="is not a class of this model: use 0 to 2"):
+    with pytest.raises(SystemExit, match="0 to 2"):
         call(*task, "task.label=3", f"hydra.run.dir={tmp_path}/none")
 
 
@@ -105,5 +105,5 @@ def test_keys_are_those_of_the_checkpoints_parts(model, call, tmp_path, override
 
 def test_a_part_that_is_not_trusted_is_not_imported_for_its_keys(model, call, tmp_path):
     pixelcnn.save(model, tmp_path / "model")
-    with pytest.raises(SystemExit, match=r"^checkpoint=.*describes a model whose network is 'tests.*trust=\[tests\]"):
+    with pytest.raises(SystemExit, match=r"^checkpoint=.*'tests.*trust=\[tests\]"):
         call("task=sample", f"checkpoint={tmp_path}/model", "model.width=3", f"hydra.run.dir={tmp_path}/run")

@@ -54,6 +54,7 @@ TINY = {
     "complete": ["task.num_images=1", "task.num_completions=1"],
     "import": ["task.image_size=8"],
     "export": [],
+    "compare": [],
     "info": ["task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1"],
 }
 

@@ -39,10 +39,10 @@ def test_labels_choose_what_is_drawn(arrays, call, tmp_path):
     assert drawn("one", "task.label=2")["labels"].tolist() == [2, 2]
     assert drawn("turn")["labels"].tolist() == [0, 1]
     for label in ("3", "-1", "cat"):
-        with pytest.raises(SystemExit, match=rf"task.label={label} is not a class of this model: use 0 to 2"):
+        with pytest.raises(SystemExit, match=rf"task.label={label} .*0 to 2"):
             drawn("none", f"task.label={label}")
 
 
 def test_a_label_needs_a_class_conditional_model(call, trained, tmp_path):
-    with pytest.raises(SystemExit, match=r"task.label=1 is for class-conditional models"):
+    with pytest.raises(SystemExit, match=r"task.label=1 "):
         call("task=sample", f"checkpoint={trained}/checkpoints/best.ckpt", "task.label=1", f"hydra.run.dir={tmp_path}")

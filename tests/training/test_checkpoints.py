@@ -73,7 +73,7 @@ def test_a_full_disk_leaves_the_previous_checkpoints(tmp_path, disk, caplog):
     assert [read(tmp_path, name)["global_step"] for name in ("best", "last")] == [4, 4]
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
     assert "last.ckpt could not be written at step 8 (File too large)" in caplog.text
-    with pytest.raises(UserError, match=r"could not be written at step 8 .* is that of an earlier step"):
+    with pytest.raises(UserError, match=r"step 8 .*earlier"):
         require_saved(trainer)
 
 
@@ -99,7 +99,7 @@ def test_the_best_is_what_is_on_the_disk(tmp_path, disk):
 
 
 def test_without_any_checkpoint_a_full_disk_ends_the_run(tmp_path, disk):
-    with pytest.raises(UserError, match=r"best.ckpt could not be written at step 4 .* there is no earlier checkpoint"):
+    with pytest.raises(UserError, match=r"best.ckpt .*step 4 .*no earlier"):
         fit(tmp_path, FullDisk(0), max_epochs=3)
     assert not list((tmp_path / "checkpoints").iterdir())
 
@@ -154,7 +154,7 @@ def test_no_checkpoint_has_a_number_that_is_not_finite(tmp_path, bad):
             if trainer.global_step == 7:
                 next(pl_module.parameters()).data.view(-1)[0] = bad
 
-    with pytest.raises(UserError, match="not finite after step 8, and not saved: start again, from init_from="):
+    with pytest.raises(UserError, match=r"step 8.*init_from="):
         fit(tmp_path, SkipLimit(tmp_path, most=50), Spoils(), max_epochs=3)
     assert read(tmp_path)["global_step"] == 4
 
@@ -172,5 +172,5 @@ def test_a_directory_of_checkpoints_that_cannot_be_written_is_refused(tmp_path, 
     (tmp_path / "file").touch()
     for directory in (f"{tmp_path}/file/own", "/proc"):
         own = kind(directory)
-        with pytest.raises(UserError, match=f"{kind.__name__} .*dirpath={directory}, which cannot be written"):
+        with pytest.raises(UserError, match=f"{kind.__name__} .*dirpath={directory}"):
             require_directories(Trainer(logger=False, callbacks=[own], accelerator="cpu"))

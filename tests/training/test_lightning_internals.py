@@ -28,7 +28,7 @@ def test_this_lightning_has_all_of_them():
 
 def test_a_lightning_without_one_of_them_is_refused(monkeypatch):
     monkeypatch.setitem(USED, "Trainer.fit_loop.epoch_loop._gone", "")
-    with pytest.raises(UserError, match=r"^pytorch-lightning 2\S+ lacks Trainer.fit_loop.epoch_loop._gone, which"):
+    with pytest.raises(UserError, match=r"^pytorch-lightning 2\S+ .*Trainer.fit_loop.epoch_loop._gone"):
         adapt(tiny_trainer())
 
 

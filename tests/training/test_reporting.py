@@ -69,10 +69,10 @@ def handler():
 @pytest.mark.parametrize(
     ("callbacks", "options", "state", "sentence"),
     [
-        ([], {"max_epochs": 2}, "Finished", "All 8 steps that trainer.max_epochs asks for are done."),
-        ([], {"max_steps": 6}, "Finished", "All 6 steps that trainer.max_steps asks for are done."),
+        ([], {"max_epochs": 2}, "Finished", "8 steps of trainer.max_epochs"),
+        ([], {"max_steps": 6}, "Finished", "6 steps of trainer.max_steps"),
         ([], {"max_steps": 0}, "Finished", "All 0 steps"),
-        ([], {"max_epochs": 1000, "max_time": {"milliseconds": 1}}, "Out of time", "trainer.max_time was over after"),
+        ([], {"max_epochs": 1000, "max_time": {"milliseconds": 1}}, "Out of time", "trainer.max_time"),
         ([CtrlC(6)], {"max_epochs": 3}, "Interrupted", "Ctrl-C ended it after 6 steps."),
         ([StopAt(5)], {"max_epochs": 3}, "Stopped early", "A callback ended it after 5 steps."),
     ],

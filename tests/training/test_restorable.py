@@ -105,7 +105,7 @@ def test_a_real_one_can_be_resumed(content):
 )
 def test_a_state_that_is_not_the_runs_is_refused(content, path, change, told):
     forged = replaced(content, path, change)
-    with pytest.raises(UserError, match=f"^checkpoint=a.ckpt holds .*{told}"):
+    with pytest.raises(UserError, match=f"^checkpoint=a.ckpt .*{told}"):
         assert has_training_state(forged)
         require_restorable(forged, tiny_module(), "checkpoint=a.ckpt", CALLBACKS)
 
@@ -123,7 +123,7 @@ def test_parameters_that_no_step_has_moved_need_no_state(content):
 
 def test_lightning_reads_through_the_same_door(content, tmp_path):
     torch.save({**content, "extra": {1, 2}}, tmp_path / "forged.ckpt")
-    with pytest.raises(UserError, match="extra is a set"):
+    with pytest.raises(UserError, match=r"extra .*set"):
         DurableCheckpointIO().load_checkpoint(tmp_path / "forged.ckpt")
 
 
@@ -146,5 +146,5 @@ def test_what_other_callbacks_keep_is_of_their_kind(tmp_path):
         ((timer, "time_elapsed"), value([])),
         ((best, "best_k_models"), value("text")),
     ):
-        with pytest.raises(UserError, match=r"^checkpoint=a.ckpt has a different state of"):
+        with pytest.raises(UserError, match=r"^checkpoint=a.ckpt .*state"):
             require_states(replaced(states, path, change), fresh, "checkpoint=a.ckpt")
