@@ -1,12 +1,12 @@
-"""Compare a model's archive with PNG, WebP and JPEG XL on the same images, and the time of coding with that of sampling.
+"""Compare a model's archive with PNG, WebP and JPEG XL on the same images, and the time of coding with sampling's.
 
-    python -m bench.compression                                            cifar10_small on 512 test images of CIFAR-10
-    python -m bench.compression --images 64 data=arrays data.test=test.npz
+    python -m bench.compression                      cifar10_small on 256 test images of CIFAR-10
+    python -m bench.compression --images 64 data=arrays data.train=train.npz data.test=test.npz
     python -m bench.compression --checkpoint RUN
 
-Overrides are those of the data set. Prints two tables in Markdown and writes compression.json to --directory. The codecs
-are lossless, at their greatest effort, from imagecodecs: each image as a file of its own, and all in one picture. Times
-are CPU seconds of this process, which other programs on the machine do not count in.
+Overrides are those of the data set. Prints two tables in Markdown and writes compression.json to --directory. Codecs
+are lossless, at their greatest effort, by imagecodecs: each image as a file of its own, and all in one picture. Times
+are CPU seconds of this process, which does not count other programs.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="cifar10_small", help="an unconditional model")
-    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeat", type=int, default=3, help="repetitions; the fastest is shown")
     parser.add_argument("--directory", type=Path, default=Path("outputs/compression"))
@@ -118,7 +118,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         model, images = pixelcnn.load(arguments.checkpoint), images_of(arguments.overrides, arguments.images)
-        archive = pixelcnn.compress(model, images, batch_size=arguments.batch)
+        archive = pixelcnn.compress(model, images, batch_size=arguments.batch, verify=False)
     except UserError as error:
         raise SystemExit(str(error)) from error
     same = torch.equal(pixelcnn.decompress(model, archive), images)

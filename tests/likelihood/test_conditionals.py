@@ -1,6 +1,7 @@
 """The distribution functions that entropy coding uses: exact masses, given by every likelihood with a density."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Likelihood, LogisticMixture
+from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction
 
 SITES = 40
 KINDS = {
@@ -32,14 +34,20 @@ def drawn(kind: str, channels: int, levels: int) -> tuple[Likelihood, torch.Tens
     return likelihood, parameters, pixels[:, :, 0, 0]
 
 
+def each(conditionals: Conditionals, pixels: torch.Tensor) -> Iterator[DistributionFunction]:
+    """The distribution function of each channel given the levels of those before it."""
+    yield next(conditionals)
+    for levels in pixels.long().T[:-1]:
+        yield conditionals.send(levels)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("channels, levels", [(1, 2), (3, 2), (1, 256), (3, 17), (3, 256)])
 def test_masses_sum_to_one_and_multiply_to_the_mass_of_the_pixel(kind, channels, levels):
     likelihood, parameters, pixels = drawn(kind, channels, levels)
     conditionals, all_bounds = likelihood.conditionals(parameters), torch.arange(levels + 1)[None]
     log_mass = torch.zeros(SITES, dtype=torch.float64)
-    for channel in range(pixels.shape[1]):
-        below = conditionals(pixels[:, :channel])
+    for channel, below in enumerate(each(conditionals, pixels)):
         values, own = below(all_bounds), pixels[:, channel : channel + 1].long()
         assert values.shape == (SITES, levels + 1) and values.dtype == torch.float64
         torch.testing.assert_close(values[:, 0], torch.zeros(SITES, dtype=torch.float64))
@@ -65,24 +73,31 @@ def test_a_likelihood_has_them_by_its_scores_alone(kind, channels):
     likelihood, parameters, pixels = drawn(kind, channels, 17)
     own, by_default = likelihood.conditionals(parameters), Likelihood.conditionals(likelihood, parameters)
     bounds = torch.arange(18)[None]
-    for channel in range(pixels.shape[1]):
-        before = pixels[:, :channel]
-        torch.testing.assert_close(own(before)(bounds), by_default(before)(bounds), rtol=0, atol=1e-13)
+    for a, b in zip(each(own, pixels), each(by_default, pixels), strict=True):
+        torch.testing.assert_close(a(bounds), b(bounds), rtol=0, atol=1e-13)
 
 
 def test_a_bound_gives_no_masses():
     likelihood, parameters, _ = drawn("density", 1, 17)
     with pytest.raises(UserError, match=r"LogisticMixture has only a bound .* implement conditionals"):
-        Likelihood.conditionals(likelihood, parameters)
+        next(Likelihood.conditionals(likelihood, parameters))
 
 
 def test_masses_are_those_of_bins_with_the_originals_tails_too():
     image = ImageShape(3, 1, 1)
-    parameters = torch.randn(8, 60, dtype=torch.float64)
+    parameters, pixels = torch.randn(8, 60, dtype=torch.float64), torch.full((8, 3), 255)
     exact, original = (
-        DiscretizedLogisticMixture(image, num_mixtures=6, tails=tails).conditionals(parameters)
+        each(DiscretizedLogisticMixture(image, num_mixtures=6, tails=tails).conditionals(parameters), pixels)
         for tails in ("exact", "original")
     )
-    before = torch.full((8, 2), 255, dtype=torch.uint8)
     bounds = torch.arange(257)[None]
-    assert torch.equal(exact(before)(bounds), original(before)(bounds))
+    assert all(torch.equal(a(bounds), b(bounds)) for a, b in zip(exact, original, strict=True))
+
+
+def test_what_is_all_but_impossible_has_a_mass():
+    """Far from the means of all components the posterior weights of the next channel are still numbers."""
+    likelihood = DiscretizedLogisticMixture(ImageShape(3, 1, 1), num_mixtures=2)
+    parameters = torch.tensor([[0.0, 0.0, *[-1.0, -1.0, -9.0, -9.0, 0.0, 0.0] * 3]], dtype=torch.float64)
+    for below in each(likelihood.conditionals(parameters), torch.full((1, 3), 255)):
+        values = below(torch.arange(257)[None])
+        assert values.isfinite().all() and values[0, -1] == 1
