@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pixelcnn.causality import check_causal
     from pixelcnn.checkpoint import load, save
+    from pixelcnn.compression import compress, decompress
     from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
     from pixelcnn.errors import UserError
     from pixelcnn.image_shape import ImageShape
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 HOMES = {
     "pixelcnn.causality": ["check_causal"],
     "pixelcnn.checkpoint": ["load", "save"],
+    "pixelcnn.compression": ["compress", "decompress"],
     "pixelcnn.conditioning": ["ClassLabels", "Encoder", "Maps", "Unconditional", "Vectors"],
     "pixelcnn.errors": ["UserError"],
     "pixelcnn.image_shape": ["ImageShape"],
@@ -50,6 +52,8 @@ __all__ = [
     "Vectors",
     "__version__",
     "check_causal",
+    "compress",
+    "decompress",
     "load",
     "save",
 ]

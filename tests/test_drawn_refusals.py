@@ -8,6 +8,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import pixelcnn
 from pixelcnn.conditioning import ClassLabels
 from pixelcnn.description import GIVEN, PREFIXES, ModelDescription
 from pixelcnn.errors import UserError
@@ -29,7 +30,8 @@ DRAWINGS = {
         images, torch.zeros(images.shape[-2:], dtype=torch.bool), condition
     ),
 }
-OF_IMAGES = {**SCORES, "complete": DRAWINGS["complete"]}
+DRAWINGS["compress"] = lambda model, images, condition: pixelcnn.compress(model, images, condition)
+OF_IMAGES = {**SCORES, **{name: DRAWINGS[name] for name in ("complete", "compress")}}
 
 
 def wrong_images(model, images):

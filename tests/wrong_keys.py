@@ -142,6 +142,13 @@ REFUSED = [
     ("task=sample checkpoint=a.ckpt task.num_samples=0", "task.num_samples=0", ""),
     ("task=sample checkpoint=a.ckpt task.mixture_temperature=-1", "task.mixture_temperature=-1.0", "positive"),
     ("task=sample checkpoint=a.ckpt task.scale_temperature=nan", "task.scale_temperature=nan", "finite"),
+    ("task=compress", "checkpoint", "checkpoint=FILE"),
+    ("task=compress checkpoint=a.ckpt task.split=all", "task.split=all", "val, test"),
+    ("task=compress checkpoint=a.ckpt task.batch_size=0", "task.batch_size=0", "positive"),
+    ("task=compress checkpoint=a.ckpt task.store_condition=false", "task.store_condition=false", "give task.label"),
+    ("task=compress checkpoint=a.ckpt task.label=1 task.image=a.png", "task.label=1 and task.image=a.png", "give one"),
+    ("task=decompress checkpoint=a.ckpt", "task.file", "task.file=VALUE"),
+    ("task=decompress checkpoint=a.ckpt task.file=a.pxc task.force=2", "task.force=2", "true or false"),
     # the command line's grammar
     ("seed", "seed", "key=value"),
     ("=3", "=3", "KEY=NAME"),

@@ -98,13 +98,14 @@ class Compression:
         """
         self.model._check(images)
         assert images.shape[2:] == (self.height, self.width)
+        with in_evaluation(self.model):
+            h = conditions.features_of(self.model, condition, images)
         if self._kind is None:
             self._kind = conditions.kind_of(self.model, condition, self.store_conditions)
             sizes = (self.num_images, self.height, self.width, self.batch_size)
             self._write(Header.of(self.model, *sizes, self._kind).to_bytes())
         images = images.cpu()
         with in_evaluation(self.model), torch.no_grad():
-            h = conditions.features_of(self.model, condition, images)
             for first in range(0, len(images), self.frame):
                 part = slice(first, first + self.frame)
                 given = (None if each is None else each[part] for each in (h, condition))

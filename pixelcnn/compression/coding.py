@@ -81,7 +81,7 @@ class Coding(Scan):
         levels, device = likelihood.levels, self.levels.device
         self.stretch = levels if levels <= FEW else STRETCH
         self.starts = torch.arange(0, levels + self.stretch, self.stretch, device=device).clamp_max(levels)[None]
-        self.within = torch.arange(self.stretch + 1, device=device)[None]
+        self.within = np.arange(self.stretch + 1)[None]
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder, on_pixel: Callable[[], object]) -> None:
         """Encode ``images`` uint8 (N, C, H, W), or fill them in with what is decoded."""
@@ -98,22 +98,24 @@ class Coding(Scan):
 
     def _code_site(self, coder: Encoder | Decoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
         conditionals = self.likelihood.conditionals(self.given_past(j, parameters)[:, :, 0, 0])
-        known = levels.cpu().numpy().astype(np.int32)
+        known, below = levels.cpu().numpy().astype(np.int32), next(conditionals)
         for channel in range(levels.shape[1]):
-            below = conditionals(levels[:, :channel])
             coded = self._code_level(coder, below, known[:, channel])
             if isinstance(coder, Decoder):
                 levels[:, channel] = torch.from_numpy(coded).to(levels.device)
+            if channel + 1 < levels.shape[1]:
+                below = conditionals.send(levels[:, channel].long())
 
     def _code_level(self, coder: Encoder | Decoder, below: DistributionFunction, known: np.ndarray) -> np.ndarray:
         """int32 (N,), given what is ``known`` of them where there is something to encode."""
         first, rest = np.divmod(known, self.stretch)
         if self.starts.shape[1] > 2:
             first = coder.symbols(_masses(below(self.starts)), first)
-        start = torch.from_numpy(first).to(self.within.device)[:, None] * self.stretch
-        bounds = (self.within + start).clamp_max_(self.likelihood.levels)
-        return first * self.stretch + coder.symbols(_masses(below(bounds)), rest)
+        bounds = np.minimum(self.within + first[:, None] * self.stretch, self.likelihood.levels)
+        return first * self.stretch + coder.symbols(
+            _masses(below(torch.from_numpy(bounds).to(self.starts.device))), rest
+        )
 
 
 def _masses(below: Tensor) -> np.ndarray:
-    return torch.diff(below).clamp_min_(LEAST).cpu().numpy()
+    return np.maximum(np.diff(below.cpu().numpy()), LEAST)

@@ -24,12 +24,11 @@ def kind_of(model: PixelModel, condition: Tensor | None, store: bool) -> int:
 @torch.no_grad()
 def features_of(model: PixelModel, condition: Tensor | None, images: Tensor) -> Tensor | None:
     """h of ``images`` (N, C, H, W), on the model's device; UserError where it is not finite."""
-    weight = next(model.parameters())
-    condition = None if condition is None else condition.to(weight.device)
-    h = model.conditioning.encode(condition, len(images), *images.shape[2:])
+    device = next(model.parameters()).device
+    h = model._encoded(condition.to(device) if isinstance(condition, Tensor) else condition, images)
     if h is not None and not h.isfinite().all():
         raise UserError("condition contains NaN or inf: fix it.")
-    return None if h is None else h.to(weight.dtype)
+    return h
 
 
 def stored(kind: int, h: Tensor | None, condition: Tensor | None, encoder: Encoder, classes: int) -> bytes:

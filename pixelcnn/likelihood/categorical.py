@@ -19,7 +19,7 @@ from torch import Tensor
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.cumulative import cumulative_sum, distribution_function_of
-from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction, Likelihood
+from pixelcnn.likelihood.protocol import Conditionals, Likelihood
 
 
 class Categorical(Likelihood):
@@ -78,13 +78,12 @@ class Categorical(Likelihood):
 
     def conditionals(self, parameters: Tensor) -> Conditionals:
         """`Likelihood.conditionals`, from the softmax."""
-
-        def given(before: Tensor) -> DistributionFunction:
-            x = self.scale(before.to(parameters.dtype))[:, :, None, None]
-            logits = self._logits(parameters[:, :, None, None], before.shape[1], x)
-            return distribution_function_of(F.softmax(logits[:, :, 0, 0], dim=1))
-
-        return given
+        sites = parameters[:, :, None, None]
+        x = sites[:, :0]
+        for place in range(self.channels // self.num_groups):
+            logits = self._logits(sites, place, x)[:, :, 0, 0]
+            levels = yield distribution_function_of(F.softmax(logits, dim=1))
+            x = torch.cat([x, self.scale(levels.to(x.dtype))[:, None, None, None]], dim=1)
 
     def _logits(self, parameters: Tensor, place: int, before: Tensor) -> Tensor:
         """(N, L, H, W) of a group's channel number ``place``, whose earlier ones are ``before`` (N, place, H, W)."""

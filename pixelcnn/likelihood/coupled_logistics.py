@@ -25,12 +25,13 @@ from torch import Tensor
 
 from pixelcnn.errors import require
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.likelihood.bin_mass import log_bin_mass
+from pixelcnn.likelihood.bin_mass import bin_mass, log_bin_mass
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
 from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction, Likelihood
 
 MIN_LOG_SCALE = -7.0
+LEAST_MASS = 1e-300  # of a component, where those of all underflow
 
 SPREAD_OF_MEANS = 0.9  # of grey values, at the start
 # Log-scales at the start: of mixtures over x; the least of those over differences, and how far they reach above it.
@@ -149,28 +150,27 @@ class CoupledLogistics(Likelihood):
 
         The masses are those of all bins, whatever `log_terms` has in their place.
         """
-        log_weights, means, log_scales, coefficients = self._split(parameters[:, :, None, None])
-        inverse_scales = torch.exp(-log_scales[..., 0])  # N M C 1
+        logits, components = self._grouped(parameters[:, :, None, None])
+        components = components[..., 0]  # N C K M 1
+        weights = F.softmax(logits[:, None, :, 0, 0], dim=2)  # N 1 M
+        inverse_scales = torch.exp(-components[:, :, 1].clamp_min(MIN_LOG_SCALE))
+        coefficients = torch.tanh(components[:, :, 2]) if self.per_channel == 3 else None
         edges = _edges(self.levels, parameters.device).to(parameters.dtype)
+        earlier: list[Tensor] = []
+        for channel in range(self.channels):
+            mean, inverse_scale = components[:, channel, 0], inverse_scales[:, channel]  # N M 1
+            for x, coefficient in zip(earlier, _couplings(coefficients, channel), strict=True):
+                mean = mean + coefficient * x
 
-        def given(before: Tensor) -> DistributionFunction:
-            channel, images = before.shape[1], before[:, :, None, None]
-            x = self.scale(images[:, None].to(parameters.dtype))
-            centers = self._centers(means, coefficients, x)
-            posterior = log_weights
-            if channel:
-                centered = x - torch.stack(centers[:channel], dim=2)
-                posterior = log_weights + log_bin_mass(centered, log_scales[:, :, :channel], images, self.levels).sum(2)
-            weights = F.softmax(posterior[:, None, :, 0, 0], dim=2)
-            center, inverse_scale = centers[channel][:, :, 0], inverse_scales[:, :, channel]
+            def standardized(bounds: Tensor, mean: Tensor = mean, inverse_scale: Tensor = inverse_scale) -> Tensor:
+                return (edges[bounds][:, None] - mean).mul_(inverse_scale)
 
-            def below(bounds: Tensor) -> Tensor:
-                of_components = torch.sigmoid_((edges[bounds][:, None] - center).mul_(inverse_scale))
-                return torch.bmm(weights, of_components)[:, 0]
-
-            return below
-
-        return given
+            levels = yield _mixed(weights, standardized)
+            if channel + 1 < self.channels:
+                mass = bin_mass(standardized(torch.stack([levels, levels + 1], dim=1)))
+                posterior = weights * (mass + LEAST_MASS)[:, None]
+                weights = posterior / posterior.sum(dim=2, keepdim=True)
+                earlier.append(self.scale(levels.to(parameters.dtype))[:, None, None])
 
     def sample(
         self,
@@ -231,18 +231,19 @@ class CoupledLogistics(Likelihood):
         """log weights (N, M, H, W) and, for each component, the ``terms`` of the values (N, M, C, H, W)."""
         log_weights, means, log_scales, coefficients = self._split(parameters)
         x = self.scale(images[:, None].to(parameters.dtype))
-        centers = self._centers(means, coefficients, x)
-        return log_weights, terms(x - torch.stack(centers, dim=2), log_scales, images)
-
-    def _centers(self, means: Tensor, coefficients: Tensor | None, x: Tensor) -> list[Tensor]:
-        """The means of each channel whose earlier ones are all in x (N, 1, c, H, W), given those: (N, M, H, W)."""
-        return [
+        shifts = [
             sum(
                 (k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))),
                 means[:, :, channel],
             )
-            for channel in range(min(x.shape[2] + 1, self.channels))
+            for channel in range(self.channels)
         ]
+        return log_weights, terms(x - torch.stack(shifts, dim=2), log_scales, images)
+
+
+def _mixed(weights: Tensor, standardized: Callable[[Tensor], Tensor]) -> DistributionFunction:
+    """The distribution function of a mixture of logistics by weights (N, 1, M)."""
+    return lambda bounds: torch.bmm(weights, torch.sigmoid_(standardized(bounds)))[:, 0]
 
 
 def _couplings(coefficients: Tensor | None, channel: int) -> list[Tensor]:

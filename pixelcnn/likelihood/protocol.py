@@ -1,7 +1,7 @@
 """The interface of likelihoods."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import ClassVar, Protocol
 
 import torch
@@ -14,8 +14,8 @@ from pixelcnn.likelihood.prediction import Neighbours
 
 # Of levels: takes bounds int64 (N or 1, K) of 0 .. L and returns P(level < bound), (N, K).
 DistributionFunction = Callable[[Tensor], Tensor]
-# Of a channel: takes the levels of those before it in its group, uint8 (N, c).
-Conditionals = Callable[[Tensor], DistributionFunction]
+# Yields that of each channel in turn, and is sent the levels int64 (N,) of that channel before it yields the next.
+Conditionals = Generator[DistributionFunction, Tensor, None]
 
 
 class Likelihood(Protocol):
@@ -83,7 +83,7 @@ class Likelihood(Protocol):
         """`log_prob` by the chain rule over the channels, nats, (N, C, H, W)."""
 
     def conditionals(self, parameters: Tensor) -> Conditionals:
-        """What gives each channel's distribution function, given the levels of the channels before it in its group.
+        """Each channel's distribution function, given the levels of the channels before it in its group.
 
         parameters (N, P / num_groups), float64, of a group at N sites. The masses of levels are differences of the
         distribution function; multiplied over a pixel's channels they are the exp of `log_mass`. Entropy coding uses
@@ -95,16 +95,13 @@ class Likelihood(Protocol):
                 "implement conditionals."
             )
         of_all_groups = parameters.repeat(self.levels, self.num_groups)[:, :, None, None]
-
-        def given(before: Tensor) -> DistributionFunction:
-            n, channel = before.shape
-            images = before.new_zeros(self.levels, n, self.channels, 1, 1)
-            images[:, :, :channel, 0, 0] = before
-            images[:, :, channel, 0, 0] = torch.arange(self.levels, device=before.device)[:, None]
+        every_level = torch.arange(self.levels, dtype=torch.uint8, device=parameters.device)
+        # Every level of the channel in turn, with what is known of the others.
+        images = every_level.new_zeros(self.levels, len(parameters), self.channels, 1, 1)
+        for channel in range(self.channels // self.num_groups):
+            images[:, :, channel, 0, 0] = every_level[:, None]
             log_prob = self.log_prob_by_channel(of_all_groups, images.flatten(0, 1))[:, channel, 0, 0]
-            return distribution_function_of(log_prob.exp().view(self.levels, n).T)
-
-        return given
+            images[:, :, channel, 0, 0] = yield distribution_function_of(log_prob.exp().view(self.levels, -1).T)
 
     @abstractmethod
     def sample_levels(

@@ -40,7 +40,7 @@ class Source:
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``images.pxc`` and ``metrics.json``.
 
-    The metrics: ``bits_per_dim`` of the file with all that is in it, and of the model, under ``model/``; ``num_images``,
+    The metrics: ``bits_per_dim`` of the file with all that is in it, the model's under ``model/``; ``num_images``,
     ``num_bytes`` and ``num_raw``, the images that did not come back and were stored as they are.
     """
     task = config.task

@@ -34,6 +34,17 @@ LIKELIHOODS: list[Break] = [
         ("the scales' temperature is ignored", "scale_temperature * scales", "scales"),
     ),
     *of_file(
+        "likelihood/coupled_logistics.py",
+        "likelihood/test_conditionals.py",
+        (
+            "weights are not posterior ones",
+            "posterior = weights * (mass + LEAST_MASS)[:, None]",
+            "posterior = weights + 0",
+        ),
+        ("masses are of means without couplings", "mean = mean + coefficient * x", "mean = mean + 0 * x"),
+        ("components of no mass are divided by", "(mass + LEAST_MASS)", "(mass + 0)"),
+    ),
+    *of_file(
         "likelihood/bin_mass.py",
         "likelihood/test_discretized_logistic_mixture.py original/test_golden.py",
         ("the lowest level has no tail", "torch.where(values == 0, ", "torch.where(values < 0, "),

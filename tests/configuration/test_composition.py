@@ -32,6 +32,8 @@ def test_every_option_composes_and_passes_the_checks(composed, group, option):
         "info": [],
         "compare": ["task.runs=[outputs]"],
         "complete": ["checkpoint=some.ckpt", "task.mask=top:0.5"],
+        "compress": ["checkpoint=some.ckpt"],
+        "decompress": ["checkpoint=some.ckpt", "task.file=images.pxc"],
         "implicit": ["objective=energy_distance"],
     }
     others = needed.get(option, ["checkpoint=some.ckpt"] if group == "task" else [])

@@ -52,6 +52,8 @@ TINY = {
     "explore": ["task.port=null"],
     "sample": ["task.num_samples=2"],
     "complete": ["task.num_images=1", "task.num_completions=1"],
+    "compress": [],
+    "decompress": [],
     "import": ["task.image_size=8"],
     "export": [],
     "compare": [],
@@ -121,7 +123,9 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         save(model, runs[kind] / "checkpoints" / "best.ckpt")
     best = runs["none"] / "checkpoints" / "best.ckpt"
     call("task=evaluate", f"checkpoint={best}", *TINY["evaluate"], f"hydra.run.dir={folder}/evaluation")
+    call("task=compress", f"checkpoint={best}", f"hydra.run.dir={folder}/archive")
     return {
+        "images.pxc": f"{folder}/archive/images.pxc",
         "EVALUATION": f"{folder}/evaluation",
         "FILE": f"{folder}/test/0.png",
         "RUN_OF_CLASSES": str(runs["class"]),
