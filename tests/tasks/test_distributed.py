@@ -92,7 +92,14 @@ def test_processes_started_by_torchrun_share_a_directory(keys, one, tmp_path):
 
 def rank_of_two(rank: int, port: int, call, arguments: tuple[str, ...]) -> None:
     """What a launcher starts; forked, it need not import everything again."""
-    place = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    place = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "NODE_RANK": 0,
+        "WORLD_SIZE": 2,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
     os.environ.update({name: str(value) for name, value in place.items()})
     call(*arguments)
 
