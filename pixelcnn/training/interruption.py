@@ -74,9 +74,9 @@ class GracefulInterruption(Callback):
     The first Ctrl-C lets a run validate, save and finish after the current step (`end_if_interrupted`); the second one
     kills it. On each of ``SIGNALS_TO_LEAVE``, on any rank, all ranks save after the current step and raise `Left`,
     without validating or drawing samples, for which there may be no time. During a validation the state before it is
-    saved, so that the resumed run validates in full. Of several ranks all do so one step, or batch of a validation,
-    later: they learn of each other's signals without waiting (`Agreement`). ``resume_command`` is the command in the message. Before the
-    first and after the last step these signals keep their earlier handlers: there is nothing to save.
+    saved, so that the resumed run validates in full. Several ranks do so one step, or batch of a validation, later, as
+    they learn of each other's signals without waiting (`Agreement`). ``resume_command`` is the command in the message.
+    Before the first and after the last step these signals keep their earlier handlers: there is nothing to save.
     """
 
     def __init__(

@@ -7,8 +7,8 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.gpu.recording import recorded
 from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Vectors
 from pixelcnn.description import ModelDescription
 from pixelcnn.likelihood import DiscretizedLogisticMixture
@@ -17,42 +17,6 @@ from pixelcnn.sampling.capture import cuda_graphs
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from tests.conftest import random_images, tiny_description, tiny_model
 from tests.drawn import CONDITIONINGS, given_to, model_of
-
-WAITS_FOR_THE_DEVICE = {
-    "aten._local_scalar_dense",
-    "aten.nonzero",
-    "aten.is_nonzero",
-    "aten.equal",
-    "aten.masked_select",
-}
-
-
-class Recording(TorchDispatchMode):
-    """What a CUDA graph keeps of some work: the operations and where their operands lie, no decision of the host."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert str(function).rsplit(".", 1)[0] not in WAITS_FOR_THE_DEVICE, f"{function} waits for the device"
-        result = function(*args, **(kwargs or {}))
-        self.calls.append((function, args, kwargs or {}, result))
-        return result
-
-    def replay(self):
-        for function, args, kwargs, place in self.calls:
-            result = function(*args, **kwargs)
-            new = isinstance(result, torch.Tensor) and result.data_ptr() != place.data_ptr()
-            if new:
-                place.copy_(result)
-
-
-def recorded(work):
-    work()
-    with Recording() as recording:
-        work()
-    return torch.inference_mode()(recording.replay)
 
 
 def drawn(model, capture, batches=2, known=None, h=None):
