@@ -27,11 +27,11 @@ from pixelcnn.network import PixelCNNPP
 from pixelcnn.sampling.incremental import IncrementalWalk
 
 
-def papers_model(num_filters: int, num_resnet_blocks: int) -> PixelModel:
-    """The paper's architecture with random weights, which cost what trained ones do."""
+def papers_model(num_filters: int, num_resnet_blocks: int, side: int = 32) -> PixelModel:
+    """The paper's architecture with random weights, which cost what trained ones do; images of side x side."""
     torch.manual_seed(0)
     description = ModelDescription(
-        ImageShape(3, 32, 32),
+        ImageShape(3, side, side),
         partial(
             PixelCNNPP,
             num_filters=num_filters,

@@ -37,16 +37,22 @@ EMA_DECAY = 0.9995
 Step = Callable[[], None]
 
 
-def our_step(model: PixelModel, images: Tensor, dtype: torch.dtype) -> Step:
-    """A step of training as `pixelcnn.training` takes it. images: uint8 (N, C, H, W)."""
+def our_step(model: PixelModel, images: Tensor, dtype: torch.dtype, gradient: Callable[[], None] | None = None) -> Step:
+    """A step of training as `pixelcnn.training` takes it. images: uint8 (N, C, H, W).
+
+    ``gradient`` replaces what leaves the gradient in the weights.
+    """
     weights: list[Tensor] = list(model.parameters())
     average = [weight.detach().clone() for weight in weights]
     optimizer = Adam(weights, lr=1e-3, betas=(0.95, 0.9995))
 
-    def step() -> None:
+    def backward() -> None:
         with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
             loss = -model.log_prob(images).sum()
         loss.backward()
+
+    def step() -> None:
+        (gradient or backward)()
         if gradient_norm([weight.grad for weight in weights if weight.grad is not None]).isfinite():
             optimizer.step()
             with torch.no_grad():

@@ -6,11 +6,9 @@ With several processes, a barrier does too, and what they agree on by the hosts'
 from functools import partial
 
 import pytest
-import torch
 import torch.distributed as dist
-from pytorch_lightning import Callback
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.gpu.waits import ReadsOfSteps
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.optim import Muon
 from pixelcnn.training.dashboard import RankedImages
@@ -26,40 +24,6 @@ from tests.tasks.test_distributed import exit_codes_of_two
 from tests.training.tiny import BATCHES_PER_EPOCH, Noise, fit, tiny_module
 
 LOGGED = 5  # each step of which a multiple is
-
-
-class Reads(TorchDispatchMode):
-    """Counts item(), float(), bool() of a tensor."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.count += function is torch.ops.aten._local_scalar_dense.default
-        return function(*args, **(kwargs or {}))
-
-
-class ReadsOfSteps(Callback):
-    """From the start of each training batch to that of the next, or to a validation."""
-
-    def __init__(self):
-        self.of_step = {}
-        self.reads = None
-
-    def on_train_batch_start(self, trainer, *args):
-        self.stop(trainer)
-        self.reads = Reads()
-        self.reads.__enter__()
-
-    def on_validation_start(self, trainer, *args):
-        self.stop(trainer)
-
-    def stop(self, trainer):
-        if self.reads is not None:
-            self.reads.__exit__(None, None, None)
-            self.of_step[trainer.global_step] = self.reads.count
-            self.reads = None
 
 
 def reads_of(run_dir, module, counted, **more):
