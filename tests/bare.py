@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def without(*packages: str, folder: Path) -> dict[str, str]:
-    """An environment whose Python cannot import ``packages``; ``folder`` is for what stands in their place."""
+    """An environment whose Python cannot import ``packages``; ``folder`` holds what replaces them."""
     for package in packages:
         message = f'raise ModuleNotFoundError("No module named {package!r}", name={package!r})\n'
         (folder / f"{package}.py").write_text(message)

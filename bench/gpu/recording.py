@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 WAITS_FOR_THE_DEVICE = {
     "aten._local_scalar_dense",
@@ -33,11 +34,10 @@ class Recording(TorchDispatchMode):
 
     def replay(self) -> None:
         """The operations again, on what lies there now."""
-        for function, args, kwargs, place in self.calls:
-            result = function(*args, **kwargs)
-            new = isinstance(result, Tensor) and result.data_ptr() != place.data_ptr()
-            if new:
-                place.copy_(result)
+        for function, args, kwargs, results in self.calls:
+            for result, place in zip(tree_leaves(function(*args, **kwargs)), tree_leaves(results), strict=True):
+                if isinstance(result, Tensor) and result.data_ptr() != place.data_ptr():
+                    place.copy_(result)
 
 
 def recorded(work: Callable[[], None]) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from bench.captured import captured_gradient
 from bench.gpu.models import random_images
 from bench.gpu.worker import Options
 from bench.measuring import memory, seconds
@@ -35,31 +36,7 @@ def captured(model: PixelModel, images: Tensor, compiled: bool = False) -> Step:
     """Forward and backward pass replayed as one CUDA graph; then norm, Adam and average as in training."""
     torch.backends.cudnn.benchmark = True
     execute(model, Execution(compile=compiled, channels_last=True))
-
-    def loss_and_gradient() -> None:
-        with torch.autocast(images.device.type, torch.bfloat16):
-            loss = -model.log_prob(images).sum()
-        loss.backward()
-
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(3):
-            model.zero_grad(set_to_none=True)
-            loss_and_gradient()
-    torch.cuda.current_stream().wait_stream(aside)
-    model.zero_grad(set_to_none=True)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        loss_and_gradient()
-    gradients = {weight: weight.grad for weight in model.parameters()}
-
-    def replayed() -> None:
-        for weight, gradient in gradients.items():  # the optimiser's step lets go of them
-            weight.grad = gradient
-        graph.replay()
-
-    return our_step(model, images, torch.bfloat16, replayed)
+    return our_step(model, images, torch.bfloat16, captured_gradient(model, images, torch.bfloat16))
 
 
 def ways() -> dict[str, Make]:

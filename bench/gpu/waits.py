@@ -74,8 +74,8 @@ class WaitsOfSteps(ReadsOfSteps):
         self._places = []
         super().stop(trainer)
 
-    def _take(self, message: Any, *args: Any, **options: Any) -> None:
+    def _take(self, message: Any, category: Any, filename: str, lineno: int, *args: Any, **options: Any) -> None:
         if "synchronizing CUDA operation" in str(message):
-            frames = traceback.extract_stack()[:-1]
-            ours = [frame for frame in frames if frame.filename.startswith(PACKAGE)]
-            self._places.append(" in ".join(f"{Path(f.filename).name}:{f.lineno}" for f in (frames[-1], *ours[-1:])))
+            ours = [frame for frame in traceback.extract_stack() if frame.filename.startswith(PACKAGE)]
+            inside = [f" in {Path(frame.filename).name}:{frame.lineno}" for frame in ours[-1:]]
+            self._places.append("".join([f"{Path(filename).name}:{lineno}", *inside]))

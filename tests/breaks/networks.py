@@ -159,14 +159,16 @@ WALKS: list[Break] = [
     *of_file(
         "model.py",
         "sampling/test_sampling.py",
-        ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
-        (
-            "an image depends on the batch it is drawn in",
-            "numbers[first : first + len(part)]",
-            "numbers[: len(part)]",
-        ),
         ("a completion is scored by a bound", "likelihood.log_mass(", "likelihood.log_prob("),
         ("a completion's score counts the known pixels", ".masked_fill(known.to(log_prob.device), 0)", ""),
+    ),
+    *of_file(
+        "sampling/batches.py",
+        "sampling/test_sampling.py sampling/test_batches.py",
+        ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
+        ("an image depends on the batch it is drawn in", "numbers[part]", "numbers[: part.stop - first]"),
+        ("a sampler that is kept keeps the old weights", "self._kept[1].walk.take_weights(network)", "pass"),
+        ("a sampler that is kept keeps the old mask", "mask, temperature, weight.device", "temperature, weight.device"),
     ),
     *of_file(
         "sampling/sampler.py",
