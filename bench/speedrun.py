@@ -124,13 +124,13 @@ def main() -> None:
         test[: arguments.test_images],
     )
     seconds, side = 60 * arguments.minutes, images.shape[-1]
-    size = (arguments.num_filters, arguments.num_resnet_blocks)
-    if None in size:
-        size = size_for(seconds, len(images), side, device)
-    model = new_model(*size, arguments.dropout, side)
+    given = arguments.num_filters is not None and arguments.num_resnet_blocks is not None
+    chosen = size_for(seconds, len(images), side, device) if not given else None
+    filters, blocks = chosen or (arguments.num_filters, arguments.num_resnet_blocks)
+    model = new_model(filters, blocks, arguments.dropout, side)
     flops, weights = training_flops(model), sum(weight.numel() for weight in model.parameters())
     print(
-        f"{size[0]} filters, {size[1]} blocks a stage: {weights / 1e6:.1f} M weights, {flops / 1e9:.1f} GFLOP an image"
+        f"{filters} filters, {blocks} blocks a stage: {weights / 1e6:.1f} M weights, {flops / 1e9:.1f} GFLOP an image"
     )
     model.to(device)
     training = TimedTraining(model, images, arguments.batch, seconds, arguments.lr, arguments.compile)
@@ -144,8 +144,8 @@ def main() -> None:
     result: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "minutes": arguments.minutes,
-        "num_filters": size[0],
-        "num_resnet_blocks": size[1],
+        "num_filters": filters,
+        "num_resnet_blocks": blocks,
         "weights": weights,
         "steps": training.steps,
         "skipped_steps": training.skipped,

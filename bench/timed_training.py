@@ -93,13 +93,14 @@ class TimedTraining:
 
     @torch.no_grad()
     def _step(self, position: float) -> None:
-        weights = list(self.model.parameters())
+        weights: list[Tensor] = list(self.model.parameters())
+        averaged: list[Tensor] = list(self.averaged.parameters())
         self.steps += 1
         if gradient_norm([weight.grad for weight in weights if weight.grad is not None]).isfinite():
             self.optimizer.step()
             of_step = position / self.steps  # a step's fraction of the time, so far
             decay = min(1 - min(1.0, of_step / HORIZON), (1 + self.steps) / (10 + self.steps))
-            torch._foreach_lerp_(list(self.averaged.parameters()), weights, 1 - decay)
+            torch._foreach_lerp_(averaged, weights, 1 - decay)
         else:
             self.skipped += 1
         self.optimizer.zero_grad()

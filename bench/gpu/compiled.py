@@ -1,13 +1,14 @@
 """The training step with ``model.compile=true``: its numbers, how long the first takes, and the following ones."""
 
 import copy
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 
 import torch
 
 from bench.gpu.models import random_images
-from bench.gpu.steps import Measured, captured, eager
+from bench.gpu.steps import Measured, Step, captured, eager
 from bench.gpu.training import GOALS
 from bench.gpu.worker import Options, Report
 from pixelcnn.execution import Execution, execute
@@ -15,6 +16,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.network import PixelCNNPP
 from pixelcnn.training.arithmetic import matmul_peak
 
+WAYS: dict[str, Callable[..., Step]] = {"compiled": eager, "compiled, captured": captured}
 ALLOWED = 1e-3  # relative difference of a loss in float32
 
 
@@ -29,7 +31,7 @@ def run(report: Report, options: Options) -> None:
         device = torch.device(options.device)
         peak = matmul_peak(device, torch.bfloat16, 0.001 if options.cpu else 0.5)
         for batch in (2,) if options.cpu else (256, 16):
-            for way, make in {"compiled": eager, "compiled, captured": captured}.items():
+            for way, make in WAYS.items():
                 if (options.cpu and make is captured) or not report.has(40):
                     continue
                 name = f"batch {batch}, {way}"

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from bench.gpu.worker import Options, Report
 from bench.measuring import seconds
@@ -26,10 +26,8 @@ def run(report: Report, options: Options) -> None:
 
 def _measure(options: Options, batch: int, side: int, shape: tuple[int, int, int, int]) -> str:
     device = torch.device(options.device)
-    layout = {"device": device, "dtype": torch.bfloat16}
-    x = torch.randn(batch, shape[1], side + shape[2] - 1, side + shape[3] - 1, **layout)
-    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
-    weight = nn.Parameter(torch.randn(shape, **layout).contiguous(memory_format=torch.channels_last))
+    x = _random((batch, shape[1], side + shape[2] - 1, side + shape[3] - 1), device).requires_grad_()
+    weight = nn.Parameter(_random(shape, device))
     flops = 2 * batch * side**2 * weight.numel()
     gradient = torch.randn_like(F.conv2d(x, weight))
     calls = 1 if options.cpu else 20
@@ -49,3 +47,8 @@ def _measure(options: Options, batch: int, side: int, shape: tuple[int, int, int
         call()
         rates.append(calls * passes * flops / min(seconds(call, device) for _ in range(3)) / 1e12)
     return f"{rates[0]:.3g} TFLOP/s forward, {rates[1]:.3g} forward and backward"
+
+
+def _random(shape: tuple[int, int, int, int], device: torch.device) -> Tensor:
+    values = torch.randn(shape, device=device, dtype=torch.bfloat16)
+    return values.contiguous(memory_format=torch.channels_last)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,13 @@ from pixelcnn.model import PixelModel
 from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
 
 FEATURES = 3
-MASKED = {"num_filters": 6, "num_output_features": 6, "first_kernel_size": 3, "kernel_size": 3, "dropout": 0.0}
+MASKED: dict[str, Any] = {
+    "num_filters": 6,
+    "num_output_features": 6,
+    "first_kernel_size": 3,
+    "kernel_size": 3,
+    "dropout": 0.0,
+}
 NETWORKS: dict[str, Callable] = {
     **{
         f"pixelcnn_pp of {stages} stages": partial(
@@ -33,7 +40,7 @@ CONDITIONINGS: dict[str, Callable] = {
 
 
 def small_model(
-    network: str, conditioning: str = "none", residual: str = "none", height: int = 24, width: int = 8
+    network: str, conditioning: str = "none", residual: Any = "none", height: int = 24, width: int = 4
 ) -> PixelModel:
     """A float64 model in evaluation mode on the CPU, every weight random."""
     torch.manual_seed(0)

@@ -3,6 +3,7 @@
 import copy
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ ALLOWED = {"float64": (1e-10, 1e-8), "float32": (1e-4, 1e-3), "tf32": (1e-2, 5e-
 
 def run(report: Report, options: Options) -> None:
     """A PixelCNN++ in all precisions, the other networks in float64, the initialisation."""
-    size = {"num_filters": 4 if options.cpu else 32, "num_resnet_blocks": 1 if options.cpu else 2}
+    size: dict[str, Any] = {"num_filters": 4 if options.cpu else 32, "num_resnet_blocks": 1 if options.cpu else 2}
     torch.manual_seed(0)
     network = partial(PixelCNNPP, num_stages=3, dropout=0.0, **size)
     model = PixelModel((3, options.side, options.side), network).double()

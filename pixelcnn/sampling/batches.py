@@ -42,19 +42,20 @@ class BatchedSampling:
 
         h: the condition as the network takes it, or None. Image k has the random numbers of (seed, numbers[k]).
         """
-        total, size, weight = len(images), images.shape[1:], next(network.parameters())
+        total, weight = len(images), next(network.parameters())
+        channels, height, width = images.shape[1:]
         keeps = images.is_cuda or self._capture is not None
         mask = tuple(map(tuple, known.tolist()))
         for first in range(0, total, batch_size):
             part = slice(first, min(first + batch_size, total))
             n = min(batch_size, total) if keeps else part.stop - first
-            key = (network, n, *size, mask, temperature, weight.device, weight.dtype)
+            key = (network, n, channels, height, width, mask, temperature, weight.device, weight.dtype)
             if self._kept is None or self._kept[0] != key:
                 self._kept = None  # frees its caches first
-                self._kept = key, Sampler(network, likelihood, n, *size, temperature, self._capture)
+                self._kept = key, Sampler(network, likelihood, n, channels, height, width, temperature, self._capture)
             elif first == 0:
                 self._kept[1].walk.take_weights(network)
-            uniforms = uniforms_of(seed, numbers[part], (likelihood.num_uniforms, *size[1:])).to(images.device)
+            uniforms = uniforms_of(seed, numbers[part], (likelihood.num_uniforms, height, width)).to(images.device)
             batch = _filled(images[part], n)
             of_batch = None if h is None else _filled(h[part], n)
             self._kept[1].draw(batch, known, of_batch, _filled(uniforms, n), on_pixel)

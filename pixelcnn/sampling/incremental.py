@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelcnn.network.parallel import Network
 from pixelcnn.network.topology import IMAGE, Node
@@ -52,8 +52,9 @@ class IncrementalWalk:
         return in_row, [[due for due in pixelwise if column % due[0] == 0] for column in range(period)]
 
     @torch.inference_mode()
-    def take_weights(self, network: Network) -> None:
+    def take_weights(self, network: nn.Module) -> None:
         """Read the weights of ``network``, which the walk was made for, again, into where the old ones are."""
+        assert isinstance(network, Network)
         smallest = IncrementalWalk(network, self._image_channels, 1, network.topology.stride)
         for stepper, new in zip(self.steppers, smallest.steppers, strict=True):
             for weight, value in zip(stepper.weights(), new.weights(), strict=True):

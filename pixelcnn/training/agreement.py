@@ -1,5 +1,7 @@
 """Numbers that all ranks agree on while they train, without waiting for each other or for a GPU."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -14,7 +16,7 @@ class Agreement:
     """
 
     def __init__(self, processes: int) -> None:
-        self._group = dist.new_group(backend="gloo") if processes > 1 else None
+        self._group: Any = dist.new_group(backend="gloo") if processes > 1 else None
         self._pending: tuple[Tensor, dist.Work] | None = None
 
     def on(self, number: int) -> int:
@@ -27,7 +29,9 @@ class Agreement:
         agreed = self.last()
         if agreed == 0:
             value = torch.tensor(number)
-            self._pending = value, dist.all_reduce(value, dist.ReduceOp.MAX, group=self._group, async_op=True)
+            work = dist.all_reduce(value, dist.ReduceOp.MAX, group=self._group, async_op=True)
+            assert work is not None  # as it is asynchronous
+            self._pending = value, work
         return agreed
 
     def last(self) -> int:
