@@ -20,10 +20,11 @@ def run(report: Report, options: Options) -> None:
     few = [("pixelcnn_pp of 2 stages", "spatial"), ("gated_pixelcnn", "class")]
     every = [(network, conditioning) for network in NETWORKS for conditioning in CONDITIONINGS]
     for network, conditioning in few if options.cpu else every:
-        _compare(report, options, f"{network}, {conditioning}", small_model(network, conditioning, height=height))
+        model = small_model(network, conditioning, height=height)
+        report.attempt(f"{network}, {conditioning}", _compare, report, options, f"{network}, {conditioning}", model)
     for residual in ("left", "gradient"):
         model = small_model("pixelcnn_pp of 3 stages", residual=residual, height=height)
-        _compare(report, options, f"residual {residual}", model)
+        report.attempt(f"residual {residual}", _compare, report, options, f"residual {residual}", model)
 
 
 def _compare(report: Report, options: Options, name: str, model: PixelModel) -> None:

@@ -45,7 +45,7 @@ def run(report: Report, options: Options) -> None:
             _compare(report, f"{precision}, {order}", precision, found, expected)
     for name in ("gated_pixelcnn", "pixelcnn", "pixelcnn_pp of 3 stages"):
         model = small_model(name, "spatial", height=8)
-        some, condition = random_images(N, 8, 8), condition_for(model, N)
+        some, condition = random_images(N, model.image.height, model.image.width), condition_for(model, N)
         expected = _log_prob_and_gradient(model, some, condition, "float64")
         moved, given = model.to(options.device), None if condition is None else condition.to(options.device)
         found = _log_prob_and_gradient(moved, some.to(options.device), given, "float64")

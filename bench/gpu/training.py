@@ -14,20 +14,16 @@ def run(report: Report, options: Options) -> None:
     device = torch.device(options.device)
     peak = matmul_peak(device, torch.bfloat16, 0.001 if options.cpu else 0.5)
     report.value("peak_bf16_tflops", peak / 1e12)
-    for batch in (2,) if options.cpu else (16, 64, 256):
-        best = 0.0
-        for way, make in ways().items():
-            if report.has(15):
-                measured = report.attempt(f"batch {batch}, {way}", Measured.of, make, batch, options, peak)
-                best = max(best, _say(report, f"batch {batch}, {way}", measured))
-        if not options.cpu and report.has(15):
-            measured = report.attempt(f"batch {batch}, captured", Measured.of, captured, batch, options, peak)
-            best = max(best, _say(report, f"batch {batch}, captured", measured))
-        report.value(f"batch {batch}: best share of the peak", best)
-
-
-def _say(report: Report, name: str, measured: Measured | None) -> float:
-    if measured is None:
-        return 0.0
-    report.value(name, measured.line())
-    return measured.share
+    batches = (2,) if options.cpu else (16, 64, 256)
+    runs = [(batch, way, make) for batch in batches for way, make in ways().items()]
+    if not options.cpu:  # after the others, as a capture that fails may end the process
+        runs += [(batch, "captured", captured) for batch in batches]
+    best = dict.fromkeys(batches, 0.0)
+    for batch, way, make in runs:
+        name = f"batch {batch}, {way}"
+        measured = report.attempt(name, Measured.of, make, batch, options, peak) if report.has(8) else None
+        if measured is not None:
+            report.value(name, measured.line())
+            best[batch] = max(best[batch], measured.share)
+    for batch, share in best.items():
+        report.value(f"batch {batch}: best share of the peak", share)

@@ -123,6 +123,7 @@ def test_graphs_are_captured_and_replayed_on_the_device_of_their_tensors(monkeyp
 
     class Graph:
         def capture_begin(self, pool, **options):
+            assert options == {"capture_error_mode": "thread_local"}  # beside NCCL's threads
             seen.append(("captured", current[-1]))
 
         def capture_end(self):
@@ -134,6 +135,7 @@ def test_graphs_are_captured_and_replayed_on_the_device_of_their_tensors(monkeyp
     for name, stub in {
         "device": device,
         "CUDAGraph": Graph,
+        "empty_cache": lambda: seen.append(("emptied", current[-1])),
         "Stream": MagicMock(),
         "stream": lambda stream: nullcontext(),
         "current_stream": MagicMock(),
@@ -141,9 +143,10 @@ def test_graphs_are_captured_and_replayed_on_the_device_of_their_tensors(monkeyp
     }.items():
         monkeypatch.setattr(torch.cuda, name, stub)
     capture = cuda_graphs(torch.device("cuda:1"))
-    replay = capture(lambda: seen.append(("worked", current[-1])))
-    replay()
-    assert seen == [("worked", 1), ("captured", 1), ("worked", 1), ("replayed", 1)]
+    for _ in range(2):
+        capture(lambda: seen.append(("worked", current[-1])))()
+    once = [("worked", 1), ("captured", 1), ("worked", 1), ("replayed", 1)]
+    assert seen == [("emptied", 1), *once, *once]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
