@@ -4,9 +4,9 @@
     python -m bench.sampling --batch 1 --repeat 3
 
 All times are of this process, on the same threads. The ratio to naive sampling is (pixels x one forward pass) / cached;
-"first call" includes what is set up once for a batch size: the walk's own weights, on a GPU its graphs. "caches" is the
-memory of all rows kept, "memory" the most that the process has had resident so far, weights and forward pass included
-(on a GPU: allocated).
+"first call" includes what is set up once: the walk's own weights, and on a GPU its graphs, which the following calls
+use again. "caches" is the memory of all rows kept, "memory" the most that the process has had resident so far, weights
+and forward pass included (on a GPU: allocated).
 """
 
 import argparse
@@ -27,11 +27,11 @@ from pixelcnn.network import PixelCNNPP
 from pixelcnn.sampling.incremental import IncrementalWalk
 
 
-def papers_model(num_filters: int, num_resnet_blocks: int) -> PixelModel:
-    """The paper's architecture with random weights, which cost what trained ones do."""
+def papers_model(num_filters: int, num_resnet_blocks: int, side: int = 32) -> PixelModel:
+    """The paper's architecture with random weights, which cost what trained ones do; images of side x side."""
     torch.manual_seed(0)
     description = ModelDescription(
-        ImageShape(3, 32, 32),
+        ImageShape(3, side, side),
         partial(
             PixelCNNPP,
             num_filters=num_filters,

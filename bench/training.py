@@ -22,6 +22,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from bench.captured import Gradient, gradient_of
 from bench.measuring import memory, seconds
 from bench.sampling import papers_model
 from pixelcnn.execution import Execution, execute
@@ -37,16 +38,19 @@ EMA_DECAY = 0.9995
 Step = Callable[[], None]
 
 
-def our_step(model: PixelModel, images: Tensor, dtype: torch.dtype) -> Step:
-    """A step of training as `pixelcnn.training` takes it. images: uint8 (N, C, H, W)."""
+def our_step(model: PixelModel, images: Tensor, dtype: torch.dtype, gradient: Gradient | None = None) -> Step:
+    """A step of training as `pixelcnn.training` takes it. images: uint8 (N, C, H, W).
+
+    ``gradient``: what leaves the gradient in the weights, by default by launching it.
+    """
     weights: list[Tensor] = list(model.parameters())
     average = [weight.detach().clone() for weight in weights]
     optimizer = Adam(weights, lr=1e-3, betas=(0.95, 0.9995))
 
+    gradient = gradient or gradient_of(model, images, dtype)
+
     def step() -> None:
-        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-            loss = -model.log_prob(images).sum()
-        loss.backward()
+        gradient()
         if gradient_norm([weight.grad for weight in weights if weight.grad is not None]).isfinite():
             optimizer.step()
             with torch.no_grad():

@@ -18,7 +18,8 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture, Likelihood
 from pixelcnn.likelihood.prediction import neighbours_of
 from pixelcnn.network import Network, PixelCNNPP
-from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
+from pixelcnn.sampling.batches import BatchedSampling
+from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.sampling.walk import in_evaluation, pixel_parameters_incrementally
 
 EXACT = Temperature()
@@ -65,6 +66,7 @@ class PixelModel(nn.Module):
         )
         start(self.network, self.likelihood, description)
         self.class_names: tuple[str, ...] | None = None  # of labels 0, 1, …, of the data set that it is trained on
+        self.sampling = BatchedSampling()
         # Any module may have an attribute of this name, as a convolution has.
         self.stride = self.network.stride if isinstance(self.network, Network) else 1
         self._check_size(self.image.height, self.image.width)
@@ -253,7 +255,7 @@ class PixelModel(nn.Module):
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size} is out of range: use a positive number of images.")
-        n, (height, width) = len(images), images.shape[2:]
+        n = len(images)
         numbers = range(n) if numbers is None else numbers
         if len(numbers) != n or min(numbers, default=0) < 0:
             raise UserError(f"numbers={list(numbers)} are not one for each of {n} images: give {n} of 0 or more.")
@@ -262,24 +264,10 @@ class PixelModel(nn.Module):
         if h is not None and not h.isfinite().all():
             # A score would be NaN too, but samples would look valid.
             raise UserError("condition contains NaN or inf: fix it.")
-        shape = (self.likelihood.num_uniforms, *images.shape[2:])
-        sampler = None
-        for first in range(0, len(images), batch_size):
-            part = images[first : first + batch_size]
-            if sampler is None or sampler.n != len(part):
-                sampler = None  # frees its caches first
-                sampler = Sampler(
-                    self.network,
-                    self.likelihood,
-                    len(part),
-                    self.image.channels,
-                    height,
-                    width,
-                    Temperature.of(temperature),
-                )
-            uniforms = uniforms_of(seed, numbers[first : first + len(part)], shape).to(images.device)
-            h_of_part = None if h is None else h[first : first + batch_size]
-            sampler.draw(part, known, h_of_part, uniforms, on_pixel, on_row)
+        temperature = Temperature.of(temperature)
+        self.sampling.draw(
+            self.network, self.likelihood, images, known, h, seed, numbers, temperature, batch_size, on_pixel, on_row
+        )
         return images
 
     def condition_in(self, batch: Mapping[str, Tensor]) -> Tensor | None:

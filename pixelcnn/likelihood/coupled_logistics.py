@@ -188,20 +188,24 @@ class CoupledLogistics(Likelihood):
         The temperatures divide the components' logits and multiply their scales.
         """
         logits, components = self._grouped(parameters)
-        chosen = (logits / mixture_temperature - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
+        # At a temperature of 1 not even a division: a sampler does this for every pixel.
+        tempered = logits if mixture_temperature == 1 else logits / mixture_temperature
+        chosen = (tempered - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
         of_chosen = chosen[:, None, None].expand(-1, *components.shape[1:3], -1, -1, -1)
         own = components.gather(3, of_chosen)[:, :, :, 0]
         means, scales = own[:, :, 0], own[:, :, 1].clamp_min(MIN_LOG_SCALE).exp()
         coefficients = torch.tanh(own[:, :, 2]) if self.per_channel == 3 else None
-        noise = scale_temperature * scales * (torch.log(u_logistic) - torch.log(1 - u_logistic))
+        scales = scales if scale_temperature == 1 else scale_temperature * scales
+        noise = scales * (torch.log(u_logistic) - torch.log(1 - u_logistic))
         drawn: list[Tensor] = []
+        levels: list[Tensor] = []
         for channel in range(self.channels):
             x = means[:, channel] + noise[:, channel]
             for earlier, coefficient in enumerate(_couplings(coefficients, channel)):
                 x = x + coefficient * drawn[earlier]
-            drawn.append(self.scale(nearest_level(x, self.levels)) if quantize else x.clamp(-1, 1))
-        x = torch.stack(drawn, dim=1)
-        return nearest_level(x, self.levels).to(torch.uint8) if quantize else x
+            levels.append(nearest_level(x, self.levels))
+            drawn.append(self.scale(levels[-1]) if quantize else x.clamp(-1, 1))
+        return torch.stack(levels, dim=1).to(torch.uint8) if quantize else torch.stack(drawn, dim=1)
 
     def sample_levels(
         self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0

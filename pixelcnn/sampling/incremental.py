@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelcnn.network.parallel import Network
 from pixelcnn.network.topology import IMAGE, Node
@@ -23,13 +23,14 @@ class IncrementalWalk:
     """Computes the parameters of every site of n images of a width, in raster order; a site is a group of a pixel's
     channels.
 
-    The weights are read when the walk is made; any number of batches of n images can follow. The network is read as in
-    evaluation: no dropout.
+    The weights are read when the walk is made, and by `take_weights`; any number of batches of n images can follow. The
+    network is read as in evaluation: no dropout.
     """
 
     @torch.inference_mode()
     def __init__(self, network: Network, image_channels: int, n: int, width: int) -> None:
         topology = network.topology
+        self._image_channels = image_channels
         self.num_groups, self.width = topology.num_groups, width
         self.group_channels = image_channels // topology.num_groups
         setting = _setting(network, n, width)
@@ -49,6 +50,15 @@ class IncrementalWalk:
         in_row = [(stride, stepper) for stride, stepper in by_stride if phase % stride == 0]
         pixelwise = [(stride, stepper) for stride, stepper in in_row if stepper.node.stream == "ul"]
         return in_row, [[due for due in pixelwise if column % due[0] == 0] for column in range(period)]
+
+    @torch.inference_mode()
+    def take_weights(self, network: nn.Module) -> None:
+        """Read the weights of ``network``, which the walk was made for, again, into where the old ones are."""
+        assert isinstance(network, Network)
+        smallest = IncrementalWalk(network, self._image_channels, 1, network.topology.stride)
+        for stepper, new in zip(self.steppers, smallest.steppers, strict=True):
+            for weight, value in zip(stepper.weights(), new.weights(), strict=True):
+                weight.copy_(value)
 
     @property
     def num_bytes(self) -> int:

@@ -1,6 +1,7 @@
 """The steppers of Gated PixelCNN and PixelCNN, which write a pixel's features group by group."""
 
 import torch
+from torch import Tensor
 
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.masked_blocks import (
@@ -118,6 +119,9 @@ class HorizontalStepper(Stepper):
     def kept(self) -> list[Rows]:
         return [*super().kept(), self.gate]
 
+    def weights(self) -> list[Tensor]:
+        return [*super().weights(), self.link]
+
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
         self.gate.begin_row(i)
@@ -186,8 +190,11 @@ class MaskedOutputStepper(OutputStepper):
         self.seen = self.inputs[0].rows.pixel(0).new_zeros(setting.n, channels)
         self.features = self.seen.new_zeros(setting.n, features)
         hidden, dense = layer.hidden.weight().flatten(1), layer.dense.weight().flatten(1)
-        self.hidden = [(hidden[g].contiguous(), layer.hidden.b[g, None]) for g in self.feature_groups]
-        self.dense = [(dense[g].contiguous(), layer.dense.b[g, None]) for g in parameter_groups]
+        self.hidden = [(hidden[g].clone(), layer.hidden.b[g, None].clone()) for g in self.feature_groups]
+        self.dense = [(dense[g].clone(), layer.dense.b[g, None].clone()) for g in parameter_groups]
+
+    def weights(self) -> list[Tensor]:
+        return [weight for pair in (*self.hidden, *self.dense) for weight in pair]
 
     def pixel(self, i: int, j: int, group: int) -> None:
         own, features = self.input_groups[group], self.feature_groups[group]

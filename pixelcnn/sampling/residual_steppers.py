@@ -95,6 +95,9 @@ class GatedBlockStepper(Stepper):
     def kept(self) -> list[Rows]:
         return [*super().kept(), self.inner]
 
+    def weights(self) -> list[Tensor]:
+        return [*super().weights(), *(weight for _, weight in (*self.aux_of_row, *self.aux_of_pixel))]
+
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
         self.inner.begin_row(i)
@@ -147,9 +150,12 @@ class UpsampleStepper(Stepper):
 
     def __init__(self, setting: Setting, node: Upsample, layer: UpsamplingConv) -> None:
         super().__init__(setting, node, len(layer.conv.b))
-        self.weight, self.bias, self.crop = layer.conv.weight(), layer.conv.b, node.window.right
+        self.weight, self.bias, self.crop = layer.conv.weight().clone(), layer.conv.b.clone(), node.window.right
         self.column_bias = self.bias[:, None]
         self.taps = [[self.weight[:, :, a, b].t().contiguous() for b in range(2)] for a in range(2)]
+
+    def weights(self) -> list[Tensor]:
+        return [self.weight, self.bias, *self.taps[0], *self.taps[1]]
 
     def begin_row(self, i: int) -> None:
         super().begin_row(i)
@@ -173,7 +179,10 @@ class OutputStepper(Stepper):
 
     def __init__(self, setting: Setting, node: Output, layer: OutputLayer) -> None:
         super().__init__(setting, node, 1)
-        self.weight, self.bias = layer.dense.weight().flatten(1).contiguous(), layer.dense.b[:, None]
+        self.weight, self.bias = layer.dense.weight().flatten(1).clone(), layer.dense.b[:, None].clone()
+
+    def weights(self) -> list[Tensor]:
+        return [self.weight, self.bias]
 
     def begin_row(self, i: int) -> None:
         """Nothing depends on the row."""

@@ -85,7 +85,8 @@ class ConcatEluRows(Rows):
 
     def __init__(self, n: int, width: int, channels: int, reach: Reach, like: Tensor) -> None:
         super().__init__(n, width, 2 * channels, reach, like)
-        self._halves = [[(pixel[:, :channels], pixel[:, channels:]) for pixel in pixels] for pixels in self._pixels]
+        self._both = [[pixel.unflatten(1, (2, channels)) for pixel in pixels] for pixels in self._pixels]
+        self._signs = like.new_tensor([[1.0], [-1.0]])
 
     def write_row(self, value: Tensor) -> None:
         channels = value.shape[2]
@@ -94,9 +95,7 @@ class ConcatEluRows(Rows):
         F.elu_(self.row)
 
     def write_pixel(self, j: int, value: Tensor) -> None:
-        positive, negative = self._halves[self.now][j]
-        positive.copy_(value)
-        torch.neg(value, out=negative)
+        torch.mul(value[:, None], self._signs, out=self._both[self.now][j])
         F.elu_(self._pixels[self.now][j])
 
 
@@ -149,10 +148,10 @@ class RowConv:
         right: int = 0,
         out_groups: Sequence[slice] = (slice(None),),
     ) -> None:
-        kernel = weight.permute(2, 3, 1, 0)  # rows, columns, in, out
+        kernel = weight.clone().permute(2, 3, 1, 0)  # rows, columns, in, out
         rows, columns = kernel.shape[:2]
         in_rows = rows if whole else rows - 1
-        self.source, self.stride, self.bias = source, stride, bias
+        self.source, self.stride, self.bias = source, stride, bias.clone()
         self._first = [(down + rows - 1 - r, c - left - right) for r in range(in_rows) for c in range(columns)]
         self._above = kernel[:in_rows].flatten(0, 2).contiguous()
         n, width = len(source.row), source.width // stride
@@ -171,6 +170,11 @@ class RowConv:
     def num_bytes(self) -> int:
         """Memory of ``base``."""
         return self.base.nbytes
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Kernel and bias, as they are used here."""
+        return [self.bias, self._above, *self._here]
 
     def begin_row(self) -> None:
         """Set ``base``, bias included; the source's row has begun (and is complete, if ``whole``)."""

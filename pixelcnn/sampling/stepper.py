@@ -97,6 +97,11 @@ class Stepper:
         """The convolutions of this stepper."""
         return [conv for conv in vars(self).values() if isinstance(conv, RowConv)]
 
+    def weights(self) -> list[Tensor]:
+        """All that was computed from the network's weights, in memory of this stepper's own."""
+        of_condition = [] if self.condition.hw is None else [self.condition.hw]
+        return [*of_condition, *(weight for conv in self.convs() for weight in conv.weights)]
+
 
 def steps(kind: type[Node]) -> Callable[[type[S]], type[S]]:
     """Make a class the stepper of a kind of node."""
@@ -120,7 +125,7 @@ class ConditionTerm:
     """
 
     def __init__(self, hw: Tensor | None, level: int) -> None:
-        self.hw, self.level = hw, level
+        self.hw, self.level = None if hw is None else hw.clone(), level
         self.of_image: Tensor | None = None  # (N, 1, 1, channels) for all rows, or (N, H, W, channels)
         self.of_row: Tensor | None = None  # (N, 1 or W, channels)
 

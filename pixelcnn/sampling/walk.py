@@ -45,6 +45,9 @@ class RepeatedPasses:
         self.x.zero_()
         self.h = h
 
+    def take_weights(self, network: nn.Module) -> None:
+        """As `IncrementalWalk.take_weights`; here every pass uses the network's own."""
+
     def take_conditions_of_row(self, i: int) -> None:
         """As `IncrementalWalk.take_conditions_of_row`; here every pass is given the whole condition."""
 

@@ -21,6 +21,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.errors import UserError, require
+from pixelcnn.training.agreement import Agreement
 from pixelcnn.training.checkpoints import save
 from pixelcnn.training.dashboard import dashboards
 from pixelcnn.training.lightning_internals import loops_before_validation
@@ -33,7 +34,7 @@ SIGNALS_TO_LEAVE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Request(IntEnum):
-    """What to do after a batch; if the ranks' requests differ, all do the largest."""
+    """What a rank asks for after a batch; if they differ, all do the largest."""
 
     NOTHING = 0
     SAVE = 1
@@ -73,8 +74,9 @@ class GracefulInterruption(Callback):
     The first Ctrl-C lets a run validate, save and finish after the current step (`end_if_interrupted`); the second one
     kills it. On each of ``SIGNALS_TO_LEAVE``, on any rank, all ranks save after the current step and raise `Left`,
     without validating or drawing samples, for which there may be no time. During a validation the state before it is
-    saved, so that the resumed run validates in full. ``resume_command`` is the command in the message. Before the
-    first and after the last step these signals keep their earlier handlers: there is nothing to save.
+    saved, so that the resumed run validates in full. Several ranks do so one step, or batch of a validation, later, as
+    they learn of each other's signals without waiting (`Agreement`). ``resume_command`` is the command in the message.
+    Before the first and after the last step these signals keep their earlier handlers: there is nothing to save.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class GracefulInterruption(Callback):
         self._told_to_leave: int | None = None
         self._handlers: dict[int, Any] = {}
         self._saved_at = 0.0
+        self._agreement = Agreement(1)
         self._loops: dict[str, Any] | None = None
         self._shared_val_batches = 0
 
@@ -101,6 +104,7 @@ class GracefulInterruption(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._require_same_step(trainer)
         self._interrupted, self._told_to_leave = False, None
+        self._agreement = Agreement(trainer.world_size)
         self._saved_at = time.monotonic()
         self._handlers = {signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt)}
         for number in SIGNALS_TO_LEAVE:
@@ -112,16 +116,15 @@ class GracefulInterruption(Callback):
         assert isinstance(pl_module, DensityEstimation)
         if not pl_module.between_steps:  # checkpoints do not store accumulating gradients
             return
-        request = self._agreed(trainer, self._request(trainer))
-        if request is Request.SAVE:
+        request = Request(self._agreement.on(self._request(trainer)))
+        if request is Request.LEAVE:
+            self._leave(trainer)
+        elif request is Request.FINISH:
+            self._finish()
+            trainer.should_stop = True
+        elif request is Request.SAVE or self._due_by_steps(trainer):
             self._save(trainer)
             self._saved_at = time.monotonic()
-        elif request is Request.FINISH:
-            if not self._interrupted:  # another rank was
-                self._on_interrupt(signal.SIGINT, None)
-            trainer.should_stop = True
-        elif request is Request.LEAVE:
-            self._leave(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.training or trainer.sanity_checking or not self._handlers:
@@ -141,7 +144,7 @@ class GracefulInterruption(Callback):
     ) -> None:
         if trainer.sanity_checking or not self._handlers or batch_idx >= self._shared_val_batches:
             return
-        if self._agreed(trainer, self._request(trainer)) is Request.LEAVE:
+        if self._agreement.on(self._request(trainer)) == Request.LEAVE:
             self._leave(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -149,6 +152,8 @@ class GracefulInterruption(Callback):
             checkpoint["loops"]["fit_loop"] = self._loops
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._agreement.last() == Request.FINISH:
+            self._finish()
         self._restore(*self._handlers)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -170,18 +175,17 @@ class GracefulInterruption(Callback):
             return Request.LEAVE
         if self._interrupted:
             return Request.FINISH
-        steps, seconds = self.every_n_steps, 60 * self.every_n_minutes
-        due = steps > 0 and trainer.global_step % steps == 0
-        if trainer.is_global_zero and seconds > 0:
-            due = due or time.monotonic() - self._saved_at >= seconds
+        # By one clock, of which the others hear.
+        by_time = trainer.is_global_zero and self.every_n_minutes > 0
+        due = by_time and time.monotonic() - self._saved_at >= 60 * self.every_n_minutes
         return Request.SAVE if due else Request.NOTHING
 
-    def _agreed(self, trainer: Trainer, request: Request) -> Request:
-        """The largest of all ranks' requests: a signal may reach one alone, and others at another batch."""
-        if trainer.world_size == 1:
-            return request
-        value = torch.tensor(int(request), device=trainer.strategy.root_device)
-        return Request(int(trainer.strategy.reduce(value, reduce_op="max")))
+    def _due_by_steps(self, trainer: Trainer) -> bool:
+        return self.every_n_steps > 0 and trainer.global_step % self.every_n_steps == 0
+
+    def _finish(self) -> None:
+        if not self._interrupted:  # another rank was
+            self._on_interrupt(signal.SIGINT, None)
 
     def _save(self, trainer: Trainer) -> str | None:
         self._loops = loops_before_validation(trainer)

@@ -159,12 +159,6 @@ WALKS: list[Break] = [
     *of_file(
         "model.py",
         "sampling/test_sampling.py",
-        ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
-        (
-            "an image depends on the batch it is drawn in",
-            "numbers[first : first + len(part)]",
-            "numbers[: len(part)]",
-        ),
         (
             "a completion is scored by a bound",
             "log_prob = self.likelihood.log_mass(",
@@ -203,6 +197,14 @@ WALKS: list[Break] = [
         "compression/coding.py",
         "compression/test_round_trips.py",
         ("the last stretch reaches beyond the levels", "self.stretch, self.likelihood.levels)", "self.stretch, 10**6)"),
+    ),
+    *of_file(
+        "sampling/batches.py",
+        "sampling/test_sampling.py sampling/test_batches.py",
+        ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
+        ("an image depends on the batch it is drawn in", "numbers[part]", "numbers[: part.stop - first]"),
+        ("a sampler that is kept keeps the old weights", "self._kept[1].walk.take_weights(network)", "pass"),
+        ("a sampler that is kept keeps the old mask", "mask, temperature, weight.device", "temperature, weight.device"),
     ),
     *of_file(
         "sampling/sampler.py",

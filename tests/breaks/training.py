@@ -49,6 +49,11 @@ TRAINING: list[Break] = [
         ),
     ),
     *of_file(
+        "training/agreement.py",
+        "training/test_agreement.py",
+        ("a signal has to reach all ranks", "dist.ReduceOp.MAX", "dist.ReduceOp.MIN"),
+    ),
+    *of_file(
         "training/metrics.py",
         "training/test_metrics.py",
         (

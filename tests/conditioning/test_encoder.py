@@ -155,3 +155,11 @@ def test_averages_are_torchs_without_its_kernels(height, width):
     torch.testing.assert_close(gradient, torch.autograd.grad(expected.square().sum(), x)[0], rtol=1e-12, atol=1e-12)
     # Its backward pass on a GPU is rejected by trainer.deterministic=true.
     assert not any("adaptive" in event.key for event in seen.key_averages())
+
+
+def test_the_encoder_averages_by_them(model):
+    layers = model.conditioning.layers
+    x = torch.randn(2, model.image.channels, 10, 14, dtype=next(layers.parameters()).dtype)
+    with profile() as seen:
+        layers(x).sum().backward()
+    assert not any("adaptive" in event.key for event in seen.key_averages())

@@ -7,8 +7,8 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.gpu.recording import recorded
 from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Vectors
 from pixelcnn.description import ModelDescription
 from pixelcnn.likelihood import DiscretizedLogisticMixture
@@ -17,42 +17,6 @@ from pixelcnn.sampling.capture import cuda_graphs
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from tests.conftest import random_images, tiny_description, tiny_model
 from tests.drawn import CONDITIONINGS, given_to, model_of
-
-WAITS_FOR_THE_DEVICE = {
-    "aten._local_scalar_dense",
-    "aten.nonzero",
-    "aten.is_nonzero",
-    "aten.equal",
-    "aten.masked_select",
-}
-
-
-class Recording(TorchDispatchMode):
-    """What a CUDA graph keeps of some work: the operations and where their operands lie, no decision of the host."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert str(function).rsplit(".", 1)[0] not in WAITS_FOR_THE_DEVICE, f"{function} waits for the device"
-        result = function(*args, **(kwargs or {}))
-        self.calls.append((function, args, kwargs or {}, result))
-        return result
-
-    def replay(self):
-        for function, args, kwargs, place in self.calls:
-            result = function(*args, **kwargs)
-            new = isinstance(result, torch.Tensor) and result.data_ptr() != place.data_ptr()
-            if new:
-                place.copy_(result)
-
-
-def recorded(work):
-    work()
-    with Recording() as recording:
-        work()
-    return torch.inference_mode()(recording.replay)
 
 
 def drawn(model, capture, batches=2, known=None, h=None):
@@ -159,6 +123,7 @@ def test_graphs_are_captured_and_replayed_on_the_device_of_their_tensors(monkeyp
 
     class Graph:
         def capture_begin(self, pool, **options):
+            assert options == {"capture_error_mode": "thread_local"}  # beside NCCL's threads
             seen.append(("captured", current[-1]))
 
         def capture_end(self):
@@ -170,6 +135,7 @@ def test_graphs_are_captured_and_replayed_on_the_device_of_their_tensors(monkeyp
     for name, stub in {
         "device": device,
         "CUDAGraph": Graph,
+        "empty_cache": lambda: seen.append(("emptied", current[-1])),
         "Stream": MagicMock(),
         "stream": lambda stream: nullcontext(),
         "current_stream": MagicMock(),
@@ -177,9 +143,10 @@ def test_graphs_are_captured_and_replayed_on_the_device_of_their_tensors(monkeyp
     }.items():
         monkeypatch.setattr(torch.cuda, name, stub)
     capture = cuda_graphs(torch.device("cuda:1"))
-    replay = capture(lambda: seen.append(("worked", current[-1])))
-    replay()
-    assert seen == [("worked", 1), ("captured", 1), ("worked", 1), ("replayed", 1)]
+    for _ in range(2):
+        capture(lambda: seen.append(("worked", current[-1])))()
+    once = [("worked", 1), ("captured", 1), ("worked", 1), ("replayed", 1)]
+    assert seen == [("emptied", 1), *once, *once]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

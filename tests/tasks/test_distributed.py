@@ -90,22 +90,36 @@ def test_processes_started_by_torchrun_share_a_directory(keys, one, tmp_path):
     assert outcome.stdout.splitlines()[-1] == f"Run directory: {run_dir}"
 
 
-def rank_of_two(rank: int, port: int, call, arguments: tuple[str, ...]) -> None:
+def one_rank(rank: int, world_size: int, port: int, call, arguments: tuple[str, ...]) -> None:
     """What a launcher starts; forked, it need not import everything again."""
-    place = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    place = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "NODE_RANK": 0,
+        "WORLD_SIZE": world_size,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
     os.environ.update({name: str(value) for name, value in place.items()})
     call(*arguments)
 
 
 def exit_codes_of_two(call, *arguments: str) -> list[int | None]:
     """Of the two processes of a run; None of one that has not ended within a minute."""
+    return exit_codes(2, 60, call, *arguments)
+
+
+def exit_codes(world_size: int, seconds: float, call, *arguments: str) -> list[int | None]:
+    """Of the processes of a run; None of one that has not ended within so many seconds."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=rank_of_two, args=(rank, port, call, arguments)) for rank in range(2)]
+    processes = [
+        fork.Process(target=one_rank, args=(rank, world_size, port, call, arguments)) for rank in range(world_size)
+    ]
     for process in processes:
         process.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     for process in processes:
         process.join(timeout=max(0.0, deadline - time.monotonic()))
     codes = [process.exitcode for process in processes]
@@ -176,3 +190,23 @@ def test_torchrun_ends_the_others_of_a_rank_that_is_killed_while_they_are_busy(a
     outcome = run_py(*keys, launcher=torchrun)
     assert outcome.returncode == 1
     assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 5
+
+
+def test_a_rehearsal_of_the_papers_recipe_on_eight_devices(arrays, call, tmp_path):
+    """By processes of this CPU, with gradients accumulated: the same curve and weights as by one."""
+    few = ("trainer.max_steps=2", "trainer.log_every_n_steps=1", "trainer.accumulate_grad_batches=2", "model.dropout=0")
+    keys = ("experiment=cifar10", *arrays, *TINY, *few, "data.batch_size=8", "data.val_size=0", "logger=csv")
+    eight = ("trainer.accelerator=cpu", "trainer.devices=8")
+    codes = exit_codes(8, 300, call, *keys, *eight, f"hydra.run.dir={tmp_path}/eight")
+    assert codes == [0] * 8
+    call(*keys, f"hydra.run.dir={tmp_path}/one")
+    curve, curve_of_one = losses(tmp_path / "eight"), losses(tmp_path / "one")
+    assert len(curve) == 2 and dict(curve) == pytest.approx(dict(curve_of_one), rel=1e-5)
+    ranks = json.loads((tmp_path / "eight/run.json").read_text())["ranks"]
+    assert [rank["rank"] for rank in ranks] == list(range(8)) and all(rank["world_size"] == 8 for rank in ranks)
+    assert len({rank["final_weights"] for rank in ranks}) == 1
+    last, last_of_one = (
+        torch.load(tmp_path / run / "checkpoints/last.ckpt", weights_only=True) for run in ("eight", "one")
+    )
+    for key, atol in {"current_model_state": 1e-4, "state_dict": 1e-4, "optimizer_states": 1e-3}.items():
+        torch.testing.assert_close(last[key], last_of_one[key], rtol=1e-3, atol=atol)
