@@ -252,8 +252,8 @@ class PixelModel(nn.Module):
                 f"(N, {shape.channels}, H, W) holding 0..{shape.levels - 1}."
             )
         self._check_size(*images.shape[2:])
-        # Not in training on a GPU, where reading a value synchronises: data sets have checked theirs.
-        looked_at = images.is_cpu or not self.training
+        # Not in training on a GPU, nor compiled, where reading a value stops the others: data sets have checked theirs.
+        looked_at = (images.is_cpu or not self.training) and not torch.compiler.is_compiling()
         if shape.levels < 256 and looked_at and len(images) and int(images.max()) >= shape.levels:
             raise UserError(
                 f"images contain {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."

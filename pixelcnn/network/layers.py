@@ -21,7 +21,6 @@ class WeightNormalized(nn.Module):
     initialisation gives its output, None to leave the layer as it is."""
 
     out_dim: int  # which axis of V is the output channel
-    computed: Tensor | None = None  # the weight, where the network has computed it: see `given`
 
     def __init__(self, v_shape: tuple[int, ...], init_scale: float) -> None:
         super().__init__()
@@ -29,6 +28,7 @@ class WeightNormalized(nn.Module):
         self.g = nn.Parameter(torch.ones(v_shape[self.out_dim]))
         self.b = nn.Parameter(torch.zeros(v_shape[self.out_dim]))
         self.init_scale: float | None = init_scale
+        self.computed: Tensor | None = None  # the weight, where the network has computed it: see `given`
 
     def direction(self) -> Tensor:
         """V, without the entries that the layer does not use."""
