@@ -123,7 +123,9 @@ class PixelModel(nn.Module):
             parameters = pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
         else:
             parameters = self.network(x, h)
-        parameters = parameters.to(torch.promote_types(parameters.dtype, torch.float32))
+        # In the images' order of memory, whatever the network's: the likelihood combines the two.
+        precise = torch.promote_types(parameters.dtype, torch.float32)
+        parameters = parameters.to(precise, memory_format=torch.contiguous_format)
         if not self.likelihood.sees_neighbours:
             return parameters
         exact = self.likelihood.scale(images.to(parameters.dtype))  # which half-precision weights do not see
