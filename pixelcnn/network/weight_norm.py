@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 SMALLEST_NORM = 1e-6
+# Weights of a layer above which a CPU normalises it alone: copying them beside others' takes longer than sharing saves.
+LARGE = 2**16
 
 
 def normalized(
@@ -25,9 +27,9 @@ def normalized(
     """
     if torch.compiler.is_compiling():  # which fuses the formula by itself
         return [_formula(*of_layer).to(dtype) for of_layer in zip(directions, gains, out_dims, strict=True)]
-    groups: dict[int, list[int]] = defaultdict(list)
+    groups: dict[tuple[int, int | None], list[int]] = defaultdict(list)
     for k, (v, g) in enumerate(zip(directions, gains, strict=True)):
-        groups[v.numel() // len(g)].append(k)
+        groups[v.numel() // len(g), k if v.is_cpu and v.numel() > LARGE else None].append(k)
     weights: dict[int, Tensor] = {}
     for group in groups.values():
         orders = [_rows_first(directions[k], out_dims[k]) for k in group]

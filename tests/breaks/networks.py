@@ -71,7 +71,11 @@ NETWORKS: list[Break] = [
         ),
         ("the gradient of a normalised weight keeps its radial part", "g * of_g / divisor.square()", "0 * norm"),
         ("the weights of layers are dealt to each other", "key=order.__getitem__", "key=lambda d: -order[d]"),
-        ("layers share no operations of weight normalisation", "groups[v.numel() // len(g)]", "groups[k]"),
+        (
+            "layers share no operations of weight normalisation",
+            "if v.is_cpu and v.numel() > LARGE else None",
+            "if True else None",
+        ),
     ),
     *of_file(
         "initialisation.py",
