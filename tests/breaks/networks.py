@@ -80,7 +80,7 @@ NETWORKS: list[Break] = [
     *of_file(
         "initialisation.py",
         "test_initialisation.py original/test_golden.py",
-        ("initialisation goes on with the weights by old gains", "layer.computed = None", "layer.b.add_(0)"),
+        ("initialisation keeps weights of the old gains", "layer.computed = None", "layer.b.add_(0)"),
     ),
     *of_file(
         "network/layers.py",
