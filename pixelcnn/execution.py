@@ -6,16 +6,17 @@ None of it changes what is computed, beyond the rounding of floats, or what a ch
 import os
 import shutil
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import nn
 
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.network import Network
 
 COMPILERS = ("g++", "clang++")
-# A layer's code is compiled once for each kind and number of its inputs, their sizes, training and evaluation.
-RECOMPILATIONS = 64
+BACKEND = "inductor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ def full_float32(full: bool = True) -> None:
 def execute(model: PixelModel, execution: Execution) -> None:
     """Execute ``model``'s network as ``execution`` says, from the next forward pass on.
 
+    ``compile`` is of training: of ``model(images, condition)``, likelihood included, and of the network alone.
+
     After data-dependent initialisation, which looks inside layers. UserError where a compiler is missing.
     """
     network = model.network
@@ -58,6 +61,21 @@ def execute(model: PixelModel, execution: Execution) -> None:
                 f"model.compile=true needs a C++ compiler, but {' or '.join(compilers)} is not installed: "
                 "install one or leave model.compile out."
             )
-        torch._dynamo.config.recompile_limit = RECOMPILATIONS
-        for layer in network.layers.values() if isinstance(network, Network) else [network]:
-            layer.compile()
+        # The network by itself for objectives that call no more than it.
+        for module in (network, model):
+            _compile_training(module)
+
+
+def _compile_training(module: nn.Module) -> None:
+    """Compile what calls of ``module`` compute in training, whose batches have one shape.
+
+    Evaluation and sampling, at other sizes, stay as they are: each would be compiled for minutes.
+    """
+    module.compile(backend=BACKEND, dynamic=False)
+    compiled, plain = module._compiled_call_impl, module._call_impl
+    assert compiled is not None
+
+    def call(*inputs: Any, **named: Any) -> Any:
+        return (compiled if module.training and torch.is_grad_enabled() else plain)(*inputs, **named)
+
+    module._compiled_call_impl = call  # which copies of the module do not inherit

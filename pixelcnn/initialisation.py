@@ -38,16 +38,17 @@ def data_dependent_initialisation(
 
     def rescale(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> Tensor:
         assert layer.init_scale is not None
-        variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
+        variance, mean = torch.var_mean(layer.with_margin(output, *inputs), dim=(0, 2, 3), correction=0)
         # A constant output, as of a 1x1 image's u stream, has no scale to set; the original's formula explodes.
         scale = torch.where(variance > CONSTANT, layer.init_scale / torch.sqrt(variance + 1e-10), 1.0)
         layer.g.mul_(scale)
         layer.b.sub_(mean).mul_(scale)
+        layer.computed = None  # by the old g
         return layer.forward(*inputs)
 
     def measure(layer: WeightNormalized, inputs: tuple[Tensor], output: Tensor) -> None:
         assert layer.init_scale is not None
-        variance, mean = torch.var_mean(output, dim=(0, 2, 3), correction=0)
+        variance, mean = torch.var_mean(layer.with_margin(output, *inputs), dim=(0, 2, 3), correction=0)
         deviations.append(torch.stack([mean.abs().max(), (variance.sqrt() - layer.init_scale).abs().max()]))
 
     through_all_layers = _pass(model, images, condition)

@@ -167,7 +167,9 @@ class PixelModel(nn.Module):
             parameters = pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
         else:
             parameters = self.network(x, h)
-        parameters = parameters.to(torch.promote_types(parameters.dtype, torch.float32))
+        # In the images' order of memory, whatever the network's: the likelihood combines the two.
+        precise = torch.promote_types(parameters.dtype, torch.float32)
+        parameters = parameters.to(precise, memory_format=torch.contiguous_format)
         if not self.likelihood.sees_neighbours:
             return parameters
         exact = self.likelihood.scale(images.to(parameters.dtype))  # which half-precision weights do not see
@@ -288,8 +290,8 @@ class PixelModel(nn.Module):
                 f"(N, {shape.channels}, H, W) holding 0..{shape.levels - 1}."
             )
         self._check_size(*images.shape[2:])
-        # Not in training on a GPU, where reading a value synchronises: data sets have checked theirs.
-        looked_at = images.is_cpu or not self.training
+        # Not in training on a GPU, nor compiled, where reading a value stops the others: data sets have checked theirs.
+        looked_at = (images.is_cpu or not self.training) and not torch.compiler.is_compiling()
         if shape.levels < 256 and looked_at and len(images) and int(images.max()) >= shape.levels:
             raise UserError(
                 f"images contain {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."

@@ -5,13 +5,16 @@ import gc
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 from torch._subclasses import FakeTensor
 
 from pixelcnn import execution
 from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution, execute
 from pixelcnn.network.topology import GatedBlock
+from pixelcnn.training.samples import SampleGrid
 from tests.conftest import random_images, tiny_model
+from tests.training.tiny import BATCHES_PER_EPOCH, fit, tiny_module
 
 PLAIN = Execution(compile=False, channels_last=False, activation_checkpointing=False)
 # Of the loss and of the gradient's norm, relative.
@@ -24,7 +27,7 @@ MOVES = {
 
 def loss_and_gradients(model, images):
     torch.manual_seed(3)
-    loss = -model.log_prob(images).sum()
+    loss = -model(images).sum()
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in model.named_parameters()}
 
@@ -48,7 +51,7 @@ def distance(a, b):
 def test_how_far_a_way_moves_loss_and_gradient(way, precision):
     # Dropout masks are drawn in the order of memory, and by a compiler in its own way.
     dropout = 0.5 if way == "activation_checkpointing" else 0.0
-    # Compiling takes seconds a kind of layer.
+    # Compiling takes seconds a layer.
     stages = 1 if way == "compile" else 3
     model = tiny_model(num_filters=8, num_stages=stages, dropout=dropout).train()
     other = copy.deepcopy(model)
@@ -107,6 +110,48 @@ def bytes_of_tensors() -> int:
         if issubclass(kind, torch.Tensor) and not issubclass(kind, FakeTensor) and value.layout == torch.strided:
             storages[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
     return sum(storages.values())
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Compiles without a compiler: graphs and their guards are as ever, what runs is what was traced."""
+    monkeypatch.setattr(execution, "BACKEND", "eager")
+    torch._dynamo.reset()
+    counters.clear()
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        yield
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("activation_checkpointing", [False, True])
+def test_the_network_and_the_loss_are_one_graph(traced, activation_checkpointing):
+    model = tiny_model(num_stages=1, dropout=0.0).train()
+    images = random_images(model, 2)
+    loss, gradients = loss_and_gradients(model, images)
+    model.zero_grad()
+    execute(model, Execution(compile=True, activation_checkpointing=activation_checkpointing))
+    compiled, others = loss_and_gradients(model, images)
+    torch.testing.assert_close(loss, compiled)
+    assert distance(gradients, others) < 1e-5
+    assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
+
+
+def test_a_run_compiles_once(traced, tmp_path):
+    # Validation and grids are of the EMA's weights and of batches of other sizes.
+    module = tiny_module(dropout=0.5)
+    execute(module.model, Execution(compile=True))
+    trainer = fit(tmp_path, SampleGrid(tmp_path, every_n_epochs=1, num_samples=3), module=module, max_epochs=2)
+    assert trainer.global_step == 2 * BATCHES_PER_EPOCH and counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"] and list((tmp_path / "samples").iterdir())
+
+
+def test_objectives_that_call_the_network_alone_have_it_compiled(traced):
+    model = tiny_model(num_stages=1).train()
+    execute(model, Execution(compile=True))
+    model.pixel_parameters(random_images(model, 2)).sum().backward()
+    assert counters["stats"]["unique_graphs"] == 1
+    model.eval().pixel_parameters(random_images(model, 3))  # would be compiled again, and raise
+    assert copy.deepcopy(model)._compiled_call_impl is None
 
 
 def test_a_missing_compiler_is_named(monkeypatch):

@@ -78,7 +78,7 @@ class Encoder(nn.Module):
                 f"condition of {condition.dtype} and shape {tuple(condition.shape)} is neither an image nor a code for "
                 f"each of {n} images: give uint8 (N, {self.channels}, H, W) or floats (N, {self.features})."
             )
-        looked_at = condition.is_cpu or not self.training  # as in `PixelModel`
+        looked_at = (condition.is_cpu or not self.training) and not torch.compiler.is_compiling()  # as in `PixelModel`
         if self.levels < 256 and looked_at and n and int(condition.max()) >= self.levels:
             raise UserError(
                 f"condition images contain {int(condition.max())}, but this model's levels are "

@@ -216,16 +216,16 @@ class CoupledLogistics(Likelihood):
 
     def _grouped(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Mixture logits (N, M, H, W), and the components' parameters (N, C, mean log-scale coefficient, M, H, W)."""
-        logits, rest = parameters.tensor_split([self.num_mixtures], dim=1)
+        logits, rest = parameters.split([self.num_mixtures, parameters.shape[1] - self.num_mixtures], dim=1)
         return logits, rest.unflatten(1, (self.channels, self.per_channel, self.num_mixtures))
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """log weights (N, M, H, W); means, log-scales and coefficients (N, M, C, H, W)."""
         logits, components = self._grouped(parameters)
-        of_kind = components.transpose(1, 3)
-        means, log_scales = of_kind[:, :, 0], of_kind[:, :, 1].clamp_min(MIN_LOG_SCALE)
-        coefficients = torch.tanh(of_kind[:, :, 2]) if self.per_channel == 3 else None
-        return F.log_softmax(logits, dim=1), means, log_scales, coefficients
+        # Not by indices, each of which has a gradient of the size of all.
+        means, log_scales, *coefficients = components.transpose(1, 3).unbind(2)
+        tanh = torch.tanh(coefficients[0]) if coefficients else None
+        return F.log_softmax(logits, dim=1), means, log_scales.clamp_min(MIN_LOG_SCALE), tanh
 
     def _log_prob(self, parameters: Tensor, images: Tensor, terms: Terms) -> Tensor:
         log_weights, log_terms = self._components(parameters, images, terms)
@@ -236,11 +236,8 @@ class CoupledLogistics(Likelihood):
         log_weights, means, log_scales, coefficients = self._split(parameters)
         x = self.scale(images[:, None].to(parameters.dtype))
         shifts = [
-            sum(
-                (k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))),
-                means[:, :, channel],
-            )
-            for channel in range(self.channels)
+            sum((k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))), mean)
+            for channel, mean in enumerate(means.unbind(2))
         ]
         return log_weights, terms(x - torch.stack(shifts, dim=2), log_scales, images)
 

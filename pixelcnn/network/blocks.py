@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelcnn.network.layers import CausalConv2d, UncroppedConvTranspose2d
+from pixelcnn.network.layers import CausalConv2d, CausalConvTranspose2d
 from pixelcnn.network.nonlinearities import NONLINEARITIES, gated
 from pixelcnn.network.topology import POINT, Window
 
@@ -74,10 +74,10 @@ class GatedResidualBlock(nn.Module):
     def forward(self, x: Tensor, *aux: Tensor, h: Tensor | None = None) -> Tensor:
         """x and each aux (N, F, H, W), h as the model has it; returns (N, F, H, W)."""
         nl = self.nonlinearity
-        c1 = self.conv1(nl(x))
+        c1 = self.conv1(nl(x, padding=self.conv1.padding), True)
         if aux:
             c1 = c1 + self.aux_dense(nl(torch.cat(aux, dim=1)))
-        c2 = self.conv2(nl(c1, self.dropout if self.training else 0.0))
+        c2 = self.conv2(nl(c1, self.dropout if self.training else 0.0, self.conv2.padding), True)
         if self.hw is not None:
             assert h is not None
             c2 = c2 + project(h, self.hw)
@@ -85,18 +85,15 @@ class GatedResidualBlock(nn.Module):
 
 
 class UpsamplingConv(nn.Module):
-    """Transposed convolution of stride 2, cut to twice the input's size such that the streams stay causal."""
+    """Transposed convolution to twice the input's size."""
 
     def __init__(self, num_filters: int, window: Window) -> None:
         super().__init__()
-        self.conv = UncroppedConvTranspose2d(num_filters, num_filters, window)
-        self.window = window
+        self.conv = CausalConvTranspose2d(num_filters, num_filters, window)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, H, W) to (N, F, 2H, 2W)."""
-        height, width = 2 * x.shape[2], 2 * x.shape[3]
-        right = self.window.right
-        return self.conv(x)[:, :, :height, right : right + width]
+        return self.conv(x)
 
 
 class OutputLayer(nn.Module):

@@ -1,20 +1,19 @@
 """Weight-normalised convolutions with causal windows.
 
-W = g * V / max(||V||, 1e-6), the norm taken over everything but the *output* channel in every kind of layer
-(Salimans and Kingma 2016). Images are NCHW.
+The norm is taken over everything but the *output* channel in every kind of layer: see `pixelcnn.network.weight_norm`.
+Images are NCHW.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from pixelcnn.network.nonlinearities import Padding
 from pixelcnn.network.topology import Window
-
-SMALLEST_NORM = 1e-6
+from pixelcnn.network.weight_norm import normalized
 
 
 class WeightNormalized(nn.Module):
@@ -29,37 +28,57 @@ class WeightNormalized(nn.Module):
         self.g = nn.Parameter(torch.ones(v_shape[self.out_dim]))
         self.b = nn.Parameter(torch.zeros(v_shape[self.out_dim]))
         self.init_scale: float | None = init_scale
+        self.computed: Tensor | None = None  # the weight, where the network has computed it: see `given`
 
     def direction(self) -> Tensor:
         """V, without the entries that the layer does not use."""
         return self.v
 
     def weight(self) -> Tensor:
-        """W in the shape of V."""
-        return _WeightNorm.apply(self.direction(), self.g, self.out_dim)
+        """W in the shape and type of V."""
+        return normalized([self.direction()], [self.g], [self.out_dim], self.v.dtype)[0]
+
+    def weight_of_pass(self) -> Tensor:
+        """W for a convolution: what the network has computed, unless autocast is off here and was on there."""
+        if self.computed is not None and self.computed.dtype == convolution_type(self.v):
+            return self.computed
+        return self.weight()
+
+    def with_margin(self, output: Tensor, *inputs: Tensor) -> Tensor:
+        """The values whose moments data-dependent initialisation sets, of a forward pass that returned ``output``."""
+        return output
 
 
-class _WeightNorm(torch.autograd.Function):
-    """g V / max(||V||, 1e-6), whose gradient autograd would find in twice as many passes over V."""
+def convolution_type(v: Tensor) -> torch.dtype:
+    """The type to which autocast, where it is on, converts a weight of V's type in a convolution."""
+    device = v.device.type
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if on and v.dtype != torch.float64 else v.dtype
 
-    @staticmethod
-    def forward(ctx: Any, v: Tensor, g: Tensor, out_dim: int) -> Tensor:
-        ctx.others = [d for d in range(v.ndim) if d != out_dim]
-        norm = torch.linalg.vector_norm(v, dim=ctx.others, keepdim=True)
-        g = g.view([-1 if d == out_dim else 1 for d in range(v.ndim)])
-        ctx.save_for_backward(v, g, norm)
-        return v * (g / norm.clamp_min(SMALLEST_NORM))
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        v, g, norm = ctx.saved_tensors
-        divisor = norm.clamp_min(SMALLEST_NORM)
-        of_g = (gradient * v).sum(ctx.others, keepdim=True) / divisor
-        # Below the smallest norm the divisor is constant.
-        radial = torch.where(norm < SMALLEST_NORM, 0.0, g * of_g / divisor.square())
-        of_v = (gradient * (g / divisor)).addcmul_(v, radial, value=-1)
-        return of_v, of_g.flatten(), None
+def weights_of(layers: Sequence[WeightNormalized]) -> dict[WeightNormalized, Tensor]:
+    """The weights of many layers by common operations, of the type of their convolutions."""
+    if not layers:
+        return {}
+    weights = normalized(
+        [layer.direction() for layer in layers],
+        [layer.g for layer in layers],
+        [layer.out_dim for layer in layers],
+        convolution_type(layers[0].v),
+    )
+    return dict(zip(layers, weights, strict=True))
+
+
+@contextmanager
+def given(weights: Mapping[WeightNormalized, Tensor]) -> Iterator[None]:
+    """Within it these layers convolve with ``weights`` in place of computing their own."""
+    for layer, weight in weights.items():
+        layer.computed = weight
+    try:
+        yield
+    finally:
+        for layer in weights:
+            layer.computed = None
 
 
 class CausalConv2d(WeightNormalized):
@@ -71,14 +90,14 @@ class CausalConv2d(WeightNormalized):
         self, in_channels: int, out_channels: int, window: Window, stride: int = 1, init_scale: float = 1.0
     ) -> None:
         super().__init__((out_channels, in_channels, window.rows, window.columns), init_scale)
-        self.window, self.stride = window, stride
+        self.stride = stride
+        self.padding = Padding(window.left, window.right, window.above, 0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) to (N, out, H / stride, W / stride)."""
-        window = self.window
-        if window.rows > 1 or window.columns > 1:
-            x = F.pad(x, (window.left, window.right, window.above, 0))
-        return F.conv2d(x, self.weight(), self.b, stride=self.stride)
+    def forward(self, x: Tensor, padded: bool = False) -> Tensor:
+        """(N, in, H, W) to (N, out, H / stride, W / stride); ``padded``: x has this layer's ``padding`` already."""
+        if any(self.padding) and not padded:
+            x = F.pad(x, self.padding)
+        return F.conv2d(x, self.weight_of_pass(), self.b, stride=self.stride)
 
 
 class MaskedConv2d(CausalConv2d):
@@ -110,17 +129,27 @@ class MaskedConv2d(CausalConv2d):
         return self.v * self.mask
 
 
-class UncroppedConvTranspose2d(WeightNormalized):
-    """Transposed convolution of stride 2 with every output row and column, those outside the image included.
+class CausalConvTranspose2d(WeightNormalized):
+    """Transposed convolution of stride 2, cut to twice the input's size such that the streams stay causal.
 
-    The margin takes part in the moments of data-dependent initialisation, as in the original, and is cut by the caller.
+    The margin that is cut takes part in the moments of data-dependent initialisation, as in the original.
     """
 
     out_dim = 1
 
     def __init__(self, in_channels: int, out_channels: int, window: Window) -> None:
         super().__init__((in_channels, out_channels, window.rows, window.columns), init_scale=1.0)
+        # What torch adds below and at the right of what it has cut alike on both sides.
+        self.cut, self.added = (0, window.right), (2 - window.rows, 1 + window.right - window.left)
+        assert all(added in (0, 1) for added in self.added)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) to (N, out, 2H + rows - 1, 2W + columns - 1)."""
-        return F.conv_transpose2d(x, self.weight(), self.b, stride=2, output_padding=1)
+        """(N, in, H, W) to (N, out, 2H, 2W)."""
+        return F.conv_transpose2d(
+            x, self.weight_of_pass(), self.b, stride=2, padding=self.cut, output_padding=self.added
+        )
+
+    def with_margin(self, output: Tensor, *inputs: Tensor) -> Tensor:
+        """(N, out, 2H + rows - 1, 2W + columns - 1)."""
+        (x,) = inputs
+        return F.conv_transpose2d(x, self.weight_of_pass(), self.b, stride=2, output_padding=1)

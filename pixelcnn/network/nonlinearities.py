@@ -1,4 +1,4 @@
-"""The nonlinearities of the residual blocks, each with the dropout that follows it, and the gate that ends a block.
+"""The nonlinearities of the residual blocks, with the dropout and padding that follow, and the gate that ends a block.
 
 Between the convolutions of a block lies nothing but memory traffic, so that it counts how often the activations pass
 through memory and which of them are kept for the gradient.
@@ -6,7 +6,7 @@ through memory and which of them are kept for the gradient.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,19 +16,31 @@ from torch.autograd.function import once_differentiable
 Nonlinearity = Callable[..., Tensor]
 
 
-def concat_elu(x: Tensor, dropout: float = 0.0) -> Tensor:
-    """elu of [x, -x] along the channels, then dropout of that probability: (N, F, ...) to (N, 2F, ...).
+class Padding(NamedTuple):
+    """Zeros beside an image, in the order of `torch.nn.functional.pad`."""
+
+    left: int
+    right: int
+    above: int
+    below: int
+
+
+NONE = Padding(0, 0, 0, 0)
+
+
+def concat_elu(x: Tensor, dropout: float = 0.0, padding: Padding = NONE) -> Tensor:
+    """elu of [x, -x] along the channels, then dropout of that probability: (N, F, ...) to (N, 2F, ...), padded.
 
     The gradient is found from the result, which the convolution that reads it keeps anyway.
     """
     if torch.compiler.is_compiling():  # which fuses the formula by itself
-        return F.dropout(F.elu(torch.cat([x, -x], dim=1)), dropout)
-    return _ConcatElu.apply(x, dropout)
+        return _padded(F.dropout(F.elu(torch.cat([x, -x], dim=1)), dropout), padding)
+    return _ConcatElu.apply(x, dropout, padding)
 
 
-def elu(x: Tensor, dropout: float = 0.0) -> Tensor:
-    """elu, then dropout of that probability, in the shape of x."""
-    return F.dropout(F.elu(x), dropout)
+def elu(x: Tensor, dropout: float = 0.0, padding: Padding = NONE) -> Tensor:
+    """elu, then dropout of that probability, in the shape of x, padded."""
+    return _padded(F.dropout(F.elu(x), dropout), padding)
 
 
 def gated(x: Tensor, ab: Tensor) -> Tensor:
@@ -41,9 +53,9 @@ def gated(x: Tensor, ab: Tensor) -> Tensor:
     return _Gated.apply(x, ab)
 
 
-def relu(x: Tensor, dropout: float = 0.0) -> Tensor:
-    """max(x, 0), then dropout of that probability, in the shape of x."""
-    return F.dropout(F.relu(x), dropout)
+def relu(x: Tensor, dropout: float = 0.0, padding: Padding = NONE) -> Tensor:
+    """max(x, 0), then dropout of that probability, in the shape of x, padded."""
+    return _padded(F.dropout(F.relu(x), dropout), padding)
 
 
 # Each with the factor by which it multiplies the number of channels.
@@ -55,13 +67,17 @@ NONLINEARITIES: dict[str, tuple[Nonlinearity, int]] = {
 
 
 class _ConcatElu(torch.autograd.Function):
-    """Keeps its result, with dropout's zeros and factor 1 / (1 - p) in it, and which elements dropout has kept."""
+    """Keeps its result, with dropout's zeros and factor 1 / (1 - p) in it, and which elements dropout has kept.
+
+    Zeros stay zeros, so that it is x that is padded, before it has twice the channels.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dropout: float) -> Tensor:
-        channels, ctx.scale = x.shape[1], 1 / (1 - dropout)
-        y = _empty(x, 2 * channels)
-        upright, negated = y.split(channels, dim=1)
+    def forward(ctx: Any, x: Tensor, dropout: float, padding: Padding) -> Tensor:
+        ctx.scale, ctx.padding = 1 / (1 - dropout), padding
+        x = _padded(x, padding)
+        y = _empty(x, 2 * x.shape[1])
+        upright, negated = y.chunk(2, dim=1)
         # exp(x) - 1 >= x: it stands for both, where the other is positive.
         below = x.abs().neg_().expm1_()
         torch.maximum(x, below, out=upright)
@@ -74,13 +90,13 @@ class _ConcatElu(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         y, keep = ctx.saved_tensors
         if keep is not None:
             gradient = keep.to(gradient.dtype).mul_(gradient)
         by_half = torch.ops.aten.elu_backward(gradient, 1, ctx.scale, 1, True, y)
-        upright, negated = by_half.split(y.shape[1] // 2, dim=1)
-        return upright - negated, None
+        upright, negated = _inside(by_half, ctx.padding).chunk(2, dim=1)
+        return upright - negated, None, None
 
 
 class _Gated(torch.autograd.Function):
@@ -90,14 +106,14 @@ class _Gated(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, ab: Tensor) -> Tensor:
         ctx.save_for_backward(ab)
         a, b = ab.chunk(2, dim=1)
-        return torch.addcmul(x, a, torch.sigmoid(b, out=torch.empty_like(x, dtype=ab.dtype)))
+        return torch.addcmul(x, a, _gate(b, x))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         (ab,) = ctx.saved_tensors
         a, b = ab.chunk(2, dim=1)
-        gate = torch.sigmoid(b, out=torch.empty_like(gradient, dtype=ab.dtype))
+        gate = _gate(b, gradient)
         of_ab = torch.empty_like(ab)
         of_a, of_b = of_ab.chunk(2, dim=1)
         torch.mul(gradient, gate, out=of_a)
@@ -105,9 +121,29 @@ class _Gated(torch.autograd.Function):
         return gradient, of_ab
 
 
+def _gate(b: Tensor, like: Tensor) -> Tensor:
+    """sigmoid(b) in the order of memory of ``like``.
+
+    It is copied there first: on CPUs the sigmoid of bf16 takes eight times as long where its input has strides.
+    """
+    return torch.empty_like(like, dtype=b.dtype).copy_(b).sigmoid_()
+
+
+def _padded(x: Tensor, padding: Padding) -> Tensor:
+    return F.pad(x, padding) if any(padding) else x
+
+
+def _inside(x: Tensor, padding: Padding) -> Tensor:
+    """x without its padding."""
+    if not any(padding):
+        return x
+    height, width = x.shape[2:]
+    return x[:, :, padding.above : height - padding.below, padding.left : width - padding.right]
+
+
 def _empty(x: Tensor, channels: int) -> Tensor:
     """An image batch like x of other ``channels``, in the same order in memory."""
-    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    last = x.ndim == 4 and x.stride(1) == 1 and not x.is_contiguous()
     shape = (x.shape[0], channels, *x.shape[2:])
     order = torch.channels_last if last else torch.contiguous_format
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)

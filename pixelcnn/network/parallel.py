@@ -1,8 +1,9 @@
 """The parallel walk: a topology with weights, evaluated for all pixels at once (training and evaluation)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pixelcnn.errors import require
-from pixelcnn.network.layers import WeightNormalized
+from pixelcnn.network.layers import WeightNormalized, given, weights_of
 from pixelcnn.network.topology import IMAGE, Node, Topology
 
 START_GAIN = 0.1  # of an output that starts at given parameters
@@ -54,10 +55,15 @@ class Network(nn.Module):
     def values(self, x: Tensor, h: Tensor | None = None, keep: bool = False) -> dict[str, Tensor]:
         """Every node's value by name; without ``keep`` each is dropped after its last reader has run."""
         values = {IMAGE: with_ones_channel(x)}
+        normalized = [layer for layer in self.layers.modules() if isinstance(layer, WeightNormalized)]
+        weights = {} if torch.compiler.is_compiling() else weights_of(normalized)
         for node in self.topology.nodes:
-            layer: Callable[..., Tensor] = self.layers[node.name]
+            module = self.layers[node.name]
             inputs = [values[name] for name in node.inputs]
-            if getattr(layer, "hw", None) is not None:
+            layer = partial(
+                _with_weights, module, {part: weights[part] for part in module.modules() if part in weights}
+            )
+            if getattr(module, "hw", None) is not None:
                 layer = partial(layer, h=condition_at(h, node.level))
             if self.activation_checkpointing and torch.is_grad_enabled():
                 layer = partial(checkpoint, layer, use_reentrant=False)
@@ -67,6 +73,14 @@ class Network(nn.Module):
                     if self._last_reader[name] == node.name:
                         del values[name]
         return values
+
+
+def _with_weights(
+    layer: nn.Module, weights: Mapping[WeightNormalized, Tensor], *inputs: Tensor, **condition: Any
+) -> Tensor:
+    """``layer`` of the inputs, also where it is recomputed for the gradient."""
+    with given(weights):
+        return layer(*inputs, **condition)
 
 
 def require_positive(**values: float) -> None:

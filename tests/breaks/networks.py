@@ -41,7 +41,6 @@ NETWORKS: list[Break] = [
         "network/blocks.py",
         "original/test_golden.py",
         ("the output layer reads its input without elu", "F.elu(x.to(self.dense.v.dtype))", "x.to(self.dense.v.dtype)"),
-        ("upsampling is cut at the wrong side", "right : right + width]", ":width]"),
     ),
     *of_file(
         "network/blocks.py",
@@ -63,14 +62,57 @@ NETWORKS: list[Break] = [
         ),
     ),
     *of_file(
-        "network/layers.py",
-        "network/test_layers.py network/test_causality.py",
+        "network/weight_norm.py",
+        "network/test_weight_norm.py network/test_layers.py",
         (
-            "weights are normalised over the output channels",
-            "for d in range(v.ndim) if d != out_dim]",
-            "for d in range(v.ndim) if d == out_dim]",
+            "weights are normalised over another axis than the output channels",
+            "return [out_dim, *sorted(",
+            "return [1 - out_dim, *sorted(",
         ),
         ("the gradient of a normalised weight keeps its radial part", "g * of_g / divisor.square()", "0 * norm"),
+        ("the weights of layers are dealt to each other", "key=order.__getitem__", "key=lambda d: -order[d]"),
+        (
+            "layers share no operations of weight normalisation",
+            "if v.is_cpu and v.numel() > LARGE else None",
+            "if True else None",
+        ),
+    ),
+    *of_file(
+        "initialisation.py",
+        "test_initialisation.py original/test_golden.py",
+        ("initialisation keeps weights of the old gains", "layer.computed = None", "layer.b.add_(0)"),
+    ),
+    *of_file(
+        "network/layers.py",
+        "original/test_golden.py test_initialisation.py",
+        (
+            "initialisation takes the moments of what upsampling is cut to",
+            "return F.conv_transpose2d(x, self.weight_of_pass(), self.b, stride=2, output_padding=1)",
+            "return output",
+        ),
+    ),
+    *of_file(
+        "network/layers.py",
+        "network/test_weight_norm.py",
+        (
+            "a layer without autocast takes the weight rounded for the others",
+            "and self.computed.dtype == convolution_type(self.v)",
+            "and True",
+        ),
+        ("weights stay with their layers after a pass", "layer.computed = None", "pass"),
+    ),
+    *of_file(
+        "execution.py",
+        "test_execution.py",
+        (
+            "evaluation is compiled too",
+            "if module.training and torch.is_grad_enabled() else plain",
+            "if True else plain",
+        ),
+    ),
+    *of_file(
+        "network/layers.py",
+        "network/test_layers.py network/test_causality.py",
         (
             "windows are padded at the wrong sides",
             "(window.left, window.right, window.above, 0)",
@@ -112,6 +154,7 @@ NETWORKS: list[Break] = [
             "torch.maximum(x, below, out=negated)",
         ),
         ("concat_elu's gradient adds its halves", "return upright - negated, None", "return upright + negated, None"),
+        ("concat_elu's gradient is that of its padding too", "_inside(by_half, ctx.padding)", "_inside(by_half, NONE)"),
         ("what dropout keeps is not scaled up", "y.mul_(keep.to(y.dtype).mul_(ctx.scale))", "y.mul_(keep.to(y.dtype))"),
     ),
     *of_file(

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from pixelcnn.initialisation import data_dependent_initialisation
-from pixelcnn.network.layers import CausalConv2d, UncroppedConvTranspose2d
+from pixelcnn.network.layers import CausalConv2d, CausalConvTranspose2d
 from pixelcnn.network.topology import UP
 from tests.conftest import random_images, tiny_model
 from tests.original.conftest import original_model
 
 
-@pytest.mark.parametrize(("layer", "out_dim"), [(CausalConv2d, 0), (UncroppedConvTranspose2d, 1)])
+@pytest.mark.parametrize(("layer", "out_dim"), [(CausalConv2d, 0), (CausalConvTranspose2d, 1)])
 def test_the_norm_of_every_output_channel_is_its_gain(layer, out_dim):
     conv = layer(3, 5, UP)
     conv.g.data = torch.tensor([0.5, 1, 2, 3, 4])
@@ -22,7 +22,7 @@ def test_the_norm_of_every_output_channel_is_its_gain(layer, out_dim):
     torch.testing.assert_close(directions, torch.ones(5))
 
 
-@pytest.mark.parametrize("layer", [CausalConv2d, UncroppedConvTranspose2d])
+@pytest.mark.parametrize("layer", [CausalConv2d, CausalConvTranspose2d])
 def test_the_gradient_of_a_normalised_weight(layer):
     conv = layer(3, 5, UP).double()
 

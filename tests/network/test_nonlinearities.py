@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pixelcnn.network.nonlinearities import NONLINEARITIES, concat_elu, gated, kept
+from pixelcnn.network.nonlinearities import NONLINEARITIES, Padding, concat_elu, gated, kept
 
 EDGES = [0.0, -0.0, 1e-30, -1e-30, 1e-4, -1e-4, 20.0, -20.0, 1e30, -1e30, float("inf"), float("-inf")]
 
@@ -29,6 +29,32 @@ def test_the_gradient_of_concat_elu_with_dropout(dropout):
         return concat_elu(x, dropout)
 
     assert torch.autograd.gradcheck(repeatable, torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True))
+
+
+@pytest.mark.parametrize("name", NONLINEARITIES)
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_padding_adds_zeros_beside_the_same_values_and_gradients(name, order):
+    nonlinearity, _ = NONLINEARITIES[name]
+    padding = Padding(left=1, right=2, above=3, below=0)
+    x = torch.randn(2, 3, 4, 5).to(memory_format=order).requires_grad_()
+    y, expected = nonlinearity(x, padding=padding), F.pad(nonlinearity(x), padding)
+    assert torch.equal(y, expected) and y.is_contiguous(memory_format=order)
+    gradient = torch.randn_like(y)
+    (of_y,), (of_expected,) = (torch.autograd.grad(value, x, gradient) for value in (y, expected))
+    assert torch.equal(of_y, of_expected) and of_y.is_contiguous(memory_format=order)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_padded_activation_is_kept_once(dropout):
+    x, weight = torch.randn(2, 3, 4, 5, requires_grad=True), torch.randn(4, 6, 2, 3, requires_grad=True)
+    kept_storages = set()
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda value: kept_storages.add(value.untyped_storage().data_ptr()) or value, lambda value: value
+    ):
+        y = concat_elu(x, dropout, Padding(1, 1, 1, 0))
+        F.conv2d(y, weight)
+    masks = 1 if dropout else 0
+    assert kept_storages >= {y.data_ptr(), weight.data_ptr()} and len(kept_storages) == 2 + masks
 
 
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
