@@ -59,13 +59,17 @@ class BatchedSampling:
             uniforms = uniforms_of(seed, numbers[part], (likelihood.num_uniforms, height, width)).to(images.device)
             batch = _filled(images[part], n)
             of_batch = None if h is None else _filled(h[part], n)
+
+            def so_far(drawn: Tensor, count: int = part.stop - first) -> None:
+                on_row(drawn[:count])
+
             self._kept[1].draw(
                 batch,
                 known,
                 of_batch,
                 _filled(uniforms, n),
                 on_pixel,
-                lambda drawn, count=part.stop - first: on_row(drawn[:count]),
+                so_far,
             )
             images[part] = batch[: part.stop - first]
         if not keeps:
