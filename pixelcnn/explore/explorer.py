@@ -99,7 +99,7 @@ class Explorer:
             return None if turns is None else turns.to(self._device)
         if model.conditioning.sees_the_image and images is not None:
             return images
-        condition = model.condition_in(test_image(self.data, choice.place))
+        condition = model.condition_in(image_at(self.data, choice.place))
         assert condition is not None
         return condition.to(self._device).repeat(n, *[1] * (condition.ndim - 1))
 
@@ -141,7 +141,7 @@ def by_row(draw: Draw) -> Iterator[Tensor]:
         closed.set()
 
 
-def test_image(data: ImageDataModule | None, place: int) -> Batch:
+def image_at(data: ImageDataModule | None, place: int) -> Batch:
     """A batch of one image of the test set, with its conditions; UserError where there is none."""
     if data is None:
         raise UserError(

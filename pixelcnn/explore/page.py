@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
-from pixelcnn.explore.explorer import Choice, Explorer, fitted, mapped, picture, test_image, unpainted
+from pixelcnn.explore.explorer import Choice, Explorer, fitted, image_at, mapped, picture, unpainted
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.pictures import black_to_white
 
@@ -90,7 +90,7 @@ def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.B
             return mapped(fitted(given, shape), list(explorers), _choice(*chosen))
 
         def taken(place: int) -> tuple[np.ndarray, Any]:
-            batch = test_image(data, int(place))
+            batch = image_at(data, int(place))
             label = int(batch["labels"][0]) if "labels" in batch else IN_TURN
             return _enlarged(batch["images"], shape.levels), gr.update(value=label)
 
