@@ -36,7 +36,7 @@ try:
 except ImportError as error:
     raise SystemExit("imagecodecs is not installed: pip install -r requirements-compression.txt.") from error
 
-CODECS: dict[str, Callable[[np.ndarray], bytes]] = {
+CODECS: dict[str, Callable[..., bytes | bytearray]] = {
     "PNG": partial(imagecodecs.png_encode, level=9),
     "WebP": partial(imagecodecs.webp_encode, lossless=True, level=100),
     "JPEG XL": partial(imagecodecs.jpegxl_encode, lossless=True, effort=9),

@@ -32,8 +32,9 @@ def compress(
     the package constriction is missing.
     """
     file = BytesIO()
-    size = images.shape[-2:]
-    Compression(file, model, len(images), *size, batch_size, verify, store_condition, on_pixel).add(images, condition)
+    height, width = images.shape[-2:]
+    archive = Compression(file, model, len(images), height, width, batch_size, verify, store_condition, on_pixel)
+    archive.add(images, condition)
     return file.getvalue()
 
 

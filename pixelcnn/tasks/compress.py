@@ -117,6 +117,7 @@ def _of_file(file: Path, where: str, model: PixelModel) -> Source:
 
 def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Batch]) -> Source:
     first = read_pixels(files[0], None)
+    _, height, width = first.shape
 
     def at(wanted: range) -> Batch:
         some = [files[place] for place in wanted]
@@ -126,7 +127,7 @@ def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Bat
             raise unlike(tuple(shape), first.shape, some[0], files[0])
         return batch
 
-    return Source(len(files), *first.shape[1:], at)
+    return Source(len(files), height, width, at)
 
 
 def own_condition(model: PixelModel, batch: Batch, task: DictConfig) -> Tensor | None:
