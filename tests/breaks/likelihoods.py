@@ -18,7 +18,7 @@ LIKELIHOODS: list[Break] = [
         ("blue takes its coefficients in the wrong order", "[[], [a], [b, c]]", "[[], [a], [c, b]]"),
         (
             "channels are drawn given unrounded values",
-            "self.scale(nearest_level(x, self.levels)) if quantize else x.clamp(-1, 1)",
+            "self.scale(levels[-1]) if quantize else x.clamp(-1, 1)",
             "x.clamp(-1, 1)",
         ),
         (
