@@ -84,7 +84,7 @@ class TimedTraining:
         try:
             return captured_gradient(self.model, batch, torch.bfloat16)
         except RuntimeError as error:  # what CUDA says: the run is worth more than its speed
-            print(f"No CUDA graph, training continues without: {str(error).splitlines()[0]}", flush=True)
+            print(f"Not replayed as a CUDA graph: {str(error).splitlines()[0]}", flush=True)
             torch.cuda.synchronize()
             return gradient_of(self.model, batch, torch.bfloat16)
 

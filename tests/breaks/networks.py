@@ -247,7 +247,7 @@ WALKS: list[Break] = [
         ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
         ("an image depends on the batch it is drawn in", "numbers[part]", "numbers[: part.stop - first]"),
         ("a sampler that is kept keeps the old weights", "self._kept[1].walk.take_weights(network)", "pass"),
-        ("a sampler that is kept keeps the old mask", "mask, temperature, weight.device", "temperature, weight.device"),
+        ("graphs of all earlier masks are kept", "mask, temperature, weight.device", "temperature, weight.device"),
     ),
     *of_file(
         "sampling/sampler.py",
