@@ -186,6 +186,18 @@ FILES: list[Break] = [
         ("a report lacks its best and worst images", "    if not shown:", "    if shown:"),
     ),
     *of_file(
+        "png.py",
+        "test_png.py",
+        ("missing rows are black", "    return found < needed", "    return False"),
+        ("rows of an interlaced image are those of a whole one", "INTERLACED if interlaced else WHOLE", "WHOLE"),
+    ),
+    *of_file(
+        "configuration/origins.py",
+        "configuration/test_origins.py",
+        ("a part that is not there may be left out", "if name not in there and", "if False and"),
+        ("a typed key is an experiment's", "if any(override.key_or_group == key for", "if False and any(True for"),
+    ),
+    *of_file(
         "signature.py",
         "test_signature.py",
         ("arguments that a constructor hands on are unknown", "        if not hands_on:", "        if True:"),
