@@ -18,10 +18,16 @@ class Task:
     module: ClassVar[str]  # in pixelcnn.tasks
 
 
-def _require_conditions(task: Any) -> None:
+def _require_one_condition(task: Any) -> list[str]:
+    """Raise UserError where ``task`` names several conditions; returns what names one."""
     given = [f"task.{key}={getattr(task, key)}" for key in CONDITIONS if getattr(task, key) is not None]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)} exclude each other: give one condition.")
+    return given
+
+
+def _require_conditions(task: Any) -> None:
+    given = _require_one_condition(task)
     if task.interpolate_to is not None and (not given or task.label == "all"):
         raise UserError(
             f"task.interpolate_to={task.interpolate_to} is only one endpoint: "
@@ -125,6 +131,31 @@ class CompleteTask(Drawing, Task):
             require(getattr(self, key) >= 1, key, getattr(self, key), "ask for at least one")
         enough = self.interpolate_to is None or self.num_completions >= 2
         require(enough, "num_completions", self.num_completions, "use at least 2 to interpolate")
+
+
+@dataclass(kw_only=True)
+class OodTask(Task):
+    """``task=ood``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "ood"
+    num_images: int | None
+    num_reference: int
+    num_maps: int
+    resamples: int
+    label: int | str | None
+    condition: str | None
+    image: str | None
+    name: str = "ood"
+
+    def __post_init__(self) -> None:
+        _require_one_condition(self)
+        in_range = self.num_images is None or self.num_images >= 1
+        require(in_range, "num_images", self.num_images, "use at least one image of each set, or null for all")
+        require(self.num_maps >= 0, "num_maps", self.num_maps, "use 0 or more")
+        for key in ("num_reference", "resamples"):
+            require(getattr(self, key) >= 1, key, getattr(self, key), "use at least one")
 
 
 @dataclass

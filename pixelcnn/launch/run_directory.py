@@ -18,7 +18,7 @@ from pixelcnn.errors import UserError
 RESULTS = (
     *("checkpoints", "run.json", "metrics.json", "samples", "report.html", "per_image.csv"),
     *("samples.npz", "samples.png", "interpolation.png", "completions.npz", "completions.png"),
-    *("model.safetensors", "info.json"),
+    *("model.safetensors", "info.json", "scores.csv", "roc.png"),
 )
 
 LOCK, SWEEP_LOCK = ".lock", ".sweep.lock"
