@@ -62,8 +62,9 @@ def detection(inside: np.ndarray, outside: np.ndarray, resamples: int = 200, see
 
 def _measured(unit: Tensor, target: Tensor) -> dict[str, float]:
     specificity, _ = binary_specificity_at_sensitivity(unit, target, min_sensitivity=TPR)
-    return {
-        "auroc": float(binary_auroc(unit, target)),
-        "aupr": float(binary_average_precision(unit, target)),
-        "fpr95": 1 - float(specificity),
+    measured = {
+        "auroc": binary_auroc(unit, target),
+        "aupr": binary_average_precision(unit, target),
+        "fpr95": 1 - specificity,
     }
+    return {name: float(value.clamp(0, 1)) for name, value in measured.items()}  # float32 sums may exceed 1

@@ -31,6 +31,9 @@ def test_every_option_composes_and_passes_the_checks(composed, group, option):
         "train": [],
         "info": [],
         "complete": ["checkpoint=some.ckpt", "task.mask=top:0.5"],
+        "ood": ["checkpoint=some.ckpt", "data@against=digits"],
+        "ratio": ["scores.ratio.background=some.ckpt"],
+        "second": ["scores.second.background=some.ckpt"],
         "implicit": ["objective=energy_distance"],
     }
     others = needed.get(option, ["checkpoint=some.ckpt"] if group == "task" else [])
