@@ -251,7 +251,7 @@ def test_help_names_tasks_and_options():
     outcome = python_run("--help")
     assert outcome.returncode == 0
     assert (
-        "task: complete, evaluate, export, import, info, sample, train" in outcome.stdout
+        "task: complete, evaluate, export, import, info, ood, sample, train" in outcome.stdout
         and "schema" not in outcome.stdout
     )
     assert "digits" in outcome.stdout and "$" not in outcome.stdout.replace('"$(python', "")
