@@ -83,13 +83,6 @@ class PixelModel(nn.Module):
         """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
         return self._log_prob_of_values(images, condition).sum(dim=(2, 3))
 
-    def bits(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Bits per sub-pixel, (N, C, H, W), by the chain rule over pixels and channels.
-
-        They sum to -log2 p(image | condition).
-        """
-        return self._log_prob_of_values(images, condition) / -math.log(2)
-
     def _log_prob_of_values(self, images: Tensor, condition: Tensor | None) -> Tensor:
         return self.likelihood.log_prob_by_channel(self.pixel_parameters(images, condition), images)
 
@@ -104,13 +97,32 @@ class PixelModel(nn.Module):
         """-log2 p(image | condition) per sub-pixel, from `log_prob`, (N,); named by `score_name`."""
         return -self.log_prob(images, condition) / (math.log(2) * math.prod(images.shape[1:]))
 
+    def score_map(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """`score` of each sub-pixel given all before it, (N, C, H, W): its mean over an image is the image's `score`.
+
+        The chain rule over channels is the likelihood's own. Where the score is a bound, its parts are one only
+        together.
+        """
+        return self._log_prob_of_values(images, condition) / -math.log(2)
+
     def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """-log2 p(image | condition) per sub-pixel, (N,); UserError for a model whose `score` is something else."""
+        self._require_bits("bits_per_dim", "score")
+        return self.score(images, condition)
+
+    def bits(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Where the bits go: -log2 p of each sub-pixel given all before it and the condition, (N, C, H, W).
+
+        They sum to -log2 p(image | condition). UserError as from `bits_per_dim`.
+        """
+        self._require_bits("bits", "score_map")
+        return self.score_map(images, condition)
+
+    def _require_bits(self, called: str, instead: str) -> None:
         if self.score_name != "bits_per_dim":
             raise UserError(
-                f"bits_per_dim is not defined for this model, whose score is {self.score_name}: call model.score."
+                f"{called} is not defined for this model, whose score is {self.score_name}: call model.{instead}."
             )
-        return self.score(images, condition)
 
     def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
         """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W), in float32 or better.

@@ -153,7 +153,7 @@ def test_scores(likelihood, network, conditioning):
     with torch.no_grad():
         losses = objective_of(model.eval()).losses_by_channel(model, batch, noise_seed=None)
         if model.likelihood.has_density:
-            bits, score = model.bits(images, condition), model.score(images, condition)
+            bits, score = model.score_map(images, condition), model.score(images, condition)
             assert bits.shape == images.shape and {bits.device.type, score.device.type} == {GPU}
     total, table = moved_metric(LossPerDimension(1.0)), moved_metric(ImageScores())
     total.update(losses.sum(dim=1), images[0].numel())

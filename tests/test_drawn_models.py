@@ -43,19 +43,26 @@ def test_a_score_is_a_log_probability(description, seed, dtype):
     with torch.no_grad():
         log_prob = model.log_prob(images, condition)
         by_channel = model.log_prob_by_channel(images, condition)
-        score = model.score(images, condition)
+        score, score_map = model.score(images, condition), model.score_map(images, condition)
     assert log_prob.shape == (3,) and log_prob.dtype == dtype and log_prob.isfinite().all()
     assert by_channel.shape == (3, description.image.channels) and by_channel.isfinite().all()
     tolerance = 1e-4 if dtype == torch.float32 else 1e-10
     torch.testing.assert_close(by_channel.sum(1), log_prob, rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(score, -log_prob / (description.image.dimensions * math.log(2)))
+    assert score_map.shape == images.shape
+    torch.testing.assert_close(score_map.mean((1, 2, 3)), score, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(score_map.sum((2, 3)) * -math.log(2), by_channel, rtol=tolerance, atol=tolerance)
     if not model.likelihood.is_bound:
         assert (log_prob <= tolerance).all() and (by_channel <= tolerance).all()
     if model.likelihood.is_bound or description.conditioning.name == "encoder":
-        with pytest.raises(UserError, match=model.score_name):
-            model.bits_per_dim(images, condition)
+        for called, instead in ((model.bits_per_dim, "score"), (model.bits, "score_map")):
+            with pytest.raises(UserError, match=rf"^{called.__name__} .* {model.score_name}: call model.{instead}\.$"):
+                called(images, condition)
     else:
         assert torch.equal(model.bits_per_dim(images, condition), score)
+        with torch.no_grad():
+            assert torch.equal(model.bits(images, condition), score_map)
+        assert (score_map >= -tolerance).all()
 
 
 @cases(80)

@@ -26,7 +26,6 @@ from torch import Tensor
 from pixelcnn.errors import require
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood.bin_mass import log_bin_mass
-from pixelcnn.likelihood.cumulative import cumulative_sum
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
 from pixelcnn.likelihood.protocol import Likelihood
@@ -132,10 +131,18 @@ class CoupledLogistics(Likelihood):
         return self._log_prob(parameters, images, partial(log_bin_mass, levels=self.levels))
 
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W); they sum to `log_prob`."""
+        """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W); they sum to `log_prob`.
+
+        Each is of a mixture whose weights are the components' posterior given the channels before: with differences of
+        joint log-probabilities in its place, a likely value after an unlikely one would lose its digits.
+        """
         log_weights, log_terms = self._components(parameters, images, self.log_terms)
-        joint = torch.logsumexp(log_weights[:, :, None] + cumulative_sum(log_terms, dim=2), dim=1)
-        return torch.cat([joint[:, :1], joint[:, 1:] - joint[:, :-1]], dim=1)
+        log_probs = []
+        for of_channel in log_terms.unbind(dim=2):
+            joint = log_weights + of_channel
+            log_probs.append(torch.logsumexp(joint, dim=1))
+            log_weights = F.log_softmax(joint, dim=1)
+        return torch.stack(log_probs, dim=1)
 
     def sample(
         self,

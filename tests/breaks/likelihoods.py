@@ -15,6 +15,11 @@ LIKELIHOODS: list[Break] = [
         ),
         ("log-scales are not clamped in scoring", "of_kind[:, :, 1].clamp_min(MIN_LOG_SCALE)", "of_kind[:, :, 1]"),
         ("log-scales are not clamped in drawing", "own[:, :, 1].clamp_min(MIN_LOG_SCALE)", "own[:, :, 1]"),
+        (
+            "channels are scored by the weights before any channel",
+            "log_weights = F.log_softmax(joint, dim=1)",
+            "log_weights = log_weights.clone()",
+        ),
         ("blue takes its coefficients in the wrong order", "[[], [a], [b, c]]", "[[], [a], [c, b]]"),
         (
             "channels are drawn given unrounded values",
@@ -77,8 +82,9 @@ LIKELIHOODS: list[Break] = [
     ),
     *of_file(
         "model.py",
-        "original/test_golden.py training/test_module.py tasks/test_evaluate.py",
+        "original/test_golden.py training/test_module.py tasks/test_evaluate.py test_drawn_models.py",
         ("nats are called bits", "(math.log(2) * math.prod(images.shape[1:]))", "math.prod(images.shape[1:])"),
+        ("bits are had of a bound", 'self._require_bits("bits", "score_map")', "pass"),
         ("bits are a pixel's, not a sub-pixel's", "math.prod(images.shape[1:])", "math.prod(images.shape[2:])"),
     ),
     *of_file(

@@ -136,6 +136,38 @@ def test_the_channels_share_the_component_and_sum_to_the_whole():
     assert torch.allclose(by_channel[:, :1], alone.log_prob_by_channel(parameters[:, :9], values[:, :1]), atol=1e-9)
 
 
+def test_conditionals_are_of_the_posterior_mixture():
+    """Written out with scipy's logistic: the weights of G are the components' posterior given R, those of B given both."""
+    of, m = likelihood(3, 256, 4), 4
+    rng = np.random.default_rng(7)
+    p = rng.normal(0, 1, 40)
+    values = rng.integers(0, 256, 3)
+    logits, (of_r, of_g, of_b) = p[:m], p[m:].reshape(3, 3, m)
+    a, b, c = np.tanh([of_r[2], of_g[2], of_b[2]])
+    x = 2 * values / 255 - 1
+    means = [of_r[0], of_g[0] + a * x[0], of_b[0] + b * x[0] + c * x[1]]
+    weights, expected = np.exp(logits) / np.exp(logits).sum(), []
+    for value, mean, (_, log_scale, _) in zip(values, means, (of_r, of_g, of_b), strict=True):
+        low = -np.inf if value == 0 else 2 * (value - 0.5) / 255 - 1
+        high = np.inf if value == 255 else 2 * (value + 0.5) / 255 - 1
+        edges = [stats.logistic.cdf(edge, mean, np.exp(np.maximum(log_scale, -7))) for edge in (low, high)]
+        joint = weights * (edges[1] - edges[0])
+        expected.append(np.log(joint.sum()))
+        weights = joint / joint.sum()
+    parameters, pixel = torch.from_numpy(p).view(1, -1, 1, 1), torch.tensor(values, dtype=torch.uint8).view(1, 3, 1, 1)
+    np.testing.assert_allclose(of.log_prob_by_channel(parameters, pixel).flatten(), expected, rtol=1e-8)
+
+
+def test_a_likely_value_after_an_unlikely_one_keeps_its_digits():
+    of = likelihood(3, 256, 2)
+    parameters = torch.zeros(1, of.num_parameters, 1, 1, dtype=torch.float64)
+    parameters[0, 4:6] = -6.5  # R's log-scales: white is some 650 nats away from its mean of 0
+    values = torch.tensor([255, 128, 120], dtype=torch.uint8).view(1, 3, 1, 1)
+    exact, rounded = (of.log_prob_by_channel(p, values) for p in (parameters, parameters.float()))
+    assert exact[0, 0] < -600
+    torch.testing.assert_close(rounded.double(), exact, rtol=2e-6, atol=0)
+
+
 def test_the_originals_sampler_clips_but_does_not_round():
     of = likelihood(3, 256, 1, "original")
     parameters = torch.zeros(1, 10, 1, 1)
