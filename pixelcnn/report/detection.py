@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from pixelcnn.report import commands, origin, plots
-from pixelcnn.report.heat_maps import Scale, beside, colour_bar
-from pixelcnn.report.images import single
+from pixelcnn.report import commands, origin
+from pixelcnn.report.detection_plots import Mapped, histograms, roc, surprising
 from pixelcnn.report.page import Outcome, Page, Section, Table
+from pixelcnn.report.plots import Plot
 from pixelcnn.report.words import count, duration
 
 MEASURES = {"auroc": "AUROC", "aupr": "AUPR", "fpr95": "FPR at 95 % TPR"}
@@ -29,16 +28,6 @@ class Separation(Protocol):
     intervals: Mapping[str, tuple[float, float]]
     fpr: np.ndarray
     tpr: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Mapped:
-    """An image, its score and where it comes from."""
-
-    index: int
-    score: float
-    pixels: np.ndarray  # uint8 (C, H, W), 0 .. 255
-    values: np.ndarray  # (H, W), the mean over channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +54,7 @@ class DetectionRun:
     config: Mapping[str, Any]  # plain
 
 
-def roc_figure(run: DetectionRun) -> Figure:
+def roc_plot(run: DetectionRun) -> Plot:
     """The ROC curves of all scores: a plot for each set that is out of distribution."""
     inside, *others = run.titles
     curves = {}
@@ -73,7 +62,7 @@ def roc_figure(run: DetectionRun) -> Figure:
         separations = {name: sets.separations[outside] for name, sets in run.scored.items()}
         title = f"{run.titles[outside]} against {run.titles[inside]}"
         curves[title] = {f"{name}, {one.values['auroc']:.3f}": (one.fpr, one.tpr) for name, one in separations.items()}
-    return plots.roc(curves)
+    return roc(curves)
 
 
 def detection_page(run: DetectionRun) -> Page:
@@ -89,7 +78,7 @@ def detection_page(run: DetectionRun) -> Page:
                 "ROC curves",
                 "Out of distribution is positive; the numbers are AUROCs.",
                 "plots",
-                [plots.picture(roc_figure(run), "ROC curves")],
+                [roc_plot(run).picture],
             ),
             *(section for name, sets in run.scored.items() for section in _of_score(run, name, sets)),
         ],
@@ -144,17 +133,9 @@ def _of_score(run: DetectionRun, name: str, sets: ScoredSets) -> list[Section]:
     finite = {run.titles[of]: one[np.isfinite(one)] for of, one in sets.scores.items()}
     sections = []
     if all(map(len, finite.values())):
-        sections.append(Section(f"Histogram of {name}", pictures=[plots.histograms(finite, f"{name}, bits/dim")]))
-    every = [one.values for mapped in sets.surprising.values() for one in mapped]
-    if every:
-        scale = Scale.of(every)
-        pictures = [colour_bar(scale, f"{name}, bits per sub-pixel")]
-        for of, mapped in sets.surprising.items():
-            for one in mapped:
-                caption = f"{one.score:.3f}\n#{one.index}, {run.titles[of]}"
-                pictures.append(
-                    single(beside(one.pixels, one.values, scale), f"Image {one.index} and its map", caption)
-                )
-        note = "The highest scores of each set, and where they come from. # is the index in the set."
-        sections.append(Section(f"Most surprising by {name}", note, "pictures", pictures))
+        sections.append(Section(f"Histogram of {name}", pictures=[histograms(finite, f"{name}, bits/dim").picture]))
+    if any(sets.surprising.values()):
+        note = "The highest scores of each set and where they come from. # is the index in the set."
+        shown = surprising(sets.surprising, f"{name}, bits per sub-pixel")
+        sections.append(Section(f"Most surprising by {name}", note, pictures=[shown.picture]))
     return sections

@@ -3,12 +3,9 @@
 import io
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Any
 
-import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,7 +18,7 @@ from pixelcnn.report.page import Picture
 # Drawn in the colours of a light page, which are then exchanged for the others.
 TEXT, LINES, FIRST, SECOND = "#30363d", "#d8dee4", "#1f6feb", "#cf5b16"
 DARK = {TEXT: "#c9d1d9", LINES: "#3a424c", FIRST: "#6cb0ff", SECOND: "#ffa861"}
-SERIES = (FIRST, SECOND, "#2a9d62", "#b04fc4", "#c98a00", "#7a869a")  # all after the second are seen on either page
+SERIES = (FIRST, SECOND, "#2a9d62", "#b04fc4")  # the last two are seen on either page
 STYLE: Any = {
     "font.size": 9,
     "text.color": TEXT,
@@ -44,10 +41,8 @@ POINT_OF_PATH = re.compile(r"([ML] )(-?\d+\.\d\d)\d* (-?\d+\.\d\d)\d*")
 WIDE, NARROW = (8.4, 3.1), (4.1, 2.3)  # inches
 BEGINNING = 0.05  # of the steps, whose height does not set that of a wide plot
 NOISY_FROM = 60  # points
+DPI = 150  # of PNG files
 LOGARITHMIC_FROM = 30  # highest over lowest value
-
-
-Points = tuple[np.ndarray, np.ndarray]  # x and y
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,14 @@ class Line:
     name: str
     points: list[tuple[float, float]]
     noisy: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot, for a page and as the content of a PNG file."""
+
+    picture: Picture
+    png: bytes
 
 
 def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, float] | None = None) -> Picture:
@@ -83,7 +86,7 @@ def curves(lines: list[Line], label: str, wide: bool = False, mark: tuple[int, f
         axes.set_ylabel(label) if wide else axes.set_title(label, loc="left", fontsize=9)
         if len(lines) > 1 or mark is not None:
             axes.legend()
-        return picture(figure, f"{label} against steps")
+        return _picture(figure, f"{label} against steps")
 
 
 def histogram(values: list[float], label: str, mean: float) -> Picture:
@@ -101,47 +104,14 @@ def histogram(values: list[float], label: str, mean: float) -> Picture:
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="x", visible=False)
         axes.legend()
-        return picture(figure, f"Histogram of {label} of {len(values)} images")
-
-
-def roc(curves: Mapping[str, Mapping[str, Points]]) -> Figure:
-    """True against false positive rates: one plot for each of ``curves``, with a line for each of its scores."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(4.2 * len(curves), 4.2), layout="constrained")
-        for place, (title, lines) in enumerate(curves.items(), 1):
-            axes = figure.add_subplot(1, len(curves), place)
-            axes.plot([0, 1], [0, 1], color=LINES, linewidth=1)
-            for (name, (fpr, tpr)), colour in zip(lines.items(), cycle(SERIES), strict=False):
-                # Of thousands of points those that can be told apart.
-                kept = np.unique(np.stack([fpr, tpr]).round(3), axis=1)
-                axes.plot(*kept, color=colour, linewidth=1.6, label=name)
-            axes.set_title(title, loc="left", fontsize=9)
-            axes.set_xlabel("false positive rate")
-            axes.set_ylabel("true positive rate")
-            axes.set_aspect("equal")
-            axes.tick_params(length=0)
-            axes.legend(loc="lower right")
-        return figure
-
-
-def histograms(values: Mapping[str, np.ndarray], label: str) -> Picture:
-    """The densities of several sets of finite values; what is far out is beyond the edge of the plot."""
-    with rc_context(STYLE):
-        figure, axes = _axes(WIDE)
-        low, high = np.quantile(np.concatenate([*values.values()]), [0.002, 0.998])
-        high = max(high, low + 1e-6 * max(abs(low), 1.0))
-        for (name, one), colour in zip(values.items(), cycle(SERIES), strict=False):
-            axes.hist(one, bins=60, range=(low, high), density=True, color=colour, alpha=0.5, label=name)
-        axes.set_xlabel(label)
-        axes.set_ylabel("density")
-        axes.grid(axis="x", visible=False)
-        axes.legend()
-        return picture(figure, f"Histograms of {label}")
+        return _picture(figure, f"Histogram of {label} of {len(values)} images")
 
 
 def _axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=size, layout="constrained")
+    figure.patch.set_alpha(0)
     axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
     axes.tick_params(length=0)
     return figure, axes
 
@@ -159,11 +129,24 @@ def _set_range(axes: Axes, of_lines: list[list[tuple[float, float]]], beginning:
     axes.set_ylim(low - margin, high + margin)
 
 
-def picture(figure: Figure, alt: str) -> Picture:
-    """``figure`` on a transparent ground, for light and for dark pages."""
+def plot_of(figure: Figure, alt: str) -> Plot:
+    """``figure`` in both forms; to be called, like all of matplotlib here, with `STYLE` set."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI, facecolor="white")
     figure.patch.set_alpha(0)
-    for axes in figure.axes:
-        axes.patch.set_alpha(0)
+    return Plot(_picture(figure, alt), content.getvalue())
+
+
+def bare(axes: Axes) -> Axes:
+    """``axes`` for an image: no ticks, no lines."""
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.patch.set_alpha(0)
+    return axes
+
+
+def _picture(figure: Figure, alt: str) -> Picture:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     light = dark = POINT_OF_PATH.sub(r"\1\2 \3", file.getvalue())

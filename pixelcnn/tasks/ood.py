@@ -22,11 +22,12 @@ from pixelcnn.launch.devices import one_device
 from pixelcnn.model import PixelModel
 from pixelcnn.ood import detection, of_batches
 from pixelcnn.pictures import black_to_white
-from pixelcnn.report.detection import MEASURES, DetectionRun, Mapped, ScoredSets, detection_page, roc_figure
+from pixelcnn.report.detection import MEASURES, DetectionRun, ScoredSets, detection_page, roc_plot
+from pixelcnn.report.detection_plots import Mapped
 from pixelcnn.report.page import write as write_page
 from pixelcnn.tasks.conditions import given_condition
+from pixelcnn.tasks.out_scores import Score, Scoring, scores_of
 from pixelcnn.tasks.out_sets import INSIDE, out_sets, title_of
-from pixelcnn.tasks.scoring import Score, Scoring, scores_of
 from pixelcnn.training.progress import Line
 from pixelcnn.training.record import run_record, write_record
 
@@ -44,6 +45,11 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     places = {name: _places(one, config.task.num_images) for name, one in sets.items()}
     condition = _condition(config, model, data)
     model.to(torch.device(one_device(config.trainer)))
+    if model.score_name != "bits_per_dim":
+        raise UserError(
+            f"checkpoint={config.checkpoint} is a model with {model.score_name} instead of bits_per_dim, which task=ood "
+            "needs: use another model."
+        )
     scoring = Scoring(model, scores, condition, data.batch_size)
     scoring.given["trust"] = trusted_packages(config)
     if any(score.needs_reference for score in scores):
@@ -91,7 +97,7 @@ def _write_result(result: DetectionRun) -> None:
     run_dir = result.run_dir
     write_record(run_dir / "metrics.json", metrics_of(result))
     with replacing(run_dir / "roc.png") as file:
-        roc_figure(result).savefig(file, format="png", dpi=150)
+        file.write(roc_plot(result).png)
     write_page(detection_page(result), run_dir / "report.html")
     print(f"Report: {run_dir / 'report.html'}")
     for name, sets in result.scored.items():

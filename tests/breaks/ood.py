@@ -34,7 +34,7 @@ OOD: list[Break] = [
         ("batches are of neighbours", ".permutation(len(scores))", ".integers(1, 2, len(scores)).cumsum() - 1"),
     ),
     *of_file(
-        "tasks/scoring.py",
+        "tasks/out_scores.py",
         "tasks/test_ood.py",
         ("the condition is left out", "given.expand(len(images), *given.shape[1:])", "None"),
     ),

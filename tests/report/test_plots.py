@@ -11,7 +11,7 @@ def test_a_histogram_of_values_that_hardly_differ(values):
 
 
 def test_an_axis_shows_its_values_and_no_offset(monkeypatch):
-    monkeypatch.setattr("pixelcnn.report.plots.picture", lambda figure, alt: figure)
+    monkeypatch.setattr("pixelcnn.report.plots._picture", lambda figure, alt: figure)
     figure = curves([Line("lr", [(step, 0.003 - 1e-8 * step) for step in range(50)])], "learning rate")
     figure.draw_without_rendering()
     assert figure.axes[0].yaxis.get_offset_text().get_text() == ""

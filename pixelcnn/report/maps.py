@@ -1,0 +1,89 @@
+"""Heat maps of scores: beside their images on one colour scale, and on average."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from pixelcnn.report.plots import STYLE, Plot, bare, plot_of
+from pixelcnn.report.scored_images import Example
+
+PAIRS = 4  # an image and its map, in a row
+WIDTH, ROW = 8.4, 1.25  # inches
+COLOURS = "inferno"
+SHOWN = 99.5  # per cent of the values are within the scale: single pixels may be far off
+
+
+def heat_maps(
+    best: Sequence[Example],
+    of_best: Sequence[np.ndarray],
+    worst: Sequence[Example],
+    of_worst: Sequence[np.ndarray],
+    label: str,
+) -> Plot:
+    """The best images and the worst, each beside its map, float (H, W) of what ``label`` says."""
+    groups = [("best", best, of_best), ("worst", worst, of_worst)]
+    rows = [
+        (name if first == 0 else "", list(zip(shown, maps, strict=True))[first : first + PAIRS])
+        for name, shown, maps in groups
+        for first in range(0, len(shown), PAIRS)
+    ]
+    low, high = scale_of([*of_best, *of_worst])
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, ROW * len(rows) + 0.1), layout="constrained")
+        grid = figure.subplots(len(rows), 2 * PAIRS, squeeze=False)
+        for axes in grid.flat:
+            bare(axes)
+        for (name, pairs), axes_of_row in zip(rows, grid, strict=True):
+            axes_of_row[0].set_ylabel(name)
+            for place, (example, values) in enumerate(pairs):
+                of_image, of_map = axes_of_row[2 * place : 2 * place + 2]
+                _show(of_image, example.pixels)
+                of_image.set_title(f"#{example.index}", fontsize=7)
+                drawn = of_map.imshow(values, cmap=COLOURS, vmin=low, vmax=high, interpolation="none")
+                of_map.set_title(f"{example.score:.3f}", fontsize=7)
+        figure.colorbar(drawn, ax=grid, extend="both", label=label, aspect=12 * len(rows), pad=0.01)
+        return plot_of(figure, f"{label} of the pixels of the best and the worst images")
+
+
+def maps_beside(pixels: np.ndarray, maps: Mapping[str, np.ndarray], label: str) -> Plot:
+    """An image uint8 (C, H, W) and maps of it, float (H, W), by what to call each."""
+    low, high = scale_of(list(maps.values()))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(2.6 * (1 + len(maps)) + 0.8, 3), layout="constrained")
+        of_image, *of_maps = (bare(axes) for axes in figure.subplots(1, 1 + len(maps)))
+        _show(of_image, pixels)
+        for axes, (name, values) in zip(of_maps, maps.items(), strict=True):
+            drawn = axes.imshow(values, cmap=COLOURS, vmin=low, vmax=high, interpolation="none")
+            axes.set_title(name)
+        figure.colorbar(drawn, ax=of_maps, extend="both", label=label)
+        return plot_of(figure, f"{label} of each pixel")
+
+
+def mean_map(values: np.ndarray, label: str) -> Plot:
+    """The map of means, float (H, W), over all images, with a colour scale of its own."""
+    low, high = scale_of([values])
+    with rc_context(STYLE):
+        figure = Figure(figsize=(4.1, 3.2), layout="constrained")
+        axes = bare(figure.add_subplot())
+        drawn: AxesImage = axes.imshow(values, cmap=COLOURS, vmin=low, vmax=high, interpolation="none")
+        figure.colorbar(drawn, extend="both", label=f"mean {label}")
+        return plot_of(figure, f"Mean {label} of each position")
+
+
+def scale_of(maps: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The least and the highest value of a colour scale for all ``maps``; outliers are beyond it, and so is NaN."""
+    values = np.concatenate([each.ravel() for each in maps])
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return 0.0, 1.0
+    low, high = np.percentile(finite, [100 - SHOWN, SHOWN])
+    return float(low), float(high)
+
+
+def _show(axes: Axes, pixels: np.ndarray) -> None:
+    shown = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="none")
