@@ -137,7 +137,7 @@ def test_the_channels_share_the_component_and_sum_to_the_whole():
 
 
 def test_conditionals_are_of_the_posterior_mixture():
-    """Written out with scipy's logistic: the weights of G are the components' posterior given R, those of B given both."""
+    """Written out with scipy: the weights of G are the components' posterior given R, those of B given R and G."""
     of, m = likelihood(3, 256, 4), 4
     rng = np.random.default_rng(7)
     p = rng.normal(0, 1, 40)
