@@ -34,7 +34,8 @@ class Separation(Protocol):
 class ScoredSets:
     """One score of all sets, by their names; the first is in distribution."""
 
-    scores: Mapping[str, np.ndarray]  # float64 (N,), of batches where the score is of batches
+    batch: int  # images that have one score together
+    scores: Mapping[str, np.ndarray]  # float64 (N // batch,)
     separations: Mapping[str, Any]  # each a Separation, without the first set
     surprising: Mapping[str, Sequence[Mapped]]  # the highest scores first; none where a score has no map
 
@@ -77,8 +78,7 @@ def detection_page(run: DetectionRun) -> Page:
             Section(
                 "ROC curves",
                 "Out of distribution is positive; the numbers are AUROCs.",
-                "plots",
-                [roc_plot(run).picture],
+                pictures=[roc_plot(run).picture],
             ),
             *(section for name, sets in run.scored.items() for section in _of_score(run, name, sets)),
         ],
@@ -94,7 +94,8 @@ def detection_page(run: DetectionRun) -> Page:
 
 
 def _outcome(run: DetectionRun) -> Outcome:
-    aurocs = {name: [one.values["auroc"] for one in sets.separations.values()] for name, sets in run.scored.items()}
+    of_images = {name: sets for name, sets in run.scored.items() if sets.batch == 1} or run.scored
+    aurocs = {name: [one.values["auroc"] for one in sets.separations.values()] for name, sets in of_images.items()}
     best = max(aurocs, key=lambda name: min(aurocs[name]))
     value = min(aurocs[best])
     inside, *others = run.titles.values()
@@ -103,7 +104,8 @@ def _outcome(run: DetectionRun) -> Outcome:
         "Scored",
         "good" if value > CHANCE else "bad",
         f"AUROC {value:.3f} by {best}",
-        f"The highest of all scores{of_several}: {', '.join(others)} against {inside}. Checkpoint: {run.checkpoint}",
+        f"The highest of all scores of single images{of_several}: {', '.join(others)} against {inside}. "
+        f"Checkpoint: {run.checkpoint}",
     )
 
 
@@ -117,11 +119,15 @@ def _facts(run: DetectionRun) -> list[tuple[str, str]]:
 
 def _table(run: DetectionRun) -> Table:
     rows = [
-        [name, run.titles[outside], *(_told(one, measure) for measure in MEASURES)]
+        [_called(name, sets), run.titles[outside], *(_told(one, measure) for measure in MEASURES)]
         for name, sets in run.scored.items()
         for outside, one in sets.separations.items()
     ]
     return Table(["Score", "Out of distribution", *MEASURES.values()], rows)
+
+
+def _called(name: str, sets: ScoredSets) -> str:
+    return name if sets.batch == 1 else f"{name} ({sets.batch} images)"
 
 
 def _told(one: Separation, measure: str) -> str:

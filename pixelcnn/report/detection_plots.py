@@ -32,9 +32,9 @@ class Mapped:
 def roc(curves: Mapping[str, Mapping[str, Points]]) -> Plot:
     """True against false positive rates: for each of ``curves`` a plot, with a line for each of its scores."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(4.2 * len(curves), 4.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.4 * len(curves)), layout="constrained")
         for place, (title, lines) in enumerate(curves.items(), 1):
-            axes = figure.add_subplot(1, len(curves), place, title=title, aspect="equal")
+            axes = figure.add_subplot(len(curves), 1, place, aspect="equal", anchor="W")
             axes.patch.set_alpha(0)
             axes.plot([0, 1], [0, 1], color=LINES, linewidth=1)
             for (name, points), colour in zip(lines.items(), cycle(COLOURS_OF_SCORES), strict=False):
@@ -42,7 +42,7 @@ def roc(curves: Mapping[str, Mapping[str, Points]]) -> Plot:
                 axes.plot(*np.unique(np.stack(points).round(3), axis=1), color=colour, linewidth=1.6, label=name)
             axes.set(xlabel="false positive rate", ylabel="true positive rate")
             axes.tick_params(length=0)
-            axes.legend(loc="lower right")
+            axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title=title)
         return plot_of(figure, "ROC curves")
 
 

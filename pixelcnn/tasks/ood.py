@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,11 @@ from pixelcnn.configuration.description import recorded, require_agreement
 from pixelcnn.configuration.groups import instantiated, parts_of, trusted_packages
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.durable import replacing
-from pixelcnn.errors import UserError
+from pixelcnn.errors import UserError, require
 from pixelcnn.execution import full_float32
 from pixelcnn.launch.devices import one_device
 from pixelcnn.model import PixelModel
-from pixelcnn.ood import detection, of_batches
+from pixelcnn.ood import Detection, detection, of_batches
 from pixelcnn.pictures import black_to_white
 from pixelcnn.report.detection import MEASURES, DetectionRun, ScoredSets, detection_page, roc_plot
 from pixelcnn.report.detection_plots import Mapped
@@ -44,12 +44,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     sets = {INSIDE: data, **out_sets(config, data.shape)}
     places = {name: _places(one, config.task.num_images) for name, one in sets.items()}
     condition = _condition(config, model, data)
+    _require_batches(scores, places)
     model.to(torch.device(one_device(config.trainer)))
-    if model.score_name != "bits_per_dim":
-        raise UserError(
-            f"checkpoint={config.checkpoint} is a model with {model.score_name} instead of bits_per_dim, which task=ood "
-            "needs: use another model."
-        )
     scoring = Scoring(model, scores, condition, data.batch_size)
     scoring.given["trust"] = trusted_packages(config)
     if any(score.needs_reference for score in scores):
@@ -65,7 +61,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
         surprising = {
             name: _surprising(scoring, score, one, places[name], values[name], config) for name, one in sets.items()
         }
-        scored[score.name] = _separated(batches, surprising, config)
+        scored[score.name] = ScoredSets(score.batch, batches, _separations(batches, config), surprising)
     keys = [*parts_of(config, "data").values(), *parts_of(config, "against").values()]
     result = DetectionRun(
         run_dir=run_dir,
@@ -82,14 +78,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     _write_result(result)
 
 
-def _separated(
-    batches: Mapping[str, np.ndarray], surprising: Mapping[str, list[Mapped]], config: DictConfig
-) -> ScoredSets:
+def _separations(batches: Mapping[str, np.ndarray], config: DictConfig) -> dict[str, Detection]:
     inside, *others = batches
     arguments = config.task.resamples, config.seed
-    return ScoredSets(
-        batches, {name: detection(batches[inside], batches[name], *arguments) for name in others}, surprising
-    )
+    return {name: detection(batches[inside], batches[name], *arguments) for name in others}
 
 
 def _write_result(result: DetectionRun) -> None:
@@ -127,7 +119,15 @@ def _places(data: ImageDataModule, num_images: int | None) -> np.ndarray:
 
 
 def _condition(config: DictConfig, model: PixelModel, data: ImageDataModule) -> Tensor | None:
-    """The condition that the task names for all images, first axis 1; None for a model that takes none."""
+    """The condition that the task names for all images, first axis 1; None for a model that takes none.
+
+    UserError where one is missing, and for a model whose score is not a likelihood.
+    """
+    if model.score_name != "bits_per_dim":
+        raise UserError(
+            f"checkpoint={config.checkpoint} is a model with {model.score_name}, not the bits_per_dim that task=ood "
+            "needs: use another model."
+        )
     task = config.task
     given = given_condition(model, data.shape.height, data.shape.width, task.label, task.condition, task.image)
     if given is None and model.conditioning.batch_key is not None:
@@ -136,6 +136,14 @@ def _condition(config: DictConfig, model: PixelModel, data: ImageDataModule) -> 
             "between data sets: give one for all images with task.label, task.condition or task.image."
         )
     return None if given is None else given.condition
+
+
+def _require_batches(scores: Iterable[Score], places: Mapping[str, np.ndarray]) -> None:
+    for score in scores:
+        for name, one in places.items():
+            key = f"scores.{score.name}.batch"
+            remedy = f"use at most {len(one)}, the number of images of the set {name}"
+            require(score.batch <= len(one), key, score.batch, remedy)
 
 
 def _require_numbers(found: Mapping[str, Mapping[str, np.ndarray]], places: Mapping[str, np.ndarray]) -> None:
@@ -152,11 +160,6 @@ def _grouped(
     """The scores of the batches of each set, and for each image that of its batch, None if it is left over."""
     batches, columns = {}, {}
     for name, values in of_images.items():
-        if len(values) < score.batch:
-            raise UserError(
-                f"scores.{score.name}.batch={score.batch} is more than the {len(values)} images of the set {name}: "
-                "use a smaller one."
-            )
         batches[name], place = of_batches(values, score.batch, score.two_sided, seed)
         columns[name] = [None if k < 0 else float(batches[name][k]) for k in place]
     return batches, columns
