@@ -123,6 +123,12 @@ REFUSED = [
     ("task=sample checkpoint=a.ckpt task.num_samples=0", "task.num_samples=0", "at least one"),
     ("task=sample checkpoint=a.ckpt task.mixture_temperature=-1", "task.mixture_temperature=-1.0", "positive"),
     ("task=sample checkpoint=a.ckpt task.scale_temperature=nan", "task.scale_temperature=nan", "finite"),
+    ("task=ood checkpoint=a.ckpt", "data@against is missing", "data@against=NAME"),
+    ("data@against=digits", "data@against is for task=ood", "leave it out"),
+    ("task=ood checkpoint=a.ckpt data@against=digits against.sise=3", "against.sise", "not a key of pixelcnn.data"),
+    ("task=ood checkpoint=a.ckpt data@against=digits scores=ratio", "scores.ratio.background", "has no value"),
+    ("task=ood checkpoint=a.ckpt data@against=digits scores.typicality.bach=2", "scores.typicality.bach", "not a key"),
+    ("task=ood checkpoint=a.ckpt data@against=digits task.resamples=0", "task.resamples=0", "at least one"),
     # the command line's grammar
     ("seed", "seed", "key=value"),
     ("=3", "=3", "KEY=NAME"),

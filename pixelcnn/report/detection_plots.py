@@ -70,12 +70,13 @@ def surprising(sets: Mapping[str, Sequence[Mapped]], label: str) -> Plot:
         for name, shown in sets.items()
         for first in range(0, len(shown), PAIRS)
     ]
+    pairs = max(len(shown) for _, shown in rows)
     low, high = scale_of([one.values for _, shown in rows for one in shown])
     signed = low < 0
     norm = CenteredNorm(halfrange=max(-low, high)) if signed else Normalize(low, high)
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, ROW * len(rows) + 0.1), layout="constrained")
-        grid = figure.subplots(len(rows), 2 * PAIRS, squeeze=False)
+        figure = Figure(figsize=(WIDTH * (pairs + 1) / (PAIRS + 1), ROW * len(rows) + 0.1), layout="constrained")
+        grid = figure.subplots(len(rows), 2 * pairs, squeeze=False)
         for axes in grid.flat:
             bare(axes)
         for (name, shown), axes_of_row in zip(rows, grid, strict=True):

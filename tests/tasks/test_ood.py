@@ -46,7 +46,7 @@ def material(tmp_path_factory):
 
 def arguments(folder, *more: str) -> list[str]:
     keys = (f"checkpoint={folder}/model.ckpt", "data=arrays", f"data.train={folder}/train.npz", "data.val_size=5")
-    small = ("data.batch_size=7", "task.num_maps=2", "task.resamples=5", "trainer.accelerator=cpu")
+    small = ("data.batch_size=7", "task.num_maps=1", "task.resamples=5", "trainer.accelerator=cpu")
     return ["task=ood", *keys, f"data.test={folder}/in.npz", *small, *more]
 
 

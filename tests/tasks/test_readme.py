@@ -37,6 +37,7 @@ HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"),
 )
 QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
 STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
+CLOTHES = "+data@against.clothes=fashion_mnist"
 USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
 # Above the command's own values, so that it is done in a second by one process.
 TINY = {
@@ -268,7 +269,7 @@ def test_every_key_and_option_that_is_named_exists():
     rounds = zip_longest(*(sorted(f"{group}={name}" for name in options[group]) for group in options.keys() - apart))
     chosen = [[option for option in choice if option] for choice in rounds]
     plugins = (["sweep=optuna", "hydra/launcher=submitit_slurm"], ["hydra/launcher=joblib"])
-    against = (["data@against=images"], ["+data@against.own=images"])
+    against = (["data@against=images"], ["+data@against.own=images", "+data@against.numbers=svhn", CLOTHES])
     choices = (*chosen, *plugins, *against)
     known = set(options) | set(chain.from_iterable(accepted(composed(choice)) for choice in choices))
     named = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_]+)*)=([\w/]*)", text)
