@@ -53,7 +53,7 @@ TINY = {
     "complete": ["task.num_images=1", "task.num_completions=1"],
     "import": ["task.image_size=8"],
     "export": [],
-    "ood": ["task.num_images=8", "task.num_reference=8", "task.num_maps=1", "task.resamples=2"],
+    "ood": ["data.val_size=4", "task.num_images=8", "task.num_reference=8", "task.num_maps=1", "task.resamples=2"],
     "info": ["task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1"],
 }
 
