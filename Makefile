@@ -46,8 +46,8 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-compression.txt requirements-explore.txt requirements-sweeps.txt \
-		requirements-tensorboard.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-codecs.txt requirements-compression.txt \
+		requirements-explore.txt requirements-sweeps.txt requirements-tensorboard.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 

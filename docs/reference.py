@@ -93,6 +93,8 @@ def page() -> str:
     top = Option(CONF / "config.yaml").keys
     lines += [f"| `{k}` | {v and f'`{v}`'} | {_cell(c)} |" for k, (v, c) in top.items() if not k.startswith("hydra")]
     for group in GROUPS:
+        if not (CONF / group).is_dir():  # against, which has the options of data
+            continue
         lines += ["", f"## {group}", ""]
         for path in sorted((CONF / group).glob("*.yaml")):
             lines += _option(group, path.stem, Option(path))

@@ -149,6 +149,12 @@ REFUSED = [
     ("task=compress checkpoint=a.ckpt task.label=1 task.image=a.png", "task.label=1 and task.image=a.png", "give one"),
     ("task=decompress checkpoint=a.ckpt", "task.file", "task.file=VALUE"),
     ("task=decompress checkpoint=a.ckpt task.file=a.pxc task.force=2", "task.force=2", "true or false"),
+    ("task=ood checkpoint=a.ckpt", "data@against is missing", "data@against=NAME"),
+    ("data@against=digits", "data@against is for task=ood", "leave it out"),
+    ("task=ood checkpoint=a.ckpt data@against=digits against.sise=3", "against.sise", "not a key of pixelcnn.data"),
+    ("task=ood checkpoint=a.ckpt data@against=digits scores=ratio", "scores.ratio.background", "has no value"),
+    ("task=ood checkpoint=a.ckpt data@against=digits scores.typicality.bach=2", "scores.typicality.bach", "not a key"),
+    ("task=ood checkpoint=a.ckpt data@against=digits task.resamples=0", "task.resamples=0", "at least one"),
     # the command line's grammar
     ("seed", "seed", "key=value"),
     ("=3", "=3", "KEY=NAME"),

@@ -30,6 +30,7 @@ class Group:
     given: tuple[str, ...] = ()
     beside: Callable[[], Mapping[str, Argument]] = dict
     several: bool = False  # a dictionary of parts, by names that the options choose, whose keys may replace ``given``
+    or_one: bool = False  # of those, one that may also be a part itself
 
 
 def _execution() -> dict[str, Argument]:
@@ -38,9 +39,14 @@ def _execution() -> dict[str, Argument]:
     return arguments_of(Execution)
 
 
+def _grouping() -> dict[str, Argument]:
+    return {"batch": Argument(int, 1), "two_sided": Argument(bool, False)}
+
+
 GROUPS = {
     "task": Group(),
     "data": Group(),
+    "against": Group(several=True, or_one=True),  # chosen as data@against
     "model": Group(("image_channels", "num_parameters", "num_groups", "condition_features"), _execution),
     "likelihood": Group(("image", "masked_channels")),
     "conditioning": Group(("image", "scale")),
@@ -51,6 +57,7 @@ GROUPS = {
     "trainer": Group(),
     "logger": Group(("run_dir", "save_dir", "config", "minimised", "run_id"), several=True),
     "callbacks": Group(("run_dir", "resume_command"), several=True),
+    "scores": Group(("model", "images", "condition", "reference", "trust"), _grouping, several=True),
 }
 
 
@@ -71,7 +78,7 @@ def checked_group(config: DictConfig, group: str) -> None:
     """
     kind = GROUPS[group]
     values: dict[str, Any] = OmegaConf.to_container(config[group], resolve=True)  # type: ignore[assignment]
-    if kind.several:
+    if kind.several and not (kind.or_one and _is_part(values)):
         parts = {name: part for name, part in values.items() if part is not None}
         for name, part in parts.items():
             if not _is_part(part):
@@ -161,12 +168,13 @@ def _own(values: Any, kind: Group) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside())}
 
 
-def instantiated(config: DictConfig, group: str, /, **given: Any) -> Any:
-    """The part that ``group`` names, made with those of ``given`` that its constructor takes.
+def instantiated(config: DictConfig, where: str, /, **given: Any) -> Any:
+    """The part of a group, or one of several as ``logger.csv``, with those of ``given`` that its constructor takes.
 
     Raises UserError where the constructor refuses its arguments by a ValueError or TypeError.
     """
-    return _made(OmegaConf.to_container(config[group]), group, GROUPS[group], given)
+    kind = GROUPS[where.partition(".")[0]]
+    return _made(OmegaConf.to_container(OmegaConf.select(config, where)), where, kind, given)
 
 
 def partially(config: DictConfig, group: str) -> Callable[..., Any]:
@@ -191,11 +199,28 @@ class _Constructor(partial):
             raise refusal(error, self.func, self.keywords, self.prefix) from error
 
 
+def parts_of(config: DictConfig, group: str) -> dict[str, dict[str, Any]]:
+    """The parts of ``group`` as plain containers, by what their keys begin with: ``logger.csv``, or ``data``."""
+    kind = GROUPS[group]
+    values: dict[str, Any] = OmegaConf.to_container(config[group])  # type: ignore[assignment]
+    if kind.several and not (kind.or_one and _is_part(values)):
+        return {f"{group}.{name}": part for name, part in values.items()}
+    return {group: values}
+
+
+def bound_parts(config: DictConfig, group: str) -> Iterator[tuple[str, partial[Any]]]:
+    """Name and target for each of a group of several, bound to its own arguments, to be called with those given."""
+    from hydra.utils import instantiate
+
+    for where, values in parts_of(config, group).items():
+        arguments = instantiate(_own(values, GROUPS[group]), _convert_="all")
+        yield where.removeprefix(f"{group}."), partial(imported(values["_target_"], where), **arguments)
+
+
 def instantiated_parts(config: DictConfig, group: str, /, **given: Any) -> Iterator[tuple[str, Any]]:
     """Name and part for each of a group of several, in their order."""
-    parts: dict[str, Any] = OmegaConf.to_container(config[group])  # type: ignore[assignment]
-    for name, values in parts.items():
-        yield name, _made(values, f"{group}.{name}", GROUPS[group], given)
+    for where in parts_of(config, group):
+        yield where.removeprefix(f"{group}."), instantiated(config, where, **given)
 
 
 def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any:

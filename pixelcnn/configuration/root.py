@@ -43,6 +43,12 @@ def check_start(config: DictConfig, task: Task, objective: Any, likelihood: type
     name, checkpoint, init_from = config.task.name, config.checkpoint, config.init_from
     if task.needs_checkpoint and checkpoint is None:
         raise UserError(f"checkpoint is missing: task={name} needs checkpoint=FILE, the file of a training run.")
+    if name == "ood" and not config.against:
+        raise UserError("data@against is missing: task=ood needs data@against=NAME, the images out of distribution.")
+    if name == "ood" and not config.scores:
+        raise UserError("scores is empty: task=ood needs some, such as scores=[likelihood,complexity].")
+    if name != "ood" and config.against:
+        raise UserError(f"data@against is for task=ood, which task={name} is not: leave it out.")
     if name == "info" and checkpoint is not None:
         raise UserError(f"checkpoint={checkpoint} is not for task=info, which describes the configured model: omit it.")
     if init_from is not None and name != "train":

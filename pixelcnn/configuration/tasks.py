@@ -216,6 +216,31 @@ class ExploreTask(Task):
         require(self.port is None or 0 < self.port < 2**16, "port", self.port, "use 1 to 65535, or null for a free one")
 
 
+@dataclass(kw_only=True)
+class OodTask(Task):
+    """``task=ood``."""
+
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
+    module: ClassVar[str] = "ood"
+    num_images: int | None
+    num_reference: int
+    num_maps: int
+    resamples: int
+    label: int | str | None
+    condition: str | None
+    image: str | None
+    name: str = "ood"
+
+    def __post_init__(self) -> None:
+        _require_one_condition(self)
+        in_range = self.num_images is None or self.num_images >= 1
+        require(in_range, "num_images", self.num_images, "use at least one image of each set, or null for all")
+        require(self.num_maps >= 0, "num_maps", self.num_maps, "use 0 or more")
+        for key in ("num_reference", "resamples"):
+            require(getattr(self, key) >= 1, key, getattr(self, key), "use at least one")
+
+
 @dataclass
 class ImportTask(Task):
     """``task=import``."""

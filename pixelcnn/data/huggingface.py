@@ -9,9 +9,9 @@ import numpy as np
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.data.framing import Crop, Framing, Size
-from pixelcnn.data.images import decode, read_pixels
+from pixelcnn.data.images import decode, read_pixels, require_channels
 from pixelcnn.data.items import UNLABELLED, arrays_of
-from pixelcnn.errors import UserError, require
+from pixelcnn.errors import UserError
 
 SAVED = "dataset_dict.json"  # in a folder that DatasetDict.save_to_disk has left
 LONGEST = 300  # characters of what the library says
@@ -43,7 +43,7 @@ class HuggingFace(ImageDataModule):
         super().__init__(**loading)
         if name is None:
             raise UserError("data.name is not set: give data.name=OWNER/NAME of the Hugging Face Hub, or a folder.")
-        require(channels in (None, 1, 3), "data.channels", channels, "use 1 (grey), 3 (RGB) or null (as they are)")
+        require_channels(channels)
         self.source = name
         self.splits = {"train": train, "test": test}
         self.keys = image_key, label_key

@@ -48,7 +48,7 @@ class Images(ImageDataModule):
         super().__init__(**loading)
         if root is None:
             raise UserError("data.root is not set: give data.root=DIR, a folder with train/ and test/.")
-        require(channels in (None, 1, 3), "data.channels", channels, "use 1 (grey), 3 (RGB) or null (as the files are)")
+        require_channels(channels)
         self.root = Path(root)
         self.channels = channels
         self.framing = Framing(size, crop)
@@ -76,6 +76,11 @@ class Images(ImageDataModule):
         if not os.path.isdir(folder):
             raise UserError(f"data.root={self.root} has no folder {split}: put its images in {folder}.")
         return folder
+
+
+def require_channels(channels: int | None) -> None:
+    """Raise OutOfRangeError unless images can be converted to ``channels``, None for no conversion."""
+    require(channels in (None, 1, 3), "data.channels", channels, "use 1 (grey), 3 (RGB) or null (as the files are)")
 
 
 def read_images(

@@ -15,7 +15,7 @@ from torchvision import datasets
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.data.framing import Crop, Framing, Size
-from pixelcnn.data.images import pixels_of
+from pixelcnn.data.images import pixels_of, require_channels
 from pixelcnn.data.items import UNLABELLED, arrays_of
 from pixelcnn.errors import UserError, require
 from pixelcnn.signature import arguments_of, checked_arguments
@@ -31,10 +31,14 @@ class TorchvisionSet(ImageDataModule):
     source: type[datasets.VisionDataset]
     title: str  # prefix of messages
 
-    def __init__(self, root: str, size: Size = None, crop: Crop = None, **loading: Any) -> None:
-        """``crop`` and ``size`` are those of `Framing`."""
+    def __init__(
+        self, root: str, channels: int | None = None, size: Size = None, crop: Crop = None, **loading: Any
+    ) -> None:
+        """``channels`` 1 or 3 converts every image to grey or RGB; ``crop`` and ``size`` are those of `Framing`."""
         super().__init__(**loading)
+        require_channels(channels)
         self.root = Path(root)
+        self.channels = channels
         self.framing = Framing(size, crop)
         self.options: Mapping[str, Any] = {}
         self.splits = {"train": "train", "test": "test"}
@@ -67,7 +71,7 @@ class TorchvisionSet(ImageDataModule):
         classes = [one if isinstance(one, str) else one[0] for one in getattr(source, "classes", None) or ()]
         in_memory = isinstance(getattr(source, "data", None), np.ndarray | Tensor)
         converted = None if in_memory else self.converted
-        item = _Reader(source, name, self.framing)
+        item = _Reader(source, name, self.channels, self.framing)
         key = (self.options, self.splits[split], self.framing)
         return arrays_of(item, len(source), name, tuple(classes) or None, converted, key)
 
@@ -142,6 +146,7 @@ class Torchvision(TorchvisionSet):
 class _Reader:
     source: Any
     name: Path
+    channels: int | None
     framing: Framing
 
     def __call__(self, place: int) -> tuple[np.ndarray, int]:
@@ -155,7 +160,7 @@ class _Reader:
         if isinstance(target, Tensor) and target.ndim == 0:
             target = int(target)
         label = target if isinstance(target, int) else UNLABELLED
-        return pixels_of(image, self.name / str(place), None, self.framing), label
+        return pixels_of(image, self.name / str(place), self.channels, self.framing), label
 
 
 def _named(name: str | None) -> type[datasets.VisionDataset]:

@@ -19,6 +19,7 @@ RESULTS = (
     *("checkpoints", "run.json", "metrics.json", "samples", "report.html", "per_image.csv"),
     *("samples.npz", "samples.png", "interpolation.png", "completions.npz", "completions.png"),
     *("maps.npz", "maps.png", "mean_map.png", "confusion.png", "calibration.png", "model.safetensors", "info.json"),
+    *("scores.csv", "roc.png"),
 )
 
 LOCK, SWEEP_LOCK = ".lock", ".sweep.lock"

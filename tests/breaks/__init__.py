@@ -4,9 +4,10 @@ from tests.breaks.data import DATA, FILES
 from tests.breaks.likelihoods import LIKELIHOODS
 from tests.breaks.networks import CAUSALITY, NETWORKS, WALKS
 from tests.breaks.one import Break
+from tests.breaks.ood import OOD
 from tests.breaks.optim import OPTIM
 from tests.breaks.training import TRAINING
 
 __all__ = ["BREAKS", "Break"]
 
-BREAKS = [*NETWORKS, *CAUSALITY, *WALKS, *LIKELIHOODS, *TRAINING, *OPTIM, *DATA, *FILES]
+BREAKS = [*NETWORKS, *CAUSALITY, *WALKS, *LIKELIHOODS, *TRAINING, *OPTIM, *DATA, *FILES, *OOD]

@@ -34,6 +34,9 @@ def test_every_option_composes_and_passes_the_checks(composed, group, option):
         "complete": ["checkpoint=some.ckpt", "task.mask=top:0.5"],
         "compress": ["checkpoint=some.ckpt"],
         "decompress": ["checkpoint=some.ckpt", "task.file=images.pxc"],
+        "ood": ["checkpoint=some.ckpt", "data@against=digits"],
+        "ratio": ["scores.ratio.background=some.ckpt"],
+        "second": ["scores.second.background=some.ckpt"],
         "implicit": ["objective=energy_distance"],
     }
     others = needed.get(option, ["checkpoint=some.ckpt"] if group == "task" else [])

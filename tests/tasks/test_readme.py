@@ -20,7 +20,7 @@ import run
 from pixelcnn.cli import CONF
 from pixelcnn.conditioning import ClassLabels, Encoder
 from pixelcnn.configuration.checks import check
-from pixelcnn.configuration.groups import GROUPS, imported, target_of
+from pixelcnn.configuration.groups import GROUPS, imported, parts_of, target_of
 from pixelcnn.launch import devices
 from pixelcnn.model import build
 from pixelcnn.signature import arguments_of
@@ -37,6 +37,7 @@ HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"),
 )
 QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
 STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
+CLOTHES = "+data@against.clothes=fashion_mnist"
 USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
 # Above the command's own values, so that it is done in a second by one process.
 TINY = {
@@ -57,6 +58,7 @@ TINY = {
     "import": ["task.image_size=8"],
     "export": [],
     "compare": [],
+    "ood": ["data.val_size=4", "task.num_images=8", "task.num_reference=8", "task.num_maps=1", "task.resamples=2"],
     "info": ["task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1"],
 }
 
@@ -197,11 +199,9 @@ def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypa
 def accepted(config: DictConfig) -> Iterator[str]:
     """The keys of ``config``, and those that constructors have defaults for."""
     yield from keys_of(config)
-    for group, kind in GROUPS.items():
-        parts = config[group] if kind.several else {"": config[group]}
-        for name, part in parts.items():
-            where = f"{group}.{name}".rstrip(".")
-            yield from (f"{where}.{argument}" for argument in arguments_of(imported(part._target_, where)))
+    for group in GROUPS:
+        for where, part in parts_of(config, group).items():
+            yield from (f"{where}.{argument}" for argument in arguments_of(imported(part["_target_"], where)))
 
 
 def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> list[str]:
@@ -214,6 +214,9 @@ def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> lis
     ):
         own = ("data=arrays", f"data.train={material['train.npz']}", f"data.test={material['test.npz']}")
         values = [*(value for value in values if not value.startswith(("data=", "data."))), *own]
+    if config.against:
+        others = (value for value in values if not value.startswith(("data@", "+data@", "against.")))
+        values = [*others, "data@against=arrays", f"against.test={material['train.npz']}"]
     known = set(accepted(config))
     above = [value for value in TINY[task] if value.partition("=")[0] in known or value.startswith("logger=")]
     return list({value.partition("=")[0]: value for value in (*values, *above)}.values())
@@ -277,7 +280,9 @@ def test_every_key_and_option_that_is_named_exists():
     rounds = zip_longest(*(sorted(f"{group}={name}" for name in options[group]) for group in options.keys() - apart))
     chosen = [[option for option in choice if option] for choice in rounds]
     plugins = (["sweep=optuna", "hydra/launcher=submitit_slurm"], ["hydra/launcher=joblib"])
-    known = set(options) | set(chain.from_iterable(accepted(composed(choice)) for choice in (*chosen, *plugins)))
+    against = (["data@against=images"], ["+data@against.own=images", "+data@against.numbers=svhn", CLOTHES])
+    choices = (*chosen, *plugins, *against)
+    known = set(options) | set(chain.from_iterable(accepted(composed(choice)) for choice in choices))
     named = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_]+)*)=([\w/]*)", text)
     assert len(named) > 100
     examples = {

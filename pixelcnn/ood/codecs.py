@@ -1,0 +1,67 @@
+"""The length of images in lossless codecs: an estimate of their complexity that knows nothing of any data set."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pixelcnn.errors import UserError
+
+Codec = Callable[[np.ndarray], bytes]  # of uint8 (H, W) or (H, W, 3)
+
+
+def codec_bits(images: Tensor, codecs: Sequence[str] = ("png", "webp")) -> Tensor:
+    """The bits of each image, uint8 (N, C, H, W), in that of ``codecs`` whose file is the shortest: float64 (N,).
+
+    ``codecs`` are names of `CODECS`. UserError for others, and for one whose package is not installed.
+    """
+    if not codecs:
+        raise UserError(f"codecs=[] are none: choose some of {', '.join(CODECS)}.")
+    for name in codecs:
+        if name not in CODECS:
+            raise UserError(f"codecs={name} does not exist: choose from {', '.join(CODECS)}.")
+    channels_last = images.permute(0, 2, 3, 1).cpu().numpy()
+    pixels = [np.ascontiguousarray(image.squeeze(-1) if image.shape[-1] == 1 else image) for image in channels_last]
+    bytes_of = [min(len(CODECS[name](image)) for name in codecs) for image in pixels]
+    return 8 * torch.tensor(bytes_of, dtype=torch.float64)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return _by_pillow(pixels, format="PNG", optimize=True)
+
+
+def _webp(pixels: np.ndarray) -> bytes:
+    return _by_pillow(pixels, format="WEBP", lossless=True)
+
+
+def _jpeg2000(pixels: np.ndarray) -> bytes:
+    return _imagecodecs("jpeg2000").jpeg2k_encode(pixels, level=0, reversible=True, codecformat="J2K")
+
+
+def _jpegxl(pixels: np.ndarray) -> bytes:
+    return _imagecodecs("jpegxl").jpegxl_encode(pixels, lossless=True)
+
+
+# Pillow's JPEG 2000 is a third longer, and it has no JPEG XL.
+CODECS: dict[str, Codec] = {"png": _png, "webp": _webp, "jpeg2000": _jpeg2000, "jpegxl": _jpegxl}
+
+
+def _by_pillow(pixels: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, **options)
+    return file.getvalue()
+
+
+def _imagecodecs(codec: str) -> Any:
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise UserError(
+            f"codecs={codec} needs imagecodecs, which is not installed: pip install -r requirements-codecs.txt, or use "
+            "codecs=[png,webp]."
+        ) from error
+    return imagecodecs

@@ -1,0 +1,97 @@
+"""The scores of the literature, each a function of a model and images.
+
+images: uint8 (N, C, H, W); condition: what ``model.log_prob`` takes; all return maps, float (N, C, H, W) in bits.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixelcnn.checkpoint import load
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+from pixelcnn.ood.codecs import codec_bits
+
+
+def likelihood(model: PixelModel, images: Tensor, condition: Any = None) -> Tensor:
+    """-log2 p(x). Alone it fails: simple images are likely even where they are of another kind.
+
+    Nalisnick et al., "Do Deep Generative Models Know What They Don't Know?", ICLR 2019.
+    """
+    return model.bits(images, condition)
+
+
+def input_complexity(
+    model: PixelModel, images: Tensor, condition: Any = None, *, codecs: Sequence[str] = ("png", "webp")
+) -> Tensor:
+    """-log2 p(x) - L(x), L the bits of the image in the shortest of lossless ``codecs``: see `codec_bits`.
+
+    L is of an image as a whole: the map has it spread evenly. Serra et al., "Input Complexity and Out-of-Distribution
+    Detection with Likelihood-Based Generative Models", ICLR 2020, equation 2.
+    """
+    bits = model.bits(images, condition)
+    complexity = codec_bits(images, codecs).to(bits) / images[0].numel()
+    return bits - complexity[:, None, None, None]
+
+
+def likelihood_ratio(
+    model: PixelModel,
+    images: Tensor,
+    condition: Any = None,
+    *,
+    background: PixelModel | str,
+    trust: Collection[str] = (),
+) -> Tensor:
+    """log2 p_background(x) - log2 p(x): what the model knows beyond a more general one.
+
+    ``background`` is a model, or what `pixelcnn.load` opens, with ``trust``. Trained on the same images with mutated
+    pixels (``data.mutate``), which keep the background statistics alone: Ren et al., "Likelihood Ratios for
+    Out-of-Distribution Detection", NeurIPS 2019, equation 4. Trained on images of many kinds: Schirrmeister et al.,
+    "Understanding Anomaly Detection with Deep Invertible Networks through Hierarchies of Distributions and Features",
+    NeurIPS 2020. UserError if the background is conditional or of another kind of images.
+    """
+    other = _opened(background, tuple(trust)) if isinstance(background, str) else background
+    if (other.image.channels, other.image.levels) != (model.image.channels, model.image.levels):
+        raise UserError(
+            f"background={_named(background)} is a model of images with {other.image.channels} channels and "
+            f"{other.image.levels} levels, not {model.image.channels} and {model.image.levels}: use another one."
+        )
+    if other.conditioning.batch_key is not None:
+        raise UserError(f"background={_named(background)} is a conditional model: use one with conditioning=none.")
+    return model.bits(images, condition) - other.to(images.device).bits(images)
+
+
+def typicality(model: PixelModel, images: Tensor, condition: Any = None, *, reference: Tensor) -> Tensor:
+    """-log2 p(x) minus its mean over in-distribution images, ``reference`` (C, H, W) of `reference_of`.
+
+    The statistic is the absolute value of the mean over an image, or over a batch of them: `of_batches` with
+    ``two_sided``. Nalisnick et al., "Detecting Out-of-Distribution Inputs to Deep Generative Models Using Typicality",
+    2019, equation 4.
+    """
+    return model.bits(images, condition) - reference
+
+
+def reference_of(model: PixelModel, batches: Iterable[Tensor], condition: Any = None) -> Tensor:
+    """The mean of -log2 p at each sub-pixel over ``batches`` of images, float32 (C, H, W).
+
+    Its sum estimates the entropy. ``condition``: of one image, first axis 1, for all of them.
+    """
+    total, count = torch.zeros(()), 0
+    with torch.no_grad():
+        for images in batches:
+            given = None if condition is None else condition.expand(len(images), *condition.shape[1:])
+            total = total.to(images.device) + model.bits(images, given).double().sum(dim=0)
+            count += len(images)
+    return (total / count).float()
+
+
+@cache
+def _opened(path: str, trust: tuple[str, ...]) -> PixelModel:
+    return load(path, trust)
+
+
+def _named(background: PixelModel | str) -> str:
+    return background if isinstance(background, str) else type(background).__name__

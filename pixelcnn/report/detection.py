@@ -1,0 +1,147 @@
+"""The report of out-of-distribution detection."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pixelcnn.report import commands, origin
+from pixelcnn.report.detection_plots import Mapped, histograms, roc, surprising
+from pixelcnn.report.page import Outcome, Page, Section, Table
+from pixelcnn.report.plots import Plot
+from pixelcnn.report.words import count, duration
+
+MEASURES = {"auroc": "AUROC", "aupr": "AUPR", "fpr95": "FPR at 95 % TPR"}
+CHANCE = 0.5  # the AUROC of a score that tells nothing
+EXPLAINED = (
+    "An AUROC of 0.5 is chance; below it, images out of distribution look more familiar than those in distribution. "
+    "AUPR compares with the share of images out of distribution. Brackets are 95 % bootstrap intervals."
+)
+
+
+class Separation(Protocol):
+    """How well a score separates two sets, as `pixelcnn.ood.Detection`."""
+
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    fpr: np.ndarray
+    tpr: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSets:
+    """One score of all sets, by their names; the first is in distribution."""
+
+    batch: int  # images that have one score together
+    scores: Mapping[str, np.ndarray]  # float64 (N // batch,)
+    separations: Mapping[str, Any]  # each a Separation, without the first set
+    surprising: Mapping[str, Sequence[Mapped]]  # the highest scores first; none where a score has no map
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionRun:
+    """A run of task=ood, as its report needs it."""
+
+    run_dir: Path
+    checkpoint: str
+    titles: Mapping[str, str]  # of the sets by their names, that in distribution first
+    num_images: Mapping[str, int]
+    scored: Mapping[str, ScoredSets]  # by the scores' names
+    seconds: float
+    record: Mapping[str, Any]
+    overrides: list[str]
+    config: Mapping[str, Any]  # plain
+
+
+def roc_plot(run: DetectionRun) -> Plot:
+    """The ROC curves of all scores: a plot for each set that is out of distribution."""
+    inside, *others = run.titles
+    curves = {}
+    for outside in others:
+        separations = {name: sets.separations[outside] for name, sets in run.scored.items()}
+        title = f"{run.titles[outside]} against {run.titles[inside]}"
+        curves[title] = {f"{name}, {one.values['auroc']:.3f}": (one.fpr, one.tpr) for name, one in separations.items()}
+    return roc(curves)
+
+
+def detection_page(run: DetectionRun) -> Page:
+    """The report of ``run``."""
+    return Page(
+        title=f"Out-of-distribution detection by {origin.subject(run.config)}",
+        directory=str(run.run_dir),
+        outcome=_outcome(run),
+        facts=_facts(run),
+        sections=[
+            Section("Scores", EXPLAINED, table=_table(run)),
+            Section(
+                "ROC curves",
+                "Out of distribution is positive; the numbers are AUROCs.",
+                pictures=[roc_plot(run).picture],
+            ),
+            *(section for name, sets in run.scored.items() for section in _of_score(run, name, sets)),
+        ],
+        commands=[
+            ("What made this:", run.record["command"]),
+            (f"To repeat it, in {run.record['directory']}:", commands.again(run.overrides)),
+        ],
+        overrides=run.overrides,
+        configuration=origin.as_yaml(run.config),
+        environment=origin.environment(run.record, run.run_dir, 1),
+        written=origin.now(),
+    )
+
+
+def _outcome(run: DetectionRun) -> Outcome:
+    of_images = {name: sets for name, sets in run.scored.items() if sets.batch == 1} or run.scored
+    aurocs = {name: [one.values["auroc"] for one in sets.separations.values()] for name, sets in of_images.items()}
+    best = max(aurocs, key=lambda name: min(aurocs[name]))
+    value = min(aurocs[best])
+    inside, *others = run.titles.values()
+    of_several = ", on the set that it separates worst" if len(others) > 1 else ""
+    return Outcome(
+        "Scored",
+        "good" if value > CHANCE else "bad",
+        f"AUROC {value:.3f} by {best}",
+        f"The highest of all scores of single images{of_several}: {', '.join(others)} against {inside}. "
+        f"Checkpoint: {run.checkpoint}",
+    )
+
+
+def _facts(run: DetectionRun) -> list[tuple[str, str]]:
+    return [
+        *((f"Images, {title}", count(run.num_images[name])) for name, title in run.titles.items()),
+        ("Wall time", duration(run.seconds)),
+        ("Parameters", count(run.record["num_parameters"])),
+    ]
+
+
+def _table(run: DetectionRun) -> Table:
+    rows = [
+        [_called(name, sets), run.titles[outside], *(_told(one, measure) for measure in MEASURES)]
+        for name, sets in run.scored.items()
+        for outside, one in sets.separations.items()
+    ]
+    return Table(["Score", "Out of distribution", *MEASURES.values()], rows)
+
+
+def _called(name: str, sets: ScoredSets) -> str:
+    return name if sets.batch == 1 else f"{name} ({sets.batch} images)"
+
+
+def _told(one: Separation, measure: str) -> str:
+    low, high = one.intervals[measure]
+    return f"{one.values[measure]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _of_score(run: DetectionRun, name: str, sets: ScoredSets) -> list[Section]:
+    finite = {run.titles[of]: one[np.isfinite(one)] for of, one in sets.scores.items()}
+    sections = []
+    if all(map(len, finite.values())):
+        sections.append(Section(f"Histogram of {name}", pictures=[histograms(finite, f"{name}, bits/dim").picture]))
+    if any(sets.surprising.values()):
+        note = "The highest scores of each set and where they come from. # is the index in the set."
+        shown = surprising(sets.surprising, f"{name}, bits per sub-pixel")
+        sections.append(Section(f"Most surprising by {name}", note, pictures=[shown.picture]))
+    return sections
