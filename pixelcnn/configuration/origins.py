@@ -18,10 +18,11 @@ def preset_of(key: str, overrides: Sequence[str]) -> str | None:
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     if any(override.key_or_group == key for override in parsed):
         return None
-    found = None
+    found, (parent, _, last) = None, key.rpartition(".")
     for path, config in _composed_of(overrides):
         group, _, name = path.partition("/")
-        if name and group != key.partition(".")[0] and OmegaConf.select(config, key) is not None:
+        # By the names alone: values may refer to what is in other files.
+        if name and group != key.partition(".")[0] and last in list(OmegaConf.select(config, parent) or ()):
             found = f"{group}={name}"
     return found
 

@@ -2,6 +2,7 @@
 
 import pytest
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from pixelcnn.cli import CONF
 from pixelcnn.configuration.groups import register
@@ -9,7 +10,7 @@ from pixelcnn.configuration.origins import preset_of, require_parts_to_leave_out
 from pixelcnn.errors import UserError
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def _set_up():
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -47,3 +48,12 @@ def test_what_is_there_may_be_left_out(overrides):
 def test_what_is_not_there_may_not():
     with pytest.raises(UserError, match=r"^callbacks.sample=null .* did you mean callbacks.samples=null\?$"):
         require_parts_to_leave_out(["callbacks.sample=null"])
+
+
+def test_values_may_refer_to_other_files(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "config.yaml").write_text("defaults: [experiment: null]\n")
+    (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\nscheduler: {iters: '${trainer.max_steps}'}\n")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert preset_of("scheduler.iters", ["experiment=mine"]) == "experiment=mine"
