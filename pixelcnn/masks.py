@@ -13,6 +13,7 @@ from torch import Tensor
 from pixelcnn.errors import UserError
 from pixelcnn.png import PNG_START, is_cut_short
 
+KINDS = ("top", "left", "box", "hole")
 FORMS = "top:SHARE, left:SHARE, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, or an image file that is white where known"
 
 
@@ -25,10 +26,7 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
     and where no pixel is known or every one is.
     """
     kind, _, numbers = mask.partition(":")
-    if kind in ("top", "left", "box", "hole"):
-        known = _described(mask, kind, numbers, height, width)
-    else:
-        known = _from_image(mask, height, width)
+    known = _described(mask, kind, numbers, height, width) if kind in KINDS else _from_image(mask, height, width)
     if not known.any():
         raise UserError(f"task.mask={mask} marks no pixel of {height}x{width} as known: mark some, or use task=sample.")
     if known.all():

@@ -14,7 +14,8 @@ from torch import Tensor
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.explore.explorer import Choice, Explorer, fitted, image_at, mapped, picture, unpainted
-from pixelcnn.masks import comes_first, known_pixels
+from pixelcnn.image_shape import ImageShape
+from pixelcnn.masks import KINDS, comes_first, known_pixels
 from pixelcnn.pictures import black_to_white
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # which gradio reads when it is imported, and asks its makers about
@@ -77,8 +78,7 @@ def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.B
             if edited is None or edited["background"] is None:
                 raise UserError("There is no image yet: upload one, or take one of the test set.")
             given = fitted(edited["background"], shape)
-            text = mask.strip()
-            known = known_pixels(text, shape.height, shape.width) if text else unpainted(edited["layers"], shape)
+            known = _described(mask.strip(), shape) if mask.strip() else unpainted(edited["layers"], shape)
             if not comes_first(known):
                 gr.Info(PARTLY)
             rows = [each.completed(given, known, int(n), _choice(*chosen)) for each in explorers]
@@ -92,7 +92,8 @@ def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.B
         def taken(place: int) -> tuple[np.ndarray, Any]:
             batch = image_at(data, int(place))
             label = int(batch["labels"][0]) if "labels" in batch else IN_TURN
-            return _enlarged(batch["images"], shape.levels), gr.update(value=label)
+            is_choice = label < max(each.model.num_classes or 0 for each in explorers)
+            return _enlarged(batch["images"], shape.levels), gr.update(value=label if is_choice else IN_TURN)
 
         def taken_to_edit(place: int) -> tuple[Any, Any]:
             pixels, label = taken(place)
@@ -152,6 +153,13 @@ def _controls(explorers: Sequence[Explorer], data: ImageDataModule | None) -> li
     last = 0 if data is None else data.num_images_of("test") - 1
     place = gr.Slider(0, max(last, 1), 0, step=1, label="test image", visible=data is not None, elem_id="place")
     return [seed, of_components, of_scales, label, place]
+
+
+def _described(mask: str, shape: ImageShape) -> Tensor:
+    """The mask bool (H, W) that is described; UserError where it would name a file of this machine."""
+    if mask.partition(":")[0] not in KINDS:
+        raise UserError(f"{mask} does not say what is known: write {', '.join(KINDS)} and fractions, as in top:0.5.")
+    return known_pixels(mask, shape.height, shape.width)
 
 
 def _choice(seed: int, mixture: float, scale: float, label: int, place: int) -> Choice:

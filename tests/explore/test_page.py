@@ -14,6 +14,7 @@ from pixelcnn.configuration.groups import instantiated
 from pixelcnn.errors import UserError
 from pixelcnn.explore.explorer import Explorer
 from tests.browser import FLAGS
+from tests.conftest import tiny_model
 from tests.tasks.composing import ready
 
 pytest.importorskip("gradio", reason="an optional extra: requirements-explore.txt")
@@ -35,10 +36,17 @@ def data(arrays):
 
 
 @pytest.fixture
-def opened(browser, data, classes):
-    """The page of two models in a browser tab, and all addresses that the tab has asked for."""
-    model = load(classes)
-    blocks = page_of([Explorer("left", model, data), Explorer("right", model, data)], data)
+def opened(request, browser, data, classes):
+    """A page in a browser tab, and all addresses that the tab has asked for.
+
+    It is of two models of classes, or for a parameter "plain" of one without classes.
+    """
+    if getattr(request, "param", None) == "plain":
+        explorers = [Explorer("plain", tiny_model(), data)]
+    else:
+        model = load(classes)
+        explorers = [Explorer("left", model, data), Explorer("right", model, data)]
+    blocks = page_of(explorers, data)
     url = serve(blocks, LOCAL, None)
     asked: list[str] = []
     with sync_api.sync_playwright() as playwright:
@@ -122,6 +130,21 @@ def wait_for(tab, name: str, there) -> None:
             return
         tab.wait_for_timeout(200)
     raise AssertionError(name)
+
+
+@pytest.mark.parametrize("opened", ["plain"], indirect=True)
+def test_a_model_without_classes_completes_an_image_that_has_one(opened):
+    tab, _ = opened
+    tab.get_by_role("tab", name="Complete").click()
+    tab.locator("#mask input, #mask textarea").fill("/etc/passwd")
+    fill(tab, "place", 3)
+    tab.click("#take")
+    tab.wait_for_timeout(3000)
+    tab.click("#complete")
+    tab.get_by_text("/etc/passwd does not say what is known").first.wait_for()
+    tab.locator("#mask input, #mask textarea").fill("top:0.5")
+    tab.click("#complete")
+    tab.wait_for_selector("#completed-0 img")
 
 
 def test_a_mistake_is_told_in_a_sentence(opened):
