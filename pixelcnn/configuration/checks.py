@@ -77,7 +77,7 @@ def check_groups(config: DictConfig, overrides: Sequence[str]) -> None:
         try:
             checked_group(config, group)
         except UnknownKeyError as error:
-            preset = preset_of(error.key, overrides)
+            preset = preset_of(error.key, overrides) if overrides else None
             if preset is None:
                 raise
             raise UserError(
