@@ -72,7 +72,7 @@ class TorchvisionSet(ImageDataModule):
         in_memory = isinstance(getattr(source, "data", None), np.ndarray | Tensor)
         converted = None if in_memory else self.converted
         item = _Reader(source, name, self.channels, self.framing)
-        key = (self.options, self.splits[split], self.framing)
+        key = (self.options, self.splits[split], self.channels, self.framing)
         return arrays_of(item, len(source), name, tuple(classes) or None, converted, key)
 
     def _missing(self) -> list[str]:

@@ -121,10 +121,12 @@ def test_image_files_are_converted_once_into_mapped_arrays(photographs):
     assert (folder / "images.npy").stat().st_mtime_ns == modified
     other = data_of("Country211", root, crop="square", size=4, val_size=1, converted=str(root / "kept"))
     assert other.arrays("train").images.shape == (3, 3, 4, 4)
+    grey = data_of("Country211", root, crop="square", size=8, channels=1, val_size=1, converted=str(root / "kept"))
+    assert grey.arrays("train").images.shape == (3, 1, 8, 8)
 
 
 def test_mixed_sizes_name_the_keys_that_help(photographs):
-    with pytest.raises(UserError, match=r"Country211/train/1 is 31x16 RGB .* data.crop=square data.size=32"):
+    with pytest.raises(UserError, match=r"Country211/train/[12] is .* data.crop=square data.size=32"):
         data_of("Country211", photographs, val_size=1).arrays("train")
 
 
