@@ -60,6 +60,8 @@ class TimedTraining:
         execute(self.model, Execution(channels_last=True, compile=self._compiled))  # what is averaged is not compiled
         batch = self.images[: self.batch].clone()
         gradient = self._gradient(batch)
+        gradient()  # which compiles where nothing was captured
+        self.model.zero_grad()
         self._since = time.monotonic()
         remaining = self._shuffled()
         losses: list[Tensor] = []
