@@ -5,9 +5,9 @@
         --data train.npz test.npz                     to see that it runs, on a CPU
 
 The files hold ``images`` uint8 (N, H, W, 3), as ``data=arrays`` takes them. The model's size is chosen for the time
-(`SIZES`), unless it is given. The minutes are those of training; what comes before and after
-(reading, compiling, capturing, scoring, drawing) takes about one more, and compiling some minutes. Leaves in
-``--output``: curve.csv (and curve.png where matplotlib is installed), model_float32 and model_bf16 (folders for ``pixelcnn.load``, with the average of the weights),
+(`SIZES`), unless it is given. The minutes are those of training; what comes before and after (reading, capturing,
+scoring, drawing) takes about one more, and compiling some. Leaves in ``--output``: curve.csv (and curve.png where
+matplotlib is installed), model_float32 and model_bf16 (folders for ``pixelcnn.load``, with the average of the weights),
 samples.png and result.json. It needs neither Hydra nor Weights & Biases nor a network.
 """
 
