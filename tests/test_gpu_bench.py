@@ -31,6 +31,11 @@ def hangs(report, options):
     time.sleep(1000)
 
 
+def is_late(report, options):
+    report.value("its time is bounded", not report.has(1000))
+    hangs(report, options)
+
+
 def dies(report, options):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -52,6 +57,14 @@ def test_what_there_is_no_time_for_is_said(tmp_path, capsys):
     results = Results(tmp_path / "gpu.json")
     Supervisor(["capture", "profile"], Options(cpu=True), results, seconds=0).run()
     assert results.failed == ["capture: had time", "profile: had time"]
+
+
+def test_a_block_that_the_minutes_end_keeps_what_it_said(tmp_path):
+    results, name = Results(tmp_path / "gpu.json"), f"{__name__}:is_late"
+    Supervisor([name], Options(cpu=True, slowness=10_000), results, seconds=20).run()
+    assert results.failed == [f"{name}: had time"]
+    stored = json.loads((tmp_path / "gpu.json").read_text())["blocks"][name]
+    assert stored["values"] == {"its time is bounded": True}
 
 
 @pytest.mark.slow

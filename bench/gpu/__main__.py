@@ -73,7 +73,7 @@ class Supervisor:
         spawn = multiprocessing.get_context("spawn")  # a process that has used a GPU cannot be forked
         while self.left and time.monotonic() < self.end:
             here, there = spawn.Pipe()
-            process = spawn.Process(target=work, args=(there, self.left, self.options))
+            process = spawn.Process(target=work, args=(there, self.left, self.options, self.end))
             process.start()
             there.close()
             self._limit = time.monotonic() + SECONDS_TO_START
@@ -83,7 +83,8 @@ class Supervisor:
             if trouble is not None and time.monotonic() < self.end:
                 self._give_up(*trouble)
         for name in self.left:
-            self.results.begin(name)
+            if name != self.current:  # which keeps what it has said
+                self.results.begin(name)
             self.results.check(name, "had time", False, "--minutes were over")
 
     def _give_up(self, name: str, detail: str) -> None:

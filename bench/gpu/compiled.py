@@ -53,7 +53,7 @@ def _agreement(report: Report, options: Options) -> None:
     images = random_images(2, options.side, options.side).to(options.device)
     losses = []
     for model in (plain, compiled):
-        loss = -model.log_prob(images).sum()
+        loss = -model(images).sum()
         loss.backward()
         losses.append(loss.item())
     difference = abs(losses[1] / losses[0] - 1)

@@ -30,6 +30,8 @@ def run(report: Report, options: Options) -> None:
 def _measure(report: Report, options: Options, model: PixelModel, batch: int) -> None:
     device = torch.device(options.device)
     sample = partial(model.sample, batch, batch_size=batch)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # of training, which came before
     first, following = seconds(sample, device), min(seconds(sample, device) for _ in range(2))
     images = random_images(batch, options.side, options.side).to(device)
     with torch.no_grad():

@@ -15,11 +15,11 @@ LIMITS = {
     "numerics": 90,
     "memory_order": 30,
     "synchronisation": 60,
+    "compiled": 240,
     "training": 120,
     "sampling": 120,
     "profile": 60,
     "convolutions": 40,
-    "compiled": 240,
 }
 UNKNOWN = 1  # seconds of others, by MODULE:FUNCTION
 
@@ -84,11 +84,14 @@ class Report:
             return None
 
 
-def work(connection: Connection, blocks: Sequence[str], options: Options) -> None:
-    """Run ``blocks``, saying ("begin", name), what they report and ("end", whether it failed)."""
+def work(connection: Connection, blocks: Sequence[str], options: Options, end: float) -> None:
+    """Run ``blocks``, saying ("begin", name), what they report and ("end", whether it failed).
+
+    ``end``: when all time is over, by the monotonic clock.
+    """
     for name in blocks:
         connection.send(("begin", name))
-        report = Report(connection, options.limit(name))
+        report = Report(connection, min(options.limit(name), end - time.monotonic()))
         try:
             start = time.monotonic()
             _block(name)(report, options)

@@ -20,8 +20,9 @@ LARGE = 2**16
 def normalized(
     directions: Sequence[Tensor], gains: Sequence[Tensor], out_dims: Sequence[int], dtype: torch.dtype
 ) -> list[Tensor]:
-    """W of each layer, in the shape and order of memory of its V, computed in V's type and rounded to ``dtype``.
+    """W of each layer, in the shape of its V, computed in V's type and rounded to ``dtype``.
 
+    Within an output channel W lies in memory as V does; the channels come first, also where V has them elsewhere.
     ``directions``: V; ``gains``: g (channels,); ``out_dims``: which axis of V is the output channel. All are of one
     type and device. Layers whose channels have as many weights share their operations, forward and backward.
     """

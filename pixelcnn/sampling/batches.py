@@ -1,6 +1,8 @@
 """Drawing any number of images in batches, by samplers that later calls can use again."""
 
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,11 +18,13 @@ class BatchedSampling:
     On a GPU the sampler is kept for the next call, since capturing its graphs takes seconds: a call with the same size
     of batches, mask and temperature reads the weights again and replays them. A last, smaller batch is filled up for
     the same reason. Copies, as of the model that it belongs to, keep nothing. ``capture`` replaces what captures.
+    Threads can draw at the same time; where a sampler is kept they wait for each other.
     """
 
     def __init__(self, capture: Capture | None = None) -> None:
         self._capture = capture
         self._kept: tuple[Any, Sampler] | None = None
+        self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._capture,)
@@ -43,37 +47,47 @@ class BatchedSampling:
 
         h: the condition as the network takes it, or None. Image k has the random numbers of (seed, numbers[k]).
         """
-        total, weight = len(images), next(network.parameters())
         channels, height, width = images.shape[1:]
         keeps = images.is_cuda or self._capture is not None
-        mask = tuple(map(tuple, known.tolist()))
-        for first in range(0, total, batch_size):
-            part = slice(first, min(first + batch_size, total))
-            n = min(batch_size, total) if keeps else part.stop - first
-            key = (network, n, channels, height, width, mask, temperature, weight.device, weight.dtype)
-            if self._kept is None or self._kept[0] != key:
-                self._kept = None  # frees its caches first
-                self._kept = key, Sampler(network, likelihood, n, channels, height, width, temperature, self._capture)
-            elif first == 0:
-                self._kept[1].walk.take_weights(network)
-            uniforms = uniforms_of(seed, numbers[part], (likelihood.num_uniforms, height, width)).to(images.device)
-            batch = _filled(images[part], n)
-            of_batch = None if h is None else _filled(h[part], n)
+        with self._lock if keeps else nullcontext():
+            kept, self._kept = self._kept, None  # in use: not for what ``on_row`` may draw
+            try:
+                for first in range(0, len(images), batch_size):
+                    part = slice(first, min(first + batch_size, len(images)))
+                    count = part.stop - first
+                    n = min(batch_size, len(images)) if keeps else count
+                    batch = _filled(images[part], n)
+                    key = _key(network, likelihood, batch, known, temperature)
+                    if kept is None or kept[0] != key:
+                        kept = None  # frees its caches first
+                        sampler = Sampler(network, likelihood, n, channels, height, width, temperature, self._capture)
+                        kept = key, sampler
+                    elif first == 0:
+                        kept[1].walk.take_weights(network)
+                    uniforms = uniforms_of(seed, numbers[part], (likelihood.num_uniforms, height, width))
 
-            def so_far(drawn: Tensor, count: int = part.stop - first) -> None:
-                on_row(drawn[:count])
+                    def so_far(drawn: Tensor, count: int = count) -> None:
+                        on_row(drawn[:count])
 
-            self._kept[1].draw(
-                batch,
-                known,
-                of_batch,
-                _filled(uniforms, n),
-                on_pixel,
-                so_far,
-            )
-            images[part] = batch[: part.stop - first]
-        if not keeps:
-            self._kept = None
+                    kept[1].draw(
+                        batch,
+                        known,
+                        None if h is None else _filled(h[part], n),
+                        _filled(uniforms.to(images.device), n),
+                        on_pixel,
+                        so_far,
+                    )
+                    images[part] = batch[:count]
+            finally:
+                self._kept = kept if keeps else None
+
+
+def _key(network: nn.Module, likelihood: Likelihood, batch: Tensor, known: Tensor, temperature: Temperature) -> Any:
+    """What a sampler is made for; it reads the likelihood's weights where they lie."""
+    weight, mask = next(network.parameters()), tuple(map(tuple, known.tolist()))
+    read = likelihood.parameters() if isinstance(likelihood, nn.Module) else ()
+    places = tuple(tensor.data_ptr() for tensor in read)
+    return network, batch.shape, mask, temperature, weight.device, weight.dtype, places
 
 
 def _filled(batch: Tensor, n: int) -> Tensor:

@@ -144,8 +144,11 @@ class GracefulInterruption(Callback):
     ) -> None:
         if trainer.sanity_checking or not self._handlers or batch_idx >= self._shared_val_batches:
             return
-        if self._agreement.on(self._request(trainer)) == Request.LEAVE:
+        request = Request(self._agreement.on(self._request(trainer)))
+        if request is Request.LEAVE:
             self._leave(trainer)
+        elif request is Request.FINISH:  # of the step before, which may have been the last
+            self._finish()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if self._loops is not None:

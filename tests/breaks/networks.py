@@ -246,8 +246,10 @@ WALKS: list[Break] = [
         "sampling/test_sampling.py sampling/test_batches.py",
         ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
         ("an image depends on the batch it is drawn in", "numbers[part]", "numbers[: part.stop - first]"),
-        ("a sampler that is kept keeps the old weights", "self._kept[1].walk.take_weights(network)", "pass"),
+        ("a sampler that is kept keeps the old weights", "kept[1].walk.take_weights(network)", "pass"),
         ("graphs of all earlier masks are kept", "mask, temperature, weight.device", "temperature, weight.device"),
+        ("a sampler in use is shared", "self._kept = self._kept, None", "self._kept = self._kept, self._kept"),
+        ("graphs read the likelihood's old weights", "weight.dtype, places", "weight.dtype"),
     ),
     *of_file(
         "sampling/sampler.py",

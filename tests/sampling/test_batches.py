@@ -2,15 +2,19 @@
 
 import copy
 import pickle
+import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
 from bench.gpu.recording import recorded
+from pixelcnn.likelihood import Implicit
 from pixelcnn.sampling.batches import BatchedSampling
 from pixelcnn.sampling.incremental import IncrementalWalk
-from tests.conftest import random_images, randomised, tiny_model
+from tests.conftest import random_images, randomised, tiny_description, tiny_model
+from tests.drawn import model_of
 from tests.networks import CONDITIONS, SITES, tiny_condition, tiny_network
 
 
@@ -104,3 +108,44 @@ def test_on_a_cpu_nothing_is_kept():
     model = tiny_model(height=4, width=4)
     model.sample(2)
     assert model.sampling._kept is None
+
+
+@pytest.mark.parametrize("capture", [None, recorded])
+def test_threads_draw_what_one_would(capture):
+    model = tiny_model(height=8, width=4, num_stages=2)
+    model.sampling = BatchedSampling(capture)
+    expected = [model.sample(2, seed=seed) for seed in range(2)]
+    drawn, both = [None, None], threading.Barrier(2)
+
+    def draw(seed):
+        both.wait()
+        drawn[seed] = model.sample(2, seed=seed)
+
+    threads = [threading.Thread(target=draw, args=(seed,)) for seed in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(map(torch.equal, drawn, expected))
+
+
+def test_what_is_drawn_between_rows_disturbs_nothing(captures):
+    model, _ = captures
+    expected, within = model.sample(2, seed=1), []
+    drawn = model.sample(2, seed=1, on_row=lambda images: within.append(model.sample(2, seed=1)))
+    assert all(torch.equal(images, expected) for images in (drawn, *within))
+
+
+def test_a_likelihood_whose_weights_have_moved_is_read_where_they_are():
+    implicit = partial(Implicit, num_features=4, num_noise=2)
+    description = tiny_description(height=8, width=4, num_filters=3, num_stages=1)
+    model = model_of(replace(description, likelihood=implicit), seed=0)
+    model.sampling = BatchedSampling(recorded)
+    model.sample(2)
+    first = model.sampling._kept[1]
+    model.sample(2)
+    assert model.sampling._kept[1] is first
+    for weight in model.parameters():
+        weight.data = weight.data.clone()  # as after .cpu().cuda(); a recording, unlike a graph, finds it there
+    model.sample(2)
+    assert model.sampling._kept[1] is not first

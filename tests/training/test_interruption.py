@@ -1,11 +1,12 @@
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
 from pytorch_lightning import Callback
 
-from pixelcnn.training.interruption import GracefulInterruption
+from pixelcnn.training.interruption import GracefulInterruption, Request
 from tests.training.tiny import Validations, checkpoint_of, fit, read
 
 
@@ -51,3 +52,15 @@ def test_second_one_ends_it_at_once(tmp_path, handler):
     with pytest.raises(SystemExit):
         fit(tmp_path, interruption(tmp_path), CtrlC(6, times=2), validations, max_epochs=3)
     assert validations.steps == [4]
+
+
+def test_what_another_rank_asks_for_in_the_last_step_is_heard_in_the_validation_after_it(tmp_path, handler):
+    class OfAnotherRank(Callback):
+        def on_validation_start(self, trainer, module):
+            if trainer.global_step == 2:
+                rank = SimpleNamespace(on=lambda number: Request.FINISH, last=lambda: Request.NOTHING)
+                callback._agreement = rank
+
+    callback = interruption(tmp_path)
+    fit(tmp_path, OfAnotherRank(), callback, max_steps=2)
+    assert callback.interrupted
