@@ -15,12 +15,12 @@ class BatchedSampling:
 
     On a GPU the sampler is kept for the next call, since capturing its graphs takes seconds: a call with the same size
     of batches, mask and temperature reads the weights again and replays them. A last, smaller batch is filled up for
-    the same reason. Copies, as of the model that it belongs to, keep nothing. ``capture`` replaces what captures.
+    the same reason. Calls may overlap, in threads. Copies, as of the model that it belongs to, keep nothing. ``capture`` replaces what captures.
     """
 
     def __init__(self, capture: Capture | None = None) -> None:
         self._capture = capture
-        self._kept: tuple[Any, Sampler] | None = None
+        self._kept: dict[Any, Sampler] = {}  # one at most, which a call takes out while it draws
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._capture,)
@@ -51,11 +51,12 @@ class BatchedSampling:
             part = slice(first, min(first + batch_size, total))
             n = min(batch_size, total) if keeps else part.stop - first
             key = (network, n, channels, height, width, mask, temperature, weight.device, weight.dtype)
-            if self._kept is None or self._kept[0] != key:
-                self._kept = None  # frees its caches first
-                self._kept = key, Sampler(network, likelihood, n, channels, height, width, temperature, self._capture)
+            sampler = self._kept.pop(key, None)
+            if sampler is None:
+                self._kept.clear()  # frees its caches first
+                sampler = Sampler(network, likelihood, n, channels, height, width, temperature, self._capture)
             elif first == 0:
-                self._kept[1].walk.take_weights(network)
+                sampler.walk.take_weights(network)
             uniforms = uniforms_of(seed, numbers[part], (likelihood.num_uniforms, height, width)).to(images.device)
             batch = _filled(images[part], n)
             of_batch = None if h is None else _filled(h[part], n)
@@ -63,17 +64,13 @@ class BatchedSampling:
             def so_far(drawn: Tensor, count: int = part.stop - first) -> None:
                 on_row(drawn[:count])
 
-            self._kept[1].draw(
-                batch,
-                known,
-                of_batch,
-                _filled(uniforms, n),
-                on_pixel,
-                so_far,
-            )
+            try:
+                sampler.draw(batch, known, of_batch, _filled(uniforms, n), on_pixel, so_far)
+            finally:
+                self._kept = {key: sampler}
             images[part] = batch[: part.stop - first]
         if not keeps:
-            self._kept = None
+            self._kept.clear()
 
 
 def _filled(batch: Tensor, n: int) -> Tensor:

@@ -247,7 +247,8 @@ WALKS: list[Break] = [
         "sampling/test_sampling.py sampling/test_batches.py",
         ("samples ignore their seed", "uniforms_of(seed, numbers[", "uniforms_of(0, numbers["),
         ("an image depends on the batch it is drawn in", "numbers[part]", "numbers[: part.stop - first]"),
-        ("a sampler that is kept keeps the old weights", "self._kept[1].walk.take_weights(network)", "pass"),
+        ("a sampler that is kept keeps the old weights", "sampler.walk.take_weights(network)", "pass"),
+        ("drawings at once share their caches", "self._kept.pop(key, None)", "self._kept.get(key)"),
         ("graphs of all earlier masks are kept", "mask, temperature, weight.device", "temperature, weight.device"),
     ),
     *of_file(

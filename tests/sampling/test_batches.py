@@ -89,18 +89,30 @@ def test_a_last_smaller_batch_is_filled_up(captures):
     assert torch.equal(completed, expected) and torch.equal(log_prob, expected_log_prob)
     assert first < len(count)
     # Of one mask at a time, as each takes memory.
-    assert {row for _, row in model.sampling._kept[1]._replays} == set(map(tuple, known.tolist()))
+    assert {row for _, row in model.sampling._kept.popitem()[1]._replays} == set(map(tuple, known.tolist()))
 
 
 def test_copies_of_a_model_keep_no_graphs(captures):
     model, _ = captures
     model.sample(2)
     for new in (copy.deepcopy(model.sampling), pickle.loads(pickle.dumps(BatchedSampling()))):
-        assert new._kept is None
-    assert model.sampling._kept is not None
+        assert not new._kept
+    assert model.sampling._kept
 
 
 def test_on_a_cpu_nothing_is_kept():
     model = tiny_model(height=4, width=4)
     model.sample(2)
-    assert model.sampling._kept is None
+    assert not model.sampling._kept
+
+
+def test_a_drawing_in_the_midst_of_another_changes_neither():
+    """As of a page whose buttons are pressed one after the other: each draws in a thread of its own."""
+    model = tiny_model(height=4, width=4)
+    expected = [model.sample(2, seed=seed, batch_size=1) for seed in (1, 2)]
+    inner = []
+    outer = model.sample(
+        2, seed=1, batch_size=1, on_row=lambda images: inner.append(model.sample(2, seed=2, batch_size=1))
+    )
+    assert torch.equal(outer, expected[0])
+    assert len(inner) == 8 and all(torch.equal(images, expected[1]) for images in inner)
