@@ -127,20 +127,21 @@ class PixelModel(nn.Module):
             return None
         return self.description.conditioning[conditioning.size_key]
 
-    def classify(self, images: Tensor, prior: Tensor | None = None, batch_size: int = 64) -> Tensor:
+    def classify(self, images: Tensor, prior: Tensor | Sequence[float] | None = None, batch_size: int = 64) -> Tensor:
         """log p(class | image) by Bayes' rule, in nats, float64 (N, K), of a model that is conditioned on class labels.
 
         ``prior``: weights of the classes (K,), uniform by default. Each image is scored given every class,
         ``batch_size`` of these pairs at a time, by the probability that `sample` draws it, even where `log_prob` is a
-        bound. UserError for a model without classes or density, or a prior that is not K positive numbers.
+        bound. UserError for a model without classes or density, a prior that is not K positive numbers, or no batch.
         """
         classes = self.num_classes
         if classes is None:
             name = self.description.conditioning.name
             raise UserError(f"conditioning={name} has no classes to choose from: use a model with conditioning=class.")
-        weights = torch.ones(classes) if prior is None else prior
+        weights = torch.ones(classes) if prior is None else torch.as_tensor(prior)
         if weights.shape != (classes,) or not (weights.isfinite() & (weights > 0)).all():
             raise UserError(f"prior={weights.tolist()} is not a positive number for each of {classes} classes: fix it.")
+        _require_positive(batch_size)
         self._check(images)
         pairs = torch.arange(len(images) * classes, device=images.device)
         log_joint = [
@@ -255,8 +256,7 @@ class PixelModel(nn.Module):
     ) -> Tensor:
         if seed < 0:
             raise UserError(f"seed={seed} is out of range: use 0 or more.")
-        if batch_size < 1:
-            raise UserError(f"batch_size={batch_size} is out of range: use a positive number of images.")
+        _require_positive(batch_size)
         n = len(images)
         numbers = range(n) if numbers is None else numbers
         if len(numbers) != n or min(numbers, default=0) < 0:
@@ -317,6 +317,11 @@ class PixelModel(nn.Module):
     def _weight(self) -> Tensor:
         """Any weight: all share its device and type."""
         return next(self.parameters())
+
+
+def _require_positive(batch_size: int) -> None:
+    if batch_size < 1:
+        raise UserError(f"batch_size={batch_size} is out of range: use a positive number of images.")
 
 
 def build(description: ModelDescription) -> PixelModel:

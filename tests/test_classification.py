@@ -24,7 +24,7 @@ def model_of_three(likelihood=MIXTURE, image=(3, 4, 4)):
 
 
 @pytest.mark.parametrize("likelihood", [MIXTURE, Categorical, partial(MIXTURE, residual="left")])
-@pytest.mark.parametrize("prior", [None, torch.tensor([1.0, 2.0, 5.0])])
+@pytest.mark.parametrize("prior", [None, torch.tensor([1.0, 2.0, 5.0]), [1, 2, 5]])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_it_is_bayes_rule(likelihood, prior, batch_size):
     model = model_of_three(likelihood)
@@ -32,7 +32,7 @@ def test_it_is_bayes_rule(likelihood, prior, batch_size):
     with torch.no_grad():
         joint = torch.stack([model.log_prob(images, torch.full((3,), k)) for k in range(3)], dim=1).exp()
         found = model.classify(images, prior, batch_size)
-    joint = joint / joint.max(dim=1, keepdim=True).values * (1 if prior is None else prior)
+    joint = joint / joint.max(dim=1, keepdim=True).values * torch.as_tensor(1 if prior is None else prior)
     torch.testing.assert_close(found.exp(), joint / joint.sum(dim=1, keepdim=True), rtol=1e-9, atol=1e-12)
     assert found.dtype == torch.float64
 
@@ -55,6 +55,8 @@ def test_what_cannot_be_classified():
     for prior in (torch.ones(2), torch.tensor([1.0, 0.0, 1.0]), torch.tensor([1.0, 1.0, float("nan")])):
         with pytest.raises(UserError, match=r"^prior=.* is not a positive number for each of 3 classes"):
             model.classify(random_images(model, 1), prior)
+    with pytest.raises(UserError, match=r"^batch_size=0 is out of range"):
+        model.classify(random_images(model, 1), batch_size=0)
     with pytest.raises(UserError, match=r"^images of"):
         model.classify(random_images(model, 1).float())
     with pytest.raises(UserError, match="likelihood=implicit has no density"):

@@ -2,11 +2,12 @@
 
 A frame is
 
-    length of the body, body, CRC-32 of both; the body is
+    length of the body, body, CRC-32; the body is
     twice the number of images, plus one if they are raw; their conditions, unless they are labels or given; the range
     coder's stream of labels and levels; the levels as they are, if raw; the CRC-32 of each image's levels
 
 with whole numbers as 32 bits, little-endian. A frame is raw where its images did not come back when they were coded.
+The CRC-32 goes on from that of the frame before, the first from the header's: no frame fits in another place.
 """
 
 import struct
@@ -85,6 +86,7 @@ class Compression:
             raise UserError(f"likelihood={name} has no density to compress by: use a model of another likelihood.")
         self._batches = _Batches(self.model, self.batch_size, self.on_pixel)
         self._kind: int | None = None
+        self._crc = 0
 
     @property
     def frame(self) -> int:
@@ -103,7 +105,9 @@ class Compression:
         if self._kind is None:
             self._kind = conditions.kind_of(self.model, condition, self.store_conditions)
             sizes = (self.num_images, self.height, self.width, self.batch_size)
-            self._write(Header.of(self.model, *sizes, self._kind).to_bytes())
+            header = Header.of(self.model, *sizes, self._kind)
+            self._write(header.to_bytes())
+            self._crc = header.crc
         images = images.cpu()
         with in_evaluation(self.model), torch.no_grad():
             for first in range(0, len(images), self.frame):
@@ -149,7 +153,8 @@ class Compression:
         crcs = b"".join(map(CRC.pack, _crcs(images)))
         body = NUMBER.pack(2 * len(images) + raw) + content + crcs
         frame = NUMBER.pack(len(body)) + body
-        self._write(frame + CRC.pack(zlib.crc32(frame)))
+        self._crc = zlib.crc32(frame, self._crc)
+        self._write(frame + CRC.pack(self._crc))
 
     def _write(self, content: bytes) -> None:
         self.file.write(content)
@@ -177,6 +182,7 @@ class Decompression:
 
     def __post_init__(self) -> None:
         self.header = there = Header.read(self.file, self.named)
+        self._crc = there.crc
         here = Header.of(self.model, there.num_images, there.height, there.width, there.batch_size, there.conditions)
         there.require_same(here, self.named, self.force)
         if there.conditions == GIVEN and self.condition is None:
@@ -205,7 +211,8 @@ class Decompression:
     def _frame(self, batches: _Batches, done: int) -> tuple[Tensor, Tensor | None]:
         head, header = self._read(NUMBER.size), self.header
         body = self._read(NUMBER.unpack(head)[0])
-        if CRC.pack(zlib.crc32(head + body)) != self._read(CRC.size):
+        self._crc = zlib.crc32(head + body, self._crc)
+        if CRC.pack(self._crc) != self._read(CRC.size):
             raise self._damaged()
         n, raw = divmod(NUMBER.unpack_from(body)[0], 2)
         places = torch.zeros(n, header.channels, header.height, header.width, dtype=torch.uint8)

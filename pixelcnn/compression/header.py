@@ -63,10 +63,17 @@ class Header:
 
     def to_bytes(self) -> bytes:
         """As it is stored."""
+        return self._content() + CRC.pack(self.crc)
+
+    @property
+    def crc(self) -> int:
+        """The CRC-32 of what is before it."""
+        return zlib.crc32(self._content())
+
+    def _content(self) -> bytes:
         text = f"{self.dtype};{self.torch};{self.device}".encode()[:MOST_TEXT]
         numbers = (self.num_images, self.channels, self.height, self.width, self.levels - 1, self.batch_size)
-        fixed = FIXED.pack(MAGIC, FORMAT, self.model, *numbers, self.threads, self.conditions, len(text))
-        return fixed + text + CRC.pack(zlib.crc32(fixed + text))
+        return FIXED.pack(MAGIC, FORMAT, self.model, *numbers, self.threads, self.conditions, len(text)) + text
 
     @classmethod
     def read(cls, file: BinaryIO, named: str) -> "Header":

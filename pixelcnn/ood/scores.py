@@ -90,7 +90,7 @@ def reference_of(model: PixelModel, batches: Iterable[Tensor], condition: Any = 
 
 @cache
 def _opened(path: str, trust: tuple[str, ...]) -> PixelModel:
-    return load(path, trust)
+    return load(path, trust, "background")
 
 
 def _named(background: PixelModel | str) -> str:

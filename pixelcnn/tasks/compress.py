@@ -2,8 +2,9 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,10 @@ def source_of(config: DictConfig, overrides: list[str], model: PixelModel) -> So
     """The images to compress: a file's, a folder's, or a data set's."""
     task = config.task
     if task.file is not None:
+        if set_data := [override for override in overrides if re.match(r"\+*data\b", override)]:
+            raise UserError(f"task.file={task.file} replaces the images of {set_data[0]}: give one of the two.")
         require_agreement(model.description, config.checkpoint, config, overrides)
-        return _of_file(Path(task.file), f"task.file={task.file}", model)
+        return _fitting(_of_file(Path(task.file), f"task.file={task.file}", model), task.file, model)
     data = instantiated(config, "data")
     data.prepare_data()
     data.setup("test" if task.split == "test" else "validate")
@@ -113,6 +116,20 @@ def _of_file(file: Path, where: str, model: PixelModel) -> Source:
         _, _, height, width = arrays.images.shape
         return Source(len(arrays.images), height, width, lambda wanted: arrays.at(np.array(wanted)))
     return _of_images(file.parent, [file], lambda some: {"images": torch.tensor(read_pixels(some[0], None))[None]})
+
+
+def _fitting(source: Source, file: str, model: PixelModel) -> Source:
+    """``source``, which raises a UserError that names ``file`` for images that ``model`` does not take."""
+
+    def at(wanted: range) -> Batch:
+        batch = source.at(wanted)
+        try:
+            model._check(batch["images"])
+        except UserError as error:
+            raise UserError(f"task.file={file} is no file for this model: {error}") from error
+        return batch
+
+    return replace(source, at=at)
 
 
 def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Batch]) -> Source:

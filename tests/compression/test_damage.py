@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import pixelcnn
+from pixelcnn.compression.archive import NUMBER
 from pixelcnn.compression.header import CRC, Header
 from pixelcnn.errors import UserError
 from tests.conftest import random_images, tiny_model
@@ -61,9 +62,30 @@ def test_an_image_is_compared_even_where_its_frame_looks_whole(model, images, ra
     for place in range(first, first + 8):
         changed = bytearray(archive)
         changed[place] ^= 4
-        changed[-4:] = CRC.pack(zlib.crc32(changed[start:-4]))
+        changed[-4:] = CRC.pack(zlib.crc32(changed[: start - 4] + changed[start:-4]))
         with pytest.raises(UserError, match="does not give back image"):
             pixelcnn.decompress(model, bytes(changed))
+
+
+def test_frames_stay_in_their_places(model, images, monkeypatch):
+    monkeypatch.setattr("pixelcnn.compression.archive.FRAME", 1)  # a frame a batch
+
+    def frames_of(archive: bytes) -> list[bytes]:
+        frames, start = [], len(Header.of(model, 5, 4, 4, 2, 2).to_bytes())
+        while start < len(archive):
+            end = start + 8 + NUMBER.unpack_from(archive, start)[0]
+            frames.append(archive[start:end])
+            start = end
+        return frames
+
+    archive, other = (pixelcnn.compress(model, each, LABELS, batch_size=2) for each in (images, images.flip(0)))
+    a, b, c = frames_of(archive)
+    strange = frames_of(other)
+    header = archive[: -len(a + b + c)]
+    assert torch.equal(pixelcnn.decompress(model, header + a + b + c), images)
+    for frames in ([b, a, c], [a, a, c], [b, b, c], [a, strange[1], c], [strange[0], b, c]):
+        with pytest.raises(UserError, match="archive is damaged"):
+            pixelcnn.decompress(model, header + b"".join(frames))
 
 
 def test_every_shorter_archive_is_refused(model, archive):

@@ -68,7 +68,7 @@ def composed(*arguments: str) -> DictConfig:
     with refusals(job):
         require_options(arguments, CONF)
         config = compose("config", list(arguments))
-        check(config)
+        check(config, arguments)
         instantiated(config, "data")
     return config
 

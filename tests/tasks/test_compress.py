@@ -84,8 +84,11 @@ def test_a_damaged_archive_leaves_nothing(there_and_back, arrays, call, trained,
     ("name", "told"),
     [
         ("nothing.npz", "does not exist: give an .npz file of images"),
-        ("grey.png", r"\(1, 1, 8, 8\) do not fit this model: it takes torch.uint8 \(N, 3, H, W\)"),
-        ("odd.png", "height and width divisible by"),
+        (
+            "grey.png",
+            r"^task.file=\S*grey.png is no file for this model: .*\(1, 1, 8, 8\) do not fit this model: it takes torch.uint8 \(N, 3, H, W\)",
+        ),
+        ("odd.png", r"^task.file=\S*odd.png is no file for this model: .*height and width divisible by"),
         ("mixed", r"1.png is 8x12 RGB where .*0.png is 8x8 RGB"),
     ],
 )
@@ -99,6 +102,13 @@ def test_files_that_do_not_fit_are_named(call, trained, tmp_path, name, told):
     with pytest.raises(SystemExit, match=told):
         call("task=compress", *given, f"hydra.run.dir={tmp_path}/run")
     assert not (tmp_path / "run/images.pxc").exists()
+
+
+@pytest.mark.parametrize("key", ["data=digits", "data.val_size=3"])
+def test_a_file_and_a_data_set_are_not_both_compressed(call, trained, tmp_path, key):
+    given = (f"checkpoint={trained}/checkpoints/best.ckpt", f"task.file={tmp_path}/a.npz", key)
+    with pytest.raises(SystemExit, match=rf"^task.file=\S*a.npz replaces the images of {key}: give one of the two\.$"):
+        call("task=compress", *given, f"hydra.run.dir={tmp_path}/run")
 
 
 def test_without_the_coder_it_says_what_to_install(call, trained, monkeypatch):

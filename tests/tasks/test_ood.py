@@ -178,7 +178,7 @@ REFUSED = {
     "resamples": ("data@against=digits task.resamples=0", "task.resamples=0"),
     "no images": ("data@against=digits task.num_images=0", "task.num_images=0"),
     "absent background": (
-        f"{NOISE} scores=ratio scores.ratio.background=absent", "absent",
+        f"{NOISE} scores=ratio scores.ratio.background=absent", "^scores.ratio.background=absent does not exist",
     ),
     "no background": ("data@against=digits scores=ratio", "scores.ratio.background has no value"),
     "other background": (
