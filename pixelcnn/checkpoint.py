@@ -24,8 +24,6 @@ from typing import Any, NotRequired, TypedDict
 
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pixelcnn.checkpoint_format_1 import description_of_format_2
@@ -171,6 +169,8 @@ def export(
     ``dtype`` is that of the stored matrices, half of their size as float16; vectors stay as they are, and all weights
     are float32 again when they are loaded.
     """
+    from safetensors.torch import save_file  # only here, so that training runs without it
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Cloned: safetensors refuses weights that a network uses twice.
@@ -182,6 +182,9 @@ def export(
 
 
 def _read_folder(folder: Path, named: str) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         weights = load_file(folder / WEIGHTS)
         text = (folder / CONFIG).read_text()

@@ -69,7 +69,7 @@ def test_a_block_that_the_minutes_end_keeps_what_it_said(tmp_path):
 
 @pytest.mark.slow
 def test_all_of_it_runs_on_a_bare_machine(tmp_path):
-    environment = without("hydra", "omegaconf", "wandb", folder=tmp_path)
+    environment = without("hydra", "omegaconf", "wandb", "rich", "safetensors", folder=tmp_path)
     command = [sys.executable, "-m", "bench.gpu", "--cpu", "--output", str(tmp_path / "gpu.json")]
     outcome = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr

@@ -42,7 +42,7 @@ def test_a_run_leaves_what_it_says(tmp_path):
     data = ("--data", str(tmp_path / "train.npz"), str(tmp_path / "test.npz"), "--val-images", "8")
     size = ("--minutes", "0.1", "--num-filters", "4", "--num-resnet-blocks", "1", "--batch", "4", "--samples", "2")
     command = [sys.executable, "-m", "bench.speedrun", *data, *size, "--output", str(tmp_path / "out")]
-    environment = without("hydra", "omegaconf", "wandb", folder=tmp_path)
+    environment = without("hydra", "omegaconf", "wandb", "rich", folder=tmp_path)
     outcome = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr
     assert (tmp_path / "out/samples.png").exists()

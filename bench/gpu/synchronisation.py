@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 
 from bench.gpu.waits import WaitsOfSteps
 from bench.gpu.worker import Options, Report
@@ -20,7 +20,6 @@ from pixelcnn.training.ema import ExponentialMovingAverage
 from pixelcnn.training.interruption import GracefulInterruption
 from pixelcnn.training.lightning_internals import adapt
 from pixelcnn.training.module import DensityEstimation
-from pixelcnn.training.progress import RunProgress
 from pixelcnn.training.skip_limit import SkipLimit
 from pixelcnn.training.throughput import Throughput
 
@@ -56,10 +55,10 @@ def run(report: Report, options: Options) -> None:
 def _trained(optimizer: Any, options: Options) -> WaitsOfSteps:
     network = partial(PixelCNNPP, num_filters=4, num_resnet_blocks=1, num_stages=2)
     module = DensityEstimation(PixelModel((3, 8, 8), network), optimizer, linear)
-    waits = WaitsOfSteps()
+    waits, progress = WaitsOfSteps(), _progress()
     with tempfile.TemporaryDirectory() as folder:
         interruption = GracefulInterruption(Path(folder), "again")
-        callbacks = [ExponentialMovingAverage(), SkipLimit(Path(folder)), Throughput(), RunProgress(), interruption]
+        callbacks = [ExponentialMovingAverage(), SkipLimit(Path(folder)), Throughput(), *progress, interruption]
         trainer = Trainer(
             accelerator=options.device,
             devices=1,
@@ -69,6 +68,7 @@ def _trained(optimizer: Any, options: Options) -> WaitsOfSteps:
             log_every_n_steps=LOGGED,
             logger=False,
             enable_checkpointing=False,
+            enable_progress_bar=bool(progress),  # Lightning's own reads values at every step
             enable_model_summary=False,
             use_distributed_sampler=False,
             default_root_dir=folder,
@@ -76,3 +76,12 @@ def _trained(optimizer: Any, options: Options) -> WaitsOfSteps:
         adapt(trainer)
         trainer.fit(module, Noise())
     return waits
+
+
+def _progress() -> list[Callback]:
+    """The line of a run, where rich is installed."""
+    try:
+        from pixelcnn.training.progress import RunProgress
+    except ModuleNotFoundError:
+        return []
+    return [RunProgress()]
