@@ -15,7 +15,8 @@ class BatchedSampling:
 
     On a GPU the sampler is kept for the next call, since capturing its graphs takes seconds: a call with the same size
     of batches, mask and temperature reads the weights again and replays them. A last, smaller batch is filled up for
-    the same reason. Calls may overlap, in threads. Copies, as of the model that it belongs to, keep nothing. ``capture`` replaces what captures.
+    the same reason. Calls may overlap, in threads. Copies, as of the model that it belongs to, keep nothing.
+    ``capture`` replaces what captures.
     """
 
     def __init__(self, capture: Capture | None = None) -> None:
