@@ -7,7 +7,7 @@ A frame is
     coder's stream of labels and levels; the levels as they are, if raw; the CRC-32 of each image's levels
 
 with whole numbers as 32 bits, little-endian. A frame is raw where its images did not come back when they were coded.
-The CRC-32 goes on from that of the frame before, the first from the header's: no frame fits in another place.
+The CRC-32 continues that of the frame before, the first frame's that of the header: no frame fits in another place.
 """
 
 import struct

@@ -126,7 +126,7 @@ def _fitting(source: Source, file: str, model: PixelModel) -> Source:
         try:
             model._check(batch["images"])
         except UserError as error:
-            raise UserError(f"task.file={file} is no file for this model: {error}") from error
+            raise UserError(f"task.file={file} does not fit: {error}") from error
         return batch
 
     return replace(source, at=at)

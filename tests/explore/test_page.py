@@ -133,7 +133,7 @@ def wait_for(tab, name: str, there) -> None:
 
 
 @pytest.mark.parametrize("opened", ["plain"], indirect=True)
-def test_a_model_without_classes_completes_an_image_that_has_one(opened):
+def test_a_model_without_classes_takes_an_image_that_has_one(opened):
     tab, _ = opened
     tab.get_by_role("tab", name="Complete").click()
     tab.locator("#mask input, #mask textarea").fill("/etc/passwd")
@@ -145,6 +145,14 @@ def test_a_model_without_classes_completes_an_image_that_has_one(opened):
     tab.locator("#mask input, #mask textarea").fill("top:0.5")
     tab.click("#complete")
     tab.wait_for_selector("#completed-0 img")
+    tab.get_by_role("tab", name="Where the bits go").click()
+    tab.click("#take-to-map")
+    tab.wait_for_selector("#image img")
+    tab.click("#map")
+    tab.wait_for_selector("#mapped img")
+    tab.get_by_role("tab", name="Draw").click()
+    tab.click("#draw")
+    tab.wait_for_selector("#drawn-0 img")
 
 
 def test_a_mistake_is_told_in_a_sentence(opened):

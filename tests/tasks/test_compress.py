@@ -86,9 +86,9 @@ def test_a_damaged_archive_leaves_nothing(there_and_back, arrays, call, trained,
         ("nothing.npz", "does not exist: give an .npz file of images"),
         (
             "grey.png",
-            r"^task.file=\S*grey.png is no file for this model: .*\(1, 1, 8, 8\) do not fit this model: it takes torch.uint8 \(N, 3, H, W\)",
+            r"^task.file=\S*grey.png does not fit: .*\(1, 1, 8, 8\) do not fit this model",
         ),
-        ("odd.png", r"^task.file=\S*odd.png is no file for this model: .*height and width divisible by"),
+        ("odd.png", r"^task.file=\S*odd.png does not fit: .*height and width divisible by"),
         ("mixed", r"1.png is 8x12 RGB where .*0.png is 8x8 RGB"),
     ],
 )
