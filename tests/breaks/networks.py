@@ -224,9 +224,10 @@ WALKS: list[Break] = [
         ("an image's checksum is not compared", "            if crc != stored:", "            if False:"),
         (
             "a frame's checksum is not compared",
-            "zlib.crc32(head + body)) != self._read(CRC.size)",
-            "0) == self._read(CRC.size)",
+            "        if CRC.pack(self._crc) != self._read(CRC.size):",
+            "        if CRC.pack(0) == self._read(CRC.size):",
         ),
+        ("frames can be moved", "zlib.crc32(head + body, self._crc)", "zlib.crc32(head + body, self.header.crc)"),
         ("what follows the last image is ignored", "        if self.file.read(1):", "        if False:"),
         ("what does not come back is kept", "not self.verify or self._comes_back(images, h, stream)", "True"),
     ),
