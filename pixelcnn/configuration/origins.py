@@ -1,11 +1,12 @@
 """Which file of ``conf/`` a key of the composed configuration is from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,7 +20,7 @@ def preset_of(key: str, overrides: Sequence[str]) -> str | None:
     if any(override.key_or_group == key for override in parsed):
         return None
     found, (parent, _, last) = None, key.rpartition(".")
-    for path, config in _composed_of(overrides):
+    for path, config in _composed_of(overrides) or ():
         group, _, name = path.partition("/")
         # By the names alone: values may refer to what is in other files.
         if name and group != key.partition(".")[0] and last in list(OmegaConf.select(config, parent) or ()):
@@ -40,30 +41,40 @@ def require_parts_to_leave_out(overrides: Sequence[str]) -> None:
             or override.value() is not None
         ):
             continue
-        there = _parts_in(group, overrides)
+        files = _composed_of(overrides)
+        if files is None:
+            return
+        there = _parts_in(group, overrides, files)
         if name not in there and "." not in name:
             close = get_close_matches(name, there, 1)
             meant = f"did you mean {group}.{close[0]}=null?" if close else f"{group} has {', '.join(there) or 'none'}."
             raise UserError(f"{group}.{name}=null leaves out a part that is not there: {meant}")
 
 
-def _parts_in(group: str, overrides: Sequence[str]) -> list[str]:
-    """The names of the parts in the options of ``group``, and of those that ``overrides`` and their files add."""
+def _parts_in(group: str, overrides: Sequence[str], files: Sequence[tuple[str, DictConfig]]) -> list[str]:
+    """The names of the parts in the options of ``group``, and of those that ``overrides`` and their ``files`` add."""
     loader = GlobalHydra.instance().config_loader()
     options = (f"{group}/{name}" for name in loader.get_group_options(group, ObjectType.CONFIG))
     alone = [_loaded(path, group) for path in options]
-    found = [OmegaConf.select(config, group) or {} for config in (*alone, *dict(_composed_of(overrides)).values())]
+    found = [OmegaConf.select(config, group) or {} for config in (*alone, *(keys for _, keys in files))]
     typed = (override.partition("=")[0].lstrip("+").split(".") for override in overrides)
     added = [key[1] for key in typed if key[0] == group and len(key) > 2]
     return list(dict.fromkeys([*(str(name) for parts in found for name in parts), *added]))
 
 
-def _composed_of(overrides: Sequence[str]) -> Iterator[tuple[str, DictConfig]]:
-    """The files that are composed, in their order: each one's name within ``conf/``, and the keys that it sets."""
+def _composed_of(overrides: Sequence[str]) -> list[tuple[str, DictConfig]] | None:
+    """The files that are composed, in their order: each one's name within ``conf/``, and the keys that it sets.
+
+    None where one is found by ``hydra.searchpath``, in which Hydra looks only while it composes.
+    """
     loader = GlobalHydra.instance().config_loader()
-    for file in loader.compute_defaults_list("config", list(overrides), RunMode.RUN).defaults:
-        if file.config_path is not None:
-            yield file.config_path, _loaded(file.config_path, file.package)
+    try:
+        files = loader.compute_defaults_list("config", list(overrides), RunMode.RUN).defaults
+    except MissingConfigException:
+        return None
+    return [
+        (file.config_path, _loaded(file.config_path, file.package)) for file in files if file.config_path is not None
+    ]
 
 
 def _loaded(path: str, package: str | None) -> DictConfig:

@@ -132,6 +132,7 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         "FILE": f"{folder}/test/0.png",
         "RUN_OF_CLASSES": str(runs["class"]),
         "RUN": str(runs["none"]),
+        "BACKGROUND": str(runs["none"]),
         "outputs/conditioning/class": str(runs["class"]),
         "outputs/conditioning/encoder": str(runs["encoder"]),
         "outputs/conditioning/test.npz": str(folder / "test.npz"),
@@ -147,6 +148,8 @@ def typed(command: str, material: dict[str, str]) -> list[str]:
     given = command.partition("run.py")[2].replace("data=…", "").replace("…", "")
     if "task.label=all" in given or "task=classify" in given:
         given = given.replace("RUN", "RUN_OF_CLASSES")
+    if "task=ood" in given:  # one of colour, and the material is grey
+        given = given.replace("cifar10_small", "RUN").replace("channels=3", "channels=1")
     for name, path in material.items():
         given = re.sub(rf"(?<![\w/.]){re.escape(name)}(?![\w.])", path, given)
     return shlex.split(given)
