@@ -34,7 +34,8 @@ HOME = Path(__file__).parent.parent
 RELEASED, PAGE = HOME / "released", HOME / "docs" / "results.md"
 TOLERANCE = 0.001  # bits/dim
 SCORE = "test/bits_per_dim"
-OF_THIS_MACHINE = ("data.root=", "data.train=", "data.test=", "hydra.", "checkpoint=", "trainer.enable_progress_bar=")
+OF_THIS_MACHINE = ("data.root=", "hydra.", "checkpoint=", "trainer.enable_progress_bar=")
+FILES = {"data.train": "train.npz", "data.test": "test.npz"}  # what the card calls them
 
 
 def evaluated(model: Path, overrides: list[str]) -> dict[str, Any]:
@@ -59,9 +60,10 @@ def release(name: str, run: Path, overrides: list[str], data: str, test: str) ->
     speeds = [float(row["train/images_per_second"]) for row in logged(run) if row.get("train/images_per_second")]
     scored = evaluated(folder, overrides)
     full = evaluated(run, overrides)
-    typed = [key for key in record["ranks"][0]["overrides"] if not key.startswith(OF_THIS_MACHINE)]
+    typed = (key.partition("=") for key in record["ranks"][0]["overrides"] if not key.startswith(OF_THIS_MACHINE))
+    shown = [f"{key}={FILES.get(key, value)}" for key, _, value in typed]
     result = {
-        "command": f"python run.py {' '.join(typed)}",
+        "command": f"python run.py {' '.join(shown)}",
         "commit": record["git_revision"],
         "date": date.today().isoformat(),
         "parameters": record["num_parameters"],

@@ -1,6 +1,6 @@
 """Check and measure everything on one GPU, in blocks that fail alone.
 
-    python -m bench.gpu                              eight minutes on one GPU
+    python -m bench.gpu                              at most eight minutes of one GPU
     python -m bench.gpu --output DIR/gpu.json --minutes 9
     python -m bench.gpu --blocks capture,sampling    some of them
     python -m bench.gpu --cpu                        all of it at tiny size, to see that it runs

@@ -34,7 +34,7 @@ OnPixel = Callable[[], object]
 
 @dataclass
 class Compressed:
-    """What came of a compression."""
+    """The result of compressing."""
 
     num_images: int = 0
     num_raw: int = 0

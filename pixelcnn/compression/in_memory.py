@@ -20,8 +20,8 @@ def compress(
     store_condition: bool = True,
     on_pixel: Callable[[], object] = lambda: None,
 ) -> bytes:
-    """An archive of ``images`` uint8 (N, C, H, W), as long as -log2 p(images | condition) says but for 0.1 %, a header
-    of at most 150 bytes and four bytes an image.
+    """Compress ``images`` uint8 (N, C, H, W) to within 0.1 % of -log2 p(images | condition), a header of at most 150
+    bytes and four bytes an image.
 
     ``condition``: labels (N,), features or images, as in `PixelModel.log_prob`; what is needed of it is stored too,
     unless ``store_condition`` is false, for which `decompress` is given it again. ``verify`` decodes the archive before
@@ -46,7 +46,7 @@ def decompress(
     force: bool = False,
     on_pixel: Callable[[], object] = lambda: None,
 ) -> Tensor:
-    """The images that `compress` made ``archive`` of by the same model: uint8 (N, C, H, W), on the CPU.
+    """Decompress ``archive`` with the model that wrote it: uint8 (N, C, H, W), on the CPU.
 
     Floats must round as they did: where torch's version, the kind of device, its number of threads or the weights' type
     differ, UserError says so, and ``force`` tries all the same. Each image's checksum is compared: UserError where one

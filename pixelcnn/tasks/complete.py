@@ -93,7 +93,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
 def conditions_of(batch: Batch, model: PixelModel, task: DictConfig) -> Tensor | None:
     """What the K completions of each of the N images in turn are drawn given, first axis N K.
 
-    The condition that is given for all of them, the way from it to another one, or the images' own.
+    The condition that is given for all of them, the interpolation to another one, or the images' own.
     """
     n, k, (height, width) = len(batch["images"]), task.num_completions, batch["images"].shape[2:]
     if task.interpolate_to is not None:
@@ -113,7 +113,7 @@ def completions(
 ) -> tuple[Tensor, Tensor]:
     """`PixelModel.complete` of images (N K, C, H, W), on the one device that ``trainer.*`` names, to the CPU.
 
-    With a progress bar. Along a way from one condition to another nothing but the condition changes, the K completions
+    With a progress bar. Along an interpolation nothing but the condition changes, the K completions
     of an image having the same random numbers.
     """
     task, n = config.task, len(images)

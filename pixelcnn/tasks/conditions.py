@@ -130,7 +130,7 @@ def way_between(
 ) -> tuple[tuple[Given, Given], Tensor]:
     """The condition that ``task`` names and ``task.interpolate_to``, of the same kind, and what lies between them.
 
-    That is features (S, D) or (S, D, H, W), at ``shares`` (S,) of the way from the first to the second.
+    That is features (S, D) or (S, D, H, W), at the positions ``shares`` (S,) from the first (0) to the second (1).
     """
     kind = named_kind(task)
     assert kind is not None  # as the schema has it
