@@ -21,7 +21,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``samples.png``, a grid, and ``samples.npz``.
 
     The arrays: ``images`` uint8 (N, H, W, C), ``levels``, and what they were drawn given: ``labels``, ``embeddings``,
-    ``maps`` or ``codes``. ``task.interpolate_to`` draws an interpolation to a second condition, in ``interpolation.png`` too.
+    ``maps`` or ``codes``. ``task.interpolate_to`` draws an interpolation, in ``interpolation.png`` too.
     """
     task = config.task
     model = load(config.checkpoint, trusted_packages(config))
