@@ -31,7 +31,7 @@ def test_files_keep_their_names(tmp_path):
 
 @pytest.mark.parametrize("same_directory", [True, False])
 def test_best_of_a_resumed_run(tmp_path, same_directory):
-    module = tiny_module(lr=0.1, lr_decay=1.0)
+    module = tiny_module(lr=1.0, lr_decay=1.0)  # it diverges
     validations = Validations()
     fit(tmp_path / "run", validations, module=module, max_epochs=4)
     before = read(tmp_path / "run", "best")["global_step"]
