@@ -47,7 +47,7 @@ REFUSED = [
     ("+model=pixelcnn", "model", ""),
     ("model@net=pixelcnn_pp", "model@net", "model?"),
     ("experiment=digits model=pixelcnn", "model.num_resnet_blocks", "experiment=digits"),
-    ("experiment=ablation/one_stage model=pixelcnn", "model.", "experiment=ablation/one_stage"),
+    ("experiment=ablation/one_stage model=pixelcnn", "model.num_resnet_blocks", "experiment=ablation/"),
     ("experiment=digits model=pixelcnn model.num_stages=2", "model.num_resnet_blocks", "experiment=digits"),
     ("model=pixelcnn model.num_stages=2", "model.num_stages", "pixelcnn.network.PixelCNN"),
     ("experiment=ablation/original_tails likelihood=implicit", "likelihood.tails", "ablation/original_tails"),

@@ -42,7 +42,7 @@ def test_what_sweeps_get_is_the_validation_score(arrays, tmp_path):
 
 
 def test_what_sweeps_get_is_the_best_validation_score(arrays, tmp_path):
-    keys = [*arrays, *TINY, "trainer.max_steps=4", "trainer.val_check_interval=1", "optim.lr=0.1", "ema.decay=0"]
+    keys = [*arrays, *TINY, "trainer.max_steps=4", "trainer.val_check_interval=1", "optim.lr=1.0", "ema.decay=0"]
     score = train.run(ready(keys), tmp_path, keys)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert score == metrics["best/val/bits_per_dim"] < metrics["val/bits_per_dim"]
