@@ -145,8 +145,10 @@ def test_completions_on_the_way_between_two_conditions(call, checkpoint, file, t
     a, b = (given_condition(model, 8, 8, condition=f"{file}:{row}").condition for row in (1, 5))
     h = [model.conditioning.encode(end, 1, 8, 8).float() for end in (a, b)]
     known, images = torch.arange(64).view(8, 8) < 32, torch.from_numpy(COLUMNS["images"][:2]).permute(0, 3, 1, 2)
-    of_steps = [model.complete(images, known, step.expand(2, -1), seed=7) for step in (h[0], (h[0] + h[1]) / 2, h[1])]
-    drawn, log_prob = (torch.stack(each, dim=1).flatten(0, 1) for each in zip(*of_steps, strict=True))
+    steps = torch.cat([h[0], (h[0] + h[1]) / 2, h[1]])
+    # In one batch, as the task: in others a last digit can flip.
+    given = images.repeat_interleave(3, dim=0), known, steps.repeat(2, 1)
+    drawn, log_prob = model.complete(*given, seed=7, numbers=[0, 0, 0, 1, 1, 1])
     np.testing.assert_array_equal(found["images"], drawn.permute(0, 2, 3, 1))
     np.testing.assert_allclose(found["log_prob"], log_prob, rtol=1e-5)
 
