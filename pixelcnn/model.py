@@ -101,8 +101,7 @@ class PixelModel(nn.Module):
     def score_map(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """`score` of each sub-pixel given all before it, (N, C, H, W): its mean over an image is the image's `score`.
 
-        The chain rule over channels is the likelihood's own. Where the score is a bound, its parts are one only
-        together.
+        The chain rule over channels is the likelihood's own. Where the score is a bound, only its sum is one.
         """
         return self._log_prob_of_values(images, condition) / -math.log(2)
 

@@ -1,6 +1,6 @@
 """The names of scores, without heavy imports.
 
-A score stands as ``train/NAME``, ``val/NAME`` or ``test/NAME`` in logs and ``metrics.json``. NAME is bits_per_dim only
+A score is logged as ``train/NAME``, ``val/NAME`` or ``test/NAME``, in ``metrics.json`` too. NAME is bits_per_dim only
 where it is that: exact, and of images that the model is not given.
 """
 
@@ -24,7 +24,7 @@ CHANNELS = {1: (), 3: ("red", "green", "blue")}
 def by_channel(score_name: str, channels: int) -> list[str]:
     """The names of a score's parts, in bits per sub-pixel of one channel each: their mean is the score.
 
-    Each is given the channels before it; grey images have none. Where the score is a bound, they are one only together.
+    Each is given the channels before it; grey images have none. Where the score is a bound, only their sum is one.
     """
     return [f"{score_name}_{channel}" for channel in CHANNELS[channels]]
 

@@ -65,7 +65,7 @@ class _Batches:
 
 @dataclass
 class Compression:
-    """Writes an archive of ``num_images`` images of a size to ``file``, of which `add` is given some at a time."""
+    """Writes an archive of ``num_images`` images of one size to ``file``; `add` takes some at a time."""
 
     file: BinaryIO
     model: PixelModel
@@ -117,7 +117,7 @@ class Compression:
         self.result.num_images += len(images)
 
     def _add_frame(self, images: Tensor, h: Tensor | None, condition: Tensor | None) -> None:
-        """As one frame, or in halves where it does not come back; a batch that does not is stored raw."""
+        """Write one frame, or its halves if decoding does not give it back; a single batch is then stored raw."""
         encoder = Encoder()
         stored = self._conditions(h, condition, encoder)
         self._batches.code(images, h, encoder)

@@ -44,7 +44,7 @@ class Encoder:
         return known
 
     def labels(self, known: np.ndarray, count: int) -> None:
-        """Encode ``known`` (N,) of 0 .. count-1, all alike likely."""
+        """Encode ``known`` (N,) of 0 .. count-1, all equally likely."""
         self.coder.encode(known.astype(np.int32), _alike(count))
 
     def to_bytes(self) -> bytes:

@@ -119,7 +119,7 @@ class Header:
         differing = [f"{name} {was} instead of {now}" for name, (was, now) in there.items() if was != now]
         if differing:
             raise UserError(
-                f"{named} was compressed with {', '.join(differing)}, which may round otherwise: decompress it under "
+                f"{named} was compressed with {', '.join(differing)}, which may round differently: decompress it under "
                 "the same conditions, or try with task.force=true (in Python force=True)."
             )
 

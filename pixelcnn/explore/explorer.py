@@ -144,9 +144,7 @@ def by_row(draw: Draw) -> Iterator[Tensor]:
 def image_at(data: ImageDataModule | None, place: int) -> Batch:
     """A batch of one image of the test set, with its conditions; UserError where there is none."""
     if data is None:
-        raise UserError(
-            "The data set is not here, and with it no images to choose from: give data= or upload an image."
-        )
+        raise UserError("There are no test images, since the data set was not found: give data= or upload an image.")
     count = data.num_images_of("test")
     if not 0 <= place < count:
         raise UserError(f"test image {place} does not exist: use 0 to {count - 1}.")

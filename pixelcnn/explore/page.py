@@ -221,7 +221,7 @@ def _side_by_side(explorers: Sequence[Explorer], rows: Sequence[Iterator[Tensor]
 
 
 def _told(act: Callable[..., Any]) -> Callable[..., Any]:
-    """``act``, whose UserErrors the page shows as sentences."""
+    """``act``, with its UserErrors shown on the page."""
     if inspect.isgeneratorfunction(act):
 
         @functools.wraps(act)

@@ -27,7 +27,7 @@ class LogisticMixture(CoupledLogistics):
 
     the expectation over noise uniform on the bins. The noise of `log_prob` is determined by the image (see
     `pixelcnn.likelihood.dequantisation`): over many images its mean is that expectation, for a single one it may lie
-    above. `log_prob_by_channel` splits the bound; its parts are bounds only together.
+    above. `log_prob_by_channel` splits the bound; only the sum of its parts is one.
     """
 
     name: ClassVar[str] = "logistic_mixture"

@@ -15,7 +15,7 @@ Codec = Callable[[np.ndarray], bytes]  # of uint8 (H, W) or (H, W, 3)
 
 
 def codec_bits(images: Tensor, codecs: Sequence[str] = ("png", "webp")) -> Tensor:
-    """The bits of each image, uint8 (N, C, H, W), in that of ``codecs`` whose file is the shortest: float64 (N,).
+    """The bits of each image, uint8 (N, C, H, W), under the shortest of ``codecs``: float64 (N,).
 
     ``codecs`` are names of `CODECS`. UserError for others, and for one whose package is not installed.
     """

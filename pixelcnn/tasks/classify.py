@@ -88,7 +88,7 @@ def write_results(
     trainer: Trainer,
     seconds: float,
 ) -> None:
-    """Leave and print what ``trainer`` has found."""
+    """Write and print the results that ``trainer`` has found."""
     assert scoring.rows is not None
     split, (index, label, log_posterior) = config.task.split, scoring.rows
     posterior = np.exp(log_posterior)

@@ -114,7 +114,7 @@ def write_results(
     given: str | None,
     other: Evaluated | None,
 ) -> float:
-    """Leave and print what ``trainer`` has found in ``evaluation``; ``given`` is the condition of all images, if they
+    """Write and print what ``trainer`` has found in ``evaluation``; ``given`` is the condition of all images, if they
     had one, and ``other`` the evaluation to compare with."""
     model, device = evaluation.model, trainer.strategy.root_device
     split, score = config.task.split, model.score_name
@@ -256,7 +256,7 @@ def write_per_image(
     """One line an image: index, label (empty without), its score, the part of each channel given those before, and what
     the label is called, if it has a name.
 
-    bits: float64 (N, C), bits per pixel of each channel. Where the score is a bound, its parts are one only together.
+    bits: float64 (N, C), bits per pixel of each channel. Where the score is a bound, only its sum is one.
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)

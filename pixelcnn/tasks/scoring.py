@@ -44,7 +44,7 @@ class Scoring(LightningModule):
         raise NotImplementedError
 
     def gather(self) -> None:
-        """Take what all devices have found together, when all images are scored."""
+        """Gather the scores of all devices, when all images are scored."""
         self.rows = self.scores.rows()
 
     def on_test_start(self) -> None:

@@ -97,7 +97,7 @@ def test_an_auto_encoder_is_given_the_image_itself():
 
 def test_a_condition_that_is_not_here_is_asked_for():
     model = tiny_model(**SIZE, conditioning=partial(Vectors, num_features=2))
-    with pytest.raises(UserError, match=r"^The data set is not here"):
+    with pytest.raises(UserError, match=r"no test images.*data="):
         Explorer("a", model, None).drawn(1, CHOICE)
 
 
