@@ -71,7 +71,7 @@ def final_weights(run_dir: Path) -> list[str]:
     return [rank["final_weights"] for rank in json.loads((run_dir / "run.json").read_text())["ranks"]]
 
 
-def test_a_run_from_outside_is_resumed_bit_for_bit_and_its_model_needs_trust(paper):
+def test_a_run_from_outside_is_resumed_bit_for_bit_and_its_model_needs_trust(paper, monkeypatch):
     folder = paper.folder
     mine = ("--config-dir", "conf", *QUICK)
     outcomes = paper(
@@ -91,6 +91,12 @@ def test_a_run_from_outside_is_resumed_bit_for_bit_and_its_model_needs_trust(pap
     assert "trust=[mypaper]" in refused and refused.count("\n") == 1
     assert "Rows" in drawn and (folder / "drawn/samples.npz").exists()
     assert "over 64 images" in scored
+    monkeypatch.syspath_prepend(folder)
+    with pytest.raises(UserError, match="mypaper"):
+        pixelcnn.load(folder / "whole")
+    model = pixelcnn.load(folder / "whole", trust=("mypaper",))
+    pixelcnn.check_causal(model)
+    assert torch.equal(model.sample(2, seed=3), model.sample(2, seed=3))
 
 
 def test_two_processes_sweep_two_values(paper, site):
@@ -104,12 +110,3 @@ def test_two_processes_sweep_two_values(paper, site):
     table = (paper.folder / "sweep/sweep.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in table] == ["optim.lr", "0.001", "0.003"]
     assert len(set(final_weights(paper.folder / "sweep/0"))) == 1
-
-
-def test_python_finds_the_same(paper, monkeypatch):
-    monkeypatch.syspath_prepend(paper.folder)
-    with pytest.raises(UserError, match="mypaper"):
-        pixelcnn.load(paper.folder / "whole")
-    model = pixelcnn.load(paper.folder / "whole", trust=("mypaper",))
-    pixelcnn.check_causal(model)
-    assert torch.equal(model.sample(2, seed=3), model.sample(2, seed=3))
