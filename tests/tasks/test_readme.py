@@ -94,7 +94,7 @@ def test_what_is_beside_run_py_exists(command):
     program, *arguments = command.split()
     if program == "make":
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
-        assert set(arguments) <= set(targets)
+        assert {argument for argument in arguments if "=" not in argument} <= set(targets)
     elif program == "pip":
         assert (ROOT / arguments[-1]).exists() or arguments == ["install", "mlflow"]  # an example of a package
     else:  # of minutes
