@@ -141,7 +141,7 @@ class PixelModel(nn.Module):
         if weights.shape != (classes,) or not (weights.isfinite() & (weights > 0)).all():
             raise UserError(f"prior={weights.tolist()} is not a positive number for each of {classes} classes: fix it.")
         _require_positive(batch_size)
-        self._check(images)
+        self.require_images(images)
         pairs = torch.arange(len(images) * classes, device=images.device)
         log_joint = [
             self.likelihood.log_mass(self.pixel_parameters(images[of], label), images[of]).double().sum(dim=(1, 2))
@@ -161,8 +161,8 @@ class PixelModel(nn.Module):
 
         ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
         """
-        self._check(images)
-        x, h = self.likelihood.scale(images.to(self._weight.dtype)), self._encoded(condition, images)
+        self.require_images(images)
+        x, h = self.likelihood.scale(images.to(self._weight.dtype)), self.condition_features(condition, images)
         if incremental:
             parameters = pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
         else:
@@ -220,7 +220,7 @@ class PixelModel(nn.Module):
         conditioned on known ones after it. An auto-encoder conditioned on the originals has seen the unknown pixels.
         Raises UserError for a likelihood without density.
         """
-        self._check(images)
+        self.require_images(images)
         if known.dtype != torch.bool or known.shape != images.shape[2:]:
             raise UserError(
                 f"known of {known.dtype} and shape {tuple(known.shape)} is not one mask for images of "
@@ -261,7 +261,7 @@ class PixelModel(nn.Module):
         if len(numbers) != n or min(numbers, default=0) < 0:
             raise UserError(f"numbers={list(numbers)} are not one for each of {n} images: give {n} of 0 or more.")
         with torch.no_grad():
-            h = self._encoded(condition, images)
+            h = self.condition_features(condition, images)
         if h is not None and not h.isfinite().all():
             # A score would be NaN too, but samples would look valid.
             raise UserError("condition contains NaN or inf: fix it.")
@@ -281,7 +281,8 @@ class PixelModel(nn.Module):
             )
         return None if key is None else batch[key]
 
-    def _check(self, images: Tensor) -> None:
+    def require_images(self, images: Tensor) -> None:
+        """Raise UserError for images that this model does not take: another type, shape, size or number of levels."""
         shape = self.image
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != shape.channels:
             raise UserError(
@@ -305,7 +306,8 @@ class PixelModel(nn.Module):
                 f"height and width divisible by {self.stride}: use a smaller model.num_stages, or data.crop, data.size."
             )
 
-    def _encoded(self, condition: Tensor | None, images: Tensor) -> Tensor | None:
+    def condition_features(self, condition: Tensor | None, images: Tensor) -> Tensor | None:
+        """h, as the network takes it, for ``images`` (N, C, H, W): (N, D) or (N, D, H, W); None without a condition."""
         if not isinstance(condition, Tensor | None):
             kind = type(condition).__name__
             raise UserError(f"condition is of type {kind}: give a tensor with a condition for each image.")

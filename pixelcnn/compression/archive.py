@@ -98,7 +98,7 @@ class Compression:
 
         UserError for images or conditions that the model does not take.
         """
-        self.model._check(images)
+        self.model.require_images(images)
         assert images.shape[2:] == (self.height, self.width)
         with in_evaluation(self.model):
             h = conditions.features_of(self.model, condition, images)

@@ -25,7 +25,7 @@ def kind_of(model: PixelModel, condition: Tensor | None, store: bool) -> int:
 def features_of(model: PixelModel, condition: Tensor | None, images: Tensor) -> Tensor | None:
     """h of ``images`` (N, C, H, W), on the model's device; UserError where it is not finite."""
     device = next(model.parameters()).device
-    h = model._encoded(condition.to(device) if isinstance(condition, Tensor) else condition, images)
+    h = model.condition_features(condition.to(device) if isinstance(condition, Tensor) else condition, images)
     if h is not None and not h.isfinite().all():
         raise UserError("condition contains NaN or inf: fix it.")
     return h

@@ -124,7 +124,7 @@ def _fitting(source: Source, file: str, model: PixelModel) -> Source:
     def at(wanted: range) -> Batch:
         batch = source.at(wanted)
         try:
-            model._check(batch["images"])
+            model.require_images(batch["images"])
         except UserError as error:
             raise UserError(f"task.file={file} does not fit: {error}") from error
         return batch

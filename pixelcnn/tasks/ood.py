@@ -26,7 +26,7 @@ from pixelcnn.report.detection import MEASURES, DetectionRun, ScoredSets, detect
 from pixelcnn.report.detection_plots import Mapped
 from pixelcnn.report.page import write as write_page
 from pixelcnn.tasks.conditions import given_condition
-from pixelcnn.tasks.out_scores import Score, Scoring, scores_of
+from pixelcnn.tasks.out_scores import Score, ScoringOfSets, scores_of
 from pixelcnn.tasks.out_sets import INSIDE, out_sets, title_of
 from pixelcnn.training.progress import Line
 from pixelcnn.training.record import run_record, write_record
@@ -46,7 +46,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     condition = _condition(config, model, data)
     _require_batches(scores, places)
     model.to(torch.device(one_device(config.trainer)))
-    scoring = Scoring(model, scores, condition, data.batch_size)
+    scoring = ScoringOfSets(model, scores, condition, data.batch_size)
     scoring.given["trust"] = trusted_packages(config)
     if any(score.needs_reference for score in scores):
         scoring.compare_with(data, config.task.num_reference)
@@ -166,7 +166,12 @@ def _grouped(
 
 
 def _surprising(
-    scoring: Scoring, score: Score, data: ImageDataModule, places: np.ndarray, values: np.ndarray, config: DictConfig
+    scoring: ScoringOfSets,
+    score: Score,
+    data: ImageDataModule,
+    places: np.ndarray,
+    values: np.ndarray,
+    config: DictConfig,
 ) -> list[Mapped]:
     """The images of the highest scores with their maps; none where the score has no map."""
     shown = np.abs(values) if score.two_sided else values

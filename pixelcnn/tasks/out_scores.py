@@ -56,7 +56,7 @@ def scores_of(config: DictConfig) -> list[Score]:
     return scores
 
 
-class Scoring:
+class ScoringOfSets:
     """``scores`` of images under ``model``, on its device, all given ``condition``, whose first axis is 1, if any."""
 
     def __init__(self, model: PixelModel, scores: list[Score], condition: Tensor | None, batch_size: int) -> None:
