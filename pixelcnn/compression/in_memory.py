@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from pixelcnn.compression.archive import Compression, Decompression
+from pixelcnn.conditioning import Condition
 from pixelcnn.model import PixelModel
 
 
 def compress(
     model: PixelModel,
     images: Tensor,
-    condition: Tensor | None = None,
+    condition: Condition = None,
     *,
     batch_size: int = 64,
     verify: bool = True,
@@ -41,7 +42,7 @@ def compress(
 def decompress(
     model: PixelModel,
     archive: bytes,
-    condition: Tensor | None = None,
+    condition: Condition = None,
     *,
     force: bool = False,
     on_pixel: Callable[[], object] = lambda: None,
