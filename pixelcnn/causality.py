@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.network.embedding import embedding_of, seen_channels
 
 DRAWS = 2  # of inputs: at one of them a unit may be dead
 
@@ -33,9 +34,10 @@ def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int 
             if not weight.any():
                 weight.copy_(torch.randn(weight.shape, generator=generator) / 10)
     shape, groups = model.image, model.likelihood.num_groups
+    channels = seen_channels(embedding_of(network), shape.channels)
     h = _features(model, condition, generator)
     for _ in range(DRAWS):
-        x = 2 * torch.rand(1, shape.channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
+        x = 2 * torch.rand(1, channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
         x = x.to(next(network.parameters()).device).requires_grad_()
         with torch.enable_grad():
             parameters = network(x, h)

@@ -13,6 +13,7 @@ from pixelcnn.configuration.description import require_agreement, require_condit
 from pixelcnn.configuration.groups import instantiated, trusted_packages
 from pixelcnn.data.batches import Batch
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import channels_last
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.conditions import (
@@ -32,7 +33,7 @@ UNKNOWN = 0.5  # grey, as a fraction of the highest level
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``completions.png`` and ``completions.npz``.
 
-    A row of the picture is the masked image, its completions and the original. The arrays: ``images`` uint8
+    A row of the picture is the masked image, its completions and the original. The arrays: ``images``
     (N K, H, W, C), K completions of each of N images in turn; ``index`` (N K,), the place of the original; ``mask``
     bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them.
     """
@@ -55,7 +56,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     completed, log_prob = completions(model, repeated["images"], known, condition, config)
     np.savez(
         run_dir / "completions.npz",
-        images=completed.permute(0, 2, 3, 1).numpy(),
+        images=channels_last(completed, model.image.levels),
         index=repeated["index"].numpy(),
         mask=known.numpy(),
         log_prob=log_prob.numpy(),

@@ -16,13 +16,14 @@ from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import array_type, channels_last
 from pixelcnn.report.words import plural
 from pixelcnn.tasks.coding import coding
 from pixelcnn.tasks.conditions import given_condition
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``images.npz``: ``images`` uint8 (N, H, W, C), ``levels``, and ``labels`` if the archive has them.
+    """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and ``labels`` if the archive has them.
 
     Nothing is written unless all images come back as their checksums say.
     """
@@ -52,9 +53,10 @@ def write(path: Path, header: Header, frames: Iterable[tuple[Tensor, Tensor | No
     labels: list[np.ndarray] = []
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         with archive.open("images.npy", "w", force_zip64=True) as member:
-            np.lib.format.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            descr = np.lib.format.dtype_to_descr(array_type(header.levels))
+            np.lib.format.write_array_header_1_0(member, {"descr": descr, "fortran_order": False, "shape": shape})
             for images, of_images in frames:
-                member.write(np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy()).tobytes())
+                member.write(channels_last(images, header.levels).tobytes())
                 labels += [] if of_images is None else [of_images.numpy()]
         for name, array in {
             "levels": np.array(header.levels),

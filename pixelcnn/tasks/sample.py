@@ -12,6 +12,7 @@ from pixelcnn import pictures
 from pixelcnn.checkpoint import load
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
+from pixelcnn.image_shape import channels_last
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.conditions import arrays_of, given_condition, missing_condition, way_between
 from pixelcnn.tasks.drawing import drawing
@@ -20,7 +21,7 @@ from pixelcnn.tasks.drawing import drawing
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``samples.png``, a grid, and ``samples.npz``.
 
-    The arrays: ``images`` uint8 (N, H, W, C), ``levels``, and what they were drawn given: ``labels``, ``embeddings``,
+    The arrays: ``images`` (`channels_last`), ``levels``, and what they were drawn given: ``labels``, ``embeddings``,
     ``maps`` or ``codes``. ``task.interpolate_to`` draws an interpolation, in ``interpolation.png`` too.
     """
     task = config.task
@@ -64,7 +65,7 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Tensor | None,
 
 
 def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int], config: DictConfig) -> Tensor:
-    """An image for each of ``numbers``, which choose their random numbers: uint8 (N, C, H, W), on the CPU.
+    """An image for each of ``numbers``, which choose their random numbers: (N, C, H, W), on the CPU.
 
     With a progress bar, on the one device that ``trainer.*`` names.
     """
@@ -76,7 +77,7 @@ def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int],
 def write(model: PixelModel, images: Tensor, condition: Tensor | None, columns: int | None, run_dir: Path) -> None:
     """``samples.png`` and ``samples.npz``."""
     pictures.save(pictures.grid(images, model.image.levels, columns), run_dir / "samples.png")
-    stored = {"images": images.permute(0, 2, 3, 1).numpy(), "levels": np.array(model.image.levels)}
+    stored = {"images": channels_last(images, model.image.levels), "levels": np.array(model.image.levels)}
     if condition is not None:
         assert model.conditioning.batch_key is not None
         name = arrays_of(model.conditioning.batch_key)[0]
