@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.combination import require_compatible, require_members, start
-from pixelcnn.conditioning import Conditioning, Unconditional
+from pixelcnn.conditioning import Condition, Conditioning, Several, Unconditional
+from pixelcnn.conditioning.condition import in_each
+from pixelcnn.conditioning.several import gathered, kinds_of
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
@@ -37,8 +39,9 @@ class PixelModel(nn.Module):
         PixelModel((3, 32, 32), partial(PixelCNNPP, num_filters=32), conditioning=partial(ClassLabels, num_classes=10))
 
     and receives the other arguments: see `pixelcnn.network`, `pixelcnn.likelihood` and `pixelcnn.conditioning`. The
-    default is the paper's model. V and hw are initialised from N(0, 0.05), g = 1 and b = 0. Raises UserError if the
-    parts do not combine.
+    default is the paper's model. ``conditioning`` may be a mapping of several by what they are called; the model's
+    condition is then a mapping too, see `pixelcnn.conditioning.Several`. V and hw are initialised from N(0, 0.05), g =
+    1 and b = 0. Raises UserError if the parts do not combine.
     """
 
     def __init__(
@@ -77,20 +80,20 @@ class PixelModel(nn.Module):
         self.stride = self.network.stride if isinstance(self.network, Network) else 1
         self._check_size(self.image.height, self.image.width)
 
-    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, condition: Condition = None) -> Tensor:
         """`log_prob`, for wrappers that call the module, such as DistributedDataParallel and torch.compile."""
         return self.log_prob(images, condition)
 
-    def log_prob(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prob(self, images: Tensor, condition: Condition = None) -> Tensor:
         """log p(image | condition) in nats, (N,); images (N, C, H, W)."""
         parameters = self.pixel_parameters(images, condition)
         return self.likelihood.log_prob(parameters, images.to(self.image.dtype)).sum(dim=(1, 2))
 
-    def log_prob_by_channel(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+    def log_prob_by_channel(self, images: Tensor, condition: Condition = None) -> Tensor:
         """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
         return self._log_prob_of_values(images, condition).sum(dim=(2, 3))
 
-    def _log_prob_of_values(self, images: Tensor, condition: Tensor | None) -> Tensor:
+    def _log_prob_of_values(self, images: Tensor, condition: Condition) -> Tensor:
         parameters = self.pixel_parameters(images, condition)
         return self.likelihood.log_prob_by_channel(parameters, images.to(self.image.dtype))
 
@@ -101,23 +104,23 @@ class PixelModel(nn.Module):
             return "bits_bound_given_code" if self.likelihood.is_bound else "bits_given_code"
         return "bits_upper_bound" if self.likelihood.is_bound else "bits_per_dim"
 
-    def score(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+    def score(self, images: Tensor, condition: Condition = None) -> Tensor:
         """-log2 p(image | condition) per sub-pixel, from `log_prob`, (N,); named by `score_name`."""
         return -self.log_prob(images, condition) / (math.log(2) * math.prod(images.shape[1:]))
 
-    def score_map(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+    def score_map(self, images: Tensor, condition: Condition = None) -> Tensor:
         """`score` of each sub-pixel given all before it, (N, C, H, W): its mean over an image is the image's `score`.
 
         The chain rule over channels is the likelihood's own. Where the score is a bound, only its sum is one.
         """
         return self._log_prob_of_values(images, condition) / -math.log(2)
 
-    def bits_per_dim(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+    def bits_per_dim(self, images: Tensor, condition: Condition = None) -> Tensor:
         """-log2 p(image | condition) per sub-pixel, (N,); UserError for a model whose `score` is something else."""
         self._require_bits("bits_per_dim", "score")
         return self.score(images, condition)
 
-    def bits(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+    def bits(self, images: Tensor, condition: Condition = None) -> Tensor:
         """Where the bits go: -log2 p of each sub-pixel given all before it and the condition, (N, C, H, W).
 
         They sum to -log2 p(image | condition). UserError as from `bits_per_dim`.
@@ -128,13 +131,22 @@ class PixelModel(nn.Module):
     @property
     def num_classes(self) -> int | None:
         """K, how many classes a model that is conditioned on labels knows; None for others."""
-        conditioning = self.conditioning
-        if conditioning.batch_key != "labels" or conditioning.size_key is None:
-            return None
-        return self.description.conditioning[conditioning.size_key]
+        of_conditions = [part for role, part in self.description.parts.items() if role.startswith("conditioning")]
+        kinds = kinds_of(self.conditioning)
+        of_labels = dict(zip(kinds, of_conditions, strict=False)).get("labels")
+        size_key = None if of_labels is None else kinds["labels"].size_key
+        return None if of_labels is None or size_key is None else of_labels[size_key]
 
-    def classify(self, images: Tensor, prior: Tensor | Sequence[float] | None = None, batch_size: int = 64) -> Tensor:
+    def classify(
+        self,
+        images: Tensor,
+        prior: Tensor | Sequence[float] | None = None,
+        batch_size: int = 64,
+        condition: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """log p(class | image) by Bayes' rule, in nats, float64 (N, K), of a model that is conditioned on class labels.
+
+        Of a model with several conditions, ``condition`` has all others, which the classes are given too.
 
         ``prior``: weights of the classes (K,), uniform by default. Each image is scored given every class,
         ``batch_size`` of these pairs at a time, by the probability that `sample` draws it, even where `log_prob` is a
@@ -151,10 +163,13 @@ class PixelModel(nn.Module):
         self.require_images(images)
         images = images.to(self.image.dtype)
         pairs = torch.arange(len(images) * classes, device=images.device)
-        log_joint = [
-            self.likelihood.log_mass(self.pixel_parameters(images[of], label), images[of]).double().sum(dim=(1, 2))
-            for of, label in ((part // classes, part % classes) for part in pairs.split(batch_size))
-        ]
+        log_joint = []
+        for part in pairs.split(batch_size):
+            of = part // classes
+            others = {key: one[of] for key, one in (condition or {}).items()}
+            given = gathered(self.conditioning, {**others, "labels": part % classes})
+            parameters = self.pixel_parameters(images[of], given)
+            log_joint.append(self.likelihood.log_mass(parameters, images[of]).double().sum(dim=(1, 2)))
         joint = torch.cat(log_joint).view(-1, classes) + weights.to(images.device).double().log()
         return torch.log_softmax(joint, dim=1)
 
@@ -164,7 +179,7 @@ class PixelModel(nn.Module):
                 f"{called} is not defined for this model, whose score is {self.score_name}: call model.{instead}."
             )
 
-    def pixel_parameters(self, images: Tensor, condition: Tensor | None = None, incremental: bool = False) -> Tensor:
+    def pixel_parameters(self, images: Tensor, condition: Condition = None, incremental: bool = False) -> Tensor:
         """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W), in float32 or better.
 
         ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
@@ -188,7 +203,7 @@ class PixelModel(nn.Module):
     def sample(
         self,
         n: int,
-        condition: Tensor | None = None,
+        condition: Condition = None,
         seed: int = 0,
         temperature: Temperature | float = EXACT,
         batch_size: int = 64,
@@ -214,7 +229,7 @@ class PixelModel(nn.Module):
         self,
         images: Tensor,
         known: Tensor,
-        condition: Tensor | None = None,
+        condition: Condition = None,
         seed: int = 0,
         temperature: Temperature | float = EXACT,
         batch_size: int = 64,
@@ -254,8 +269,8 @@ class PixelModel(nn.Module):
         with torch.no_grad(), in_evaluation(self):  # as it has drawn
             for first in range(0, len(images), batch_size):
                 part = slice(first, first + batch_size)
-                h = None if condition is None else condition[part]
-                log_prob = self.likelihood.log_mass(self.pixel_parameters(completed[part], h), completed[part])
+                given = in_each(condition, lambda one, part=part: one[part])  # type: ignore[misc]
+                log_prob = self.likelihood.log_mass(self.pixel_parameters(completed[part], given), completed[part])
                 scores.append(log_prob.double().masked_fill(known.to(log_prob.device), 0).sum(dim=(1, 2)))
         return completed, torch.cat(scores)
 
@@ -263,7 +278,7 @@ class PixelModel(nn.Module):
         self,
         images: Tensor,
         known: Tensor,
-        condition: Tensor | None,
+        condition: Condition,
         seed: int,
         temperature: Temperature | float,
         batch_size: int,
@@ -289,15 +304,15 @@ class PixelModel(nn.Module):
         )
         return images
 
-    def condition_in(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """The entry of a data set's batch that this model is conditioned on; UserError if the data set has none."""
-        key = self.conditioning.batch_key
-        if key is not None and key not in batch:
-            raise UserError(
-                f"conditioning={self.description.conditioning.name} needs {key}, which the data set does not have: "
-                "choose another data set or conditioning=none."
-            )
-        return None if key is None else batch[key]
+    def condition_in(self, batch: Mapping[str, Tensor]) -> Condition:
+        """What of a data set's batch this model is conditioned on; UserError if the data set has none."""
+        for key in kinds_of(self.conditioning):
+            if key not in batch:
+                raise UserError(
+                    f"conditioning={self.description.conditioning.name} needs {key}, which the data set does not have: "
+                    "choose another data set or conditioning=none."
+                )
+        return gathered(self.conditioning, {key: batch[key] for key in kinds_of(self.conditioning)})
 
     def require_images(self, images: Tensor) -> None:
         """Raise UserError for images that this model does not take: another type, shape, size or number of levels."""
@@ -325,11 +340,13 @@ class PixelModel(nn.Module):
                 f"height and width divisible by {self.stride}: use a smaller model.num_stages, or data.crop, data.size."
             )
 
-    def condition_features(self, condition: Tensor | None, images: Tensor) -> Tensor | None:
+    def condition_features(self, condition: Condition, images: Tensor) -> Tensor | None:
         """h, as the network takes it, for ``images`` (N, C, H, W): (N, D) or (N, D, H, W); None without a condition."""
-        if not isinstance(condition, Tensor | None):
-            kind = type(condition).__name__
-            raise UserError(f"condition is of type {kind}: give a tensor with a condition for each image.")
+        several = isinstance(self.conditioning, Several) and isinstance(condition, Mapping)
+        for one in condition.values() if several else [condition]:  # type: ignore[union-attr]
+            if not isinstance(one, Tensor | None):
+                told = "a tensor with a condition for each image"
+                raise UserError(f"condition is of type {type(one).__name__}: give {told}.")
         h = self.conditioning.encode(condition, len(images), *images.shape[2:])
         return None if h is None else h.to(self._weight.dtype)
 
