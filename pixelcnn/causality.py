@@ -12,6 +12,7 @@ from pixelcnn.conditioning.condition import on_device
 from pixelcnn.conditioning.several import MAPPED, gathered, kinds_of
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.network.embedding import embedding_of, seen_channels
 
 DRAWS = 2  # of inputs: at one of them a unit may be dead
 
@@ -37,9 +38,10 @@ def check_causal(model: PixelModel, condition: Condition = None, sites: int | No
             if not weight.any():
                 weight.copy_(torch.randn(weight.shape, generator=generator) / 10)
     shape, groups = model.image, model.likelihood.num_groups
+    channels = seen_channels(embedding_of(network), shape.channels)
     h = _features(model, condition, generator)
     for _ in range(DRAWS):
-        x = 2 * torch.rand(1, shape.channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
+        x = 2 * torch.rand(1, channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
         x = x.to(next(network.parameters()).device).requires_grad_()
         with torch.enable_grad():
             parameters = network(x, h)

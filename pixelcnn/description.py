@@ -15,9 +15,9 @@ from pixelcnn.part import Part
 
 # What a model gives its parts' constructors, those that they name; see the packages of each.
 GIVEN = {
-    "network": ("image_channels", "num_parameters", "num_groups", "condition_features"),
+    "network": ("image_channels", "num_parameters", "num_groups", "condition_features", "image_levels"),
     "likelihood": ("image", "masked_channels"),
-    "conditioning": ("image", "scale"),
+    "conditioning": ("image", "scale", "embedding_features"),
 }
 # What the keys of each are called in messages: as in the configuration.
 PREFIXES = {"network": "model.", "likelihood": "likelihood.", "conditioning": "conditioning."}
@@ -71,6 +71,12 @@ class ModelDescription:
             several = isinstance(part, Parts)
             found |= {f"{role}.{name}": one for name, one in part.parts.items()} if several else {role: part}
         return found
+
+    @property
+    def embedding_features(self) -> int:
+        """Numbers in the vector by which the network sees a level of a channel; 0 where it sees a scaled number."""
+        network = self.network.arguments
+        return network["embedding_features"] if network.get("input") == "embedding" else 0
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``."""

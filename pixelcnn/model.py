@@ -20,6 +20,7 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture, Likelihood
 from pixelcnn.likelihood.prediction import neighbours_of
 from pixelcnn.network import Network, PixelCNNPP
+from pixelcnn.network.embedding import embedding_of, seen
 from pixelcnn.sampling.batches import BatchedSampling
 from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.sampling.walk import in_evaluation, pixel_parameters_incrementally
@@ -28,9 +29,10 @@ EXACT = Temperature()
 
 
 class PixelModel(nn.Module):
-    """p(images | condition), for uint8 images (N, C, H, W).
+    """p(images | condition), for images of integers (N, C, H, W).
 
-    ``image``: the shape of an image, (C, H, W) with 256 levels, or an `ImageShape`. Samples have its height and width;
+    ``image``: the shape of an image, (C, H, W) with 256 levels, or an `ImageShape`. Images may be of any integer type,
+    with values 0 .. levels-1; what is drawn is uint8, or int32 above 256 levels. Samples have its height and width;
     the networks are convolutional and score any size that their strides divide. Each part is a class or a
     ``functools.partial`` of one with its own keywords,
 
@@ -56,13 +58,17 @@ class PixelModel(nn.Module):
         self.likelihood = description.likelihood.build("likelihood.", image=self.image, masked_channels=masked_channels)
         require_members(self.likelihood, Likelihood, description.likelihood)
         self.conditioning = description.conditioning.build(
-            "conditioning.", image=self.image, scale=self.likelihood.scale
+            "conditioning.",
+            image=self.image,
+            scale=self.likelihood.scale,
+            embedding_features=description.embedding_features,
         )
         require_members(self.conditioning, Conditioning, description.conditioning)
         require_compatible(description, self.likelihood, self.conditioning)
         self.network = description.network.build(
             "model.",
             image_channels=self.image.channels,
+            image_levels=self.image.levels,
             num_parameters=self.likelihood.num_parameters,
             num_groups=self.likelihood.num_groups,
             condition_features=self.conditioning.features,
@@ -79,16 +85,17 @@ class PixelModel(nn.Module):
         return self.log_prob(images, condition)
 
     def log_prob(self, images: Tensor, condition: Condition = None) -> Tensor:
-        """log p(image | condition) in nats, (N,); images uint8 (N, C, H, W)."""
+        """log p(image | condition) in nats, (N,); images (N, C, H, W)."""
         parameters = self.pixel_parameters(images, condition)
-        return self.likelihood.log_prob(parameters, images).sum(dim=(1, 2))
+        return self.likelihood.log_prob(parameters, images.to(self.image.dtype)).sum(dim=(1, 2))
 
     def log_prob_by_channel(self, images: Tensor, condition: Condition = None) -> Tensor:
         """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
         return self._log_prob_of_values(images, condition).sum(dim=(2, 3))
 
     def _log_prob_of_values(self, images: Tensor, condition: Condition) -> Tensor:
-        return self.likelihood.log_prob_by_channel(self.pixel_parameters(images, condition), images)
+        parameters = self.pixel_parameters(images, condition)
+        return self.likelihood.log_prob_by_channel(parameters, images.to(self.image.dtype))
 
     @property
     def score_name(self) -> str:
@@ -154,6 +161,7 @@ class PixelModel(nn.Module):
             raise UserError(f"prior={weights.tolist()} is not a positive number for each of {classes} classes: fix it.")
         _require_positive(batch_size)
         self.require_images(images)
+        images = images.to(self.image.dtype)
         pairs = torch.arange(len(images) * classes, device=images.device)
         log_joint = []
         for part in pairs.split(batch_size):
@@ -177,7 +185,9 @@ class PixelModel(nn.Module):
         ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
         """
         self.require_images(images)
-        x, h = self.likelihood.scale(images.to(self._weight.dtype)), self.condition_features(condition, images)
+        images = images.to(self.image.dtype)
+        x = seen(images, embedding_of(self.network), self.likelihood.scale, self._weight.dtype)
+        h = self.condition_features(condition, images)
         if incremental:
             parameters = pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
         else:
@@ -201,17 +211,17 @@ class PixelModel(nn.Module):
         numbers: Sequence[int] | None = None,
         on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> Tensor:
-        """Draw n images, uint8 (n, C, H, W), from the distribution that `log_prob` scores (at temperature 1).
+        """Draw n images (n, C, H, W) from the distribution that `log_prob` scores (at temperature 1).
 
         ``temperature`` may be one number for both of its parts. Image k depends only on the random numbers of (seed,
         ``numbers[k]``); by default ``numbers`` is 0 .. n-1. ``batch_size``: images drawn at a time. ``on_pixel`` is
         called for each pixel of a batch, a row at a time, to show progress; then ``on_row`` with the batch so far,
-        uint8 (n, C, H, W), to show it growing.
+        (n, C, H, W), to show it growing.
         """
         if n < 0:
             raise UserError(f"n={n} is out of range: use 0 or more images.")
         size = (n, self.image.channels, self.image.height, self.image.width)
-        nothing = torch.zeros(size, dtype=torch.uint8, device=self._weight.device)
+        nothing = torch.zeros(size, dtype=self.image.dtype, device=self._weight.device)
         known = torch.zeros(size[2:], dtype=torch.bool)
         return self._drawn(nothing, known, condition, seed, temperature, batch_size, on_pixel, numbers, on_row)
 
@@ -227,7 +237,7 @@ class PixelModel(nn.Module):
         numbers: Sequence[int] | None = None,
         on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False, otherwise as `sample`.
+        """Draw the pixels of ``images`` (N, C, H, W) where ``known`` bool (H, W) is False, otherwise as `sample`.
 
         Returns the completed images and, float64 (N,), log p in nats of the drawn pixels, each given all before it.
         These are exact log-probabilities at temperature 1, whatever ``temperature`` is and even if `log_prob` is a
@@ -245,7 +255,15 @@ class PixelModel(nn.Module):
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
         completed = self._drawn(
-            images.clone(), known, condition, seed, temperature, batch_size, on_pixel, numbers, on_row
+            images.to(self.image.dtype, copy=True),
+            known,
+            condition,
+            seed,
+            temperature,
+            batch_size,
+            on_pixel,
+            numbers,
+            on_row,
         )
         scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
         with torch.no_grad(), in_evaluation(self):  # as it has drawn
@@ -299,17 +317,18 @@ class PixelModel(nn.Module):
     def require_images(self, images: Tensor) -> None:
         """Raise UserError for images that this model does not take: another type, shape, size or number of levels."""
         shape = self.image
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != shape.channels:
+        if not shape.has_form_of(images):
             raise UserError(
-                f"images of {images.dtype} and shape {tuple(images.shape)} do not fit this model: it takes torch.uint8 "
-                f"(N, {shape.channels}, H, W) holding 0..{shape.levels - 1}."
+                f"images of {images.dtype} and shape {tuple(images.shape)} do not fit this model: it takes integers "
+                f"(N, {shape.channels}, H, W) of 0..{shape.levels - 1}, such as {shape.dtype}."
             )
         self._check_size(*images.shape[2:])
         # Not in training on a GPU, nor compiled, where reading a value stops the others: data sets have checked theirs.
         looked_at = (images.is_cpu or not self.training) and not torch.compiler.is_compiling()
-        if shape.levels < 256 and looked_at and len(images) and int(images.max()) >= shape.levels:
+        outside = shape.out_of_range(images) if looked_at else None
+        if outside is not None:
             raise UserError(
-                f"images contain {int(images.max())}, but this model's levels are 0..{shape.levels - 1}: rescale them."
+                f"images contain {outside}, but this model's levels are 0..{shape.levels - 1}: rescale them."
             )
 
     def _check_size(self, height: int, width: int) -> None:

@@ -173,5 +173,5 @@ def load(path: Path = WEIGHTS) -> VQVAE:
 
 
 def pictures(images: Tensor) -> Tensor:
-    """The decode hook: pictures uint8 (N, 1, H, W) of codes int64 (N, 1, H / 4, W / 4), by the weights at ``$VQVAE``."""
+    """The decode hook: pictures uint8 (N, 1, H, W) of codes int64 (N, 1, H / 4, W / 4), by the weights ``$VQVAE``."""
     return load().decode(images[:, 0])

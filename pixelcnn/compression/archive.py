@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from pixelcnn.compression.header import CRC, GIVEN, NONE, Header, cut_short
 from pixelcnn.conditioning import Condition
 from pixelcnn.conditioning.condition import in_each
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import array_type, tensor_type
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling.walk import in_evaluation
 
@@ -52,7 +54,7 @@ class _Batches:
         self._coding: Coding | None = None
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder) -> Tensor:
-        """Encode ``images`` uint8 (N, C, H, W), on the CPU, or decode as many: returns what was coded, on the CPU."""
+        """Encode ``images`` (N, C, H, W), on the CPU, or decode as many: returns what was coded, on the CPU."""
         coded = []
         for first in range(0, len(images), self.batch_size):
             part = slice(first, first + self.batch_size)
@@ -96,7 +98,7 @@ class Compression:
         return frame_of(self.batch_size, self.model.image.channels * self.height * self.width)
 
     def add(self, images: Tensor, condition: Condition = None) -> None:
-        """Compress the next images uint8 (N, C, H, W), each call's into frames of their own, with their conditions.
+        """Compress the next images (N, C, H, W), each call's into frames of their own, with their conditions.
 
         UserError for images or conditions that the model does not take.
         """
@@ -110,7 +112,7 @@ class Compression:
             header = Header.of(self.model, *sizes, self._kind)
             self._write(header.to_bytes())
             self._crc = header.crc
-        images = images.cpu()
+        images = images.cpu().to(self.model.image.dtype)
         with in_evaluation(self.model), torch.no_grad():
             for first in range(0, len(images), self.frame):
                 part = slice(first, first + self.frame)
@@ -134,8 +136,11 @@ class Compression:
             return
         only_labels = Encoder()
         stored = self._conditions(h, condition, only_labels)
-        self._write_frame(images, stored + only_labels.to_bytes() + images.numpy().tobytes(), raw=True)
+        self._write_frame(images, stored + only_labels.to_bytes() + b"".join(self._stored(images)), raw=True)
         self.result.num_raw += n
+
+    def _stored(self, images: Tensor) -> list[bytes]:
+        return stored_levels(images, self.model.image.levels)
 
     def _conditions(self, h: Tensor | None, condition: Condition, encoder: Encoder) -> bytes:
         assert self._kind is not None
@@ -151,7 +156,7 @@ class Compression:
             return False
 
     def _write_frame(self, images: Tensor, content: bytes, raw: bool) -> None:
-        crcs = b"".join(map(CRC.pack, _crcs(images)))
+        crcs = b"".join(map(CRC.pack, map(zlib.crc32, self._stored(images))))
         body = NUMBER.pack(2 * len(images) + raw) + content + crcs
         frame = NUMBER.pack(len(body)) + body
         self._crc = zlib.crc32(frame, self._crc)
@@ -196,7 +201,7 @@ class Decompression:
             raise UserError(f"{self.named} {told}: give none.")
 
     def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        """The images of each frame, uint8 (N, C, H, W), on the CPU, and the integers among their conditions.
+        """The images of each frame, (N, C, H, W), on the CPU, and the integers among their conditions.
 
         UserError where the file is damaged, or an image does not come back as its checksum says.
         """
@@ -216,24 +221,27 @@ class Decompression:
         if CRC.pack(self._crc) != self._read(CRC.size):
             raise self._damaged()
         n, raw = divmod(NUMBER.unpack_from(body)[0], 2)
-        places = torch.zeros(n, header.channels, header.height, header.width, dtype=torch.uint8)
+        places = torch.zeros(n, header.channels, header.height, header.width, dtype=tensor_type(header.levels))
         beside = NUMBER.size + n * conditions.bytes_each(header.conditions, self.model, header.height, header.width)
         crcs = len(body) - n * CRC.size
-        pixels = crcs - raw * places.numel()
+        stored = array_type(header.levels).newbyteorder("<")
+        pixels = crcs - raw * places.numel() * stored.itemsize
         decoder, given = Decoder(body[beside:pixels]), self.condition
         part = in_each(given, lambda one: one[done : done + n])
         h, integers = conditions.restored(
             header.conditions, body[NUMBER.size : beside], decoder, part, self.model, places
         )
         if raw:
-            images = torch.frombuffer(bytearray(body[pixels:crcs]), dtype=torch.uint8).view(places.shape)
+            values = np.frombuffer(body[pixels:crcs], stored).astype(np.int32)
+            images = torch.from_numpy(values).to(places.dtype).view(places.shape)
         else:
             try:
                 images = batches.code(places, h, decoder)
             except INVALID as error:
                 raise self._not_back(done) from error
-        for place, (crc, (stored,)) in enumerate(zip(_crcs(images), CRC.iter_unpack(body[crcs:]), strict=True)):
-            if crc != stored:
+        there = zip(stored_levels(images, header.levels), CRC.iter_unpack(body[crcs:]), strict=True)
+        for place, (levels, (crc,)) in enumerate(there):
+            if zlib.crc32(levels) != crc:
                 raise self._not_back(done + place)
         return images, integers
 
@@ -262,5 +270,7 @@ def frame_of(batch_size: int, dimensions: int) -> int:
     return batch_size * max(1, FRAME // (batch_size * dimensions))
 
 
-def _crcs(images: Tensor) -> list[int]:
-    return [zlib.crc32(image.numpy().tobytes()) for image in images.contiguous()]
+def stored_levels(images: Tensor, levels: int) -> list[bytes]:
+    """Each image (C, H, W) as it is stored raw and its checksum is taken: a byte a level, or two, little-endian."""
+    stored = array_type(levels).newbyteorder("<")
+    return [image.numpy().astype(stored).tobytes() for image in images.contiguous()]

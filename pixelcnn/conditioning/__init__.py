@@ -32,7 +32,8 @@ __all__ = [
 class Conditioning(Protocol):
     """The interface of conditionings, which are modules. The constructor receives those of
 
-        image (`pixelcnn.image_shape.ImageShape`), scale (levels to the numbers in [-1, 1] that networks see)
+        image (`pixelcnn.image_shape.ImageShape`), scale (levels to the numbers in [-1, 1] that networks see),
+        embedding_features (of each level where the network has a `LevelEmbedding`, else 0)
 
     that it has as arguments, besides its own keys.
     """

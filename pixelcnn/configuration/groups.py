@@ -49,9 +49,11 @@ GROUPS = {
     "task": Group(),
     "data": Group(),
     "against": Group(several=True, or_one=True),  # chosen as data@against
-    "model": Group(("image_channels", "num_parameters", "num_groups", "condition_features"), _execution),
+    "model": Group(
+        ("image_channels", "num_parameters", "num_groups", "condition_features", "image_levels"), _execution
+    ),
     "likelihood": Group(("image", "masked_channels")),
-    "conditioning": Group(("image", "scale"), several=True, or_one=True),
+    "conditioning": Group(("image", "scale", "embedding_features"), several=True, or_one=True),
     "objective": Group(),
     "optim": Group(("params", "matrices"), lambda: {"groups": Argument(list[dict], [])}),
     "scheduler": Group(("optimizer", "total_steps")),

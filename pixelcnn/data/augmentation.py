@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data.batches import AUGMENTATION, Batch
+from pixelcnn.image_shape import array_type
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Augmentation:
         if self.mutate:
             size = batch["images"].shape[1:]
             replaced = torch.from_numpy(np.stack([draw.random(size, np.float32) < self.mutate for draw in draws]))
-            values = np.stack([draw.integers(0, self.levels, size, np.uint8) for draw in draws])
-            changed["images"] = torch.where(replaced, torch.from_numpy(values), changed["images"])
+            values = np.stack([draw.integers(0, self.levels, size, array_type(self.levels)) for draw in draws])
+            images = changed["images"]
+            changed["images"] = torch.where(replaced, torch.from_numpy(values).to(images.dtype), images)
         return changed

@@ -1,20 +1,21 @@
 """A split's arrays in memory."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from pixelcnn.data.batches import Batch, batch_at
 from pixelcnn.errors import require
-from pixelcnn.image_shape import ImageShape
+from pixelcnn.image_shape import ImageShape, array_type, tensor_type
 
 
 @dataclass(frozen=True, eq=False)
 class ImageArrays:
-    """What a split holds. Integers stay uint8 in memory: the model scales them, batch by batch."""
+    """What a split holds. Integers stay as small as they are: the model scales or embeds them, batch by batch."""
 
-    images: np.ndarray  # uint8 (N, C, H, W), 0 .. levels-1; may be a transposed view
+    images: np.ndarray  # uint8, or uint16 above 256 levels (N, C, H, W), 0 .. levels-1; may be a transposed view
     levels: int = 256
     labels: np.ndarray | None = None  # int64 (N,), 0 .. classes-1
     embeddings: np.ndarray | None = None  # float32 (N, D)
@@ -25,10 +26,11 @@ class ImageArrays:
     stored_levels: int | None = None  # of ``images``, where batches have fewer: see `with_levels`
 
     def __post_init__(self) -> None:
+        images = array_type(self.stored_levels or self.levels)
         floats = {"embeddings": np.float32, "maps": np.float32}
-        dtypes = {"images": np.uint8, "labels": np.int64, **floats, "coarse": np.int32}
+        dtypes: dict[str, Any] = {"images": images, "labels": np.int64, **floats, "coarse": np.int32}
         for name, column in self.columns.items():
-            assert column.dtype == dtypes[name], f"{name} must be {dtypes[name].__name__}, not {column.dtype}"
+            assert column.dtype == dtypes[name], f"{name} must be {np.dtype(dtypes[name])}, not {column.dtype}"
             assert len(column) == len(self.images), f"{len(column)} {name} for {len(self.images)} images"
         assert self.images.ndim == 4 and len(self.images), f"images of shape {self.images.shape}, not (N, C, H, W)"
 
@@ -71,12 +73,13 @@ class ImageArrays:
     def at(self, places: np.ndarray) -> Batch:
         """The rows at ``places`` int64 (B,) of every array, as `batch_at` returns them."""
         batch = batch_at(places, self.columns)
-        if self.stored_levels is not None:  # here and not at once: mapped files stay mapped
-            batch["images"] = torch.from_numpy(self.reduced(batch["images"].numpy()))
-        return batch
+        # Here and not at once: mapped files stay mapped.
+        images = torch.from_numpy(self.reduced(batch["images"].numpy()))
+        return {**batch, "images": images.to(tensor_type(self.levels))}
 
     def reduced(self, values: np.ndarray) -> np.ndarray:
-        """``values`` uint8 of ``images``, of any shape, as batches have them."""
+        """``values`` of ``images``, of any shape, as batches have them."""
         if self.stored_levels is None:
             return values
-        return (np.arange(256) * self.levels // self.stored_levels).astype(np.uint8)[values]
+        of_level = np.arange(self.stored_levels) * self.levels // self.stored_levels
+        return of_level.astype(array_type(self.levels))[values]

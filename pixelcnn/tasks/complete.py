@@ -17,6 +17,7 @@ from pixelcnn.configuration.groups import instantiated, trusted_packages
 from pixelcnn.data.batches import Batch
 from pixelcnn.decoding import Decoder, decoder_of
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import channels_last
 from pixelcnn.masks import comes_first, known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.condition_files import at_levels, pixels_of
@@ -35,7 +36,7 @@ UNKNOWN = 0.5  # grey, as a fraction of the highest level
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``completions.png`` and ``completions.npz``.
 
-    A row of the picture is the masked image, its completions and the original. The arrays: ``images`` uint8
+    A row of the picture is the masked image, its completions and the original. The arrays: ``images``
     (N K, H, W, C), K completions of each of N images in turn; ``index`` (N K,), the place of the original; ``mask``
     bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them;
     ``decoded``, the pictures that ``task.decode`` makes of the images.
@@ -58,7 +59,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
     completed, log_prob = completions(model, repeated["images"], known, condition, config)
     decoded = {} if decoder is None else {"decoded": decoder(completed).permute(0, 2, 3, 1).numpy()}
-    stored = {"images": completed.permute(0, 2, 3, 1).numpy(), "index": repeated["index"].numpy(), **decoded}
+    stored = {"images": channels_last(completed, model.image.levels), "index": repeated["index"].numpy(), **decoded}
     stored |= {"mask": known.numpy(), "log_prob": log_prob.numpy()}
     np.savez(run_dir / "completions.npz", allow_pickle=False, **stored)
     picture = side_by_side(batch["images"], known, completed, model.image.levels, decoder)

@@ -109,7 +109,7 @@ def _of_file(file: Path, where: str, model: PixelModel) -> Source:
     if not os.path.isfile(file):
         raise UserError(f"{where} does not exist: give an .npz file of images, an image or a folder of images.")
     if file.suffix == ".npz":
-        arrays = read_arrays(file, where, model.image.levels)
+        arrays = read_arrays(file, where, model.image.levels, codes=None)
         _, _, height, width = arrays.images.shape
         return Source(len(arrays.images), height, width, lambda wanted: arrays.at(np.array(wanted)))
     return _of_images(file.parent, [file], lambda some: {"images": torch.tensor(read_pixels(some[0], None))[None]})
@@ -151,5 +151,6 @@ def bits_of(model: PixelModel, images: Tensor, condition: Condition, batch_size:
     for first in range(0, len(images), batch_size):
         part = images[first : first + batch_size].to(device)
         given = on_device(in_each(condition, lambda one, first=first: one[first : first + batch_size]), device)  # type: ignore[misc]
-        nats -= float(model.likelihood.log_mass(model.pixel_parameters(part, given), part).double().sum())
+        levels = part.to(model.image.dtype)
+        nats -= float(model.likelihood.log_mass(model.pixel_parameters(part, given), levels).double().sum())
     return nats / math.log(2)

@@ -16,13 +16,14 @@ from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import array_type, channels_last
 from pixelcnn.report.words import plural
 from pixelcnn.tasks.coding import coding
 from pixelcnn.tasks.conditions import for_images, given_in
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``images.npz``: ``images`` uint8 (N, H, W, C), ``levels``, and the ``labels`` and ``coarse`` codes that the
+    """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and the ``labels`` and ``coarse`` codes that the
     archive has.
 
     Nothing is written unless all images come back as their checksums say.
@@ -51,9 +52,10 @@ def write(path: Path, header: Header, frames: Iterable[tuple[Tensor, dict[str, T
     columns: dict[str, list[np.ndarray]] = {}
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         with archive.open("images.npy", "w", force_zip64=True) as member:
-            np.lib.format.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            descr = np.lib.format.dtype_to_descr(array_type(header.levels))
+            np.lib.format.write_array_header_1_0(member, {"descr": descr, "fortran_order": False, "shape": shape})
             for images, of_images in frames:
-                member.write(np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy()).tobytes())
+                member.write(channels_last(images, header.levels).tobytes())
                 for name, integers in of_images.items():
                     columns.setdefault(name, []).append(integers.numpy())
         of_all = {name: np.concatenate(parts) for name, parts in columns.items()}

@@ -17,6 +17,7 @@ from pixelcnn.conditioning.several import by_key, kinds_of
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.decoding import Decoder, decoder_of
+from pixelcnn.image_shape import channels_last
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.condition_files import arrays_of
 from pixelcnn.tasks.conditions import for_images, given_condition, way_between
@@ -26,7 +27,7 @@ from pixelcnn.tasks.drawing import drawing
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``samples.png``, a grid, and ``samples.npz``.
 
-    The arrays: ``images`` uint8 (N, H, W, C), ``levels``, what they were drawn given, ``labels``, ``embeddings``,
+    The arrays: ``images`` (`channels_last`), ``levels``, what they were drawn given, ``labels``, ``embeddings``,
     ``maps``, ``coarse`` or ``codes``, and ``decoded``, the pictures that ``task.decode`` makes of them.
     ``task.interpolate_to`` draws an interpolation, in ``interpolation.png`` too.
     """
@@ -71,7 +72,7 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Condition, int
 
 
 def sampled(model: PixelModel, condition: Condition, numbers: Sequence[int], config: DictConfig) -> Tensor:
-    """An image for each of ``numbers``, which choose their random numbers: uint8 (N, C, H, W), on the CPU.
+    """An image for each of ``numbers``, which choose their random numbers: (N, C, H, W), on the CPU.
 
     With a progress bar, on the one device that ``trainer.*`` names.
     """
@@ -90,7 +91,7 @@ def write(
 ) -> None:
     """``samples.png`` and ``samples.npz``."""
     pictures.save(pictures.grid_of(images, model.image.levels, decoder, columns), run_dir / "samples.png")
-    stored = {"images": images.permute(0, 2, 3, 1).numpy(), "levels": np.array(model.image.levels)}
+    stored = {"images": channels_last(images, model.image.levels), "levels": np.array(model.image.levels)}
     if decoder is not None:
         stored["decoded"] = decoder(images).permute(0, 2, 3, 1).numpy()
     for key, one in by_key(model.conditioning, condition).items():

@@ -108,7 +108,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")  # of other tests
 @pytest.mark.parametrize(("kind", "spec", "words"), REFUSED, ids=[f"{kind} {spec}" for kind, spec, _ in REFUSED])
 def test_rows_that_are_no_condition_are_named(file, folder, kind, spec, words):
     spec = spec.format(data=file, folder=folder)
