@@ -10,7 +10,9 @@ from torch import nn
 
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
+from pixelcnn.orders import USUAL, ModelOrder
 from pixelcnn.part import Part
+from pixelcnn.signature import checked
 
 # What a model gives its parts' constructors, those that they name; see the packages of each.
 GIVEN = {
@@ -25,24 +27,29 @@ OWN_PACKAGES = ("pixelcnn", "torch")
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """The shape of the images, and the parts: each a class or a ``functools.partial`` of one with its keywords.
+    """The shape of the images, the parts, each a class or a ``functools.partial`` of one with its keywords, and the
+    order of the pixels.
 
-    UserError where an argument of a part is unknown, missing, of a wrong type or not a plain value.
+    UserError where an argument of a part is unknown, missing, of a wrong type or not a plain value, or for no order.
     """
 
     image: ImageShape
     network: Any
     likelihood: Any
     conditioning: Any
+    order: ModelOrder = USUAL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", ImageShape.of(self.image))
         for role, given in GIVEN.items():
             object.__setattr__(self, role, Part.of(getattr(self, role), given, PREFIXES[role]))
+        checked(self.order, ModelOrder, "model.order")
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``."""
-        return {"image": asdict(self.image), **{role: getattr(self, role).to_dict() for role in GIVEN}}
+        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``. The usual order is
+        left out."""
+        stored = {"image": asdict(self.image), **{role: getattr(self, role).to_dict() for role in GIVEN}}
+        return stored if self.order == USUAL else {**stored, "order": {"name": self.order}}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any], trust: Collection[str] = ()) -> "ModelDescription":
@@ -52,7 +59,8 @@ class ModelDescription:
         for other targets, and where this version has no such part or argument.
         """
         parts = {role: stored_part(stored[role], role, trust) for role in GIVEN}
-        return cls(image=Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image."), **parts)
+        image = Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image.")
+        return cls(image=image, order=stored["order"]["name"] if "order" in stored else USUAL, **parts)
 
 
 def stored_part(stored: Mapping[str, Any], role: str, trust: Collection[str]) -> Part:

@@ -16,11 +16,13 @@ from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.memory_limit import available_memory
+from pixelcnn.orders import ALL
 from pixelcnn.part import Part
 from pixelcnn.signature import arguments_of, name_of
 from pixelcnn.weighing import TooLargeError, weights_of
 
 ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "conditioning"}  # of the groups of a model
+ORDER = "order"  # of the group model, and of no part
 
 
 def execution_of(config: DictConfig) -> Execution:
@@ -35,7 +37,7 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
     """
     conditioning = _sized(target_of(config, "conditioning"), own_arguments(config, "conditioning"), condition_sizes)
     network, likelihood = _chosen(config, "model"), _chosen(config, "likelihood")
-    return _that_fits(ModelDescription(image, network, likelihood, conditioning))
+    return _that_fits(ModelDescription(image, network, likelihood, conditioning, config.model.order))
 
 
 def _that_fits(description: ModelDescription) -> ModelDescription:
@@ -109,7 +111,8 @@ def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any
     """``config`` as plain containers, with the resolved model, also if that is from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     came_to = {group: getattr(description, role).to_dict() for group, role in ROLES.items()}
-    return {**plain, **came_to, "model": {**came_to["model"], **asdict(execution_of(config))}}
+    beside = {ORDER: description.order, **asdict(execution_of(config))}
+    return {**plain, **came_to, "model": {**came_to["model"], **beside}}
 
 
 def require_agreement(
@@ -129,7 +132,8 @@ def require_agreement(
         if key == "_target_":
             option, asked, present = group, target_of(config, group), part.target
         else:
-            option, asked, present = f"{group}.{key}", config[group].get(key), part.arguments.get(key)
+            option, asked = f"{group}.{key}", config[group].get(key)
+            present = stored.order if (group, key) == ("model", ORDER) else part.arguments.get(key)
         if asked != present:
             has = f"no {option}" if present is None else f"{option}={_shown(present)}"
             raise UserError(
@@ -158,8 +162,12 @@ def revise(
     """
     _require_kind(stored, f"init_from={init_from}", image)
     parts: dict[str, Part] = {group: getattr(stored, role) for group, role in ROLES.items()}
+    order = stored.order
     for group, key in chosen(overrides):
         part = parts[group]
+        if (group, key) == ("model", ORDER):
+            order = config.model.order
+            continue
         if key == "_target_":
             if target_of(config, group) is not part.target:
                 parts[group] = Part(target_of(config, group), own_arguments(config, group))
@@ -174,7 +182,7 @@ def revise(
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
     else:
         conditioning = _sized(conditioning.target, dict(conditioning.arguments), condition_sizes)
-    return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning))
+    return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning, order))
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
@@ -183,6 +191,11 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
     fitting = _weights_of(stored)
     if _weights_of(revised) == fitting:
         return
+    if ALL in (stored.order, revised.order) and stored.order != revised.order:
+        raise UserError(
+            f"model.{ORDER}={revised.order} does not fit the weights of init_from={init_from}, a model with "
+            f"model.{ORDER}={stored.order}: give that."
+        )
     for group, role in ROLES.items():
         before, after = getattr(stored, role), getattr(revised, role)
         shared = {key: value for key, value in before.arguments.items() if key in after.arguments}

@@ -33,10 +33,11 @@ class Group:
     or_one: bool = False  # of those, one that may also be a part itself
 
 
-def _execution() -> dict[str, Argument]:
-    from pixelcnn.execution import Execution  # torch takes seconds to import
+def _beside_the_network() -> dict[str, Argument]:
+    from pixelcnn.description import ModelDescription  # torch takes seconds to import
+    from pixelcnn.execution import Execution
 
-    return arguments_of(Execution)
+    return {"order": arguments_of(ModelDescription)["order"], **arguments_of(Execution)}
 
 
 def _grouping() -> dict[str, Argument]:
@@ -47,7 +48,7 @@ GROUPS = {
     "task": Group(),
     "data": Group(),
     "against": Group(several=True, or_one=True),  # chosen as data@against
-    "model": Group(("image_channels", "num_parameters", "num_groups", "condition_features"), _execution),
+    "model": Group(("image_channels", "num_parameters", "num_groups", "condition_features"), _beside_the_network),
     "likelihood": Group(("image", "masked_channels")),
     "conditioning": Group(("image", "scale")),
     "objective": Group(),

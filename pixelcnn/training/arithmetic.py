@@ -19,7 +19,7 @@ def training_flops(model: PixelModel) -> int:
     """
     network = copy.deepcopy(model.network).cpu().eval()
     network.activation_checkpointing = False
-    image, features = model.image, model.conditioning.features
+    image, features = model.image, model.conditioning.features + model.orders.features
     x = torch.zeros(1, image.channels, image.height, image.width)
     h = torch.zeros(1, features) if features else None
     with FlopCounterMode(display=False) as counter:
