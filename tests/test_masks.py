@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from pixelcnn import UserError
-from pixelcnn.masks import comes_first, known_pixels
+from pixelcnn.masks import known_pixels
+from pixelcnn.orders import comes_first
 
 
 def test_descriptions():
