@@ -15,5 +15,6 @@ from pixelcnn.network.gated_pixelcnn import GatedPixelCNN
 from pixelcnn.network.parallel import Network
 from pixelcnn.network.pixelcnn import PixelCNN
 from pixelcnn.network.pixelcnn_pp import PixelCNNPP
+from pixelcnn.network.pixelsnail import PixelSNAIL
 
-__all__ = ["GatedPixelCNN", "Network", "PixelCNN", "PixelCNNPP"]
+__all__ = ["GatedPixelCNN", "Network", "PixelCNN", "PixelCNNPP", "PixelSNAIL"]

@@ -28,7 +28,7 @@ def test_both_walks_agree(name, num_groups, kind):
 @pytest.mark.parametrize("name, num_groups", SITES)
 def test_a_walk_serves_one_batch_after_another(name, num_groups):
     network = tiny_network(name, num_groups, 2)
-    walk = IncrementalWalk(network, 3, 2, 4)
+    walk = IncrementalWalk(network, 3, 2, 4, 4)
     for _ in range(2):
         x, h = torch.randn(2, 3, 4, 4, dtype=torch.float64), tiny_condition("map", 2, 4, 4)
         by_group = x.unflatten(1, (num_groups, -1))
@@ -86,8 +86,8 @@ def test_only_pixelcnn_has_a_blind_spot():
 
 def test_the_memory_of_a_walk_does_not_grow_with_height():
     network = tiny_network("pixelcnn_pp", 1)
-    walk = IncrementalWalk(network, 3, 2, 8)
-    wider, more = IncrementalWalk(network, 3, 2, 16), IncrementalWalk(network, 3, 4, 8)
+    walk = IncrementalWalk(network, 3, 2, 8, 8)
+    wider, more = IncrementalWalk(network, 3, 2, 8, 16), IncrementalWalk(network, 3, 4, 8, 8)
     assert walk.num_bytes < wider.num_bytes <= 2 * walk.num_bytes and more.num_bytes == 2 * walk.num_bytes
     deepest = max(rows.depth for stepper in walk.steppers for rows in stepper.kept())
     assert deepest == 4 and walk.period == 4
