@@ -49,9 +49,9 @@ def test_a_walk_serves_one_batch_after_another(name, num_groups):
 def test_each_site_sees_exactly_what_comes_before_it_and_is_in_reach(name, num_groups):
     size = 6 if TINY_NETWORKS[name].func.masked_channels else 4
     # By parameters' group, site's pixel, image's group and pixel: does any depend on any? Over a few networks and
-    # images, because a relu can be shut.
+    # images, because a relu can be shut; where all units are elu's, a few are enough.
     sees = torch.zeros(num_groups, size, size, num_groups, size, size, dtype=torch.bool)
-    for seed in range(12):
+    for seed in range(12 if TINY_NETWORKS[name].func.masked_channels else 3):
         network, x = tiny_network(name, num_groups, seed=seed), torch.randn(1, 3, size, size, dtype=torch.float64)
         jacobian = torch.autograd.functional.jacobian(network, x)[0, :, :, :, 0]
         sees |= (jacobian != 0).unflatten(0, (num_groups, -1)).any(1).unflatten(3, (num_groups, -1)).any(4)
