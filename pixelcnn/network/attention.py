@@ -1,4 +1,4 @@
-"""The modules of PixelSNAIL beside gated blocks: causal attention (Chen et al. 2018), and what queries and keys are of."""
+"""The modules of PixelSNAIL (Chen et al. 2018) beside gated blocks: attention, and the features that it starts from."""
 
 from collections.abc import Sequence
 
@@ -45,8 +45,8 @@ class CausalAttention(nn.Module):
         height, width = queries.shape[2:]
         q, kv = queries.flatten(2).mT, keys_values.flatten(2).mT
         k, v = kv.split([q.shape[2], kv.shape[2] - q.shape[2]], dim=2)
-        # Pixel p + 1 sees the pixels up to p: a causal mask that counts the diagonal in. Fused kernels want features that
-        # lie side by side in memory; that on CPUs is for values as wide as keys.
+        # Pixel p + 1 sees the pixels up to p: torch's causal mask includes the diagonal. Fused kernels need a pixel's
+        # features side by side in memory (and on CPUs values as wide as keys).
         q, k, v = (x[:, None].contiguous() for x in (q[:, 1:], k[:, :-1], v[:, :-1]))
         mean = F.scaled_dot_product_attention(q, k, v, is_causal=True)[:, 0]
         return F.pad(mean, (0, 0, 1, 0)).mT.unflatten(2, (height, width))

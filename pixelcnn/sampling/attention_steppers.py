@@ -50,11 +50,11 @@ class PointwiseStepper(Stepper):
 
 @steps(Attention)
 class AttentionStepper(Stepper):
-    """Attention over ``slots`` (N, H * W, K + V): pixel j of the current row in slot W - 1 - j, row r in W of them from
-    (r + 1) W on, once it is complete. What pixel (i, j) sees are those from W - j up to (i + 1) W.
+    """Attention over ``slots`` (N, H * W, K + V), which hold pixel j of the current row in slot W - 1 - j, and complete
+    rows r from slot (r + 1) W on. Pixel (i, j) sees the slots from W - j up to (i + 1) W.
 
-    A captured row is replayed as later ones, which see more rows: it reads the slots to their end, and ``hidden`` (H W),
-    of zeros and -inf, is added to the logits.
+    A captured row is replayed as later rows, which see more. It therefore reads the slots to their end, and ``hidden``
+    (H * W), of zeros and -inf, is added to the logits.
     """
 
     def __init__(self, setting: Setting, node: Attention, layer: CausalAttention) -> None:

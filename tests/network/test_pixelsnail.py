@@ -39,8 +39,9 @@ def tiny_network(dtype=torch.float64, condition_features=0, **options) -> PixelS
     return randomised(PixelSNAIL(3, 10, condition_features, **{**TINY, **options})).to(dtype).eval()
 
 
-def tiny_model(conditioning=partial(ClassLabels, num_classes=3), **options) -> PixelModel:
+def tiny_model(conditional=True, **options) -> PixelModel:
     likelihood = partial(DiscretizedLogisticMixture, num_mixtures=2)
+    conditioning = partial(ClassLabels, num_classes=3) if conditional else Unconditional
     return PixelModel((3, 8, 8), partial(PixelSNAIL, **{**TINY, **options}), likelihood, conditioning)
 
 
@@ -66,9 +67,7 @@ def test_the_default_is_the_authors_model():
     with torch.device("meta"):
         network = PixelSNAIL(3, 100)
     assert sum(p.numel() for p in network.parameters()) == 46_180_788
-    shapes = Counter(
-        tuple(layer.v.shape) for layer in network.modules() if isinstance(layer, WeightNormalized)
-    )
+    shapes = Counter(tuple(layer.v.shape) for layer in network.modules() if isinstance(layer, WeightNormalized))
     # Two for the image; 48 blocks; 12 times content, query and joining blocks; the output.
     assert shapes == {
         (256, 4, 1, 3): 1,
@@ -148,7 +147,7 @@ def test_its_walk_keeps_keys_and_values_of_whole_images():
 
 
 def test_flops_include_attention():
-    model, pixels = tiny_model(Unconditional, num_filters=6), 8 * 8
+    model, pixels = tiny_model(conditional=False, num_filters=6), 8 * 8
     forward = of_image = 0
     for layer in (module for module in model.network.modules() if isinstance(module, WeightNormalized)):
         products = 2 * pixels * layer.v.numel()

@@ -85,7 +85,7 @@ NETWORKS = {
     ),
     "pixelsnail": partial(
         PixelSNAIL,
-        num_attention_blocks=2,
+        num_attention_blocks=1,
         num_resnet_blocks=1,
         num_filters=3,
         num_key_features=2,
