@@ -6,6 +6,7 @@ from torch import nn
 
 from pixelcnn.network.attention import CausalAttention, PlacedFeatures
 from pixelcnn.network.blocks import Add, GatedResidualBlock, OutputLayer, ShiftedConv
+from pixelcnn.network.embedding import Input, embedding_for, seen_channels
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.parallel import Network, require_dropout, require_layers, require_positive
 from pixelcnn.network.pixelcnn_pp import UP_LEFT_INIT
@@ -41,6 +42,7 @@ class PixelSNAIL(Network):
         image_channels: int,
         num_parameters: int,
         condition_features: int = 0,
+        image_levels: int = 256,
         *,
         num_filters: int = 256,
         num_attention_blocks: int = 12,
@@ -51,6 +53,8 @@ class PixelSNAIL(Network):
         dropout: float = 0.5,
         block_init_scale: float = 0.1,
         output_init_scale: float = 1.0,
+        input: Input = "scaled",
+        embedding_features: int = 64,
     ) -> None:
         require_positive(
             num_filters=num_filters,
@@ -61,14 +65,15 @@ class PixelSNAIL(Network):
         )
         require_layers(num_attention_blocks=num_attention_blocks, num_resnet_blocks=num_resnet_blocks)
         require_dropout(dropout)
-        features = {IMAGE: image_channels}  # of each node's value, in the order in which layers are made
+        embedding = embedding_for(input, image_channels, image_levels, embedding_features)
+        features = {IMAGE: seen_channels(embedding, image_channels)}  # of the values of nodes that have their layers
 
         def layer_of(node: Node) -> nn.Module:
             main, *others = (features[name] for name in node.inputs)
             match node:
                 case ImageConv():
                     features[node.name] = num_filters
-                    return ShiftedConv(image_channels + 1, num_filters, node.window, node.shift)
+                    return ShiftedConv(main + 1, num_filters, node.window, node.shift)
                 case Sum():
                     features[node.name] = main
                     return Add()
@@ -91,7 +96,7 @@ class PixelSNAIL(Network):
             raise AssertionError(node)
 
         topology = pixelsnail(num_attention_blocks, num_resnet_blocks, num_key_features, num_value_features)
-        super().__init__(topology, layer_of)
+        super().__init__(topology, layer_of, embedding)
 
 
 def pixelsnail(

@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixelcnn.model import PixelModel
+from pixelcnn.network.embedding import embedding_of, seen_channels
 
 LARGEST_MATRIX = 8192
 
@@ -22,7 +23,7 @@ def training_flops(model: PixelModel) -> int:
     network = copy.deepcopy(model.network).cpu().eval()
     network.activation_checkpointing = False
     image, features = model.image, model.conditioning.features
-    x = torch.zeros(1, image.channels, image.height, image.width)
+    x = torch.zeros(1, seen_channels(embedding_of(network), image.channels), image.height, image.width)
     h = torch.zeros(1, features) if features else None
     # Attention as plain products: torch counts those of its fused kernels on GPUs alone.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
