@@ -56,7 +56,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Orders:
-    """The orders that a model knows: one, or all eight, of which the network is told by a one-hot vector beside h."""
+    """The orders that a model knows: one, or all eight; then the network gets the order as a one-hot vector beside h."""
 
     name: ModelOrder
 
