@@ -18,7 +18,7 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture, Likelihood
 from pixelcnn.likelihood.prediction import neighbours_of
 from pixelcnn.network import Network, PixelCNNPP
-from pixelcnn.orders import ALL, ORDERS, USUAL, ModelOrder, Order, Orders
+from pixelcnn.orders import ALL, ORDERS, USUAL, ModelOrder, Order, Orders, averaged
 from pixelcnn.sampling.batches import BatchedSampling
 from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.sampling.walk import in_evaluation, pixel_parameters_incrementally
@@ -57,6 +57,7 @@ class PixelModel(nn.Module):
             ImageShape.of(image), network, likelihood, conditioning, order
         )
         self.image, self.orders = description.image, Orders(description.order)
+        self.draw_order = self.orders.drawn  # replaced where the model is compiled
         masked_channels = getattr(description.network.target, "masked_channels", False)
         self.likelihood = description.likelihood.build("likelihood.", image=self.image, masked_channels=masked_channels)
         require_members(self.likelihood, Likelihood, description.likelihood)
@@ -95,8 +96,7 @@ class PixelModel(nn.Module):
 
         UserError for an order that the model does not know.
         """
-        log_probs = torch.stack([self.log_prob(images, condition, order) for order in orders])
-        return log_probs.logsumexp(dim=0) - math.log(len(orders))
+        return averaged(torch.stack([self.log_prob(images, condition, order) for order in orders]))
 
     def log_prob_by_channel(self, images: Tensor, condition: Tensor | None = None, order: str | None = None) -> Tensor:
         """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
@@ -196,7 +196,7 @@ class PixelModel(nn.Module):
         self.require_images(images)
         h = self.condition_features(condition, images)
         if order is None and self.training and self.orders.name == ALL:
-            return self.orders.drawn(images, h, self._weight.dtype)
+            return self.draw_order(images, h, self._weight.dtype)
         read = self.orders.chosen(order)
         return *self.orders.shown(images, h, read, self._weight.dtype), read
 

@@ -7,6 +7,7 @@ Networks always read in the usual order. Another one flips or transposes the ima
 parameters back: an isometry of the grid, exact, at the cost of a copy.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -95,7 +96,6 @@ class Orders:
             h = _joined(h, F.one_hot(place, len(ORDERS)).to(dtype))
         return order.shown(images), h
 
-    @torch.compiler.disable  # which would compile each order
     def drawn(self, images: Tensor, h: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None, Order]:
         """`shown` in an order that torch's generator for the CPU draws, and that order."""
         order = Order(ORDERS[int(torch.randint(len(ORDERS), (), device="cpu"))])
@@ -107,6 +107,11 @@ def _joined(h: Tensor | None, told: Tensor) -> Tensor:
     if h is None:
         return told
     return torch.cat([h, told if h.ndim == 2 else told[:, :, None, None].expand(-1, -1, *h.shape[2:])], dim=1)
+
+
+def averaged(log_probs: Tensor) -> Tensor:
+    """log of the mean over orders of probabilities, whose logarithms are (K, …): (…)."""
+    return log_probs.logsumexp(dim=0) - math.log(len(log_probs))
 
 
 def comes_first(known: Tensor) -> bool:
