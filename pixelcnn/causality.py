@@ -2,17 +2,22 @@
 
 import copy
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from pixelcnn.conditioning import Condition, Conditioning
+from pixelcnn.conditioning.condition import on_device
+from pixelcnn.conditioning.several import MAPPED, gathered, kinds_of
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.network.embedding import embedding_of, seen_channels
 
 DRAWS = 2  # of inputs: at one of them a unit may be dead
 
 
-def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int | None = None, seed: int = 0) -> None:
+def check_causal(model: PixelModel, condition: Condition = None, sites: int | None = None, seed: int = 0) -> None:
     """Raise UserError, naming the pixel that leaks, unless each pixel's parameters depend on earlier pixels only.
 
     The check uses the network's Jacobian in float64, at random inputs of the model's size. For each site (a pixel, or
@@ -33,9 +38,10 @@ def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int 
             if not weight.any():
                 weight.copy_(torch.randn(weight.shape, generator=generator) / 10)
     shape, groups = model.image, model.likelihood.num_groups
+    channels = seen_channels(embedding_of(network), shape.channels)
     features, read = _features(model, condition, generator), model.orders.chosen(None)
     for _ in range(DRAWS):
-        x = 2 * torch.rand(1, shape.channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
+        x = 2 * torch.rand(1, channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
         x, h = model.orders.shown(x.to(next(network.parameters()).device), features, read, x.dtype)
         x.requires_grad_()
         with torch.enable_grad():
@@ -50,19 +56,24 @@ def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int 
                 raise _leak(model, values[: site + 1], x, site + int(seen.argmax()))
 
 
-def _features(model: PixelModel, condition: Tensor | None, generator: torch.Generator) -> Tensor | None:
+def _features(model: PixelModel, condition: Condition, generator: torch.Generator) -> Tensor | None:
     """h of one image in float64: of ``condition``, or random numbers in its place."""
-    if condition is None and model.conditioning.features:
-        examples = model.conditioning.examples(1)
-        condition = torch.randn(1, model.conditioning.features, generator=generator) if examples is None else examples
-        if model.conditioning.batch_key == "maps":
-            size = (1, model.conditioning.features, model.image.height, model.image.width)
-            condition = torch.randn(size, generator=generator)
-    device = next(model.parameters()).device
+    device, (height, width) = next(model.parameters()).device, (model.image.height, model.image.width)
+    if condition is None:
+        kinds = kinds_of(model.conditioning)
+        condition = gathered(
+            model.conditioning, {key: _random(kind, key, height, width, generator) for key, kind in kinds.items()}
+        )
     with torch.no_grad():
-        given = None if condition is None else condition.to(device)
-        h = model.conditioning.encode(given, 1, model.image.height, model.image.width)
+        h = model.conditioning.encode(on_device(condition, device), 1, height, width)
     return None if h is None else h.double()
+
+
+def _random(kind: Conditioning, key: str, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """A condition of one image: an example, or random features."""
+    size = (height, width) if key in MAPPED else ()
+    examples = kind.examples(1)
+    return torch.randn(1, kind.features, *size, generator=generator) if examples is None else cast(Tensor, examples)
 
 
 def _require_shape(model: PixelModel, x: Tensor, parameters: Tensor) -> None:

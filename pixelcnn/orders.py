@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn.conditioning.several import joined
 from pixelcnn.errors import UserError
 
 OrderName = Literal["right_down", "left_down", "right_up", "left_up", "down_right", "down_left", "up_right", "up_left"]
@@ -89,24 +90,19 @@ class Orders:
 
         ``dtype``: of features that tell the order.
         """
+        images = order.shown(images)
         if h is not None and h.ndim == 4:
             h = order.shown(h)
         if self.name == ALL:
             place = torch.full((len(images),), ORDERS.index(order.name), device=images.device)
-            h = _joined(h, F.one_hot(place, len(ORDERS)).to(dtype))
-        return order.shown(images), h
+            told = F.one_hot(place, len(ORDERS)).to(dtype)
+            h = joined([told] if h is None else [h, told], *images.shape[2:])
+        return images, h
 
     def drawn(self, images: Tensor, h: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None, Order]:
         """`shown` in an order that torch's generator for the CPU draws, and that order."""
         order = Order(ORDERS[int(torch.randint(len(ORDERS), (), device="cpu"))])
         return *self.shown(images, h, order, dtype), order
-
-
-def _joined(h: Tensor | None, told: Tensor) -> Tensor:
-    """h (N, D), (N, D, H, W) or None with the features ``told`` (N, K) after its own."""
-    if h is None:
-        return told
-    return torch.cat([h, told if h.ndim == 2 else told[:, :, None, None].expand(-1, -1, *h.shape[2:])], dim=1)
 
 
 def averaged(log_probs: Tensor) -> Tensor:

@@ -14,9 +14,14 @@ SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be
 
 
 def black_to_white(images: Tensor, levels: int) -> Tensor:
-    """``images``, uint8 (N, C, H, W) of 0 .. levels-1, which become 0 .. 255."""
+    """``images``, integers (N, C, H, W) of 0 .. levels-1, which become 0 .. 255, uint8.
+
+    Of other than 1 or 3 channels, as codes may have, the mean is shown, (N, 1, H, W).
+    """
     highest = levels - 1
-    return ((images.int() * 255 + highest // 2) // highest).to(torch.uint8)
+    scaled = (images.int() * 255 + highest // 2) // highest
+    shown = scaled if scaled.shape[1] in (1, 3) else scaled.sum(dim=1, keepdim=True) // scaled.shape[1]
+    return shown.to(torch.uint8)
 
 
 def enlarged(images: Tensor, levels: int) -> Tensor:

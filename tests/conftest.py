@@ -77,11 +77,11 @@ def randomised(module: Module) -> Module:
 
 
 def random_images(model: PixelModel, n: int, seed: int = 0) -> torch.Tensor:
-    """Uniformly random uint8 images of the model's shape."""
+    """Uniformly random images of the model's shape."""
     shape = model.image
     generator = torch.Generator().manual_seed(seed)
     size = (n, shape.channels, shape.height, shape.width)
-    return torch.randint(0, shape.levels, size, generator=generator).to(torch.uint8)
+    return torch.randint(0, shape.levels, size, generator=generator).to(shape.dtype)
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pixelcnn.checkpoint import PREFIX, entry, export, load
+from pixelcnn.conditioning.condition import expanded
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
@@ -54,7 +55,7 @@ def test_a_score_is_a_log_probability(description, seed, dtype):
     torch.testing.assert_close(score_map.sum((2, 3)) * -math.log(2), by_channel, rtol=tolerance, atol=tolerance)
     if not model.likelihood.is_bound:
         assert (log_prob <= tolerance).all() and (by_channel <= tolerance).all()
-    if model.likelihood.is_bound or description.conditioning.name == "encoder":
+    if model.likelihood.is_bound or model.conditioning.sees_the_image:
         for called, instead in ((model.bits_per_dim, "score"), (model.bits, "score_map")):
             with pytest.raises(UserError, match=rf"^{called.__name__} .* {model.score_name}: call model.{instead}\.$"):
                 called(images, condition)
@@ -210,7 +211,7 @@ def test_the_probabilities_of_all_images_sum_to_one(description, seed):
     values = list(itertools.product(range(shape.levels), repeat=shape.dimensions))
     images = torch.tensor(values, dtype=torch.uint8).view(-1, shape.channels, shape.height, shape.width)
     _, condition = given_to(model, 1, seed)
-    each = None if condition is None else condition.expand(len(images), *condition.shape[1:])
+    each = expanded(condition, len(images))
     with torch.no_grad():
         assert abs(float(model.log_prob(images, each).exp().sum()) - 1) < 1e-10
 

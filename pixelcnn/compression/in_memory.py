@@ -7,20 +7,22 @@ import torch
 from torch import Tensor
 
 from pixelcnn.compression.archive import Compression, Decompression
+from pixelcnn.conditioning import Condition
+from pixelcnn.image_shape import tensor_type
 from pixelcnn.model import PixelModel
 
 
 def compress(
     model: PixelModel,
     images: Tensor,
-    condition: Tensor | None = None,
+    condition: Condition = None,
     *,
     batch_size: int = 64,
     verify: bool = True,
     store_condition: bool = True,
     on_pixel: Callable[[], object] = lambda: None,
 ) -> bytes:
-    """Compress ``images`` uint8 (N, C, H, W) to within 0.1 % of -log2 p(images | condition), a header of at most 150
+    """Compress ``images`` (N, C, H, W) to within 0.1 % of -log2 p(images | condition), a header of at most 150
     bytes and four bytes an image.
 
     ``condition``: labels (N,), features or images, as in `PixelModel.log_prob`; what is needed of it is stored too,
@@ -41,12 +43,13 @@ def compress(
 def decompress(
     model: PixelModel,
     archive: bytes,
-    condition: Tensor | None = None,
+    condition: Condition = None,
     *,
     force: bool = False,
     on_pixel: Callable[[], object] = lambda: None,
 ) -> Tensor:
-    """Decompress ``archive`` with the model that wrote it: uint8 (N, C, H, W), on the CPU.
+    """Decompress ``archive`` with the model that wrote it: (N, C, H, W), uint8, or int32 above 256 levels, on the
+    CPU.
 
     Floats must round as they did: where torch's version, the kind of device, its number of threads or the weights' type
     differ, UserError says so, and ``force`` tries all the same. Each image's checksum is compared: UserError where one
@@ -54,5 +57,7 @@ def decompress(
     that does not store it.
     """
     frames = Decompression(BytesIO(archive), model, "archive", condition, force, on_pixel)
-    empty = torch.empty(0, frames.header.channels, frames.header.height, frames.header.width, dtype=torch.uint8)
+    empty = torch.empty(
+        0, frames.header.channels, frames.header.height, frames.header.width, dtype=tensor_type(frames.header.levels)
+    )
     return torch.cat([empty, *(images for images, _ in frames)])

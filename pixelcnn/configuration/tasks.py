@@ -23,13 +23,14 @@ def _named(task: Any) -> list[str]:
     return [f"task.{key}={getattr(task, key)}" for key in CONDITIONS if getattr(task, key) is not None]
 
 
-def _require_one_condition(task: Any) -> None:
-    if len(_named(task)) > 1:
+def require_one_condition(task: Task) -> None:
+    """Raise UserError where ``task`` names several conditions, for a model that takes one."""
+    takes_any = all(hasattr(task, key) for key in CONDITIONS)
+    if takes_any and len(_named(task)) > 1:
         raise UserError(f"{' and '.join(_named(task))} exclude each other: give one condition.")
 
 
 def _require_conditions(task: Any) -> None:
-    _require_one_condition(task)
     given = _named(task)
     if task.interpolate_to is not None and (not given or task.label == "all"):
         raise UserError(
@@ -179,7 +180,6 @@ class CompressTask(Task):
     name: str = "compress"
 
     def __post_init__(self) -> None:
-        _require_one_condition(self)
         require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
         require(0 < self.batch_size < 2**32, "batch_size", self.batch_size, "use a positive number")
         if not self.store_condition and not _named(self):
@@ -202,9 +202,6 @@ class DecompressTask(Task):
     image: str | None
     force: bool
     name: str = "decompress"
-
-    def __post_init__(self) -> None:
-        _require_one_condition(self)
 
 
 @dataclass(kw_only=True)
@@ -240,7 +237,6 @@ class OodTask(Task):
     name: str = "ood"
 
     def __post_init__(self) -> None:
-        _require_one_condition(self)
         in_range = self.num_images is None or self.num_images >= 1
         require(in_range, "num_images", self.num_images, "use at least one image of each set, or null for all")
         require(self.num_maps >= 0, "num_maps", self.num_maps, "use 0 or more")

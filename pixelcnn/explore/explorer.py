@@ -5,12 +5,16 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import cast
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import on_device
+from pixelcnn.conditioning.several import gathered, kinds_of
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.batches import Batch
 from pixelcnn.errors import UserError
@@ -92,19 +96,21 @@ class Explorer:
         )
         return {"seed": choice.seed, "temperature": temperature}
 
-    def _condition(self, n: int, choice: Choice, images: Tensor | None = None) -> Tensor | None:
+    def _condition(self, n: int, choice: Choice, images: Tensor | None = None) -> Condition:
         """What n images are given: the chosen class, their own code, or the condition of an image of the test set."""
-        model, key = self.model, self.model.conditioning.batch_key
-        if key is None:
-            return None
-        if key == "labels":
-            turns = model.conditioning.examples(n) if choice.label is None else torch.full((n,), choice.label)
-            return None if turns is None else turns.to(self._device)
-        if model.conditioning.sees_the_image and images is not None:
-            return images
-        condition = model.condition_in(image_at(self.data, choice.place))
-        assert condition is not None
-        return condition.to(self._device).repeat(n, *[1] * (condition.ndim - 1))
+        model, conditions = self.model, {}
+        for key, kind in kinds_of(model.conditioning).items():
+            if key == "labels":
+                turns = kind.examples(n) if choice.label is None else torch.full((n,), choice.label)
+                conditions[key] = cast(Tensor, turns)
+            elif kind.sees_the_image and images is not None:
+                conditions[key] = images
+            else:
+                batch = image_at(self.data, choice.place)
+                if key not in batch:
+                    model.condition_in(batch)  # says so
+                conditions[key] = batch[key].repeat(n, *[1] * (batch[key].ndim - 1))
+        return on_device(gathered(model.conditioning, conditions), self._device)
 
     def _by_line(self, known: Tensor, order: Order, draw: Draw) -> Iterator[Tensor]:
         grey = round(NOT_DRAWN * (self.model.image.levels - 1))

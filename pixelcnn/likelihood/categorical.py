@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelcnn.errors import UserError
-from pixelcnn.image_shape import ImageShape
+from pixelcnn.image_shape import ImageShape, tensor_type
 from pixelcnn.likelihood.cumulative import cumulative_sum, distribution_function_of
 from pixelcnn.likelihood.protocol import Conditionals, Likelihood
 
@@ -57,7 +57,7 @@ class Categorical(Likelihood):
     def sample_levels(
         self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
     ) -> Tensor:
-        """Draw one group of channels: uint8 (N, C / num_groups, H, W), each the inverse of its distribution function.
+        """Draw one group of channels: (N, C / num_groups, H, W), each the inverse of its distribution function.
 
         parameters (N, P / num_groups, H, W) and uniforms (N, C / num_groups, H, W) are the group's.
         ``mixture_temperature`` divides the logits; UserError for another ``scale_temperature`` than 1.
@@ -74,7 +74,7 @@ class Categorical(Likelihood):
             cumulative = cumulative_sum(F.softmax(logits / mixture_temperature, dim=1), dim=1)
             # Relative to the last one, which rounding leaves a little off 1.
             drawn.append((cumulative[:, :-1] <= u * cumulative[:, -1:]).sum(dim=1, keepdim=True))
-        return torch.cat(drawn, dim=1).to(torch.uint8)
+        return torch.cat(drawn, dim=1).to(tensor_type(self.levels))
 
     def conditionals(self, parameters: Tensor) -> Conditionals:
         """`Likelihood.conditionals`, from the softmax."""

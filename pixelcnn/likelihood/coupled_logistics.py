@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelcnn.errors import require
-from pixelcnn.image_shape import ImageShape
+from pixelcnn.image_shape import ImageShape, tensor_type
 from pixelcnn.likelihood.bin_mass import bin_mass, log_bin_mass
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
@@ -57,6 +57,8 @@ class CoupledLogistics(Likelihood):
         residual: Literal["none", "left", "gradient"] = "none",
         spread: bool = False,
     ) -> None:
+        remedy = "its means couple the colours of 1 or 3 channels, use likelihood=categorical"
+        require(image.channels in (1, 3), "channels", image.channels, remedy)
         require(num_mixtures >= 1, "num_mixtures", num_mixtures, "use at least one mixture component")
         self.residual, self.spread = residual, spread
         self.num_mixtures = num_mixtures
@@ -119,11 +121,11 @@ class CoupledLogistics(Likelihood):
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
         """Log score of each value under each component, (N, M, C, H, W), given the channels before it.
 
-        centered: the values less the component's means (N, M, C, H, W); log_scales likewise; images uint8 (N, C, H, W).
+        centered: the values less the component's means (N, M, C, H, W); log_scales likewise; images (N, C, H, W).
         """
 
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
+        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images integers (N, C, H, W)."""
         return self._log_prob(parameters, images, self.log_terms)
 
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
@@ -184,7 +186,7 @@ class CoupledLogistics(Likelihood):
         """Draw pixels from parameters (N, P, H, W) by uniforms u_mixture (N, M, H, W) and u_logistic (N, C, H, W).
 
         With ``quantize`` the values are rounded to levels before they condition the next channel, which draws the exact
-        bin masses; returned is uint8 (N, C, H, W). Without, the original's sampler: real values clipped to [-1, 1].
+        bin masses; returned are integers (N, C, H, W). Without, the original's sampler: real values clipped to [-1, 1].
         The temperatures divide the components' logits and multiply their scales.
         """
         logits, components = self._grouped(parameters)
@@ -205,12 +207,12 @@ class CoupledLogistics(Likelihood):
                 x = x + coefficient * drawn[earlier]
             levels.append(nearest_level(x, self.levels))
             drawn.append(self.scale(levels[-1]) if quantize else x.clamp(-1, 1))
-        return torch.stack(levels, dim=1).to(torch.uint8) if quantize else torch.stack(drawn, dim=1)
+        return torch.stack(levels, dim=1).to(tensor_type(self.levels)) if quantize else torch.stack(drawn, dim=1)
 
     def sample_levels(
         self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
     ) -> Tensor:
-        """`sample` of uint8 levels (N, C, H, W) from all its uniforms in one tensor (N, num_uniforms, H, W)."""
+        """`sample` of levels (N, C, H, W) from all its uniforms in one tensor (N, num_uniforms, H, W)."""
         u_mixture, u_logistic = uniforms.split([self.num_mixtures, self.channels], dim=1)
         return self.sample(parameters, u_mixture, u_logistic, True, mixture_temperature, scale_temperature)
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from pixelcnn.errors import require
 from pixelcnn.network.blocks import Add, GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
+from pixelcnn.network.embedding import Input, embedding_for, seen_channels
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.parallel import Network, require_dropout, require_layers, require_positive
 from pixelcnn.network.topology import (
@@ -42,6 +43,7 @@ class PixelCNNPP(Network):
         image_channels: int,
         num_parameters: int,
         condition_features: int = 0,
+        image_levels: int = 256,
         *,
         num_filters: int = 160,
         num_resnet_blocks: int = 5,
@@ -51,6 +53,8 @@ class PixelCNNPP(Network):
         short_cuts: bool = True,
         block_init_scale: float = 0.1,
         output_init_scale: float = 1.0,
+        input: Input = "scaled",
+        embedding_features: int = 64,
     ) -> None:
         require_positive(
             num_filters=num_filters,
@@ -61,11 +65,13 @@ class PixelCNNPP(Network):
         require_layers(num_resnet_blocks=num_resnet_blocks)
         require_dropout(dropout)
         require(num_stages <= MOST_STAGES, "num_stages", num_stages, f"use at most {MOST_STAGES} resolutions")
+        embedding = embedding_for(input, image_channels, image_levels, embedding_features)
+        seen = seen_channels(embedding, image_channels)
 
         def layer_of(node: Node) -> nn.Module:
             match node:
                 case ImageConv():
-                    return ShiftedConv(image_channels + 1, num_filters, node.window, node.shift)
+                    return ShiftedConv(seen + 1, num_filters, node.window, node.shift)
                 case Sum():
                     return Add()
                 case GatedBlock():
@@ -86,7 +92,7 @@ class PixelCNNPP(Network):
                     return OutputLayer(num_filters, num_parameters, output_init_scale)
             raise AssertionError(node)
 
-        super().__init__(pixelcnn_pp(num_resnet_blocks, num_stages, short_cuts), layer_of)
+        super().__init__(pixelcnn_pp(num_resnet_blocks, num_stages, short_cuts), layer_of, embedding)
 
 
 def pixelcnn_pp(num_resnet_blocks: int, num_stages: int, short_cuts: bool = True) -> Topology:

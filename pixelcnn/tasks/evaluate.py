@@ -16,8 +16,11 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 
 from pixelcnn.checkpoint import load
-from pixelcnn.configuration.description import other_size, recorded, require_conditions
+from pixelcnn.conditioning.condition import Condition, on_device
+from pixelcnn.conditioning.several import by_key
+from pixelcnn.configuration.description import other_size, recorded
 from pixelcnn.configuration.groups import trusted_packages
+from pixelcnn.configuration.tasks import CONDITIONS
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.batches import Batch
 from pixelcnn.durable import replacing
@@ -33,7 +36,7 @@ from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import CHANNELS, by_channel, in_words
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
-from pixelcnn.tasks.conditions import named, named_kind, require_same_classes, way_between
+from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
 from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
 from pixelcnn.training.metrics import MeanMap
 from pixelcnn.training.record import run_record, write_record
@@ -44,7 +47,7 @@ RANKED = 16  # best and worst images in the report
 
 
 class Evaluation(Scoring):
-    """The score of each image by channel, in bits: given ``condition``, first axis 1, or each image given its own.
+    """The score of each image by channel, in bits: given what is ``fixed`` for all, and else each image given its own.
 
     With several ``orders``: the score over them, and that of each, in bits of the whole image, (N, 1 + K).
     ``mean_map``, float64 (C, H, W), is the mean of their maps of ``map_shape``, once all images are scored.
@@ -53,21 +56,19 @@ class Evaluation(Scoring):
     def __init__(
         self,
         model: PixelModel,
-        condition: Tensor | None,
+        fixed: Given | None,
         options: DictConfig,
         map_shape: tuple[int, int, int],
         orders: Sequence[str] = (),
     ) -> None:
         super().__init__(model, options)
-        self.condition, self.orders = condition, orders
+        self.fixed, self.orders = fixed, orders
         self.mean = MeanMap(map_shape)
         self.mean_map: np.ndarray | None = None
 
-    def _condition(self, batch: Batch) -> Tensor | None:
-        images, fixed = batch["images"], self.condition
-        if fixed is None:
-            return self.model.condition_in(batch)
-        return fixed.to(images.device).expand(len(images), *fixed.shape[1:])
+    def _condition(self, batch: Batch) -> Condition:
+        images = batch["images"]
+        return on_device(for_images(self.model, self.fixed, len(images), batch), images.device)
 
     def score_map(self, batch: Batch) -> Tensor:
         """`PixelModel.score_map` of a batch's images, (N, C, H, W)."""
@@ -105,9 +106,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     data = split_of(config, overrides, model)
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
-    if fixed is None:
-        require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
-        require_same_classes(model, data.class_names, config.checkpoint)
+    require_own(model, fixed, data.condition_sizes, data.class_names, config.checkpoint)
     shape = data.shape
     map_shape = (shape.channels, shape.height, shape.width)
     evaluation = Evaluation(model, fixed, config.trainer, map_shape, orders_of(config, model))
@@ -198,17 +197,15 @@ def orders_of(config: DictConfig, model: PixelModel) -> tuple[str, ...]:
     return ORDERS[:count] if count > 1 else ()
 
 
-def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig) -> tuple[Tensor | None, str | None]:
-    """The condition that ``task`` names for all images, first axis 1, and what to call it; None where it names none."""
-    kind = named_kind(task)
-    if kind is None:
-        return None, None
-    first = f"task.{kind}={task[kind]}"
+def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig) -> tuple[Given | None, str | None]:
+    """What ``task`` names for all images, and what to call it; None where it names nothing."""
+    first = " and ".join(f"task.{key}={task[key]}" for key in CONDITIONS if task[key] is not None)
     if task.interpolate_to is None:
-        return named(model, height, width, kind, task[kind], first).condition, first
+        return given_in(task, model, height, width), first or None
     share = HALF if task.interpolate_at is None else task.interpolate_at
     _, way = way_between(model, height, width, task, torch.tensor([share]))
-    return way, f"the point {share:g} between {first} and {task.interpolate_to}"
+    told = f"the point {share:g} between {first} and {task.interpolate_to}"
+    return Given(by_key(model.conditioning, way)), told
 
 
 def summary(score: str, bits: np.ndarray) -> dict[str, float]:

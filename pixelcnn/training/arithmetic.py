@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixelcnn.model import PixelModel
+from pixelcnn.network.embedding import embedding_of, seen_channels
 
 LARGEST_MATRIX = 8192
 
@@ -20,7 +21,7 @@ def training_flops(model: PixelModel) -> int:
     network = copy.deepcopy(model.network).cpu().eval()
     network.activation_checkpointing = False
     image, features = model.image, model.conditioning.features + model.orders.features
-    x = torch.zeros(1, image.channels, image.height, image.width)
+    x = torch.zeros(1, seen_channels(embedding_of(network), image.channels), image.height, image.width)
     h = torch.zeros(1, features) if features else None
     with FlopCounterMode(display=False) as counter:
         network(x, h).sum().backward()

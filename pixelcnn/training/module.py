@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from pixelcnn.checkpoint import entry
+from pixelcnn.conditioning.several import by_key
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.objective import MaximumLikelihood, Objective
@@ -96,9 +97,8 @@ class DensityEstimation(LightningModule):
         if isinstance(batch, Mapping):
             return batch  # type: ignore[return-value]
         images, *condition = batch if isinstance(batch, list | tuple) else [batch]
-        key = self.model.conditioning.batch_key
-        named = {} if key in (None, "images") or not condition else {key: condition[0]}
-        return {"images": images, "index": torch.arange(len(images)), **named}
+        named = by_key(self.model.conditioning, condition[0]) if condition else {}
+        return {**named, "images": images, "index": torch.arange(len(images))}
 
     def on_fit_start(self) -> None:
         full_float32(False)

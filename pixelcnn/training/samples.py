@@ -1,12 +1,16 @@
 """Grids of samples drawn while a model trains."""
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
 from pixelcnn import pictures
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import on_device
+from pixelcnn.conditioning.several import by_key, gathered, kinds_of
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import require
 from pixelcnn.model import PixelModel
@@ -15,17 +19,20 @@ from pixelcnn.training.ema import averaged_weights
 from pixelcnn.training.module import DensityEstimation
 
 
-def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> Tensor | None:
+def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> Condition:
     """The conditions of a grid of n samples, in turn where they are fewer; None for an unconditional model.
 
     Made up where the kind of condition can be, and else those of the first validation images.
     """
-    examples = model.conditioning.examples(n)
-    if examples is not None or model.conditioning.batch_key is None:
-        return examples
-    condition = model.condition_in(data.first("val", n))
-    assert condition is not None
-    return condition[torch.arange(n) % len(condition)]
+    kinds = kinds_of(model.conditioning)
+    conditions = {key: kind.examples(n) for key, kind in kinds.items()}
+    if any(one is None for one in conditions.values()):
+        first = by_key(model.conditioning, model.condition_in(data.first("val", n)))
+        conditions = {
+            key: one[torch.arange(n) % len(one)] if conditions[key] is None else conditions[key]
+            for key, one in first.items()
+        }
+    return gathered(model.conditioning, cast(dict[str, Tensor], conditions))
 
 
 class SampleGrid(Occasional):
@@ -47,9 +54,7 @@ class SampleGrid(Occasional):
         model = module.model
         condition = conditions_of_samples(model, trainer.datamodule, self.num_samples)  # type: ignore[attr-defined]
         with averaged_weights(trainer):
-            images = model.sample(
-                self.num_samples, None if condition is None else condition.to(module.device), module.seed
-            )
+            images = model.sample(self.num_samples, on_device(condition, module.device), module.seed)
         picture = pictures.grid(images, model.image.levels)
         pictures.save(picture, self.directory / f"step={trainer.global_step:06d}.png")
         for dashboard in dashboards(trainer):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.gpu.recording import recorded
-from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Vectors
+from pixelcnn.conditioning import ClassLabels, CoarseCodes, Encoder, Maps, Vectors
 from pixelcnn.description import ModelDescription
 from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.network import GatedPixelCNN, PixelCNN
@@ -68,6 +68,7 @@ CONDITIONS = {
     "vector": partial(Vectors, num_features=2),
     "spatial": partial(Maps, num_features=2),
     "encoder": partial(Encoder, code_size=2, num_filters=2),
+    "coarse": partial(CoarseCodes, num_codes=3, num_features=2),
 }
 NETWORKS = {
     **{f"{stages}_stages": tiny_description(num_filters=3, num_stages=stages).network for stages in (1, 2, 3)},
