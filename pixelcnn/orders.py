@@ -58,13 +58,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Orders:
-    """The orders that a model knows: one, or all eight, of which the network is told by a one-hot vector beside h."""
+    """The orders that a model knows: one, or all eight, which the network sees as a one-hot vector beside h."""
 
     name: ModelOrder
 
     @property
     def features(self) -> int:
-        """How many features of h tell the order."""
+        """The number of features that name the order."""
         return len(ORDERS) if self.name == ALL else 0
 
     def chosen(self, asked: str | None) -> Order:
@@ -88,15 +88,15 @@ class Orders:
     def shown(self, images: Tensor, h: Tensor | None, order: Order, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         """``images`` (N, C, H, W) and their features h (N, D) or (N, D, H, W), or None, as the network takes them.
 
-        ``dtype``: of features that tell the order.
+        ``dtype``: of the features that name the order.
         """
         images = order.shown(images)
         if h is not None and h.ndim == 4:
             h = order.shown(h)
         if self.name == ALL:
             place = torch.full((len(images),), ORDERS.index(order.name), device=images.device)
-            told = F.one_hot(place, len(ORDERS)).to(dtype)
-            h = joined([told] if h is None else [h, told], *images.shape[2:])
+            name = F.one_hot(place, len(ORDERS)).to(dtype)
+            h = joined([name] if h is None else [h, name], *images.shape[2:])
         return images, h
 
     def drawn(self, images: Tensor, h: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None, Order]:
