@@ -21,7 +21,7 @@ from pixelcnn.likelihood import DiscretizedLogisticMixture, Likelihood
 from pixelcnn.likelihood.prediction import neighbours_of
 from pixelcnn.network import Network, PixelCNNPP
 from pixelcnn.network.embedding import embedding_of, seen
-from pixelcnn.orders import ALL, ORDERS, USUAL, ModelOrder, Order, Orders
+from pixelcnn.orders import ALL, ORDERS, USUAL, ModelOrder, Order, Orders, averaged
 from pixelcnn.sampling.batches import BatchedSampling
 from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.sampling.walk import in_evaluation, pixel_parameters_incrementally
@@ -62,6 +62,7 @@ class PixelModel(nn.Module):
             ImageShape.of(image), network, likelihood, conditioning, order
         )
         self.image, self.orders = description.image, Orders(description.order)
+        self.draw_order = self.orders.drawn  # replaced where the model is compiled
         masked_channels = getattr(description.network.target, "masked_channels", False)
         self.likelihood = description.likelihood.build("likelihood.", image=self.image, masked_channels=masked_channels)
         require_members(self.likelihood, Likelihood, description.likelihood)
@@ -94,8 +95,8 @@ class PixelModel(nn.Module):
 
     def log_prob(self, images: Tensor, condition: Condition = None, order: str | None = None) -> Tensor:
         """log p(image | condition) in nats, (N,); images (N, C, H, W)."""
-        x, h, _ = self._shown(images, condition, order)
-        return self.likelihood.log_prob(self._parameters_as_read(x, h), x).sum(dim=(1, 2))
+        shown, h, _ = self._shown(images, condition, order)
+        return self.likelihood.log_prob(self._parameters_as_read(shown, h), shown).sum(dim=(1, 2))
 
     def log_prob_over_orders(
         self, images: Tensor, condition: Condition = None, orders: Sequence[str] = ORDERS
@@ -104,16 +105,15 @@ class PixelModel(nn.Module):
 
         UserError for an order that the model does not know.
         """
-        log_probs = torch.stack([self.log_prob(images, condition, order) for order in orders])
-        return log_probs.logsumexp(dim=0) - math.log(len(orders))
+        return averaged(torch.stack([self.log_prob(images, condition, order) for order in orders]))
 
     def log_prob_by_channel(self, images: Tensor, condition: Condition = None, order: str | None = None) -> Tensor:
         """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
         return self._log_prob_of_values(images, condition, order).sum(dim=(2, 3))
 
     def _log_prob_of_values(self, images: Tensor, condition: Condition, order: str | None) -> Tensor:
-        x, h, read = self._shown(images, condition, order)
-        return read.back(self.likelihood.log_prob_by_channel(self._parameters_as_read(x, h), x))
+        shown, h, read = self._shown(images, condition, order)
+        return read.back(self.likelihood.log_prob_by_channel(self._parameters_as_read(shown, h), shown))
 
     @property
     def score_name(self) -> str:
@@ -198,27 +198,22 @@ class PixelModel(nn.Module):
             )
 
     def pixel_parameters(
-        self,
-        images: Tensor,
-        condition: Condition = None,
-        incremental: bool = False,
-        order: str | None = None,
+        self, images: Tensor, condition: Condition = None, incremental: bool = False, order: str | None = None
     ) -> Tensor:
         """The likelihood's parameters at every pixel given the pixels before it, (N, P, H, W), in float32 or better.
 
         ``incremental`` computes the same one pixel at a time, as sampling does, without gradients.
         """
-        x, h, read = self._shown(images, condition, order)
-        return read.back(self._parameters_as_read(x, h, incremental))
+        shown, h, read = self._shown(images, condition, order)
+        return read.back(self._parameters_as_read(shown, h, incremental))
 
-    def _shown(
-        self, images: Tensor, condition: Condition, order: str | None
-    ) -> tuple[Tensor, Tensor | None, Order]:
+    def _shown(self, images: Tensor, condition: Condition, order: str | None) -> tuple[Tensor, Tensor | None, Order]:
         """``images`` and their h as the network takes them, and the order in which it reads them."""
         self.require_images(images)
-        images, h = images.to(self.image.dtype), self.condition_features(condition, images)
+        images = images.to(self.image.dtype)
+        h = self.condition_features(condition, images)
         if order is None and self.training and self.orders.name == ALL:
-            return self.orders.drawn(images, h, self._weight.dtype)
+            return self.draw_order(images, h, self._weight.dtype)
         read = self.orders.chosen(order)
         return *self.orders.shown(images, h, read, self._weight.dtype), read
 
@@ -346,11 +341,11 @@ class PixelModel(nn.Module):
         if h is not None and not h.isfinite().all():
             # A score would be NaN too, but samples would look valid.
             raise UserError("condition contains NaN or inf: fix it.")
-        x, h = self.orders.shown(images, h, read, self._weight.dtype)
+        shown, h = self.orders.shown(images, h, read, self._weight.dtype)
         self.sampling.draw(
             self.network,
             self.likelihood,
-            x,
+            shown,
             read.shown(known),
             h,
             seed,
@@ -360,7 +355,7 @@ class PixelModel(nn.Module):
             on_pixel,
             lambda drawn: on_row(read.back(drawn)),
         )
-        return read.back(x)
+        return read.back(shown)
 
     def condition_in(self, batch: Mapping[str, Tensor]) -> Condition:
         """What of a data set's batch this model is conditioned on; UserError if the data set has none."""
@@ -399,7 +394,7 @@ class PixelModel(nn.Module):
             )
 
     def condition_features(self, condition: Condition, images: Tensor) -> Tensor | None:
-        """h of ``images`` (N, C, H, W), in their own order: (N, D) or (N, D, H, W); None without a condition."""
+        """h of ``images`` (N, C, H, W), as they lie: (N, D) or (N, D, H, W); None without a condition."""
         several = isinstance(self.conditioning, Several) and isinstance(condition, Mapping)
         for one in condition.values() if several else [condition]:  # type: ignore[union-attr]
             if not isinstance(one, Tensor | None):

@@ -7,6 +7,7 @@ Networks always read in the usual order. Another one flips or transposes the ima
 parameters back: an isometry of the grid, exact, at the cost of a copy.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn.conditioning.several import joined
 from pixelcnn.errors import UserError
 
 OrderName = Literal["right_down", "left_down", "right_up", "left_up", "down_right", "down_left", "up_right", "up_left"]
@@ -56,13 +58,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Orders:
-    """The orders that a model knows: one, or all eight; then the network gets the order as a one-hot vector beside h."""
+    """The orders that a model knows: one, or all eight, which the network sees as a one-hot vector beside h."""
 
     name: ModelOrder
 
     @property
     def features(self) -> int:
-        """How many features of h tell the order."""
+        """The number of features that name the order."""
         return len(ORDERS) if self.name == ALL else 0
 
     def chosen(self, asked: str | None) -> Order:
@@ -86,27 +88,26 @@ class Orders:
     def shown(self, images: Tensor, h: Tensor | None, order: Order, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         """``images`` (N, C, H, W) and their features h (N, D) or (N, D, H, W), or None, as the network takes them.
 
-        ``dtype``: of features that tell the order.
+        ``dtype``: of the features that name the order.
         """
+        images = order.shown(images)
         if h is not None and h.ndim == 4:
             h = order.shown(h)
         if self.name == ALL:
             place = torch.full((len(images),), ORDERS.index(order.name), device=images.device)
-            h = _joined(h, F.one_hot(place, len(ORDERS)).to(dtype))
-        return order.shown(images), h
+            name = F.one_hot(place, len(ORDERS)).to(dtype)
+            h = joined([name] if h is None else [h, name], *images.shape[2:])
+        return images, h
 
-    @torch.compiler.disable  # which would compile each order
     def drawn(self, images: Tensor, h: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None, Order]:
         """`shown` in an order that torch's generator for the CPU draws, and that order."""
         order = Order(ORDERS[int(torch.randint(len(ORDERS), (), device="cpu"))])
         return *self.shown(images, h, order, dtype), order
 
 
-def _joined(h: Tensor | None, told: Tensor) -> Tensor:
-    """h (N, D), (N, D, H, W) or None with the features ``told`` (N, K) after its own."""
-    if h is None:
-        return told
-    return torch.cat([h, told if h.ndim == 2 else told[:, :, None, None].expand(-1, -1, *h.shape[2:])], dim=1)
+def averaged(log_probs: Tensor) -> Tensor:
+    """log of the mean over orders of probabilities, whose logarithms are (K, …): (…)."""
+    return log_probs.logsumexp(dim=0) - math.log(len(log_probs))
 
 
 def comes_first(known: Tensor) -> bool:

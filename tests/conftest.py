@@ -18,6 +18,7 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.model import PixelModel, build
 from pixelcnn.network import PixelCNNPP
+from pixelcnn.orders import USUAL
 from tests.browser import browser, look  # noqa: F401  fixtures
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -41,6 +42,7 @@ def tiny_description(
     num_mixtures: int = 2,
     tails: str = "exact",
     conditioning: Any = None,
+    order: Any = USUAL,
 ) -> ModelDescription:
     """A PixelCNN++ small enough for a test."""
     return ModelDescription(
@@ -55,6 +57,7 @@ def tiny_description(
         ),
         likelihood=partial(DiscretizedLogisticMixture, num_mixtures=num_mixtures, tails=tails),
         conditioning=conditioning or Unconditional,
+        order=order,
     )
 
 

@@ -57,7 +57,7 @@ def test_an_order_does_as_its_name_says(name):
     assert torch.equal(Order(name).back(shown), grid) and torch.equal(Order(name).shown(Order(name).back(grid)), grid)
 
 
-@pytest.mark.parametrize(("network", "conditioning"), itertools.product(MODELS, CONDITIONINGS))
+@pytest.mark.parametrize(("network", "conditioning"), list(itertools.product(MODELS, CONDITIONINGS)))
 def test_probabilities_sum_to_one_in_every_order(network, conditioning):
     images = every_image()
     for order in ORDERS:
@@ -67,7 +67,7 @@ def test_probabilities_sum_to_one_in_every_order(network, conditioning):
             assert abs(float(model.log_prob(images, condition).exp().sum()) - 1) < 1e-9
 
 
-@pytest.mark.parametrize(("network", "conditioning"), itertools.product(MODELS, CONDITIONINGS))
+@pytest.mark.parametrize(("network", "conditioning"), list(itertools.product(MODELS, CONDITIONINGS)))
 def test_a_model_of_all_orders_is_a_distribution_in_each_and_over_them(network, conditioning):
     model, images = tiny(network, conditioning=conditioning), every_image()
     condition = expanded(condition_for(model, 1), len(images))
@@ -134,14 +134,14 @@ def test_completions_of_any_half_are_exact(half, conditioning):
 @pytest.mark.parametrize("half", HALVES)
 def test_completions_are_drawn_as_often_as_they_are_probable(half):
     model, images = tiny(), every_image()
-    known, n = known_pixels(f"{half}:0.5", 2, 4), 4000
+    known, n = known_pixels(f"{half}:0.5", 2, 4), 1000
     completed, _ = model.complete(images[77:78].repeat(n, 1, 1, 1), known, seed=2, batch_size=n)
     with torch.no_grad():
         p = model.log_prob(images, order=model.completion_order(known).name).exp()
     agreeing = (images == images[77])[:, 0, known].all(1)
     p = p[agreeing] / p[agreeing].sum()
-    counted = torch.stack([(completed == image).flatten(1).all(1).double().mean() for image in images[agreeing]])
-    assert float(counted.sum()) == 1 and ((counted - p).abs() < 5 * (p * (1 - p) / n).sqrt() + 1e-9).all()
+    counted = torch.stack([(completed == image).flatten(1).all(1).sum() for image in images[agreeing]])
+    assert counted.sum() == n and ((counted / n - p).abs() < 5 * (p * (1 - p) / n).sqrt() + 1e-9).all()
 
 
 def test_where_no_order_has_the_known_pixels_first():
@@ -166,21 +166,20 @@ def test_training_draws_orders_by_torchs_generator():
         each = {round(float(model.log_prob(images, order=order).sum()), 9) for order in ORDERS}
     model.training = True
     torch.manual_seed(5)
-    drawn = [round(float(model(images).detach().sum()), 9) for _ in range(100)]
+    drawn = [round(float(model(images).detach().sum()), 9) for _ in range(40)]
     torch.manual_seed(5)
-    assert [round(float(model(images).detach().sum()), 9) for _ in range(100)] == drawn
+    assert [round(float(model(images).detach().sum()), 9) for _ in range(40)] == drawn
     assert set(drawn) == each and len(each) == len(ORDERS)
     with torch.no_grad():  # parameters are those of the order that they were drawn in, at their own pixels
         candidates = [model.pixel_parameters(images, order=order) for order in ORDERS]
         assert any(torch.equal(model.pixel_parameters(images), one) for one in candidates)
 
 
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-@pytest.mark.parametrize("order", ["left_up", "down_left", ALL])
+@pytest.mark.parametrize(("order", "conditioning"), [("left_up", "class"), ("down_left", "spatial"), (ALL, "none")])
 def test_archives_are_coded_in_the_models_order(order, conditioning):
-    model = tiny(conditioning=conditioning, order=order, shape=ImageShape(3, 4, 8, 16)).float()
-    images, condition = random_images(model, 5), condition_for(model, 5)
-    archive = compress(model, images, condition, batch_size=3)
+    model = tiny(conditioning=conditioning, order=order, shape=ImageShape(3, 4, 6, 16)).float()
+    images, condition = random_images(model, 3), condition_for(model, 3)
+    archive = compress(model, images, condition, batch_size=2)
     assert torch.equal(decompress(model, archive), images)
     with pytest.raises(UserError, match="another model"):
         decompress(tiny(conditioning=conditioning, order=USUAL, shape=model.image).float(), archive)
@@ -191,9 +190,7 @@ def test_archives_are_coded_in_the_models_order(order, conditioning):
 def test_a_leak_is_named_by_its_own_pixel(order, conditioning):
     model = tiny(conditioning=conditioning, order=order)
     check_causal(model)
-    weight = next(value for name, value in model.network.named_parameters() if name.endswith("v"))
     own = Order(USUAL if order == ALL else order)
-    line, pixel = own.shown(torch.zeros(2, 4)).shape
     pixels = own.shown(torch.arange(8).view(2, 4)).flatten()
 
     class Leak(torch.nn.Module):
@@ -206,7 +203,6 @@ def test_a_leak_is_named_by_its_own_pixel(order, conditioning):
             return parameters + x.flatten(2).roll(-1, 2).view_as(x).mean(1, keepdim=True)  # of the next pixel
 
     model.network = Leak(model.network)
-    assert weight.numel() and line * pixel == 8
     sites = [divmod(int(place), 4) for place in pixels[:2]]
     with pytest.raises(UserError) as refusal:
         check_causal(model)

@@ -151,8 +151,7 @@ def require_agreement(
         else:
             option, asked = f"{where}.{key}", OmegaConf.select(config, f"{where}.{key}")
             present = parts[where].arguments.get(key) if where in parts else None
-            if option == f"model.{ORDER}":
-                present = stored.order
+            present = stored.order if option == f"model.{ORDER}" else present
         if asked != present:
             has = f"no {option}" if present is None else f"{option}={_shown(present)}"
             raise UserError(
@@ -208,11 +207,10 @@ def revise(
     _require_kind(stored, f"init_from={init_from}", image)
     parts, order = _by_group(stored), stored.order
     for group, key in chosen(overrides):
-        if (group, key) == ("model", ORDER):
-            order = config.model.order
-            continue
         where, key = _part_of(group, key, parts)
-        if key == "_target_":
+        if (where, key) == ("model", ORDER):
+            order = config.model.order
+        elif key == "_target_":
             before, parts = parts, {one: part for one, part in parts.items() if one.partition(".")[0] != group}
             for one, target in _classes_of(config, group).items():
                 same = one in before and before[one].target is target
