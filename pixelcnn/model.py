@@ -84,7 +84,8 @@ class PixelModel(nn.Module):
     def log_prob(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """log p(image | condition) in nats, (N,); images (N, C, H, W)."""
         parameters = self.pixel_parameters(images, condition)
-        return self.likelihood.log_prob(parameters, images.to(self.image.dtype)).sum(dim=(1, 2))
+        log_prob = self.likelihood.log_prob_spending if self.training else self.likelihood.log_prob
+        return log_prob(parameters, images.to(self.image.dtype)).sum(dim=(1, 2))
 
     def log_prob_by_channel(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """`log_prob` split by the chain rule into R, G given R, B given R and G: nats, (N, C)."""
