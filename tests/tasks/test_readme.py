@@ -29,6 +29,8 @@ from tests.original.test_golden import GOLDEN
 from tests.tasks.composing import composed, keys_of, without_hydra
 from tests.tasks.wrong_files import save
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROOT = CONF.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 PAGES = {path.name: path.read_text() for path in FILES}
