@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pixelcnn.errors import UserError, require
 
 SPLITS = ("val", "test")
+ORDERS = 8  # the number of `pixelcnn.orders.ORDERS`
 CONDITIONS = ("label", "condition", "image")  # what names one
 
 
@@ -71,6 +72,7 @@ class EvaluateTask(Task):
     image: str | None
     interpolate_to: int | str | None
     interpolate_at: float | None
+    orders: int = 1
     against: str | None = None
     maps: int = 0
     name: str = "evaluate"
@@ -83,6 +85,11 @@ class EvaluateTask(Task):
         require(share is None or 0 <= share <= 1, "interpolate_at", share, "use a position from 0 to 1")
         require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
         require(self.maps >= 0, "maps", self.maps, "use a number of images, or 0 for none")
+        require(1 <= self.orders <= ORDERS, "orders", self.orders, f"use 1 to {ORDERS}")
+        if self.orders > 1 and self.maps:
+            raise UserError(
+                f"task.maps={self.maps} is of one order, in which pixels have a cost each: leave task.orders out."
+            )
 
 
 @dataclass(kw_only=True)

@@ -18,8 +18,9 @@ from pixelcnn.data.batches import Batch
 from pixelcnn.decoding import Decoder, decoder_of
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import channels_last
-from pixelcnn.masks import comes_first, known_pixels
+from pixelcnn.masks import known_pixels
 from pixelcnn.model import PixelModel
+from pixelcnn.orders import ALL
 from pixelcnn.tasks.condition_files import at_levels, pixels_of
 from pixelcnn.tasks.conditions import (
     Given,
@@ -45,11 +46,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     model = load(config.checkpoint, trusted_packages(config))
     batch, given = originals(config, overrides, model)
     known = known_pixels(task.mask, *batch["images"].shape[2:])
-    if not comes_first(known):
-        print(
-            f"task.mask={task.mask} has known pixels after unknown ones in raster order: they are kept, but pixels "
-            "drawn before them are not conditioned on them."
-        )
+    print_order(model, known, task.mask)
     condition = conditions_of(batch, given, model, task)
     if model.conditioning.sees_the_image and (given is None or "images" not in given.conditions):
         print(
@@ -64,6 +61,19 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     np.savez(run_dir / "completions.npz", allow_pickle=False, **stored)
     picture = side_by_side(batch["images"], known, completed, model.image.levels, decoder)
     pictures.save(picture, run_dir / "completions.png")
+
+
+def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
+    """Say in what order pixels are drawn if it is chosen, and whether those that are ``known`` come first in it."""
+    order = model.completion_order(known).name
+    if model.orders.with_first(known) is None:
+        known_orders = "every order" if model.orders.name == ALL else f"the order {order}"
+        print(
+            f"task.mask={mask} has known pixels after unknown ones in {known_orders}: they are kept, but pixels drawn "
+            f"before them, in the order {order}, are not conditioned on them."
+        )
+    elif model.orders.name == ALL:
+        print(f"Drawing in the order {order}, in which the known pixels of task.mask={mask} come first.")
 
 
 def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tuple[Batch, Given | None]:
