@@ -39,13 +39,14 @@ def check_causal(model: PixelModel, condition: Condition = None, sites: int | No
                 weight.copy_(torch.randn(weight.shape, generator=generator) / 10)
     shape, groups = model.image, model.likelihood.num_groups
     channels = seen_channels(embedding_of(network), shape.channels)
-    h = _features(model, condition, generator)
+    features, read = _features(model, condition, generator), model.orders.chosen(None)
     for _ in range(DRAWS):
         x = 2 * torch.rand(1, channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
-        x = x.to(next(network.parameters()).device).requires_grad_()
+        x, h = model.orders.shown(x.to(next(network.parameters()).device), features, read, x.dtype)
+        x.requires_grad_()
         with torch.enable_grad():
             parameters = network(x, h)
-            _require_shape(model, parameters)
+            _require_shape(model, x, parameters)
             projection = torch.randn(parameters.shape, generator=generator, dtype=torch.float64).to(parameters.device)
             values = _by_site(parameters * projection, groups).sum(dim=0)
         for site in _chosen(len(values), groups, sites):
@@ -75,8 +76,8 @@ def _random(kind: Conditioning, key: str, height: int, width: int, generator: to
     return torch.randn(1, kind.features, *size, generator=generator) if examples is None else cast(Tensor, examples)
 
 
-def _require_shape(model: PixelModel, parameters: Tensor) -> None:
-    expected = (1, model.likelihood.num_parameters, model.image.height, model.image.width)
+def _require_shape(model: PixelModel, x: Tensor, parameters: Tensor) -> None:
+    expected = (1, model.likelihood.num_parameters, *x.shape[2:])
     if parameters.shape != expected:
         raise UserError(
             f"model={model.description.network.name} returns parameters of shape {tuple(parameters.shape)} for one "
@@ -104,12 +105,13 @@ def _chosen(count: int, groups: int, wanted: int | None) -> Sequence[int]:
 
 def _leak(model: PixelModel, values: Tensor, x: Tensor, seen: int) -> UserError:
     """The refusal of a network whose ``values`` depend on the site ``seen``, with the first of them that does."""
-    groups, width = model.likelihood.num_groups, model.image.width
+    groups, (height, width) = model.likelihood.num_groups, (model.image.height, model.image.width)
     reader = 0
     for reader in range(len(values)):
         if _by_site(_gradient(values[reader], x), groups)[:, seen].any():
             break
-    (i, j), (y, z) = divmod(reader // groups, width), divmod(seen // groups, width)
+    pixels = model.orders.chosen(None).shown(torch.arange(height * width).view(height, width)).flatten()
+    (i, j), (y, z) = (divmod(int(pixels[site // groups]), width) for site in (reader, seen))
     itself = " itself" if (i, j) == (y, z) else ""
     return UserError(
         f"model={model.description.network.name} is not causal: its parameters of pixel ({i}, {j}) depend on pixel "

@@ -11,7 +11,9 @@ from torch import nn
 from pixelcnn.conditioning.several import Several, name_of_several
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
+from pixelcnn.orders import USUAL, ModelOrder
 from pixelcnn.part import Part
+from pixelcnn.signature import checked
 
 # What a model gives its parts' constructors, those that they name; see the packages of each.
 GIVEN = {
@@ -46,21 +48,24 @@ class Parts:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """The shape of the images, and the parts: each a class or a ``functools.partial`` of one with its keywords.
+    """The shape of the images, the parts, each a class or a ``functools.partial`` of one with its keywords, and the
+    order of the pixels.
 
     ``conditioning`` may also be a mapping of several, by what they are called. UserError where an argument of a part is
-    unknown, missing, of a wrong type or not a plain value.
+    unknown, missing, of a wrong type or not a plain value, or for no order.
     """
 
     image: ImageShape
     network: Any
     likelihood: Any
     conditioning: Any
+    order: ModelOrder = USUAL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", ImageShape.of(self.image))
         for role, given in GIVEN.items():
             object.__setattr__(self, role, _part_or_parts(getattr(self, role), role, given))
+        checked(self.order, ModelOrder, "model.order")
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -79,8 +84,10 @@ class ModelDescription:
         return network["embedding_features"] if network.get("input") == "embedding" else 0
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``."""
-        return {"image": asdict(self.image), **{role: getattr(self, role).to_dict() for role in GIVEN}}
+        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``. The usual order is
+        left out."""
+        stored = {"image": asdict(self.image), **{role: getattr(self, role).to_dict() for role in GIVEN}}
+        return stored if self.order == USUAL else {**stored, "order": {"name": self.order}}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any], trust: Collection[str] = ()) -> "ModelDescription":
@@ -90,7 +97,8 @@ class ModelDescription:
         for other targets, and where this version has no such part or argument.
         """
         parts = {role: stored_parts(stored[role], role, trust) for role in GIVEN}
-        return cls(image=Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image."), **parts)
+        image = Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image.")
+        return cls(image=image, order=stored["order"]["name"] if "order" in stored else USUAL, **parts)
 
 
 def _part_or_parts(chosen: Any, role: str, given: Collection[str]) -> Part | Parts:

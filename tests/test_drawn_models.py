@@ -15,7 +15,7 @@ from pixelcnn.conditioning.condition import expanded
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.masks import comes_first
+from pixelcnn.orders import comes_first
 from pixelcnn.sampling.sampler import Temperature
 from tests.drawn import (
     EXACT,

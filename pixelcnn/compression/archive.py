@@ -50,20 +50,24 @@ class _Batches:
 
     def __init__(self, model: PixelModel, batch_size: int, on_pixel: OnPixel) -> None:
         self.model, self.batch_size, self.on_pixel = model, batch_size, on_pixel
-        self.device = next(model.parameters()).device
+        weight = next(model.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
         self._coding: Coding | None = None
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder) -> Tensor:
         """Encode ``images`` (N, C, H, W), on the CPU, or decode as many: returns what was coded, on the CPU."""
-        coded = []
+        coded, orders = [], self.model.orders
+        read = orders.chosen(None)
         for first in range(0, len(images), self.batch_size):
             part = slice(first, first + self.batch_size)
-            batch = images[part].to(self.device, copy=True)
+            batch, features = orders.shown(
+                images[part].to(self.device, copy=True), None if h is None else h[part], read, self.dtype
+            )
             if self._coding is None or self._coding.n != len(batch):
                 self._coding = None  # frees its caches first
                 self._coding = Coding(self.model.network, self.model.likelihood, *batch.shape)
-            self._coding.code(batch, None if h is None else h[part], coder, self.on_pixel)
-            coded.append(batch.cpu())
+            self._coding.code(batch, features, coder, self.on_pixel)
+            coded.append(read.back(batch).cpu())
         return torch.cat(coded)
 
 

@@ -16,12 +16,14 @@ from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.memory_limit import available_memory
+from pixelcnn.orders import ALL
 from pixelcnn.part import Part
 from pixelcnn.signature import arguments_of, name_of
 from pixelcnn.weighing import TooLargeError, weights_of
 
 ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "conditioning"}  # of the groups of a model
 CONDITIONING = "conditioning"
+ORDER = "order"  # of the group model, and of no part
 
 
 def execution_of(config: DictConfig) -> Execution:
@@ -41,7 +43,7 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
     }
     conditioning = _one_or_several(parts)
     network, likelihood = _chosen(config, "model"), _chosen(config, "likelihood")
-    return _that_fits(ModelDescription(image, network, likelihood, conditioning))
+    return _that_fits(ModelDescription(image, network, likelihood, conditioning, config.model.order))
 
 
 def _that_fits(description: ModelDescription) -> ModelDescription:
@@ -124,7 +126,8 @@ def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any
     """``config`` as plain containers, with the resolved model, also if that is from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     came_to = {group: getattr(description, role).to_dict() for group, role in ROLES.items()}
-    return {**plain, **came_to, "model": {**came_to["model"], **asdict(execution_of(config))}}
+    beside = {ORDER: description.order, **asdict(execution_of(config))}
+    return {**plain, **came_to, "model": {**came_to["model"], **beside}}
 
 
 def require_agreement(
@@ -148,6 +151,7 @@ def require_agreement(
         else:
             option, asked = f"{where}.{key}", OmegaConf.select(config, f"{where}.{key}")
             present = parts[where].arguments.get(key) if where in parts else None
+            present = stored.order if option == f"model.{ORDER}" else present
         if asked != present:
             has = f"no {option}" if present is None else f"{option}={_shown(present)}"
             raise UserError(
@@ -201,10 +205,12 @@ def revise(
     weights fit the revised model is a matter of `require_same_weights`.
     """
     _require_kind(stored, f"init_from={init_from}", image)
-    parts = _by_group(stored)
+    parts, order = _by_group(stored), stored.order
     for group, key in chosen(overrides):
         where, key = _part_of(group, key, parts)
-        if key == "_target_":
+        if (where, key) == ("model", ORDER):
+            order = config.model.order
+        elif key == "_target_":
             before, parts = parts, {one: part for one, part in parts.items() if one.partition(".")[0] != group}
             for one, target in _classes_of(config, group).items():
                 same = one in before and before[one].target is target
@@ -226,7 +232,7 @@ def revise(
                 for where, part in of_conditions.items()
             }
         )
-    return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning))
+    return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning, order))
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
@@ -235,6 +241,11 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
     fitting = _weights_of(stored)
     if _weights_of(revised) == fitting:
         return
+    if ALL in (stored.order, revised.order) and stored.order != revised.order:
+        raise UserError(
+            f"model.{ORDER}={revised.order} does not fit the weights of init_from={init_from}, a model with "
+            f"model.{ORDER}={stored.order}: give that."
+        )
     for group, role in ROLES.items():
         before, after = getattr(stored, role), getattr(revised, role)
         if isinstance(before, Parts) or isinstance(after, Parts):

@@ -35,10 +35,11 @@ class Group:
     or_one: bool = False  # of those, one that may also be a part itself; ``given`` stay the program's
 
 
-def _execution() -> dict[str, Argument]:
-    from pixelcnn.execution import Execution  # torch takes seconds to import
+def _beside_the_network() -> dict[str, Argument]:
+    from pixelcnn.description import ModelDescription  # torch takes seconds to import
+    from pixelcnn.execution import Execution
 
-    return arguments_of(Execution)
+    return {"order": arguments_of(ModelDescription)["order"], **arguments_of(Execution)}
 
 
 def _grouping() -> dict[str, Argument]:
@@ -50,7 +51,7 @@ GROUPS = {
     "data": Group(),
     "against": Group(several=True, or_one=True),  # chosen as data@against
     "model": Group(
-        ("image_channels", "num_parameters", "num_groups", "condition_features", "image_levels"), _execution
+        ("image_channels", "num_parameters", "num_groups", "condition_features", "image_levels"), _beside_the_network
     ),
     "likelihood": Group(("image", "masked_channels")),
     "conditioning": Group(("image", "scale", "embedding_features"), several=True, or_one=True),

@@ -21,6 +21,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import Categorical, Implicit
 from pixelcnn.model import PixelModel
+from pixelcnn.orders import Order
 from pixelcnn.pictures import black_to_white, grid
 from pixelcnn.report.maps import maps_beside
 from pixelcnn.sampling.sampler import Temperature
@@ -60,8 +61,9 @@ class Explorer:
         shape = self.model.image
         condition = self._condition(n, choice)
         known = torch.zeros(shape.height, shape.width, dtype=torch.bool)
-        return self._by_row(
+        return self._by_line(
             known,
+            self.model.orders.chosen(None),
             lambda on_row: self.model.sample(n, condition, on_row=on_row, batch_size=n, **self._arguments(choice)),
         )
 
@@ -69,8 +71,9 @@ class Explorer:
         """n completions of ``image`` uint8 (1, C, H, W) where ``known`` (H, W) is False, likewise."""
         images = image.to(self._device).repeat(n, 1, 1, 1)
         condition = self._condition(n, choice, images)
-        return self._by_row(
+        return self._by_line(
             known,
+            self.model.completion_order(known),
             lambda on_row: self.model.complete(
                 images, known, condition, on_row=on_row, batch_size=n, **self._arguments(choice)
             )[0],
@@ -109,12 +112,12 @@ class Explorer:
                 conditions[key] = batch[key].repeat(n, *[1] * (batch[key].ndim - 1))
         return on_device(gathered(model.conditioning, conditions), self._device)
 
-    def _by_row(self, known: Tensor, draw: Draw) -> Iterator[Tensor]:
+    def _by_line(self, known: Tensor, order: Order, draw: Draw) -> Iterator[Tensor]:
         grey = round(NOT_DRAWN * (self.model.image.levels - 1))
-        for row, images in enumerate(by_row(draw), start=1):
-            unknown = ~known
-            unknown[:row] = False
-            yield images.masked_fill(unknown, grey)
+        for line, images in enumerate(by_row(draw), start=1):
+            unknown = order.shown(~known).clone()
+            unknown[:line] = False
+            yield images.masked_fill(order.back(unknown), grey)
 
 
 def by_row(draw: Draw) -> Iterator[Tensor]:

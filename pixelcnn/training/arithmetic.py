@@ -22,7 +22,7 @@ def training_flops(model: PixelModel) -> int:
     """
     network = copy.deepcopy(model.network).cpu().eval()
     network.activation_checkpointing = False
-    image, features = model.image, model.conditioning.features
+    image, features = model.image, model.conditioning.features + model.orders.features
     x = torch.zeros(1, seen_channels(embedding_of(network), image.channels), image.height, image.width)
     h = torch.zeros(1, features) if features else None
     # Attention as plain products: torch counts those of its fused kernels on GPUs alone.
