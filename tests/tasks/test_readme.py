@@ -116,7 +116,8 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         for i, pixels in enumerate(images):
             Image.fromarray(pixels).save(folder / split / f"{i}.png")
     runs = {kind: folder / kind for kind in ("none", "class", "encoder", "orders")}
-    tiny = [key for key in TINY["train"] if not key.startswith(("hydra", "model.num_layers", "model.num_blocks"))]
+    other = ("hydra", "model.num_layers", "model.num_blocks", "model.num_attention_blocks")
+    tiny = [key for key in TINY["train"] if not key.startswith(other)]
     tiny.remove("model.num_output_features=8")
     files = (f"data.train={folder}/train.npz", f"data.test={folder}/test.npz")
     call("data=arrays", *files, *tiny, f"hydra.run.dir={runs['none']}")
