@@ -25,13 +25,13 @@ from pixelcnn.description import ModelDescription
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
 from pixelcnn.model import PixelModel, build
-from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP, PixelSNAIL
 from tests.conftest import randomised
 
 EXACT = ("discretized_logistic_mixture", "categorical")
 SCORED = (*EXACT, "logistic_mixture")
 LIKELIHOODS = {kind.name: kind for kind in (DiscretizedLogisticMixture, Categorical, LogisticMixture, Implicit)}
-MODELS = {kind.name: kind for kind in (PixelCNNPP, GatedPixelCNN, PixelCNN)}
+MODELS = {kind.name: kind for kind in (PixelCNNPP, GatedPixelCNN, PixelCNN, PixelSNAIL)}
 NONLINEARITIES = ("concat_elu", "elu", "relu")
 TAILS = ("exact", "original")
 EVERY = tuple(LIKELIHOODS)
@@ -63,9 +63,22 @@ def cases(n: int) -> settings:
 
 def networks(name: str, groups: int, stages: int = 3) -> st.SearchStrategy[Any]:
     """Options of the network ``name`` for channels in ``groups``, of at most ``stages`` resolutions."""
-    dropouts = st.floats(0, 0.9)
+    dropouts, scales = st.floats(0, 0.9), st.floats(0.01, 2)
+    if name == "pixelsnail":
+        return st.builds(
+            partial,
+            st.just(PixelSNAIL),
+            num_filters=st.integers(1, 4),
+            num_attention_blocks=st.integers(1, 2),
+            num_resnet_blocks=st.integers(1, 2),
+            num_key_features=st.integers(1, 3),
+            num_value_features=st.integers(1, 3),
+            nonlinearity=st.sampled_from(NONLINEARITIES),
+            dropout=dropouts,
+            block_init_scale=scales,
+            output_init_scale=scales,
+        )
     if name == "pixelcnn_pp":
-        scales = st.floats(0.01, 2)
         return st.builds(
             partial,
             st.just(PixelCNNPP),

@@ -19,6 +19,7 @@ from pixelcnn.orders import comes_first
 from pixelcnn.sampling.sampler import Temperature
 from tests.drawn import (
     EXACT,
+    MODELS,
     SCORED,
     cases,
     conditionings,
@@ -196,8 +197,8 @@ def countable(draw):
     height, width, channels = draw(st.sampled_from([(1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 2, 1), (1, 1, 3), (1, 2, 3)]))
     most = min(256, int(2048 ** (1 / (height * width * channels)) + 1e-9))
     levels, name = draw(st.integers(2, most)), draw(st.sampled_from(EXACT))
-    network = draw(st.sampled_from(["pixelcnn_pp", "gated_pixelcnn", "pixelcnn"]))
-    groups = channels if name == "categorical" and network != "pixelcnn_pp" else 1
+    network = draw(st.sampled_from(tuple(MODELS)))
+    groups = channels if name == "categorical" and MODELS[network].masked_channels else 1
     model = draw(networks(network, groups, stages=2 if height == width == 2 else 1))
     shape = ImageShape(channels, height, width, levels)
     likelihood = draw(likelihoods(name, levels).filter(lambda kind: kind.keywords.get("tails", "exact") == "exact"))

@@ -16,7 +16,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
 from pixelcnn.model import PixelModel, build
-from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP, PixelSNAIL
 from tests.conftest import random_images, randomised
 from tests.drawn import CONDITIONINGS as SINGLE
 from tests.drawn import LIKELIHOODS, MODELS
@@ -37,6 +37,15 @@ OPTIONS = {
     ),
     "pixelcnn": partial(
         PixelCNN, num_filters=6, num_blocks=2, first_kernel_size=3, kernel_size=3, num_output_features=6, dropout=0.5
+    ),
+    "pixelsnail": partial(
+        PixelSNAIL,
+        num_filters=4,
+        num_attention_blocks=2,
+        num_resnet_blocks=1,
+        num_key_features=2,
+        num_value_features=3,
+        dropout=0.5,
     ),
     "discretized_logistic_mixture": partial(DiscretizedLogisticMixture, num_mixtures=2, tails="exact"),
     "categorical": partial(Categorical),

@@ -30,6 +30,12 @@ def require_one_condition(task: Task) -> None:
         raise UserError(f"{' and '.join(_named(task))} exclude each other: give one condition.")
 
 
+def _require_decoder(decode: str | None) -> None:
+    from pixelcnn.decoding import decoder_of  # torch takes seconds to import, which tab completion must not wait for
+
+    decoder_of(decode)
+
+
 def _require_conditions(task: Any) -> None:
     given = _named(task)
     if task.interpolate_to is not None and (not given or task.label == "all"):
@@ -47,6 +53,10 @@ class TrainTask(Task):
     uses_data: ClassVar[bool] = True
     module: ClassVar[str] = "train"
     name: str = "train"
+    decode: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_decoder(self.decode)
 
 
 @dataclass(kw_only=True)
@@ -101,13 +111,15 @@ class ClassifyTask(Task):
 
 @dataclass(kw_only=True)
 class Drawing:
-    """How images are drawn."""
+    """How images are drawn, and shown."""
 
     batch_size: int
     mixture_temperature: float
     scale_temperature: float
+    decode: str | None = None
 
     def __post_init__(self) -> None:
+        _require_decoder(self.decode)
         for key in ("batch_size", "mixture_temperature", "scale_temperature"):
             require(getattr(self, key) > 0, key, getattr(self, key), "use a positive number")
 

@@ -1,6 +1,7 @@
 """A split's arrays in memory."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class ImageArrays:
     def __post_init__(self) -> None:
         images = array_type(self.stored_levels or self.levels)
         floats = {"embeddings": np.float32, "maps": np.float32}
-        dtypes = {"images": images, "labels": np.int64, **floats, "coarse": np.int32}
+        dtypes: dict[str, Any] = {"images": images, "labels": np.int64, **floats, "coarse": np.int32}
         for name, column in self.columns.items():
             assert column.dtype == dtypes[name], f"{name} must be {np.dtype(dtypes[name])}, not {column.dtype}"
             assert len(column) == len(self.images), f"{len(column)} {name} for {len(self.images)} images"

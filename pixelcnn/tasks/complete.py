@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from pixelcnn.conditioning.condition import in_each
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import instantiated, trusted_packages
 from pixelcnn.data.batches import Batch
+from pixelcnn.decoding import Decoder, decoder_of
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import channels_last
 from pixelcnn.masks import known_pixels
@@ -37,9 +39,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 
     A row of the picture is the masked image, its completions and the original. The arrays: ``images``
     (N K, H, W, C), K completions of each of N images in turn; ``index`` (N K,), the place of the original; ``mask``
-    bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them.
+    bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them;
+    ``decoded``, the pictures that ``task.decode`` makes of the images.
     """
-    task = config.task
+    task, decoder = config.task, decoder_of(config.task.decode)
     model = load(config.checkpoint, trusted_packages(config))
     batch, given = originals(config, overrides, model)
     known = known_pixels(task.mask, *batch["images"].shape[2:])
@@ -52,14 +55,12 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
         )
     repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
     completed, log_prob = completions(model, repeated["images"], known, condition, config)
-    np.savez(
-        run_dir / "completions.npz",
-        images=channels_last(completed, model.image.levels),
-        index=repeated["index"].numpy(),
-        mask=known.numpy(),
-        log_prob=log_prob.numpy(),
-    )
-    pictures.save(side_by_side(batch["images"], known, completed, model.image.levels), run_dir / "completions.png")
+    decoded = {} if decoder is None else {"decoded": decoder(completed).permute(0, 2, 3, 1).numpy()}
+    stored = {"images": channels_last(completed, model.image.levels), "index": repeated["index"].numpy(), **decoded}
+    stored |= {"mask": known.numpy(), "log_prob": log_prob.numpy()}
+    np.savez(run_dir / "completions.npz", allow_pickle=False, **stored)
+    picture = side_by_side(batch["images"], known, completed, model.image.levels, decoder)
+    pictures.save(picture, run_dir / "completions.png")
 
 
 def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
@@ -133,8 +134,14 @@ def completions(
     return completed.cpu(), log_prob.cpu()
 
 
-def side_by_side(images: Tensor, known: Tensor, completed: Tensor, levels: int) -> Tensor:
-    """A row for each image: masked, completions, original."""
+def side_by_side(
+    images: Tensor, known: Tensor, completed: Tensor, levels: int, decoder: Decoder | None = None
+) -> Tensor:
+    """A row for each image: masked, completions, original, or the pictures that ``decoder`` makes of them."""
+    if decoder is not None:
+        images, completed, levels = decoder(images), decoder(completed), 256
+        size = images.shape[2:]
+        known = F.interpolate(known[None, None].float(), size)[0, 0].bool()
     masked = images.clone()
     masked[:, :, ~known] = round(UNKNOWN * (levels - 1))
     completions = completed.unflatten(0, (len(images), -1))

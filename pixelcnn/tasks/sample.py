@@ -16,6 +16,7 @@ from pixelcnn.conditioning.condition import in_each
 from pixelcnn.conditioning.several import by_key, kinds_of
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
+from pixelcnn.decoding import Decoder, decoder_of
 from pixelcnn.image_shape import channels_last
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.condition_files import arrays_of
@@ -26,15 +27,16 @@ from pixelcnn.tasks.drawing import drawing
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``samples.png``, a grid, and ``samples.npz``.
 
-    The arrays: ``images`` (`channels_last`), ``levels``, and what they were drawn given: ``labels``, ``embeddings``,
-    ``maps``, ``coarse`` or ``codes``. ``task.interpolate_to`` draws an interpolation, in ``interpolation.png`` too.
+    The arrays: ``images`` (`channels_last`), ``levels``, what they were drawn given, ``labels``, ``embeddings``,
+    ``maps``, ``coarse`` or ``codes``, and ``decoded``, the pictures that ``task.decode`` makes of them.
+    ``task.interpolate_to`` draws an interpolation, in ``interpolation.png`` too.
     """
-    task = config.task
+    task, decoder = config.task, decoder_of(config.task.decode)
     model = load(config.checkpoint, trusted_packages(config))
     require_agreement(model.description, config.checkpoint, config, overrides)
     if task.interpolate_to is None:
         n, condition, columns = conditions(model, task)
-        write(model, sampled(model, condition, range(n), config), condition, columns, run_dir)
+        write(model, sampled(model, condition, range(n), config), condition, columns, run_dir, decoder)
         return
     size = model.image.height, model.image.width
     ends, way = way_between(model, *size, task, torch.linspace(0, 1, task.num_samples))
@@ -43,11 +45,12 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     # A row by the same random numbers.
     numbers = torch.arange(rows).repeat_interleave(task.num_samples).tolist()
     images = sampled(model, of_each, numbers, config)
-    write(model, images, of_each, task.num_samples, run_dir)
+    write(model, images, of_each, task.num_samples, run_dir, decoder)
     drawn = images.unflatten(0, (rows, task.num_samples))
     left, right = ([] if end.image is None else [end.image.expand_as(drawn[:, 0])[:, None]] for end in ends)
     shown = torch.cat([*left, drawn, *right], dim=1)
-    pictures.save(pictures.grid(shown.flatten(0, 1), model.image.levels, shown.shape[1]), run_dir / "interpolation.png")
+    of_rows = pictures.grid_of(shown.flatten(0, 1), model.image.levels, decoder, shown.shape[1])
+    pictures.save(of_rows, run_dir / "interpolation.png")
 
 
 def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Condition, int | None]:
@@ -78,10 +81,19 @@ def sampled(model: PixelModel, condition: Condition, numbers: Sequence[int], con
         return model.sample(n, numbers=numbers, **arguments).cpu()
 
 
-def write(model: PixelModel, images: Tensor, condition: Condition, columns: int | None, run_dir: Path) -> None:
+def write(
+    model: PixelModel,
+    images: Tensor,
+    condition: Condition,
+    columns: int | None,
+    run_dir: Path,
+    decoder: Decoder | None = None,
+) -> None:
     """``samples.png`` and ``samples.npz``."""
-    pictures.save(pictures.grid(images, model.image.levels, columns), run_dir / "samples.png")
+    pictures.save(pictures.grid_of(images, model.image.levels, decoder, columns), run_dir / "samples.png")
     stored = {"images": channels_last(images, model.image.levels), "levels": np.array(model.image.levels)}
+    if decoder is not None:
+        stored["decoded"] = decoder(images).permute(0, 2, 3, 1).numpy()
     for key, one in by_key(model.conditioning, condition).items():
         name = arrays_of(key)[0]
         stored["label_weights" if name == "labels" and one.is_floating_point() else name] = one.numpy()

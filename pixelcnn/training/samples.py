@@ -12,6 +12,7 @@ from pixelcnn.conditioning import Condition
 from pixelcnn.conditioning.condition import on_device
 from pixelcnn.conditioning.several import by_key, gathered, kinds_of
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.decoding import decoder_of
 from pixelcnn.errors import require
 from pixelcnn.model import PixelModel
 from pixelcnn.training.dashboard import Occasional, dashboards
@@ -40,14 +41,18 @@ class SampleGrid(Occasional):
 
     They go to ``samples/step=000200.png`` and, as ``samples``, to dashboards. ``every_n_epochs=0`` leaves those at the
     end alone. All grids of a run are drawn by the same random numbers, those of the module's seed, and given the same
-    conditions: made up where the kind of condition can be, and else those of the first validation images.
+    conditions: made up where the kind of condition can be, and else those of the first validation images. ``decode``
+    names a function that makes pictures of them, see `pixelcnn.decoding`.
     """
 
-    def __init__(self, run_dir: Path, every_n_epochs: int = 5, num_samples: int = 16) -> None:
+    def __init__(
+        self, run_dir: Path, every_n_epochs: int = 5, num_samples: int = 16, decode: str | None = None
+    ) -> None:
         super().__init__(every_n_epochs)
         require(num_samples >= 1, "num_samples", num_samples, "use a positive number, or callbacks.samples=null")
         self.directory = run_dir / "samples"
         self.num_samples = num_samples
+        self.decoder = decoder_of(decode)
 
     def show(self, trainer: Trainer, module: DensityEstimation) -> None:
         """Draw, save and log a grid."""
@@ -55,7 +60,7 @@ class SampleGrid(Occasional):
         condition = conditions_of_samples(model, trainer.datamodule, self.num_samples)  # type: ignore[attr-defined]
         with averaged_weights(trainer):
             images = model.sample(self.num_samples, on_device(condition, module.device), module.seed)
-        picture = pictures.grid(images, model.image.levels)
+        picture = pictures.grid_of(images, model.image.levels, self.decoder)
         pictures.save(picture, self.directory / f"step={trainer.global_step:06d}.png")
         for dashboard in dashboards(trainer):
             dashboard.show_picture("samples", picture, trainer.global_step, module.images_seen)

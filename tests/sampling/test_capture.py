@@ -12,7 +12,7 @@ from bench.gpu.recording import recorded
 from pixelcnn.conditioning import ClassLabels, CoarseCodes, Encoder, Maps, Vectors
 from pixelcnn.description import ModelDescription
 from pixelcnn.likelihood import DiscretizedLogisticMixture
-from pixelcnn.network import GatedPixelCNN, PixelCNN
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelSNAIL
 from pixelcnn.sampling.capture import cuda_graphs
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from tests.conftest import random_images, tiny_description, tiny_model
@@ -83,6 +83,15 @@ NETWORKS = {
     ),
     "pixelcnn": partial(
         PixelCNN, num_blocks=1, num_filters=3, num_output_features=3, first_kernel_size=3, kernel_size=3, dropout=0.0
+    ),
+    "pixelsnail": partial(
+        PixelSNAIL,
+        num_attention_blocks=1,
+        num_resnet_blocks=1,
+        num_filters=3,
+        num_key_features=2,
+        num_value_features=3,
+        dropout=0.0,
     ),
 }
 
