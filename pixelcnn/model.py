@@ -96,7 +96,8 @@ class PixelModel(nn.Module):
     def log_prob(self, images: Tensor, condition: Condition = None, order: str | None = None) -> Tensor:
         """log p(image | condition) in nats, (N,); images (N, C, H, W)."""
         shown, h, _ = self._shown(images, condition, order)
-        return self.likelihood.log_prob(self._parameters_as_read(shown, h), shown).sum(dim=(1, 2))
+        log_prob = self.likelihood.log_prob_spending if self.training else self.likelihood.log_prob
+        return log_prob(self._parameters_as_read(shown, h), shown).sum(dim=(1, 2))
 
     def log_prob_over_orders(
         self, images: Tensor, condition: Condition = None, orders: Sequence[str] = ORDERS

@@ -25,7 +25,7 @@ SMOOTHING = 1.0  # added to every count of the baselines
 
 
 def images_of(files: list[Path] | None, root: Path) -> list[tuple[Tensor, Tensor]]:
-    """Training and test images uint8 (N, 1, H, W) with their labels (N,): of ``files``, or Fashion-MNIST in ``root``."""
+    """Training and test images uint8 (N, 1, H, W) with labels (N,): of ``files``, or Fashion-MNIST in ``root``."""
     if files is not None:
         stored = [np.load(file) for file in files]
         return [(torch.from_numpy(one["images"])[:, None], torch.from_numpy(one["labels"])) for one in stored]

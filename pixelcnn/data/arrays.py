@@ -59,8 +59,8 @@ def read_arrays(file: Path, where: str, levels: int | None = None, codes: bool |
     """
     stored = _stored(file, where)
     name = "codes" if codes or (codes is None and "images" not in stored and "codes" in stored) else "images"
-    images, default = _codes(stored, where) if name == "codes" else _images(stored, where)
-    levels = _levels(levels if levels is not None else stored.get("levels", default), name, images, where)
+    images, likely, most = _codes(stored, where) if name == "codes" else _images(stored, where)
+    levels = _levels(levels if levels is not None else stored.get("levels", likely), most, name, images, where)
     images = images.astype(array_type(levels), copy=False)
     return ImageArrays(
         images,
@@ -93,8 +93,8 @@ def fault(error: Exception) -> str:
     return "it is of another kind, or holds objects" if "pickle" in str(error) else str(error)
 
 
-def _images(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int]:
-    """uint8 or uint16 (N, C, H, W), a view of what is stored, and how many levels their type has."""
+def _images(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int, int]:
+    """uint8 or uint16 (N, C, H, W), a view of what is stored; how many levels they are likely to, and can, have."""
     if "images" not in stored:
         raise UserError(f"{where} has no array `images`: store them by np.savez(FILE, images=...).")
     images = stored["images"]
@@ -107,11 +107,12 @@ def _images(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int]
             f"{where} holds `images` of shape {stored['images'].shape}: "
             "store them as (N, height, width) or (N, height, width, channels) with 1 or 3 channels."
         )
-    return images.transpose(0, 3, 1, 2), 256 if images.dtype == np.uint8 else MOST_LEVELS
+    levels = 256 if images.dtype == np.uint8 else MOST_LEVELS
+    return images.transpose(0, 3, 1, 2), levels, levels
 
 
-def _codes(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int]:
-    """Integers (N, C, H, W), a view of what is stored, and how many levels the largest of them makes likely."""
+def _codes(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int, int]:
+    """Integers (N, C, H, W), and as of `_images`, the largest of them saying what is likely."""
     if "codes" not in stored:
         raise UserError(f"{where} has no array `codes`: store them by np.savez(FILE, codes=...).")
     codes = stored["codes"]
@@ -120,13 +121,13 @@ def _codes(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int]:
             f"{where} holds `codes` of type {codes.dtype} and shape {codes.shape}: "
             "store integers (N, height, width) or (N, channels, height, width)."
         )
-    return codes if codes.ndim == 4 else codes[:, np.newaxis], max(int(codes.max()) + 1, 2)
+    return codes if codes.ndim == 4 else codes[:, np.newaxis], max(int(codes.max()) + 1, 2), MOST_LEVELS
 
 
-def _levels(levels: int | np.ndarray, name: str, images: np.ndarray, where: str) -> int:
+def _levels(levels: int | np.ndarray, most: int, name: str, images: np.ndarray, where: str) -> int:
     array = np.asarray(levels)
-    if array.ndim != 0 or array.dtype.kind not in "iu" or not 2 <= array <= MOST_LEVELS:
-        raise UserError(f"{where} comes with `levels` {levels}: use a whole number from 2 to {MOST_LEVELS}.")
+    if array.ndim != 0 or array.dtype.kind not in "iu" or not 2 <= array <= most:
+        raise UserError(f"{where} comes with `levels` {levels}: use a whole number from 2 to {most}.")
     value = images.min() if images.min() < 0 else images.max()
     if not 0 <= value < array:
         raise UserError(

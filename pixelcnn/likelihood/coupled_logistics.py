@@ -64,6 +64,8 @@ class CoupledLogistics(Likelihood):
         self.num_mixtures = num_mixtures
         self.channels, self.levels = image.channels, image.levels
         self.per_channel = 3 if image.channels == 3 else 2
+        # Above 256 levels as small a part of a bin as for 256.
+        self.min_log_scale = MIN_LOG_SCALE - max(0.0, math.log((image.levels - 1) / 255))
 
     @property
     def num_parameters(self) -> int:
@@ -155,7 +157,7 @@ class CoupledLogistics(Likelihood):
         logits, components = self._grouped(parameters[:, :, None, None])
         components = components[..., 0]  # N C K M 1
         weights = F.softmax(logits[:, None, :, 0, 0], dim=2)  # N 1 M
-        inverse_scales = torch.exp(-components[:, :, 1].clamp_min(MIN_LOG_SCALE))
+        inverse_scales = torch.exp(-components[:, :, 1].clamp_min(self.min_log_scale))
         coefficients = torch.tanh(components[:, :, 2]) if self.per_channel == 3 else None
         edges = _edges(self.levels, parameters.device).to(parameters.dtype)
         earlier: list[Tensor] = []
@@ -195,7 +197,7 @@ class CoupledLogistics(Likelihood):
         chosen = (tempered - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
         of_chosen = chosen[:, None, None].expand(-1, *components.shape[1:3], -1, -1, -1)
         own = components.gather(3, of_chosen)[:, :, :, 0]
-        means, scales = own[:, :, 0], own[:, :, 1].clamp_min(MIN_LOG_SCALE).exp()
+        means, scales = own[:, :, 0], own[:, :, 1].clamp_min(self.min_log_scale).exp()
         coefficients = torch.tanh(own[:, :, 2]) if self.per_channel == 3 else None
         scales = scales if scale_temperature == 1 else scale_temperature * scales
         noise = scales * (torch.log(u_logistic) - torch.log(1 - u_logistic))
@@ -227,7 +229,7 @@ class CoupledLogistics(Likelihood):
         # Not by indices, each of which has a gradient of the size of all.
         means, log_scales, *coefficients = components.transpose(1, 3).unbind(2)
         tanh = torch.tanh(coefficients[0]) if coefficients else None
-        return F.log_softmax(logits, dim=1), means, log_scales.clamp_min(MIN_LOG_SCALE), tanh
+        return F.log_softmax(logits, dim=1), means, log_scales.clamp_min(self.min_log_scale), tanh
 
     def _log_prob(self, parameters: Tensor, images: Tensor, terms: Terms) -> Tensor:
         log_weights, log_terms = self._components(parameters, images, terms)
@@ -241,7 +243,15 @@ class CoupledLogistics(Likelihood):
             sum((k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))), mean)
             for channel, mean in enumerate(means.unbind(2))
         ]
-        return log_weights, terms(x - torch.stack(shifts, dim=2), log_scales, images)
+        return log_weights, terms(self._centered(images, x, torch.stack(shifts, dim=2)), log_scales, images)
+
+    def _centered(self, images: Tensor, x: Tensor, means: Tensor) -> Tensor:
+        """The values less the means, in units of x."""
+        if self.levels <= 256:
+            return x - means
+        # By level, of which all are exact: x is rounded, at 16 bits by a part of the smallest scale that counts.
+        half = (self.levels - 1) / 2
+        return (images[:, None].to(means.dtype) - (means * half + half)) / half
 
 
 def _mixed(weights: Tensor, standardized: Callable[[Tensor], Tensor]) -> DistributionFunction:

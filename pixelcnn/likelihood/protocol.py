@@ -72,6 +72,10 @@ class Likelihood(Protocol):
         """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images integers (N, C, H, W)."""
         return self.log_prob_by_channel(parameters, images).sum(dim=1)
 
+    def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """`log_prob` of parameters that nobody reads again: the backward pass may write their gradient over them."""
+        return self.log_prob(parameters, images)
+
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W).
 

@@ -34,7 +34,7 @@ from pixelcnn.report.maps import heat_maps, mean_map
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.report.words import label_in_words, plural
-from pixelcnn.scores import CHANNELS, by_channel, in_words
+from pixelcnn.scores import by_channel, channel_names, in_words, per_image
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
 from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
 from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
@@ -140,7 +140,8 @@ def write_results(
     by_order = dict(zip(evaluation.orders, of_orders.mean(axis=0).tolist(), strict=True))
     of_images = bits.mean(axis=1)
     write_per_image(run_dir / "per_image.csv", score, index, label, bits, data.class_names)
-    values = summary(score, of_images) | {f"{score}_{order}": value for order, value in by_order.items()}
+    values = summary(score, of_images, data.shape.dimensions)
+    values |= {f"{score}_{order}": value for order, value in by_order.items()}
     if other is not None:
         values |= paired(Evaluated(index, label, of_images), other, config.task.against, score)
     metrics = {f"{split}/{name}": value for name, value in values.items()}
@@ -165,7 +166,7 @@ def write_results(
         maps=maps,
         labels=labels,
         class_names=data.class_names,
-        by_channel=dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
+        by_channel=dict(zip(channel_names(bits.shape[1]), bits.mean(axis=0).tolist(), strict=True)),
         by_order=by_order,
         seconds=seconds,
         world_size=trainer.world_size,
@@ -208,8 +209,10 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
     return Given(by_key(model.conditioning, way)), told
 
 
-def summary(score: str, bits: np.ndarray) -> dict[str, float]:
+def summary(score: str, bits: np.ndarray, dimensions: int) -> dict[str, float]:
     """The score of a split, called ``score``, from those of its images, float64 (N,), in the order of the split.
+
+    Beside bits/dim there are bits and nats of whole images, of so many ``dimensions``.
 
     ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors), which a single
     image does not have.
@@ -219,6 +222,8 @@ def summary(score: str, bits: np.ndarray) -> dict[str, float]:
     values = {score: float(bits.mean()), "num_images": len(bits)}
     if len(bits) > 1:
         values[f"{score}_ci95"] = float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits)))
+    for name, unit in per_image(score).items():
+        values[name] = values[score] * dimensions * math.log(2) / unit
     kept = len(bits) // ORIGINAL_BATCH * ORIGINAL_BATCH
     if 0 < kept < len(bits):
         values[f"{score}_original_protocol"] = float(bits[:kept].mean())

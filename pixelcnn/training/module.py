@@ -20,6 +20,7 @@ from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.objective import MaximumLikelihood, Objective
 from pixelcnn.optim import Adam, build_optimizer, build_schedule, exponential
+from pixelcnn.scores import per_image
 from pixelcnn.training.metrics import LossPerDimension
 from pixelcnn.training.nonfinite import gradient_norm, with_bad_gradient_if_not_finite
 
@@ -75,6 +76,9 @@ class DensityEstimation(LightningModule):
         self.val_score = LossPerDimension(objective.unit)
         parts = objective.channel_scores(model)
         self.val_channel_scores = nn.ModuleDict({name: LossPerDimension(objective.unit) for name in parts})
+        self.val_image_scores = nn.ModuleDict(
+            {name: LossPerDimension(unit) for name, unit in per_image(self.score_name).items()}
+        )
         self.skipped_steps = 0
         self.skipped_last_step = False
         self.between_steps = True  # of the optimiser, with no gradients accumulated
@@ -166,6 +170,10 @@ class DensityEstimation(LightningModule):
         for (name, score), of_channel in of_channels:
             assert isinstance(score, LossPerDimension)
             score.update(of_channel, batch["images"][0, 0].numel())
+            self.log(f"val/{name}", score)
+        for name, score in self.val_image_scores.items():
+            assert isinstance(score, LossPerDimension)
+            score.update(losses.double().sum(dim=1), 1)
             self.log(f"val/{name}", score)
         return losses
 
