@@ -166,7 +166,7 @@ def write_results(
         maps=maps,
         labels=labels,
         class_names=data.class_names,
-        by_channel=dict(zip(channel_names(bits.shape[1]), bits.mean(axis=0).tolist(), strict=True)),
+        by_channel=dict(zip(channel_names(bits.shape[1]), bits.mean(axis=0).tolist(), strict=False)),
         by_order=by_order,
         seconds=seconds,
         world_size=trainer.world_size,
