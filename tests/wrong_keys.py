@@ -49,6 +49,8 @@ REFUSED = [
     ("experiment=digits model=pixelcnn", "model.num_resnet_blocks", "experiment=digits"),
     ("experiment=ablation/one_stage model=pixelcnn", "model.num_resnet_blocks", "experiment=ablation/"),
     ("experiment=digits model=pixelcnn model.num_stages=2", "model.num_resnet_blocks", "experiment=digits"),
+    ("model=pixelsnail model.num_stages=2", "model.num_stages", "pixelcnn.network.PixelSNAIL"),
+    ("model=pixelsnail model.num_atention_blocks=2", "model.num_atention_blocks", "model.num_attention_blocks?"),
     ("model=pixelcnn model.num_stages=2", "model.num_stages", "pixelcnn.network.PixelCNN"),
     ("experiment=ablation/original_tails likelihood=implicit", "likelihood.tails", "ablation/original_tails"),
     # parts that are left out

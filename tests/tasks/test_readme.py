@@ -45,7 +45,8 @@ USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer",
 TINY = {
     "train": [
         *("model.num_filters=4", "model.num_resnet_blocks=1", "model.num_stages=2", "model.num_layers=1"),
-        *("model.num_blocks=1", "model.num_output_features=8", "initialisation.size=8", "callbacks.samples=null"),
+        *("model.num_blocks=1", "model.num_attention_blocks=1", "model.num_output_features=8"),
+        *("initialisation.size=8", "callbacks.samples=null"),
         *("data.batch_size=8", "data.val_size=4", "trainer.max_steps=1", "trainer.val_check_interval=null"),
         *("trainer.devices=1", "trainer.num_nodes=1", "trainer.accelerator=cpu", "logger=none"),
         *("hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1", "hydra.launcher.n_jobs=1"),
@@ -115,7 +116,8 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         for i, pixels in enumerate(images):
             Image.fromarray(pixels).save(folder / split / f"{i}.png")
     runs = {kind: folder / kind for kind in ("none", "class", "encoder", "orders")}
-    tiny = [key for key in TINY["train"] if not key.startswith(("hydra", "model.num_layers", "model.num_blocks"))]
+    other = ("hydra", "model.num_layers", "model.num_blocks", "model.num_attention_blocks")
+    tiny = [key for key in TINY["train"] if not key.startswith(other)]
     tiny.remove("model.num_output_features=8")
     files = (f"data.train={folder}/train.npz", f"data.test={folder}/test.npz")
     call("data=arrays", *files, *tiny, f"hydra.run.dir={runs['none']}")
