@@ -28,6 +28,13 @@ REFUSED = [
     ("~data._target_", "data", "data._target_=package.module.Class"),
     ("~seed", "seed", ""),
     ("~initialisation", "initialisation.enabled", ""),
+    ("conditioning=[class,vector] conditioning.num_classes=3", "conditioning.num_classes=3", "class.num_classes?"),
+    ("conditioning=[class,vector] conditioning.vector.num_clases=3", "conditioning.vector.num_clases", "not a key"),
+    ("conditioning=[class,vector] conditioning.class.num_classes=0", "conditioning.class.num_classes=0", "positive"),
+    ("conditioning=[class,none]", "conditioning=[class,none]", "leave it out"),
+    ("conditioning=coarse conditioning.num_features=0", "conditioning.num_features=0", "positive"),
+    ("task.decode=nothing.here:function", "task.decode=nothing.here:function", "package.module:function"),
+    ("callbacks.samples.decode=json:nothing", "callbacks.samples.decode=json:nothing", "package.module:function"),
     # options of groups
     ("data=cifar11", "data=cifar11", "arrays, cifar10"),
     ("model=resnet", "model=resnet", "pixelcnn_pp"),

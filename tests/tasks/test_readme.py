@@ -101,7 +101,9 @@ def test_what_is_beside_run_py_exists(command):
         assert {argument for argument in arguments if "=" not in argument} <= set(targets)
     elif program == "pip":
         assert (ROOT / arguments[-1]).exists() or arguments == ["install", "mlflow"]  # an example of a package
-    else:  # of minutes
+    elif arguments and arguments[0].startswith("examples/"):  # of minutes, as what follows
+        assert (ROOT / arguments[0] / "__main__.py").exists()
+    else:
         assert command.startswith("python -m ") and find_spec(program) is not None
 
 
@@ -293,7 +295,8 @@ def test_every_key_and_option_that_is_named_exists():
     chosen = [[option for option in choice if option] for choice in rounds]
     plugins = (["sweep=optuna", "hydra/launcher=submitit_slurm"], ["hydra/launcher=joblib"])
     against = (["data@against=images"], ["+data@against.own=images", "+data@against.numbers=svhn", CLOTHES])
-    choices = (*chosen, *plugins, *against)
+    several = (["conditioning=[class,vector,spatial,coarse]"],)
+    choices = (*chosen, *plugins, *against, *several)
     known = set(options) | set(chain.from_iterable(accepted(composed(choice)) for choice in choices))
     named = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_]+)*)=([\w/]*)", text)
     assert len(named) > 100
