@@ -103,7 +103,7 @@ def an_image(model: PixelModel) -> dict[str, torch.Tensor]:
     """A batch of one image with all kinds of conditions."""
     image, features = model.image, model.conditioning.features or 1
     return {
-        "images": torch.randint(0, image.levels, (1, image.channels, image.height, image.width), dtype=torch.uint8),
+        "images": torch.randint(0, image.levels, (1, image.channels, image.height, image.width), dtype=image.dtype),
         "index": torch.zeros(1, dtype=torch.int64),
         "labels": torch.zeros(1, dtype=torch.int64),
         "embeddings": torch.zeros(1, features),
