@@ -1,6 +1,7 @@
 """A split's arrays in memory."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ class ImageArrays:
     binarization: Binarization | None = None  # of these levels, to the two that batches have
 
     def __post_init__(self) -> None:
-        images = array_type(self.stored_levels or self.levels)
+        images: Any = array_type(self.stored_levels or self.levels)
         dtypes = {"images": images, "labels": np.int64, "embeddings": np.float32, "maps": np.float32}
         for name, column in self.columns.items():
             assert column.dtype == dtypes[name], f"{name} must be {np.dtype(dtypes[name])}, not {column.dtype}"
