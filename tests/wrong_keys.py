@@ -124,6 +124,10 @@ REFUSED = [
     ("model.output_init_scale=inf", "model.output_init_scale=inf", "finite"),
     ("trainer.limit_val_batches=nan", "trainer.limit_val_batches=nan", "finite"),
     ("data=digits data.batch_size=0", "data.batch_size=0", "1"),
+    ("model.input=one_hot", "model.input=one_hot", "scaled, embedding"),
+    ("model.input=embedding model.embedding_features=0", "model.embedding_features=0", "positive"),
+    ("data=digits data.binarize=often", "data.binarize=often", "threshold, fixed, dynamic"),
+    ("data=codes", "data.train", "data.train=FILE.npz"),
     ("data=images", "data.root", "data.root=DIR"),
     # devices
     ("trainer.devices=4096", "trainer.devices=4096", ""),

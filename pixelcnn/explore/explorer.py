@@ -168,11 +168,15 @@ def picture(images: Tensor, levels: int) -> np.ndarray:
 
 
 def fitted(image: np.ndarray, shape: ImageShape) -> Tensor:
-    """A picture uint8 (height, width, 3 or 4) as the model's image, uint8 (1, C, H, W): cropped about the centre,
-    resized, and rounded to its levels."""
+    """A picture uint8 (height, width, 3 or 4) as the model's image, (1, C, H, W): cropped about the centre, resized,
+    and rounded to its levels; UserError for a model of other channels than pictures have."""
+    if shape.channels not in (1, 3):
+        raise UserError(
+            f"The model's images have {shape.channels} channels, which cannot be painted: use task=complete."
+        )
     of_channels = Image.fromarray(image).convert("L" if shape.channels == 1 else "RGB")
     pixels = np.asarray(ImageOps.fit(of_channels, (shape.width, shape.height), Image.Resampling.BOX))
-    levels = torch.from_numpy((pixels.astype(np.int64) * (shape.levels - 1) + 127) // 255).to(torch.uint8)
+    levels = torch.from_numpy((pixels.astype(np.int64) * (shape.levels - 1) + 127) // 255).to(shape.dtype)
     return levels.view(1, shape.height, shape.width, shape.channels).permute(0, 3, 1, 2).contiguous()
 
 

@@ -49,7 +49,7 @@ class Categorical(Likelihood):
 
     def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
         """`log_prob` whose gradient needs no memory beside the parameters'."""
-        return self._log_prob(parameters, images, spend=made_by_a_convolution(parameters)).sum(dim=1)
+        return self._log_prob(parameters, images, spend=True).sum(dim=1)
 
     def _log_prob(self, parameters: Tensor, images: Tensor, spend: bool) -> Tensor:
         levels, x = images.long(), self.scale(images.to(parameters.dtype))
@@ -61,6 +61,7 @@ class Categorical(Likelihood):
                 ],
                 dim=1,
             )
+        spend = spend and made_by_a_convolution(parameters)
         return LogSoftmaxAt.apply(parameters, levels, x, self.num_groups, spend)
 
     def sample_levels(

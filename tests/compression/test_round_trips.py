@@ -49,10 +49,10 @@ def test_a_file_is_as_long_as_the_model_says(description, seed, batch_size):
     assert said * 0.999 <= len(archive) - 8 * CHECKSUM <= said * 1.001 + HEADER
 
 
-@pytest.mark.parametrize("levels", [2, FEW, FEW + 1, 255, 256])
+@pytest.mark.parametrize("levels", [2, FEW, FEW + 1, 255, 256, 257, 1000, 65_536])
 def test_every_level_comes_back(levels):
     model = tiny_model(channels=1, height=16, width=16, levels=levels, num_stages=1)
-    images = (torch.arange(256) * (levels - 1) // 255).to(torch.uint8).view(1, 1, 16, 16)
+    images = (torch.arange(256) * (levels - 1) // 255).to(model.image.dtype).view(1, 1, 16, 16)
     assert STRETCH**2 >= 256 and FEW <= 255
     assert torch.equal(pixelcnn.decompress(model, pixelcnn.compress(model, images)), images)
 
@@ -105,9 +105,10 @@ def test_no_image_is_an_archive_too():
     assert pixelcnn.decompress(model, archive).shape == (0, 1, 8, 8)
 
 
-def test_images_that_do_not_come_back_are_stored_as_they_are(monkeypatch):
+@pytest.mark.parametrize("levels", [256, 1000])
+def test_images_that_do_not_come_back_are_stored_as_they_are(monkeypatch, levels):
     """As on a device whose floats differ from one pass to the next: here the second batch's, where it is decoded."""
-    model = tiny_model(channels=1, num_stages=1, num_filters=3)
+    model = tiny_model(channels=1, num_stages=1, num_filters=3, levels=levels)
     images = random_images(model, 4)
     code, differs = Coding.code, iter([False, True, False, True])  # of the frame's two batches, of each half
 
@@ -124,7 +125,7 @@ def test_images_that_do_not_come_back_are_stored_as_they_are(monkeypatch):
     assert compression.result.num_raw == 2
     monkeypatch.undo()
     assert torch.equal(pixelcnn.decompress(model, archive), images)
-    raw = images[2:].numpy().tobytes()
+    raw = images[2:].numpy().astype("u1" if levels == 256 else "<u2").tobytes()
     assert raw in archive and raw not in pixelcnn.compress(model, images, batch_size=2)
 
 

@@ -113,7 +113,8 @@ def material(call, tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("material")
     images = np.random.default_rng(0).integers(0, 17, (24, 8, 8)).astype(np.uint8)
     for split in ("train", "test"):
-        np.savez(folder / f"{split}.npz", images=images, levels=np.array(17), labels=np.arange(24) % 10)
+        levels, labels = np.array(17), np.arange(24) % 10
+        np.savez(folder / f"{split}.npz", images=images, codes=images, levels=levels, labels=labels)
         (folder / split).mkdir()
         for i, pixels in enumerate(images):
             Image.fromarray(pixels).save(folder / split / f"{i}.png")
@@ -224,6 +225,7 @@ def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> lis
     if target_of(config, "task").uses_data and config.data._target_.rpartition(".")[2] not in (
         "Images",
         "Arrays",
+        "Codes",
         "Digits",
     ):
         own = ("data=arrays", f"data.train={material['train.npz']}", f"data.test={material['test.npz']}")
@@ -247,7 +249,7 @@ def stripes(folder: Path, monkeypatch) -> list[str]:
     return [f"hydra.searchpath=[file://{folder}]"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "python.md"])
+@pytest.mark.parametrize("page", ["README.md", "python.md", "codes.md"])
 def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
@@ -260,7 +262,7 @@ def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):
 def test_no_python_is_left_out():
     """The others are files of data sets, which tests of their own use."""
     blocks = {page: text.count("```python\n") for page, text in PAGES.items()}
-    assert {page for page, count in blocks.items() if count} == {"README.md", "python.md", "data.md"}
+    assert {page for page, count in blocks.items() if count} == {"README.md", "python.md", "data.md", "codes.md"}
     assert blocks["data.md"] == 2
 
 
