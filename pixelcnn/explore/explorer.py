@@ -20,6 +20,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.pictures import black_to_white, grid
 from pixelcnn.report.maps import maps_beside
 from pixelcnn.sampling.sampler import Temperature
+from pixelcnn.scores import as_label
 
 NOT_DRAWN = 0.5  # grey, as a fraction of the highest level
 PAINTED = 0.25  # of a pixel's area, at least, has to be painted over
@@ -190,5 +191,5 @@ def mapped(image: Tensor, explorers: list[Explorer], choice: Choice) -> Image.Im
         of_image = explorer.score_map(image, choice)
         maps[f"{explorer.name}: {float(of_image.mean()):.3f}"] = of_image.mean(dim=0).numpy()
     pixels = black_to_white(image, explorers[0].model.image.levels)[0].numpy()
-    plot = maps_beside(pixels, maps, " or ".join(sorted(names)).replace("_", " "))
+    plot = maps_beside(pixels, maps, " or ".join(sorted(map(as_label, names))))
     return Image.open(io.BytesIO(plot.png)).convert("RGB")
