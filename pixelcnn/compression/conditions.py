@@ -1,4 +1,4 @@
-"""The conditions of compressed images: stored beside them, or given again."""
+"""Conditions of compressed images: stored in the archive, or passed again to decompress."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from pixelcnn.model import PixelModel
 
 
 def kind_of(model: PixelModel, condition: Tensor | None, store: bool) -> int:
-    """How an archive has conditions such as ``condition``: class labels as such, others as the features they become."""
+    """How an archive stores ``condition``: class labels as labels, everything else as the features computed from it."""
     if condition is None or model.conditioning.features == 0:
         return NONE
     if not store:
@@ -23,7 +23,7 @@ def kind_of(model: PixelModel, condition: Tensor | None, store: bool) -> int:
 
 @torch.no_grad()
 def features_of(model: PixelModel, condition: Tensor | None, images: Tensor) -> Tensor | None:
-    """h of ``images`` (N, C, H, W), on the model's device; UserError where it is not finite."""
+    """h of ``images`` (N, C, H, W), on the model's device. UserError if it contains NaN or inf."""
     device = next(model.parameters()).device
     h = model.condition_features(condition.to(device) if isinstance(condition, Tensor) else condition, images)
     if h is not None and not h.isfinite().all():
@@ -32,7 +32,7 @@ def features_of(model: PixelModel, condition: Tensor | None, images: Tensor) -> 
 
 
 def stored(kind: int, h: Tensor | None, condition: Tensor | None, encoder: Encoder, classes: int) -> bytes:
-    """What is stored of the conditions beside the stream: labels are put into it."""
+    """The bytes of the conditions outside the stream. Labels are encoded into the stream instead."""
     if kind == LABELS:
         assert condition is not None
         encoder.labels(condition.cpu().numpy(), classes)
@@ -43,7 +43,7 @@ def stored(kind: int, h: Tensor | None, condition: Tensor | None, encoder: Encod
 
 
 def bytes_each(kind: int, model: PixelModel, height: int, width: int) -> int:
-    """Of one image's conditions beside the stream."""
+    """Bytes per image of the conditions outside the stream."""
     size = _stored_dtype(next(model.parameters()).dtype).itemsize * model.conditioning.features
     return {FEATURES: size, MAPS: size * height * width}.get(kind, 0)
 
@@ -51,7 +51,7 @@ def bytes_each(kind: int, model: PixelModel, height: int, width: int) -> int:
 def restored(
     kind: int, content: bytes, decoder: Decoder, given: Tensor | None, model: PixelModel, images: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
-    """h, and the labels if they were stored, of as many images as ``images`` holds places for."""
+    """Restore h, and the labels if they are stored, for each of ``images``, whose shape alone is used."""
     n, (height, width), weight = len(images), images.shape[2:], next(model.parameters())
     features = model.conditioning.features
     if kind == LABELS:

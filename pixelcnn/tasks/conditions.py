@@ -91,10 +91,10 @@ def arrays_of(batch_key: str) -> tuple[str, ...]:
 
 
 def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarray]:
-    """The row that FILE:ROW means, and which of ``names`` it is a row of; an .npy file is taken for the first of them,
-    or for images if it is of bytes.
+    """The row of FILE:ROW, and which of ``names`` it belongs to. An .npy file holds the first of them, or images if its
+    dtype is uint8.
 
-    UserError, beginning with ``where``, for anything else.
+    UserError, starting with ``where``, for anything else.
     """
     file, _, number = spec.rpartition(":")
     if not file or not number.isdecimal():
@@ -128,9 +128,9 @@ def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarr
 def way_between(
     model: PixelModel, height: int, width: int, task: DictConfig, shares: Tensor
 ) -> tuple[tuple[Given, Given], Tensor]:
-    """The condition that ``task`` names and ``task.interpolate_to``, of the same kind, and what lies between them.
+    """Interpolate from the condition that ``task`` names to ``task.interpolate_to``, of the same kind.
 
-    That is features (S, D) or (S, D, H, W), at the positions ``shares`` (S,) from the first (0) to the second (1).
+    Returns features (S, D) or (S, D, H, W) at the positions ``shares`` (S,), from the first (0) to the second (1).
     """
     kind = named_kind(task)
     assert kind is not None  # as the schema has it
@@ -154,7 +154,7 @@ def pixels_of(file: str, where: str, channels: int | None = None) -> np.ndarray:
 
 
 def missing_condition(model: PixelModel, instead: str = "") -> UserError:
-    """The refusal to draw without a condition."""
+    """The error for a missing condition."""
     name, other = model.description.conditioning.name, REMEDIES.get(model.conditioning.batch_key or "", "")
     return UserError(f"conditioning={name} needs a condition{instead}: give {other}task.condition=FILE:ROW.")
 

@@ -1,4 +1,4 @@
-"""``task=decompress``: the images of an archive that ``task=compress`` wrote."""
+"""``task=decompress``: restores the images of an archive that ``task=compress`` wrote."""
 
 import os
 import zipfile
@@ -24,7 +24,7 @@ from pixelcnn.tasks.conditions import given_condition
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``images.npz``: ``images`` uint8 (N, H, W, C), ``levels``, and ``labels`` if the archive has them.
 
-    Nothing is written unless all images come back as their checksums say.
+    Nothing is written unless all images match their checksums.
     """
     task, named = config.task, f"task.file={config.task.file}"
     model = load(config.checkpoint, trusted_packages(config))
