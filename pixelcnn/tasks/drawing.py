@@ -20,7 +20,7 @@ from pixelcnn.training.progress import Line
 def drawing(
     model: PixelModel, config: DictConfig, condition: Tensor | None, image: str, count: int, pixels_each: int
 ) -> Iterator[dict[str, Any]]:
-    """Prepare to draw ``count`` images by ``model.sample`` or ``complete``, with a progress bar; ``image`` is the word for one.
+    """Prepare to draw ``count`` images by ``model.sample`` or ``complete``, with a progress bar in units of ``image``.
 
     Yields the arguments for either, from ``task.*`` and ``seed``, and the condition on the device of ``trainer.*``.
     """
