@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from pixelcnn.causality import check_causal
     from pixelcnn.checkpoint import load, save
     from pixelcnn.compression import compress, decompress
-    from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
+    from pixelcnn.conditioning import ClassLabels, CoarseCodes, Encoder, Maps, Unconditional, Vectors
     from pixelcnn.errors import UserError
     from pixelcnn.image_shape import ImageShape
     from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
     from pixelcnn.model import PixelModel
-    from pixelcnn.network import GatedPixelCNN, Network, PixelCNN, PixelCNNPP
+    from pixelcnn.network import GatedPixelCNN, Network, PixelCNN, PixelCNNPP, PixelSNAIL
     from pixelcnn.sampling.sampler import Temperature
     from pixelcnn.training.module import DensityEstimation
 
@@ -20,12 +20,12 @@ HOMES = {
     "pixelcnn.causality": ["check_causal"],
     "pixelcnn.checkpoint": ["load", "save"],
     "pixelcnn.compression": ["compress", "decompress"],
-    "pixelcnn.conditioning": ["ClassLabels", "Encoder", "Maps", "Unconditional", "Vectors"],
+    "pixelcnn.conditioning": ["ClassLabels", "CoarseCodes", "Encoder", "Maps", "Unconditional", "Vectors"],
     "pixelcnn.errors": ["UserError"],
     "pixelcnn.image_shape": ["ImageShape"],
     "pixelcnn.likelihood": ["Categorical", "DiscretizedLogisticMixture", "Implicit", "LogisticMixture"],
     "pixelcnn.model": ["PixelModel"],
-    "pixelcnn.network": ["GatedPixelCNN", "Network", "PixelCNN", "PixelCNNPP"],
+    "pixelcnn.network": ["GatedPixelCNN", "Network", "PixelCNN", "PixelCNNPP", "PixelSNAIL"],
     "pixelcnn.sampling.sampler": ["Temperature"],
     "pixelcnn.training.module": ["DensityEstimation"],
 }
@@ -34,6 +34,7 @@ _HOME = {name: module for module, names in HOMES.items() for name in names}
 __all__ = [
     "Categorical",
     "ClassLabels",
+    "CoarseCodes",
     "DensityEstimation",
     "DiscretizedLogisticMixture",
     "Encoder",
@@ -46,6 +47,7 @@ __all__ = [
     "PixelCNN",
     "PixelCNNPP",
     "PixelModel",
+    "PixelSNAIL",
     "Temperature",
     "Unconditional",
     "UserError",

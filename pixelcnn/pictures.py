@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from pixelcnn.decoding import Decoder
 from pixelcnn.durable import replacing
 
 SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be seen
@@ -38,6 +39,11 @@ def grid(images: Tensor, levels: int, columns: int | None = None) -> Tensor:
     """
     shown = enlarged(images, levels).cpu()
     return make_grid(shown, nrow=columns or math.ceil(math.sqrt(len(images))), pad_value=255)
+
+
+def grid_of(images: Tensor, levels: int, decoder: Decoder | None, columns: int | None = None) -> Tensor:
+    """`grid` of ``images``, or of the pictures that ``decoder`` makes of them."""
+    return grid(images, levels, columns) if decoder is None else grid(decoder(images), 256, columns)
 
 
 def save(picture: Tensor, path: Path) -> None:

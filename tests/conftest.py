@@ -18,12 +18,15 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.model import PixelModel, build
 from pixelcnn.network import PixelCNNPP
+from pixelcnn.orders import USUAL
 from tests.browser import browser, look  # noqa: F401  fixtures
 
 Module = TypeVar("Module", bound=nn.Module)
 
-# The same cases each time, so that what was green stays green; HYPOTHESIS_PROFILE=search draws new ones.
+# The same cases each time, so that what was green stays green; HYPOTHESIS_PROFILE=search draws new ones, and `whole`
+# twice as many of the same (`tests.drawn.cases`), as mutation testing does.
 settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("whole", derandomize=True, deadline=None)
 settings.register_profile("search", derandomize=False, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
@@ -41,6 +44,7 @@ def tiny_description(
     num_mixtures: int = 2,
     tails: str = "exact",
     conditioning: Any = None,
+    order: Any = USUAL,
 ) -> ModelDescription:
     """A PixelCNN++ small enough for a test."""
     return ModelDescription(
@@ -55,6 +59,7 @@ def tiny_description(
         ),
         likelihood=partial(DiscretizedLogisticMixture, num_mixtures=num_mixtures, tails=tails),
         conditioning=conditioning or Unconditional,
+        order=order,
     )
 
 

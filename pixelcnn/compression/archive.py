@@ -3,8 +3,8 @@
 A frame is
 
     length of the body, body, CRC-32; the body is
-    twice the number of images, plus one if they are raw; their conditions, unless they are labels or given; the range
-    coder's stream of labels and levels; the levels as they are, if raw; the CRC-32 of each image's levels
+    twice the number of images, plus one if they are raw; their conditions, unless they are integers or given; the range
+    coder's stream of these integers and of levels; the levels as they are, if raw; the CRC-32 of each image's levels
 
 with whole numbers as 32 bits, little-endian. A frame is raw where its images did not come back when they were coded.
 The CRC-32 continues that of the frame before, the first frame's that of the header: no frame fits in another place.
@@ -23,6 +23,8 @@ from torch import Tensor
 from pixelcnn.compression import conditions
 from pixelcnn.compression.coding import Coding, Decoder, Encoder
 from pixelcnn.compression.header import CRC, GIVEN, NONE, Header, cut_short
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import in_each
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import array_type, tensor_type
 from pixelcnn.model import PixelModel
@@ -48,20 +50,24 @@ class _Batches:
 
     def __init__(self, model: PixelModel, batch_size: int, on_pixel: OnPixel) -> None:
         self.model, self.batch_size, self.on_pixel = model, batch_size, on_pixel
-        self.device = next(model.parameters()).device
+        weight = next(model.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
         self._coding: Coding | None = None
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder) -> Tensor:
         """Encode ``images`` (N, C, H, W), on the CPU, or decode as many: returns what was coded, on the CPU."""
-        coded = []
+        coded, orders = [], self.model.orders
+        read = orders.chosen(None)
         for first in range(0, len(images), self.batch_size):
             part = slice(first, first + self.batch_size)
-            batch = images[part].to(self.device, copy=True)
+            batch, features = orders.shown(
+                images[part].to(self.device, copy=True), None if h is None else h[part], read, self.dtype
+            )
             if self._coding is None or self._coding.n != len(batch):
                 self._coding = None  # frees its caches first
                 self._coding = Coding(self.model.network, self.model.likelihood, *batch.shape)
-            self._coding.code(batch, None if h is None else h[part], coder, self.on_pixel)
-            coded.append(batch.cpu())
+            self._coding.code(batch, features, coder, self.on_pixel)
+            coded.append(read.back(batch).cpu())
         return torch.cat(coded)
 
 
@@ -95,7 +101,7 @@ class Compression:
         """Images in a frame, and how many `add` is best given: a number of whole batches."""
         return frame_of(self.batch_size, self.model.image.channels * self.height * self.width)
 
-    def add(self, images: Tensor, condition: Tensor | None = None) -> None:
+    def add(self, images: Tensor, condition: Condition = None) -> None:
         """Compress the next images (N, C, H, W), each call's into frames of their own, with their conditions.
 
         UserError for images or conditions that the model does not take.
@@ -114,11 +120,10 @@ class Compression:
         with in_evaluation(self.model), torch.no_grad():
             for first in range(0, len(images), self.frame):
                 part = slice(first, first + self.frame)
-                given = (None if each is None else each[part] for each in (h, condition))
-                self._add_frame(images[part], *given)
+                self._add_frame(images[part], *_of_part(part, h, condition))
         self.result.num_images += len(images)
 
-    def _add_frame(self, images: Tensor, h: Tensor | None, condition: Tensor | None) -> None:
+    def _add_frame(self, images: Tensor, h: Tensor | None, condition: Condition) -> None:
         """Write one frame, or its halves if decoding does not give it back; a single batch is then stored raw."""
         encoder = Encoder()
         stored = self._conditions(h, condition, encoder)
@@ -131,7 +136,7 @@ class Compression:
         if n > self.batch_size:
             middle = -(-n // self.batch_size) // 2 * self.batch_size
             for part in (slice(middle), slice(middle, n)):
-                self._add_frame(images[part], *(None if each is None else each[part] for each in (h, condition)))
+                self._add_frame(images[part], *_of_part(part, h, condition))
             return
         only_labels = Encoder()
         stored = self._conditions(h, condition, only_labels)
@@ -141,14 +146,14 @@ class Compression:
     def _stored(self, images: Tensor) -> list[bytes]:
         return stored_levels(images, self.model.image.levels)
 
-    def _conditions(self, h: Tensor | None, condition: Tensor | None, encoder: Encoder) -> bytes:
+    def _conditions(self, h: Tensor | None, condition: Condition, encoder: Encoder) -> bytes:
         assert self._kind is not None
-        return conditions.stored(self._kind, h, condition, encoder, self.model.conditioning.features)
+        return conditions.stored(self._kind, h, condition, encoder, self.model)
 
     def _comes_back(self, images: Tensor, h: Tensor | None, stream: bytes) -> bool:
         decoder = Decoder(stream)
-        if self._kind == conditions.LABELS:
-            decoder.labels(len(images), self.model.conditioning.features)
+        assert self._kind is not None
+        conditions.integers(self._kind, decoder, len(images), self.model)
         try:
             return torch.equal(self._batches.code(torch.zeros_like(images), h, decoder), images)
         except INVALID:
@@ -181,7 +186,7 @@ class Decompression:
     file: BinaryIO
     model: PixelModel
     named: str = "archive"
-    condition: Tensor | None = None
+    condition: Condition = None
     force: bool = False
     on_pixel: OnPixel = lambda: None
 
@@ -199,21 +204,21 @@ class Decompression:
             told = "holds images without conditions" if there.conditions == NONE else "holds its own conditions"
             raise UserError(f"{self.named} {told}: give none.")
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """The images of each frame, (N, C, H, W), on the CPU, and their labels if they are stored.
+    def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """The images of each frame, (N, C, H, W), on the CPU, and the integers among their conditions.
 
         UserError where the file is damaged, or an image does not come back as its checksum says.
         """
         batches, done = _Batches(self.model, self.header.batch_size, self.on_pixel), 0
         with in_evaluation(self.model), torch.no_grad():
             while done < self.header.num_images:
-                images, labels = self._frame(batches, done)
-                yield images, labels
+                images, integers = self._frame(batches, done)
+                yield images, integers
                 done += len(images)
         if self.file.read(1):
             raise UserError(f"{self.named} goes on after its last image: use an undamaged copy.")
 
-    def _frame(self, batches: _Batches, done: int) -> tuple[Tensor, Tensor | None]:
+    def _frame(self, batches: _Batches, done: int) -> tuple[Tensor, dict[str, Tensor]]:
         head, header = self._read(NUMBER.size), self.header
         body = self._read(NUMBER.unpack(head)[0])
         self._crc = zlib.crc32(head + body, self._crc)
@@ -226,8 +231,8 @@ class Decompression:
         stored = array_type(header.levels).newbyteorder("<")
         pixels = crcs - raw * places.numel() * stored.itemsize
         decoder, given = Decoder(body[beside:pixels]), self.condition
-        part = None if given is None else given[done : done + n]
-        h, labels = conditions.restored(
+        part = in_each(given, lambda one: one[done : done + n])
+        h, integers = conditions.restored(
             header.conditions, body[NUMBER.size : beside], decoder, part, self.model, places
         )
         if raw:
@@ -242,7 +247,7 @@ class Decompression:
         for place, (levels, (crc,)) in enumerate(there):
             if zlib.crc32(levels) != crc:
                 raise self._not_back(done + place)
-        return images, labels
+        return images, integers
 
     def _read(self, size: int) -> bytes:
         content = self.file.read(size)
@@ -258,6 +263,10 @@ class Decompression:
             f"{self.named} does not give back image {image}, whose checksum differs: decompress it with the model, "
             "conditions, versions and machine that compressed it."
         )
+
+
+def _of_part(part: slice, h: Tensor | None, condition: Condition) -> tuple[Tensor | None, Condition]:
+    return None if h is None else h[part], in_each(condition, lambda one: one[part])
 
 
 def frame_of(batch_size: int, dimensions: int) -> int:

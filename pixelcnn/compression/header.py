@@ -18,7 +18,8 @@ MAGIC, FORMAT = b"PXC\x89", 2
 # the kind of conditions; length of the text that follows, "dtype;torch version;device". Then the CRC-32 of all.
 FIXED = struct.Struct("<4sB16sQHIIHIHBB")
 CRC = struct.Struct("<I")
-NONE, GIVEN, LABELS, FEATURES, MAPS = range(5)  # kinds of conditions: given again for decompression, or stored
+# Kinds of conditions: given again for decompression, or stored.
+NONE, GIVEN, LABELS, FEATURES, MAPS, CODES, SEVERAL, FEATURES_OF_SEVERAL = range(8)
 MOST_TEXT = 96
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.compression.archive import Compression, Decompression
+from pixelcnn.conditioning import Condition
 from pixelcnn.image_shape import tensor_type
 from pixelcnn.model import PixelModel
 
@@ -14,7 +15,7 @@ from pixelcnn.model import PixelModel
 def compress(
     model: PixelModel,
     images: Tensor,
-    condition: Tensor | None = None,
+    condition: Condition = None,
     *,
     batch_size: int = 64,
     verify: bool = True,
@@ -42,7 +43,7 @@ def compress(
 def decompress(
     model: PixelModel,
     archive: bytes,
-    condition: Tensor | None = None,
+    condition: Condition = None,
     *,
     force: bool = False,
     on_pixel: Callable[[], object] = lambda: None,

@@ -12,7 +12,7 @@ from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import MOST_LEVELS, array_type
 
-NAMES = ("images", "codes", "levels", "labels", "embeddings", "maps")
+NAMES = ("images", "codes", "levels", "labels", "embeddings", "maps", "coarse", "coarse_levels")
 MOST_CLASSES = 1_000_000  # a model has weights for each class up to the largest label
 # Raised by numpy and zipfile for files that are damaged, encrypted or contain Python objects.
 DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -22,8 +22,9 @@ class Arrays(ImageDataModule):
     """Two .npz files, ``train`` and ``test``; a task needs only those it uses.
 
     A file holds ``images`` uint8 or uint16 (N, H, W, C) or (N, H, W) and, as it likes, ``levels`` (one integer; without
-    it 256, or 65,536 for uint16), ``labels`` integers (N,), ``embeddings`` floats (N, D) and ``maps`` floats
-    (N, D, H, W). Other arrays are ignored.
+    it 256, or 65,536 for uint16), ``labels`` integers (N,), ``embeddings`` floats (N, D), ``maps`` floats
+    (N, D, h, w), with h and w dividing H and W, and ``coarse`` integers (N, h, w) of ``coarse_levels`` (one integer).
+    Other arrays are ignored.
     """
 
     def __init__(self, train: str | None, test: str | None, levels: int | None = None, **loading: Any) -> None:
@@ -67,6 +68,7 @@ def read_arrays(file: Path, where: str, levels: int | None = None, codes: bool |
         labels=_labels(stored, images, where),
         embeddings=_floats(stored, "embeddings", images, where),
         maps=_floats(stored, "maps", images, where),
+        **coarse_codes(stored, images, where),
     )
 
 
@@ -152,19 +154,45 @@ def _labels(stored: dict[str, np.ndarray], images: np.ndarray, where: str) -> np
     return labels.astype(np.int64)
 
 
+def divides(size: tuple[int, ...], images: np.ndarray) -> bool:
+    """Whether maps of ``size`` (h, w) can be upsampled to ``images`` (N, C, H, W)."""
+    return all(size) and not any(whole % part for whole, part in zip(images.shape[2:], size, strict=True))
+
+
+def coarse_codes(stored: dict[str, np.ndarray], images: np.ndarray, where: str) -> dict[str, Any]:
+    """``coarse`` int32 (N, h, w) and ``coarse_levels`` of a file's arrays, if it has them."""
+    if "coarse" not in stored:
+        return {}
+    codes, levels = stored["coarse"], stored.get("coarse_levels")
+    if codes.ndim == 4 and codes.shape[1] == 1:
+        codes = codes[:, 0]
+    fits = codes.ndim == 3 and len(codes) == len(images) and divides(codes.shape[1:], images)
+    if codes.dtype.kind not in "iu" or not fits:
+        raise UserError(
+            f"{where} holds `coarse` of type {codes.dtype} and shape {codes.shape}: store integers of shape "
+            f"({len(images)}, h, w), of a height and width that divide the images' {images.shape[2]} and "
+            f"{images.shape[3]}."
+        )
+    if levels is not None and (levels.ndim or levels.dtype.kind not in "iu"):
+        raise UserError(f"{where} comes with `coarse_levels` {levels}: use a whole number.")
+    most = MOST_CLASSES if levels is None else int(levels)
+    if codes.min() < 0 or codes.max() >= most:
+        raise UserError(f"{where} holds `coarse` from {codes.min()} to {codes.max()}: use codes from 0 to {most - 1}.")
+    return {"coarse": codes.astype(np.int32), "coarse_levels": None if levels is None else int(levels)}
+
+
 def _floats(stored: dict[str, np.ndarray], name: str, images: np.ndarray, where: str) -> np.ndarray | None:
     if name not in stored:
         return None
     rows = stored[name]
     count, _, height, width = images.shape
     expected = (count, "D") if name == "embeddings" else (count, "D", height, width)
-    fits = rows.ndim == len(expected) and all(
-        want in ("D", have) for want, have in zip(expected, rows.shape, strict=True)
-    )
-    if rows.dtype.kind != "f" or not fits or rows.size == 0:
+    of_size = rows.ndim == len(expected) and (name == "embeddings" or divides(rows.shape[2:], images))
+    if rows.dtype.kind != "f" or not of_size or len(rows) != count or rows.size == 0:
+        smaller = "" if name == "embeddings" else ", or of a height and width that divide these"
         raise UserError(
             f"{where} holds `{name}` of type {rows.dtype} and shape {rows.shape}: "
-            f"store floats of shape ({', '.join(map(str, expected))})."
+            f"store floats of shape ({', '.join(map(str, expected))}){smaller}."
         )
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32, copy=False)

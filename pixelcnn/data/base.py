@@ -37,7 +37,8 @@ class ImageDataModule(LightningDataModule):
     """Makes batches of the images that ``load`` returns; your own data set implements only ``load``.
 
     A batch is a dictionary: ``images`` (B, C, H, W), uint8, or int32 above 256 levels, ``index`` int64 (B,), the
-    images' places in the arrays of their split, and ``labels``, ``embeddings`` and ``maps`` where the set has them.
+    images' places in the arrays of their split, and ``labels``, ``embeddings``, ``maps`` and ``coarse`` where the set
+    has them.
 
     Sizes are checked here and once the images are known; raises UserError naming the key. Devices are the trainer's,
     or one without a trainer. The trainer needs ``use_distributed_sampler=False``.
@@ -144,9 +145,12 @@ class ImageDataModule(LightningDataModule):
     def condition_sizes(self) -> dict[str, int]:
         """The size of each kind of condition that all loaded splits have, by its name in a batch.
 
-        For labels the number of classes, for embeddings and maps the number of features. Known after ``setup``.
+        For labels the number of classes, for coarse codes of codes, for embeddings and maps the number of features.
+        Known after ``setup``.
         """
         sizes = {} if self.num_classes is None else {"labels": self.num_classes}
+        codes = [arrays.num_codes for arrays in self._loaded.values()]
+        sizes |= {} if None in codes else {"coarse": max(filter(None, codes))}
         first, *others = (arrays.num_features for arrays in self._loaded.values())
         return sizes | {name: d for name, d in first.items() if all(name in other for other in others)}
 

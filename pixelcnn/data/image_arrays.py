@@ -20,14 +20,17 @@ class ImageArrays:
     levels: int = 256
     labels: np.ndarray | None = None  # int64 (N,), 0 .. classes-1
     embeddings: np.ndarray | None = None  # float32 (N, D)
-    maps: np.ndarray | None = None  # float32 (N, D, H, W)
+    maps: np.ndarray | None = None  # float32 (N, D, h, w), h and w dividing H and W
     class_names: tuple[str, ...] | None = None  # of the labels 0, 1, …, where they have any
+    coarse: np.ndarray | None = None  # int32 (N, h, w), codes of a coarser level; h and w divide H and W
+    coarse_levels: int | None = None  # of ``coarse``, which are 0 .. coarse_levels-1; None: what they go up to
     stored_levels: int | None = None  # of ``images``, where batches have fewer: see `with_levels`
     binarization: Binarization | None = None  # of these levels, to the two that batches have
 
     def __post_init__(self) -> None:
-        images: Any = array_type(self.stored_levels or self.levels)
-        dtypes = {"images": images, "labels": np.int64, "embeddings": np.float32, "maps": np.float32}
+        images = array_type(self.stored_levels or self.levels)
+        floats = {"embeddings": np.float32, "maps": np.float32}
+        dtypes: dict[str, Any] = {"images": images, "labels": np.int64, **floats, "coarse": np.int32}
         for name, column in self.columns.items():
             assert column.dtype == dtypes[name], f"{name} must be {np.dtype(dtypes[name])}, not {column.dtype}"
             assert len(column) == len(self.images), f"{len(column)} {name} for {len(self.images)} images"
@@ -36,8 +39,15 @@ class ImageArrays:
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """The arrays that are there, by the names they have in a batch."""
-        arrays = {"images": self.images, "labels": self.labels, "embeddings": self.embeddings, "maps": self.maps}
-        return {name: array for name, array in arrays.items() if array is not None}
+        names = ("images", "labels", "embeddings", "maps", "coarse")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def num_codes(self) -> int | None:
+        """How many codes ``coarse`` is of; None without it."""
+        if self.coarse is None:
+            return None
+        return int(self.coarse.max()) + 1 if self.coarse_levels is None else self.coarse_levels
 
     @property
     def num_features(self) -> dict[str, int]:

@@ -17,5 +17,6 @@ from pixelcnn.network.gated_pixelcnn import GatedPixelCNN
 from pixelcnn.network.parallel import Network
 from pixelcnn.network.pixelcnn import PixelCNN
 from pixelcnn.network.pixelcnn_pp import PixelCNNPP
+from pixelcnn.network.pixelsnail import PixelSNAIL
 
-__all__ = ["GatedPixelCNN", "LevelEmbedding", "Network", "PixelCNN", "PixelCNNPP"]
+__all__ = ["GatedPixelCNN", "LevelEmbedding", "Network", "PixelCNN", "PixelCNNPP", "PixelSNAIL"]

@@ -26,6 +26,13 @@ from pixelcnn.network.topology import (
 
 MOST_STAGES = 16  # of images of 32,768 pixels a side
 
+# The ul stream's first nodes.
+UP_LEFT_INIT: tuple[Node, ...] = (
+    ImageConv("ul_init_above", (IMAGE,), "ul", 0, Window(above=0, left=1, right=1), shift=(1, 0)),
+    ImageConv("ul_init_left", (IMAGE,), "ul", 0, Window(above=1, left=0, right=0), shift=(0, 1)),
+    Sum("ul_init", ("ul_init_above", "ul_init_left"), "ul", 0),
+)
+
 
 class PixelCNNPP(Network):
     """The network of Salimans et al. 2017; by default the paper's for CIFAR-10, of 53.7 million parameters.
@@ -78,7 +85,7 @@ class PixelCNNPP(Network):
                     return GatedResidualBlock(
                         num_filters,
                         node.window,
-                        len(node.inputs) - 1,
+                        [num_filters] * (len(node.inputs) - 1),
                         nonlinearity,
                         dropout,
                         condition_features,
@@ -101,12 +108,7 @@ def pixelcnn_pp(num_resnet_blocks: int, num_stages: int, short_cuts: bool = True
     The up pass runs from the image's resolution to the lowest, the down pass back; each block of the down pass takes a
     short-cut from the mirrored node of the up pass, unless ``short_cuts`` is off (their section 3.4.3).
     """
-    nodes: list[Node] = [
-        ImageConv("u_init", (IMAGE,), "u", 0, UP, shift=(1, 0)),
-        ImageConv("ul_init_above", (IMAGE,), "ul", 0, Window(above=0, left=1, right=1), shift=(1, 0)),
-        ImageConv("ul_init_left", (IMAGE,), "ul", 0, Window(above=1, left=0, right=0), shift=(0, 1)),
-        Sum("ul_init", ("ul_init_above", "ul_init_left"), "ul", 0),
-    ]
+    nodes: list[Node] = [ImageConv("u_init", (IMAGE,), "u", 0, UP, shift=(1, 0)), *UP_LEFT_INIT]
     u, ul = "u_init", "ul_init"
     skips = [(u, ul)]
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from pixelcnn.checkpoint import entry
+from pixelcnn.conditioning.several import by_key
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.objective import MaximumLikelihood, Objective
 from pixelcnn.optim import Adam, build_optimizer, build_schedule, exponential
 from pixelcnn.scores import per_image
+from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.metrics import LossPerDimension
 from pixelcnn.training.nonfinite import gradient_norm, with_bad_gradient_if_not_finite
 
@@ -95,14 +98,18 @@ class DensityEstimation(LightningModule):
             *(f"val/{name}" for name in self.val_channel_scores),
         ]
 
+    @cached_property
+    def flops_of_an_image(self) -> int:
+        """`pixelcnn.training.arithmetic.training_flops` of the model: it takes as long as several small steps."""
+        return training_flops(self.model)
+
     def dictionary(self, batch: Any) -> Batch:
         """The batch of any data loader as the project's data sets give them: from images, or (images, condition)."""
         if isinstance(batch, Mapping):
             return batch  # type: ignore[return-value]
         images, *condition = batch if isinstance(batch, list | tuple) else [batch]
-        key = self.model.conditioning.batch_key
-        named = {} if key in (None, "images") or not condition else {key: condition[0]}
-        return {"images": images, "index": torch.arange(len(images)), **named}
+        named = by_key(self.model.conditioning, condition[0]) if condition else {}
+        return {**named, "images": images, "index": torch.arange(len(images))}
 
     def on_fit_start(self) -> None:
         full_float32(False)

@@ -2,12 +2,25 @@
 
 from tests.breaks.data import DATA, FILES
 from tests.breaks.likelihoods import LIKELIHOODS
-from tests.breaks.networks import CAUSALITY, NETWORKS, WALKS
+from tests.breaks.networks import ATTENTION, CAUSALITY, NETWORKS, WALKS
 from tests.breaks.one import Break
 from tests.breaks.ood import OOD
 from tests.breaks.optim import OPTIM
+from tests.breaks.orders import ORDERS
 from tests.breaks.training import TRAINING
 
 __all__ = ["BREAKS", "Break"]
 
-BREAKS = [*NETWORKS, *CAUSALITY, *WALKS, *LIKELIHOODS, *TRAINING, *OPTIM, *DATA, *FILES, *OOD]
+BREAKS = [
+    *NETWORKS,
+    *ATTENTION,
+    *CAUSALITY,
+    *WALKS,
+    *LIKELIHOODS,
+    *TRAINING,
+    *OPTIM,
+    *DATA,
+    *FILES,
+    *OOD,
+    *ORDERS,
+]

@@ -119,7 +119,7 @@ NOT_FINITE[4, 1] = np.nan
         ({"images": IMAGES.astype(object)}, None, "cannot be read"),
     ],
 )
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")  # of other tests
 def test_wrong_contents_are_named_with_key_and_file(stored, columns, levels, fault):
     path = stored(**columns)
     with pytest.raises(UserError, match=fault) as caught:

@@ -89,7 +89,7 @@ def test_names_of_recipes(tmp_path, leave):
 
 
 @pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+1", "-x", " =1", "\t=1"])
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")  # of other tests
 def test_no_text_is_a_formula(tmp_path, leave, text):
     leave(text, [f'logger.group="{text}"', "seed=-1", "optim.lr=-0.5"], {}, {"val/bits_per_dim": -2.0})
     write_results(tmp_path, ["logger.group", "seed", "optim.lr"])

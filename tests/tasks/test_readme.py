@@ -29,6 +29,8 @@ from tests.original.test_golden import GOLDEN
 from tests.tasks.composing import composed, keys_of, without_hydra
 from tests.tasks.wrong_files import save
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROOT = CONF.parent
 FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 PAGES = {path.name: path.read_text() for path in FILES}
@@ -43,7 +45,8 @@ USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer",
 TINY = {
     "train": [
         *("model.num_filters=4", "model.num_resnet_blocks=1", "model.num_stages=2", "model.num_layers=1"),
-        *("model.num_blocks=1", "model.num_output_features=8", "initialisation.size=8", "callbacks.samples=null"),
+        *("model.num_blocks=1", "model.num_attention_blocks=1", "model.num_output_features=8"),
+        *("initialisation.size=8", "callbacks.samples=null"),
         *("data.batch_size=8", "data.val_size=4", "trainer.max_steps=1", "trainer.val_check_interval=null"),
         *("trainer.devices=1", "trainer.num_nodes=1", "trainer.accelerator=cpu", "logger=none"),
         *("hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1", "hydra.launcher.n_jobs=1"),
@@ -91,14 +94,17 @@ def test_commands_are_found():
 
 @pytest.mark.parametrize("command", OTHERS)
 def test_what_is_beside_run_py_exists(command):
-    program, *arguments = command.split()
+    # To look for the module pip here would break distutils for what torch compiles in this process later.
+    program, *arguments = command.removeprefix("python -m ").split()
     if program == "make":
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
         assert {argument for argument in arguments if "=" not in argument} <= set(targets)
     elif program == "pip":
         assert (ROOT / arguments[-1]).exists() or arguments == ["install", "mlflow"]  # an example of a package
-    else:  # of minutes
-        assert arguments[0] == "-m" and find_spec(arguments[1]) is not None
+    elif arguments and arguments[0].startswith("examples/"):  # of minutes, as what follows
+        assert (ROOT / arguments[0] / "__main__.py").exists()
+    else:
+        assert command.startswith("python -m ") and find_spec(program) is not None
 
 
 @pytest.fixture(scope="module")
@@ -112,16 +118,18 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         (folder / split).mkdir()
         for i, pixels in enumerate(images):
             Image.fromarray(pixels).save(folder / split / f"{i}.png")
-    runs = {kind: folder / kind for kind in ("none", "class", "encoder")}
-    tiny = [key for key in TINY["train"] if not key.startswith(("hydra", "model.num_layers", "model.num_blocks"))]
+    runs = {kind: folder / kind for kind in ("none", "class", "encoder", "orders")}
+    other = ("hydra", "model.num_layers", "model.num_blocks", "model.num_attention_blocks")
+    tiny = [key for key in TINY["train"] if not key.startswith(other)]
     tiny.remove("model.num_output_features=8")
     files = (f"data.train={folder}/train.npz", f"data.test={folder}/test.npz")
     call("data=arrays", *files, *tiny, f"hydra.run.dir={runs['none']}")
     for kind, options in (
-        ("class", partial(ClassLabels, num_classes=10)),
-        ("encoder", partial(Encoder, code_size=3, num_filters=4)),
+        ("class", {"conditioning": partial(ClassLabels, num_classes=10)}),
+        ("encoder", {"conditioning": partial(Encoder, code_size=3, num_filters=4)}),
+        ("orders", {"order": "all"}),
     ):
-        model = build(tiny_description(channels=1, levels=17, num_stages=2, conditioning=options))
+        model = build(tiny_description(channels=1, levels=17, num_stages=2, **options))
         (runs[kind] / "checkpoints").mkdir(parents=True)
         save(model, runs[kind] / "checkpoints" / "best.ckpt")
     best = runs["none"] / "checkpoints" / "best.ckpt"
@@ -132,6 +140,7 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         "EVALUATION": f"{folder}/evaluation",
         "FILE": f"{folder}/test/0.png",
         "RUN_OF_CLASSES": str(runs["class"]),
+        "RUN_OF_ORDERS": str(runs["orders"]),
         "RUN": str(runs["none"]),
         "BACKGROUND": str(runs["none"]),
         "outputs/conditioning/class": str(runs["class"]),
@@ -149,6 +158,8 @@ def typed(command: str, material: dict[str, str]) -> list[str]:
     given = command.partition("run.py")[2].replace("data=…", "").replace("…", "")
     if "task.label=all" in given or "task=classify" in given:
         given = given.replace("RUN", "RUN_OF_CLASSES")
+    if "task.orders" in given:
+        given = given.replace("RUN", "RUN_OF_ORDERS")
     if "task=ood" in given:  # one of colour, and the material is grey
         given = given.replace("cifar10_small", "RUN").replace("channels=3", "channels=1")
     for name, path in material.items():
@@ -286,7 +297,8 @@ def test_every_key_and_option_that_is_named_exists():
     chosen = [[option for option in choice if option] for choice in rounds]
     plugins = (["sweep=optuna", "hydra/launcher=submitit_slurm"], ["hydra/launcher=joblib"])
     against = (["data@against=images"], ["+data@against.own=images", "+data@against.numbers=svhn", CLOTHES])
-    choices = (*chosen, *plugins, *against)
+    several = (["conditioning=[class,vector,spatial,coarse]"],)
+    choices = (*chosen, *plugins, *against, *several)
     known = set(options) | set(chain.from_iterable(accepted(composed(choice)) for choice in choices))
     named = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_]+)*)=([\w/]*)", text)
     assert len(named) > 100
