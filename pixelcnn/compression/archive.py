@@ -6,7 +6,7 @@ A frame is
     twice the number of images, plus one if they are raw; their conditions, unless they are integers or given; the range
     coder's stream of these integers and of levels; the levels as they are, if raw; the CRC-32 of each image's levels
 
-with whole numbers as 32 bits, little-endian. A frame is raw where its images did not come back when they were coded.
+with whole numbers as 32 bits, little-endian. A frame is raw where its image did not come back when it was coded.
 The CRC-32 continues that of the frame before, the first frame's that of the header: no frame fits in another place.
 """
 
@@ -124,7 +124,7 @@ class Compression:
         self.result.num_images += len(images)
 
     def _add_frame(self, images: Tensor, h: Tensor | None, condition: Condition) -> None:
-        """Write one frame, or its halves if decoding does not give it back; a single batch is then stored raw."""
+        """Write one frame, or its halves if decoding does not give it back, down to an image, which is stored raw."""
         encoder = Encoder()
         stored = self._conditions(h, condition, encoder)
         self._batches.code(images, h, encoder)
@@ -133,15 +133,15 @@ class Compression:
             self._write_frame(images, stored + stream, raw=False)
             return
         n = len(images)
-        if n > self.batch_size:
-            middle = -(-n // self.batch_size) // 2 * self.batch_size
+        if n > 1:
+            middle = -(-n // self.batch_size) // 2 * self.batch_size or n // 2
             for part in (slice(middle), slice(middle, n)):
                 self._add_frame(images[part], *_of_part(part, h, condition))
             return
         only_labels = Encoder()
         stored = self._conditions(h, condition, only_labels)
         self._write_frame(images, stored + only_labels.to_bytes() + b"".join(self._stored(images)), raw=True)
-        self.result.num_raw += n
+        self.result.num_raw += 1
 
     def _stored(self, images: Tensor) -> list[bytes]:
         return stored_levels(images, self.model.image.levels)

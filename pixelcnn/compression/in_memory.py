@@ -27,7 +27,7 @@ def compress(
 
     ``condition``: labels (N,), features or images, as in `PixelModel.log_prob`; what is needed of it is stored too,
     unless ``store_condition`` is false, for which `decompress` is given it again. ``verify`` decodes the archive before
-    it is returned, and stores a batch as it is where it does not come back. Images are coded ``batch_size`` at a time.
+    it is returned, and stores an image as it is where it does not come back. Images are coded ``batch_size`` at a time.
     ``on_pixel`` is called for each pixel of a batch, to show progress.
 
     Raises UserError for a likelihood without density, for images and conditions that the model does not take, and where
