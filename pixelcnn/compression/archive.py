@@ -124,7 +124,7 @@ class Compression:
         self.result.num_images += len(images)
 
     def _add_frame(self, images: Tensor, h: Tensor | None, condition: Condition) -> None:
-        """Write one frame. If decoding does not reproduce it, split it in half, or store a single batch raw."""
+        """Write one frame. If decoding does not reproduce it, split it in half, or store a single image raw."""
         encoder = Encoder()
         stored = self._conditions(h, condition, encoder)
         self._batches.code(images, h, encoder)
@@ -133,15 +133,15 @@ class Compression:
             self._write_frame(images, stored + stream, raw=False)
             return
         n = len(images)
-        if n > self.batch_size:
-            middle = -(-n // self.batch_size) // 2 * self.batch_size
+        if n > 1:
+            middle = -(-n // self.batch_size) // 2 * self.batch_size or n // 2
             for part in (slice(middle), slice(middle, n)):
                 self._add_frame(images[part], *_of_part(part, h, condition))
             return
         only_labels = Encoder()
         stored = self._conditions(h, condition, only_labels)
         self._write_frame(images, stored + only_labels.to_bytes() + b"".join(self._stored(images)), raw=True)
-        self.result.num_raw += n
+        self.result.num_raw += 1
 
     def _stored(self, images: Tensor) -> list[bytes]:
         return stored_levels(images, self.model.image.levels)
