@@ -56,6 +56,8 @@ REFUSED = [
     ("experiment=digits model=pixelcnn", "model.num_resnet_blocks", "experiment=digits"),
     ("experiment=ablation/one_stage model=pixelcnn", "model.num_resnet_blocks", "experiment=ablation/"),
     ("experiment=digits model=pixelcnn model.num_stages=2", "model.num_resnet_blocks", "experiment=digits"),
+    ("model=pixelsnail model.num_stages=2", "model.num_stages", "pixelcnn.network.PixelSNAIL"),
+    ("model=pixelsnail model.num_atention_blocks=2", "model.num_atention_blocks", "model.num_attention_blocks?"),
     ("model=pixelcnn model.num_stages=2", "model.num_stages", "pixelcnn.network.PixelCNN"),
     ("experiment=ablation/original_tails likelihood=implicit", "likelihood.tails", "ablation/original_tails"),
     # parts that are left out
@@ -122,6 +124,10 @@ REFUSED = [
     ("model.output_init_scale=inf", "model.output_init_scale=inf", "finite"),
     ("trainer.limit_val_batches=nan", "trainer.limit_val_batches=nan", "finite"),
     ("data=digits data.batch_size=0", "data.batch_size=0", "1"),
+    ("model.input=one_hot", "model.input=one_hot", "scaled, embedding"),
+    ("model.input=embedding model.embedding_features=0", "model.embedding_features=0", "positive"),
+    ("data=digits data.binarize=often", "data.binarize=often", "threshold, fixed, dynamic"),
+    ("data=codes", "data.train", "data.train=FILE.npz"),
     ("data=images", "data.root", "data.root=DIR"),
     # devices
     ("trainer.devices=4096", "trainer.devices=4096", ""),
