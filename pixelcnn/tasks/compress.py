@@ -1,4 +1,4 @@
-"""``task=compress``: an archive of images in as many bits as the model says."""
+"""``task=compress``: compresses images losslessly to the length that the model predicts."""
 
 import math
 import os
@@ -33,7 +33,7 @@ from pixelcnn.training.record import write_record
 
 @dataclass(frozen=True)
 class Source:
-    """Images of one size with what comes with them; ``at`` reads those of some places."""
+    """Images of one size with their labels and conditions. ``at`` reads some of them by position."""
 
     num_images: int
     height: int
@@ -44,8 +44,8 @@ class Source:
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``images.pxc`` and ``metrics.json``.
 
-    The metrics: ``bits_per_dim`` of the file with all that is in it, the model's under ``model/``; ``num_images``,
-    ``num_bytes`` and ``num_raw``, the images that did not come back and were stored as they are.
+    The metrics: ``bits_per_dim`` of the whole file, and the model's under ``model/``; ``num_images``, ``num_bytes``
+    and ``num_raw``, the number of images stored uncompressed because decoding did not reproduce them.
     """
     task = config.task
     model = load(config.checkpoint, trusted_packages(config))

@@ -27,8 +27,8 @@ def arrays_of(batch_key: str) -> tuple[str, ...]:
 def rows_of(spec: str, where: str, keys: Collection[str]) -> dict[str, tuple[str, np.ndarray]]:
     """The rows that FILE:ROW means: for each of the ``keys`` of conditions that the file has, the row of which array.
 
-    An .npy file is taken for the first of the first key's arrays, or for images if it is of uint8 or uint16. UserError,
-    beginning with ``where``, for anything else, and where there is none.
+    An .npy file holds the first of the first key's arrays, or images if its dtype is uint8 or uint16. UserError,
+    starting with ``where``, for anything else, and where there is none.
     """
     file, _, number = spec.rpartition(":")
     if not file or not number.isdecimal():

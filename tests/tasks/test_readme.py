@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
@@ -249,20 +250,26 @@ def stripes(folder: Path, monkeypatch) -> list[str]:
     return [f"hydra.searchpath=[file://{folder}]"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "python.md", "codes.md"])
+@pytest.mark.parametrize("page", ["README.md", "python.md", "own-parts.md", "codes.md"])
 def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names: dict = {}
+    names: dict = {"__name__": "of_a_page"}
     for code in re.findall(r"^```python\n(.*?)^```", PAGES[page], re.M | re.S):
         exec(code.replace("RUN", material["RUN"]), names)
         if "pixelcnn.load(" in code:
             assert len(names["images"]) == 16
+    if page == "own-parts.md":
+        assert names["trainer"].callback_metrics["train/weight_norm"] > 0
+        every = torch.arange(17, dtype=torch.float64).view(-1, 1, 1, 1)
+        masses = names["model"].likelihood.log_prob(torch.full_like(every, 0.3), every.to(torch.uint8)).exp()
+        assert masses.sum().item() == pytest.approx(1)
 
 
 def test_no_python_is_left_out():
     """The others are files of data sets, which tests of their own use."""
     blocks = {page: text.count("```python\n") for page, text in PAGES.items()}
-    assert {page for page, count in blocks.items() if count} == {"README.md", "python.md", "data.md", "codes.md"}
+    pages = {"README.md", "python.md", "own-parts.md", "data.md", "codes.md"}
+    assert {page for page, count in blocks.items() if count} == pages
     assert blocks["data.md"] == 2
 
 
