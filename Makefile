@@ -17,7 +17,7 @@ quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes 
 install: $(VENV)/.installed ## make .venv and install requirements.txt
 
 test: $(VENV)/.installed-dev ## run the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 mutate: $(VENV)/.installed-dev ## break the code, one line at a time, and check that a test fails each time
 	$(BIN)/python -m tests.mutation --jobs 2

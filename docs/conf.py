@@ -10,6 +10,9 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 os.environ["PYTHONPATH"] = str(HERE.parent)  # of the kernel that runs the notebooks
 
+# Where the files of the repository are on the web, such as https://github.com/OWNER/pixelcnn/blob/main.
+REPOSITORY = os.environ.get("DOCS_REPOSITORY", "")
+
 project = "pixelcnn"
 copyright = "the pixelcnn authors, Apache License 2.0"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "reference"]
@@ -31,12 +34,16 @@ autodoc_inherit_docstrings = False  # Lightning's are not written for this site
 autodoc_default_options = {"members": True, "inherited-members": False, "show-inheritance": True}
 
 
-def without_links_out_of_docs(app: Any, page: str, source: list[str]) -> None:
-    """Links to files beside docs/ work on a checkout; the site has no such files and keeps their text alone."""
+def links_out_of_docs(app: Any, page: str, source: list[str]) -> None:
+    """Have links to files beside docs/ lead to `REPOSITORY`; without one, keep their text alone.
+
+    On a checkout they lead to the files themselves, of which the site has no copies.
+    """
     out = re.escape("../" * (1 + page.count("/")))
-    source[0] = re.sub(rf"\[([^\]]*)\]\({out}[^)]*\)", r"\1", source[0])
+    instead = rf"[\1]({REPOSITORY.rstrip('/')}/\2)" if REPOSITORY else r"\1"
+    source[0] = re.sub(rf"\[([^\]]*)\]\({out}([^)]*)\)", instead, source[0])
 
 
 def setup(app: Any) -> None:
     """Sphinx's entry."""
-    app.connect("source-read", without_links_out_of_docs)
+    app.connect("source-read", links_out_of_docs)

@@ -53,6 +53,11 @@ def in_words(score_name: str, value: str, given: str | None = None) -> str:
     return words if given is None else f"{words.removesuffix(OF_ITS_OWN)} given {given}"
 
 
+def as_label(score_name: str) -> str:
+    """A score's name on the axis of a plot: bits/dim."""
+    return score_name.replace("_per_", "/").replace("_", " ")
+
+
 def worse_than_uniform(score_name: str, value: float, levels: int) -> bool:
     """Whether a score in bits per sub-pixel is above log2 of the ``levels``, what equal probabilities for all have."""
     return score_name != "energy_distance" and value > log2(levels)

@@ -23,8 +23,10 @@ from tests.browser import browser, look  # noqa: F401  fixtures
 
 Module = TypeVar("Module", bound=nn.Module)
 
-# The same cases each time, so that what was green stays green; HYPOTHESIS_PROFILE=search draws new ones.
+# The same cases each time, so that what was green stays green; HYPOTHESIS_PROFILE=search draws new ones, and `whole`
+# twice as many of the same (`tests.drawn.cases`), as mutation testing does.
 settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("whole", derandomize=True, deadline=None)
 settings.register_profile("search", derandomize=False, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 

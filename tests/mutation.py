@@ -76,7 +76,12 @@ def tested(code: Path, tests: Iterable[str], seconds: float, *more: str) -> Outc
         f"--basetemp={code.parent / 'run'}",
     ]
     command = [sys.executable, "-m", "pytest", *options, "-m", "not slow", *more, *tests]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_PROFILE": "whole",
+    }
     # To a file: a pipe would be waited for until all ended that tests have started.
     output = code.parent / "said.txt"
     with output.open("w") as file:

@@ -49,16 +49,16 @@ def test_a_bound_is_replaced_by_what_it_bounds():
 
 def test_what_cannot_be_classified():
     model = tiny_model(height=4, width=4, num_stages=1)
-    with pytest.raises(UserError, match=r"^conditioning=none has no classes"):
+    with pytest.raises(UserError, match=r"^conditioning=none "):
         model.classify(random_images(model, 1))
     model = model_of_three()
     for prior in (torch.ones(2), torch.tensor([1.0, 0.0, 1.0]), torch.tensor([1.0, 1.0, float("nan")])):
-        with pytest.raises(UserError, match=r"^prior=.* is not a positive number for each of 3 classes"):
+        with pytest.raises(UserError, match=r"^prior=.* 3 classes"):
             model.classify(random_images(model, 1), prior)
-    with pytest.raises(UserError, match=r"^batch_size=0 is out of range"):
+    with pytest.raises(UserError, match=r"^batch_size=0 "):
         model.classify(random_images(model, 1), batch_size=0)
     with pytest.raises(UserError, match=r"^images of"):
         model.classify(random_images(model, 1).float())
-    with pytest.raises(UserError, match="likelihood=implicit has no density"):
+    with pytest.raises(UserError, match="likelihood=implicit "):
         model = model_of_three(partial(Implicit, num_features=4, num_noise=2))
         model.classify(random_images(model, 1))

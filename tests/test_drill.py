@@ -5,11 +5,11 @@ import multiprocessing
 import pytest
 
 from bench.drill import differences, killed, uninterrupted
-from tests.tasks.conftest import TINY, arrays, call
+from tests.tasks.conftest import TINY, arrays, call, undrawn
 
-__all__ = ["arrays", "call"]  # fixtures
+__all__ = ["arrays", "call", "undrawn"]  # fixtures
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 class Forked:

@@ -25,7 +25,7 @@ BETTER = {
     r"\basked\sotherwise\b": "overridden",
     r"\bnamed\sto\sit\b": "passed to it",
 }
-SUFFIXES = ("*.py", "*.yaml", "*.md", "Makefile")
+SUFFIXES = ("*.py", "*.yaml", "*.md", "*.txt", "*.html", "Makefile")
 
 
 def main() -> int:

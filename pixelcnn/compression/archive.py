@@ -1,4 +1,4 @@
-"""The archive: a header, then frames, each of so many images that what a frame costs does not count.
+"""The archive: a header, then frames, each of enough images that its own overhead is negligible.
 
 A frame is
 
@@ -6,8 +6,8 @@ A frame is
     twice the number of images, plus one if they are raw; their conditions, unless they are integers or given; the range
     coder's stream of these integers and of levels; the levels as they are, if raw; the CRC-32 of each image's levels
 
-with whole numbers as 32 bits, little-endian. A frame is raw where its image did not come back when it was coded.
-The CRC-32 continues that of the frame before, the first frame's that of the header: no frame fits in another place.
+Integers have 32 bits, little-endian. A frame is raw if decoding it did not reproduce its images. Each CRC-32 continues
+the previous frame's, the first one the header's, so that a frame is valid in its own place only.
 """
 
 import struct
@@ -46,7 +46,7 @@ class Compressed:
 
 
 class _Batches:
-    """Codes images in batches of one size, the last of which may be smaller; keeps one walk at a time."""
+    """Codes images in batches of ``batch_size``, the last one possibly smaller, and caches one walk at a time."""
 
     def __init__(self, model: PixelModel, batch_size: int, on_pixel: OnPixel) -> None:
         self.model, self.batch_size, self.on_pixel = model, batch_size, on_pixel
@@ -55,7 +55,7 @@ class _Batches:
         self._coding: Coding | None = None
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder) -> Tensor:
-        """Encode ``images`` (N, C, H, W), on the CPU, or decode as many: returns what was coded, on the CPU."""
+        """Encode ``images`` (N, C, H, W), or decode as many. Returns the coded images, on the CPU."""
         coded, orders = [], self.model.orders
         read = orders.chosen(None)
         for first in range(0, len(images), self.batch_size):
@@ -73,7 +73,7 @@ class _Batches:
 
 @dataclass
 class Compression:
-    """Writes an archive of ``num_images`` images of one size to ``file``; `add` takes some at a time."""
+    """Writes an archive of ``num_images`` images of one size to ``file``. Call `add` with consecutive parts of them."""
 
     file: BinaryIO
     model: PixelModel
@@ -98,11 +98,11 @@ class Compression:
 
     @property
     def frame(self) -> int:
-        """Images in a frame, and how many `add` is best given: a number of whole batches."""
+        """Images per frame, a multiple of the batch size. `add` is most efficient with this many at a time."""
         return frame_of(self.batch_size, self.model.image.channels * self.height * self.width)
 
     def add(self, images: Tensor, condition: Condition = None) -> None:
-        """Compress the next images (N, C, H, W), each call's into frames of their own, with their conditions.
+        """Compress the next images, (N, C, H, W), with their conditions. Each call starts a new frame.
 
         UserError for images or conditions that the model does not take.
         """
@@ -124,7 +124,7 @@ class Compression:
         self.result.num_images += len(images)
 
     def _add_frame(self, images: Tensor, h: Tensor | None, condition: Condition) -> None:
-        """Write one frame, or its halves if decoding does not give it back, down to an image, which is stored raw."""
+        """Write one frame. If decoding does not reproduce it, split it in half, or store a single image raw."""
         encoder = Encoder()
         stored = self._conditions(h, condition, encoder)
         self._batches.code(images, h, encoder)
@@ -177,7 +177,7 @@ INVALID = AssertionError
 
 @dataclass
 class Decompression:
-    """Reads the archive in ``file``, called ``named`` in messages, by the model that made it.
+    """Reads the archive in ``file`` with the model that wrote it; messages call it ``named``.
 
     ``condition`` is that of all images, first axis num_images, where the archive does not hold them. UserError unless
     the file is an archive, of this model, and, without ``force``, of the same versions, device and threads.
@@ -205,9 +205,9 @@ class Decompression:
             raise UserError(f"{self.named} {told}: give none.")
 
     def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        """The images of each frame, (N, C, H, W), on the CPU, and the integers among their conditions.
+        """Yield the images of each frame, (N, C, H, W), on the CPU, with the integers among their stored conditions.
 
-        UserError where the file is damaged, or an image does not come back as its checksum says.
+        UserError if the file is damaged or an image does not match its checksum.
         """
         batches, done = _Batches(self.model, self.header.batch_size, self.on_pixel), 0
         with in_evaluation(self.model), torch.no_grad():
@@ -270,7 +270,7 @@ def _of_part(part: slice, h: Tensor | None, condition: Condition) -> tuple[Tenso
 
 
 def frame_of(batch_size: int, dimensions: int) -> int:
-    """How many images of so many sub-pixels a frame holds: a number of whole batches."""
+    """The number of images per frame, a multiple of the batch size, for images of this many sub-pixels."""
     return batch_size * max(1, FRAME // (batch_size * dimensions))
 
 

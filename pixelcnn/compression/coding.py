@@ -1,7 +1,7 @@
-"""Range coding of a batch's levels, site by site, by the masses that a model gives them.
+"""Range coding of a batch of images, site by site, with the probabilities of a model.
 
-Encoder and decoder run the same code on batches of the same images: the walk of sampling, whose floats depend on the
-size of the batch, and the likelihood's distribution functions in float64.
+Encoder and decoder run the same code on the same batches: the incremental walk, whose rounding depends on the size of
+the batch, and the likelihood's distribution functions in float64.
 """
 
 import math
@@ -35,33 +35,33 @@ FAMILY = constriction.stream.model.Categorical(perfect=False)
 
 
 class Encoder:
-    """Takes symbols."""
+    """Encodes symbols into a stream."""
 
     def __init__(self) -> None:
         self.coder = constriction.stream.queue.RangeEncoder()
 
     def symbols(self, masses: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Encode ``known`` int32 (N,), whose masses are the rows of float64 (N, K); returns them."""
+        """Encode ``known`` int32 (N,) with the probabilities ``masses`` float64 (N, K), and return it."""
         self.coder.encode(known, FAMILY, masses)
         return known
 
     def labels(self, known: np.ndarray, count: int) -> None:
-        """Encode ``known`` (N,) of 0 .. count-1, all equally likely."""
+        """Encode ``known`` (N,), uniform over 0 .. count-1."""
         self.coder.encode(known.astype(np.int32), _alike(count))
 
     def to_bytes(self) -> bytes:
-        """What a `Decoder` reads."""
+        """The stream, for `Decoder`."""
         return self.coder.get_compressed().astype("<u4").tobytes()
 
 
 class Decoder:
-    """Gives symbols back."""
+    """Decodes the symbols of a stream."""
 
     def __init__(self, stream: bytes) -> None:
         self.coder = constriction.stream.queue.RangeDecoder(np.frombuffer(stream, "<u4").astype(np.uint32))
 
     def symbols(self, masses: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Decode int32 (N,); ``known`` plays no part."""
+        """Decode int32 (N,). ``known`` is ignored."""
         return self.coder.decode(FAMILY, masses)
 
     def labels(self, n: int, count: int) -> np.ndarray:
@@ -74,7 +74,7 @@ def _alike(count: int) -> constriction.stream.model.Uniform:
 
 
 class Coding(Scan):
-    """Codes batches of n images of a size."""
+    """Codes batches of n images of one size."""
 
     def __init__(
         self, network: nn.Module, likelihood: Likelihood, n: int, channels: int, height: int, width: int
@@ -86,7 +86,7 @@ class Coding(Scan):
         self.within = np.arange(self.stretch + 1)[None]
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder, on_pixel: Callable[[], object]) -> None:
-        """Encode ``images`` (N, C, H, W), or fill them in with what is decoded."""
+        """Encode ``images`` (N, C, H, W), or overwrite them with the decoded images."""
 
         def row(i: int) -> None:
             self.decide_row(i, partial(self._code_site, coder))

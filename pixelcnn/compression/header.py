@@ -1,4 +1,4 @@
-"""The beginning of an archive: what it holds, and what the floats that it was coded by depend on."""
+"""The header of an archive: its contents, and everything that the rounding of its floats depends on."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ MOST_TEXT = 96
 
 @dataclass(frozen=True)
 class Header:
-    """At most 150 bytes."""
+    """The header, at most 150 bytes."""
 
     model: bytes  # of 16
     num_images: int
@@ -44,7 +44,7 @@ class Header:
     def of(
         cls, model: PixelModel, num_images: int, height: int, width: int, batch_size: int, conditions: int
     ) -> "Header":
-        """Of an archive that is coded by ``model`` here and now."""
+        """The header of an archive that ``model`` writes on this machine."""
         weight, shape = next(model.parameters()), model.image
         description = json.dumps(model.description.to_dict(), sort_keys=True)
         return cls(
@@ -63,12 +63,12 @@ class Header:
         )
 
     def to_bytes(self) -> bytes:
-        """As it is stored."""
+        """The header as stored, with its checksum."""
         return self._content() + CRC.pack(self.crc)
 
     @property
     def crc(self) -> int:
-        """The CRC-32 of what is before it."""
+        """CRC-32 of all fields."""
         return zlib.crc32(self._content())
 
     def _content(self) -> bytes:
@@ -78,7 +78,7 @@ class Header:
 
     @classmethod
     def read(cls, file: BinaryIO, named: str) -> "Header":
-        """From the beginning of ``file``; UserError, beginning with ``named``, where it is not a whole header."""
+        """Read the header of ``file``. UserError, starting with ``named``, if it is not a complete header."""
         fixed = file.read(FIXED.size)
         if fixed[: len(MAGIC)] != MAGIC[: len(fixed)] or len(fixed) <= len(MAGIC):
             raise UserError(f"{named} is not an archive of this project: give a file that task=compress wrote.")
@@ -101,8 +101,7 @@ class Header:
         )
 
     def require_same(self, here: "Header", named: str, force: bool) -> None:
-        """Raise UserError where this archive was coded by another model, or, unless ``force``, under other conditions
-        than those ``here``."""
+        """Raise UserError if the model, or without ``force`` the machine or its versions, differ from ``here``."""
         told = f"{named} holds images of {self.channels} channels with {self.levels} levels"
         if (self.channels, self.levels) != (here.channels, here.levels):
             raise UserError(
@@ -126,7 +125,7 @@ class Header:
 
 
 def cut_short(named: str) -> UserError:
-    """What to say of a file that ends too early."""
+    """The error for a truncated file."""
     return UserError(f"{named} is cut short: use a whole copy.")
 
 

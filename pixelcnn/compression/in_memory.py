@@ -1,4 +1,4 @@
-"""`compress` and `decompress`, of and to tensors."""
+"""`compress` and `decompress` for tensors in memory."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -25,13 +25,13 @@ def compress(
     """Compress ``images`` (N, C, H, W) to within 0.1 % of -log2 p(images | condition), a header of at most 150
     bytes and four bytes an image.
 
-    ``condition``: labels (N,), features or images, as in `PixelModel.log_prob`; what is needed of it is stored too,
-    unless ``store_condition`` is false, for which `decompress` is given it again. ``verify`` decodes the archive before
-    it is returned, and stores an image as it is where it does not come back. Images are coded ``batch_size`` at a time.
-    ``on_pixel`` is called for each pixel of a batch, to show progress.
+    ``condition``: labels (N,), features or images, as in `PixelModel.log_prob`. It is stored in the archive unless
+    ``store_condition`` is false; then pass it to `decompress` again. ``verify`` decodes the archive before it is
+    returned, and stores an image uncompressed if it does not decode to the same pixels. Images are coded
+    ``batch_size`` at a time. ``on_pixel`` is called for each pixel of a batch, for a progress bar.
 
-    Raises UserError for a likelihood without density, for images and conditions that the model does not take, and where
-    the package constriction is missing.
+    Raises UserError for a likelihood without a density, for images and conditions that do not fit the model, and if the
+    package constriction is not installed.
     """
     file = BytesIO()
     height, width = images.shape[-2:]
@@ -51,10 +51,9 @@ def decompress(
     """Decompress ``archive`` with the model that wrote it: (N, C, H, W), uint8, or int32 above 256 levels, on the
     CPU.
 
-    Floats must round as they did: where torch's version, the kind of device, its number of threads or the weights' type
-    differ, UserError says so, and ``force`` tries all the same. Each image's checksum is compared: UserError where one
-    differs, and for an archive that is damaged, cut short or of another model. ``condition`` (N, …) is for an archive
-    that does not store it.
+    Decoding needs the same rounding as encoding: UserError if the torch version, device type, number of threads or
+    dtype of the weights differ; ``force`` tries anyway. UserError also if the archive is damaged, truncated or of
+    another model, or an image does not match its checksum. Pass ``condition`` (N, …) if the archive does not store it.
     """
     frames = Decompression(BytesIO(archive), model, "archive", condition, force, on_pixel)
     empty = torch.empty(

@@ -1,1 +1,1 @@
-"""The page of task=explore: what it shows (`explorer`), and how (`page`, which needs gradio)."""
+"""The page of ``task=explore``: its contents (`explorer`) and its controls (`page`, which needs gradio)."""

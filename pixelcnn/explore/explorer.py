@@ -1,4 +1,4 @@
-"""What the page shows of a model: images as they are drawn, completions of a painted image, where the bits go."""
+"""What the page shows: images while they are drawn, completions of a painted image, and where the bits go."""
 
 import io
 import threading
@@ -25,6 +25,7 @@ from pixelcnn.orders import Order
 from pixelcnn.pictures import black_to_white, grid
 from pixelcnn.report.maps import maps_beside
 from pixelcnn.sampling.sampler import Temperature
+from pixelcnn.scores import as_label
 
 NOT_DRAWN = 0.5  # grey, as a fraction of the highest level
 PAINTED = 0.25  # of a pixel's area, at least, has to be painted over
@@ -35,7 +36,7 @@ Draw = Callable[[Callable[[Tensor], object]], Tensor]
 
 @dataclass(frozen=True)
 class Choice:
-    """What the page's controls are set to."""
+    """The values of the page's controls."""
 
     seed: int
     mixture_temperature: float
@@ -45,7 +46,7 @@ class Choice:
 
 
 class Explorer:
-    """One model on the page, called ``name``; ``data`` are images that it may be conditioned on."""
+    """One model on the page, called ``name``. ``data`` provides the images to condition it on."""
 
     def __init__(self, name: str, model: PixelModel, data: ImageDataModule | None) -> None:
         self.name, self.model, self.data = name, model, data
@@ -57,7 +58,7 @@ class Explorer:
         return not isinstance(likelihood, Implicit), not isinstance(likelihood, Implicit | Categorical)
 
     def drawn(self, n: int, choice: Choice) -> Iterator[Tensor]:
-        """n samples, uint8 (n, C, H, W), whenever another row of them is done, grey where nothing is drawn yet."""
+        """Yield n samples, uint8 (n, C, H, W), after each row; pixels that are not drawn yet are grey."""
         shape = self.model.image
         condition = self._condition(n, choice)
         known = torch.zeros(shape.height, shape.width, dtype=torch.bool)
@@ -68,7 +69,7 @@ class Explorer:
         )
 
     def completed(self, image: Tensor, known: Tensor, n: int, choice: Choice) -> Iterator[Tensor]:
-        """n completions of ``image`` uint8 (1, C, H, W) where ``known`` (H, W) is False, likewise."""
+        """Yield n completions of ``image`` uint8 (1, C, H, W) where ``known`` (H, W) is False, after each row."""
         images = image.to(self._device).repeat(n, 1, 1, 1)
         condition = self._condition(n, choice, images)
         return self._by_line(
@@ -97,7 +98,7 @@ class Explorer:
         return {"seed": choice.seed, "temperature": temperature}
 
     def _condition(self, n: int, choice: Choice, images: Tensor | None = None) -> Condition:
-        """What n images are given: the chosen class, their own code, or the condition of an image of the test set."""
+        """The condition of n images: the chosen class, the code of the image, or the condition of a test image."""
         model, conditions = self.model, {}
         for key, kind in kinds_of(model.conditioning).items():
             if key == "labels":
@@ -121,9 +122,9 @@ class Explorer:
 
 
 def by_row(draw: Draw) -> Iterator[Tensor]:
-    """The images that ``draw(on_row)`` has so far, each time it calls ``on_row``; what it raises is raised here.
+    """Yield the images of ``draw(on_row)`` each time it calls ``on_row``, and raise what it raises.
 
-    It draws in a thread, which ends after its row where the iterator is closed.
+    ``draw`` runs in a thread. Closing the iterator ends it after the current row.
     """
     rows: SimpleQueue[Tensor | BaseException | None] = SimpleQueue()
     closed = threading.Event()
@@ -151,7 +152,7 @@ def by_row(draw: Draw) -> Iterator[Tensor]:
 
 
 def image_at(data: ImageDataModule | None, place: int) -> Batch:
-    """A batch of one image of the test set, with its conditions; UserError where there is none."""
+    """A batch of one test image with its conditions. UserError if there is no such image."""
     if data is None:
         raise UserError("There are no test images, since the data set was not found: give data= or upload an image.")
     count = data.num_images_of("test")
@@ -168,18 +169,22 @@ def picture(images: Tensor, levels: int) -> np.ndarray:
 
 
 def fitted(image: np.ndarray, shape: ImageShape) -> Tensor:
-    """A picture uint8 (height, width, 3 or 4) as the model's image, uint8 (1, C, H, W): cropped about the centre,
-    resized, and rounded to its levels."""
+    """Convert a picture, uint8 (height, width, 3 or 4), to an image of the model, (1, C, H, W): centre-cropped,
+    resized, and rounded to the model's levels. UserError for a model of other channels than pictures have."""
+    if shape.channels not in (1, 3):
+        raise UserError(
+            f"The model's images have {shape.channels} channels, which cannot be painted: use task=complete."
+        )
     of_channels = Image.fromarray(image).convert("L" if shape.channels == 1 else "RGB")
     pixels = np.asarray(ImageOps.fit(of_channels, (shape.width, shape.height), Image.Resampling.BOX))
-    levels = torch.from_numpy((pixels.astype(np.int64) * (shape.levels - 1) + 127) // 255).to(torch.uint8)
+    levels = torch.from_numpy((pixels.astype(np.int64) * (shape.levels - 1) + 127) // 255).to(shape.dtype)
     return levels.view(1, shape.height, shape.width, shape.channels).permute(0, 3, 1, 2).contiguous()
 
 
 def unpainted(layers: list[np.ndarray], shape: ImageShape) -> Tensor:
-    """The mask bool (H, W) of the pixels over which none of the ``layers`` uint8 (height, width, 4) has paint.
+    """The mask, bool (H, W), of pixels that none of the ``layers``, uint8 (height, width, 4), paints over.
 
-    They are cropped and resized as `fitted` does the picture below them. UserError where nothing is painted over.
+    Layers are cropped and resized like their picture in `fitted`. UserError if nothing is painted over.
     """
     painted = torch.zeros(shape.height, shape.width, dtype=torch.bool)
     for layer in layers:
@@ -199,5 +204,5 @@ def mapped(image: Tensor, explorers: list[Explorer], choice: Choice) -> Image.Im
         of_image = explorer.score_map(image, choice)
         maps[f"{explorer.name}: {float(of_image.mean()):.3f}"] = of_image.mean(dim=0).numpy()
     pixels = black_to_white(image, explorers[0].model.image.levels)[0].numpy()
-    plot = maps_beside(pixels, maps, " or ".join(sorted(names)).replace("_", " "))
+    plot = maps_beside(pixels, maps, " or ".join(sorted(map(as_label, names))))
     return Image.open(io.BytesIO(plot.png)).convert("RGB")

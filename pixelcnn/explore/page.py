@@ -1,4 +1,4 @@
-"""The page: controls on the left, and a tab each to draw, to complete and to see where the bits go."""
+"""The page: controls on the left, and tabs for drawing, completing and seeing where the bits go."""
 
 import functools
 import inspect
@@ -36,7 +36,7 @@ PARTLY = (
 
 
 def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.Blocks:
-    """The page of one model, or of two side by side, which are of the same images; ``data``: the images to offer."""
+    """The page of one model, or of two models of the same images side by side. ``data``: the images to choose from."""
     shape = explorers[0].model.image
     with gr.Blocks(title="PixelCNN", analytics_enabled=False, delete_cache=(CACHED, CACHED)) as blocks:
         gr.Markdown(f"## {' and '.join(explorer.name for explorer in explorers)}\n{shape}")
@@ -110,7 +110,7 @@ def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.B
 
 
 def serve(blocks: gr.Blocks, host: str, port: int | None) -> str:
-    """Serve the page from threads of this process; returns its address. UserError where the port is taken."""
+    """Serve the page from threads of this process and return its address. UserError if the port is in use."""
     os.environ["GRADIO_NUM_PORTS"] = str(PORTS)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio asks itself whether it is there
     logging.getLogger("httpx2").setLevel(logging.WARNING)
@@ -156,7 +156,7 @@ def _controls(explorers: Sequence[Explorer], data: ImageDataModule | None) -> li
 
 
 def _described(mask: str, shape: ImageShape) -> Tensor:
-    """The mask bool (H, W) that is described; UserError where it would name a file of this machine."""
+    """The mask, bool (H, W), for the text of the mask field. UserError if the text names a file on this machine."""
     if mask.partition(":")[0] not in KINDS:
         raise UserError(f"{mask} does not say what is known: write {', '.join(KINDS)} and fractions, as in top:0.5.")
     return known_pixels(mask, shape.height, shape.width)
@@ -210,7 +210,7 @@ def _enlarged(images: Tensor, levels: int) -> np.ndarray:
 
 
 def _side_by_side(explorers: Sequence[Explorer], rows: Sequence[Iterator[Tensor]]) -> Iterator[Any]:
-    """The pictures of all explorers, whenever each has another row."""
+    """Yield the pictures of all explorers after each row."""
     last: list[Any] = [None] * len(rows)
     for images in zip_longest(*rows):
         last = [
@@ -221,7 +221,7 @@ def _side_by_side(explorers: Sequence[Explorer], rows: Sequence[Iterator[Tensor]
 
 
 def _told(act: Callable[..., Any]) -> Callable[..., Any]:
-    """``act``, with its UserErrors shown on the page."""
+    """``act``, showing its UserErrors on the page."""
     if inspect.isgeneratorfunction(act):
 
         @functools.wraps(act)

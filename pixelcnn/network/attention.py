@@ -29,7 +29,8 @@ class PlacedFeatures(nn.Module):
         """(N, at least the features of each, H, W) to (N, sum of the features + 2 * image_channels, H, W), of the type
         of the last input."""
         like = inputs[-1]
-        place = places(self.copies, *like.shape[2:], like).expand(len(like), -1, -1, -1)
+        height, width = like.shape[2:]
+        place = places(self.copies, height, width, like).expand(len(like), -1, -1, -1)
         parts = [x[:, :count].to(like.dtype) for x, count in zip(inputs, self.features, strict=True)]
         return torch.cat([*parts, place], dim=1)
 

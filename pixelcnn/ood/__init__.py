@@ -1,7 +1,7 @@
 """Out-of-distribution detection: scores of images under a model, and how well a score separates two sets.
 
-A score is a function of a model and images, uint8 (N, C, H, W), that returns its map, (N, C, H, W) in bits: where it
-comes from. The mean of a map is the score of an image in bits/dim, higher for what is further from the model's images.
+A score is a function of a model and images, uint8 (N, C, H, W). It returns a map of its contributions, (N, C, H, W) in
+bits, whose mean is the image's score in bits/dim: the higher, the further from the model's images.
 """
 
 from pixelcnn.ood.codecs import codec_bits

@@ -1,6 +1,6 @@
-"""How well a score separates images inside and outside of a distribution: AUROC, AUPR and FPR at 95 % TPR.
+"""How well a score separates in-distribution from out-of-distribution images: AUROC, AUPR and FPR at 95 % TPR.
 
-Outside is the positive class.
+Out of distribution is the positive class.
 """
 
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ LEVEL = (0.025, 0.975)  # of the intervals
 class Detection:
     """``values`` and 95 % ``intervals`` by the names auroc, aupr and fpr95; the ROC curve, ``tpr`` against ``fpr``.
 
-    auroc: the probability that an image outside has the higher score, ties counting half. aupr: average precision,
-    whose value for a useless score is the share of images outside. fpr95: the share of the images inside that are taken
-    for ones outside where 95 % of those outside are found, or the next share above that the scores allow.
+    auroc: the probability that an out-of-distribution image has the higher score than an in-distribution one, ties
+    counting half. aupr: average precision; a useless score has the fraction of out-of-distribution images. fpr95: the
+    false positive rate at the first threshold with a true positive rate of at least 95 %.
     """
 
     values: Mapping[str, float]
@@ -36,9 +36,9 @@ class Detection:
 
 
 def detection(inside: np.ndarray, outside: np.ndarray, resamples: int = 200, seed: int = 0) -> Detection:
-    """What ``inside`` and ``outside``, scores float64 (N,) and (M,), tell of a score that is higher outside.
+    """Measure a score from its values ``inside`` (N,) and ``outside`` (M,) of the distribution, float64.
 
-    Intervals are quantiles of bootstrap ``resamples`` of both sets, each at its own size, drawn by ``seed``.
+    Intervals are quantiles over ``resamples`` bootstrap resamples of both sets, seeded by ``seed``.
     """
     # torchmetrics takes what is outside of [0, 1] for logits, and its float32 sigmoid would make ties.
     values, ranks = np.unique(np.concatenate([inside, outside]), return_inverse=True)

@@ -1,4 +1,4 @@
-"""From the map of a score to one number an image, or one a batch of images."""
+"""Reduce the map of a score to one number per image, or per batch of images."""
 
 import numpy as np
 from torch import Tensor
@@ -15,8 +15,7 @@ def of_batches(
     """The mean score of each batch of ``batch`` images of one set, or with ``two_sided`` its absolute value.
 
     scores: float64 (N,). Returns the scores of the batches, (N // batch,), and the batch of each image, int64 (N,), -1
-    for those left over. Images are drawn by ``seed``, since a set may be sorted by class; batches of one keep their
-    order.
+    for images left over. Batches of more than one are shuffled by ``seed``, because a set may be sorted by class.
     """
     count = len(scores) // batch
     order = np.arange(len(scores)) if batch == 1 else np.random.default_rng(seed).permutation(len(scores))

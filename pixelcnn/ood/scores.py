@@ -1,6 +1,6 @@
-"""The scores of the literature, each a function of a model and images.
+"""Scores from the literature, each a function of a model and images.
 
-images: uint8 (N, C, H, W); condition: what ``model.log_prob`` takes; all return maps, float (N, C, H, W) in bits.
+images: uint8 (N, C, H, W); condition: as for ``model.log_prob``. All return maps, float (N, C, H, W) in bits.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,7 +19,7 @@ from pixelcnn.ood.codecs import codec_bits
 
 
 def likelihood(model: PixelModel, images: Tensor, condition: Any = None) -> Tensor:
-    """-log2 p(x). Alone it fails: simple images are likely even where they are of another kind.
+    """-log2 p(x). It fails on its own: simple images are likely whatever they show.
 
     Nalisnick et al., "Do Deep Generative Models Know What They Don't Know?", ICLR 2019.
     """
@@ -31,7 +31,7 @@ def input_complexity(
 ) -> Tensor:
     """-log2 p(x) - L(x), L the bits of the image in the shortest of lossless ``codecs``: see `codec_bits`.
 
-    L is of an image as a whole: the map has it spread evenly. Serra et al., "Input Complexity and Out-of-Distribution
+    L is of the whole image, spread evenly over the map. Serra et al., "Input Complexity and Out-of-Distribution
     Detection with Likelihood-Based Generative Models", ICLR 2020, equation 2.
     """
     bits = model.bits(images, condition)

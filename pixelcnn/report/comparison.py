@@ -11,7 +11,7 @@ from pixelcnn.report.images import grid_of
 from pixelcnn.report.page import Cell, Outcome, Page, Picture, Section, Table
 from pixelcnn.report.plots import SERIES, Line, curves
 from pixelcnn.report.words import count, duration, plural
-from pixelcnn.scores import in_words
+from pixelcnn.scores import as_label, in_words
 
 MOST = len(SERIES)  # runs that are drawn
 
@@ -129,11 +129,11 @@ def _number(value: float | None, form: str) -> str | Cell:
 def _curves(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> list[Section]:
     """The validation score of the best runs against steps, wall time and FLOP."""
     # Of the first run's name: others do not compare.
-    name = next((run.history["score"] for run in ranked if run.history), None)
+    name = next((run.history["score"] for run in ranked if run.history), "")
     drawn = [run for run in ranked if run.history and run.history["curves"].get(f"val/{name}")][:MOST]
     if not drawn:
         return []
-    label = f"validation {name}".replace("_", " ")
+    label = f"validation {as_label(name)}"
 
     def against(cost: str, unit: float) -> list[Line]:
         lines = []

@@ -12,7 +12,7 @@ from pixelcnn.report import commands, origin
 from pixelcnn.report.page import Outcome, Page, Picture, Section, Table
 from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, label_in_words, plural
-from pixelcnn.scores import in_words
+from pixelcnn.scores import as_label, in_words
 
 SPLITS = {"val": "validation", "test": "test"}
 
@@ -52,7 +52,7 @@ class EvaluatedSplit:
 
 def evaluation_page(evaluated: EvaluatedSplit) -> Page:
     """The report of ``evaluated``."""
-    label = evaluated.score_name.replace("_", " ")
+    label = as_label(evaluated.score_name)
     again = f"To repeat this evaluation, in {evaluated.record['directory']}:"
     return Page(
         title=f"Evaluation of {origin.subject(evaluated.config)}",

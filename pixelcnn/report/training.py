@@ -12,7 +12,7 @@ from pixelcnn.report.page import Outcome, Page, Section
 from pixelcnn.report.plots import Line, curves
 from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, plural
-from pixelcnn.scores import in_words
+from pixelcnn.scores import as_label, in_words
 
 # Plotted next to the score, if logged.
 PANELS = {
@@ -132,7 +132,7 @@ def _facts(run: TrainingRun) -> list[tuple[str, str]]:
 
 
 def _curves(run: TrainingRun) -> list[Section]:
-    label = run.score_name.replace("_", " ")
+    label = as_label(run.score_name)
     lines = [
         Line(name, run.points[f"{split}/{run.score_name}"], noisy=split == "train")
         for split, name in (("train", "training"), ("val", "validation"))
@@ -171,7 +171,7 @@ def _validation(run: TrainingRun) -> list[Section]:
     if run.validation is None or run.last is None:
         return []
     note = f"Of the last validation, at step {count(run.last[0])}."
-    return sections(run.validation, run.validated_on, run.score_name.replace("_", " "), note)
+    return sections(run.validation, run.validated_on, as_label(run.score_name), note)
 
 
 def _starts(run: TrainingRun) -> list[tuple[str, str]]:

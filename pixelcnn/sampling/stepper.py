@@ -101,7 +101,8 @@ class Stepper:
     @property
     def num_bytes(self) -> int:
         """Memory of what is kept of the images."""
-        return sum(kept.num_bytes for kept in (*self.kept(), *self.convs()))
+        kept: list[Rows | RowConv] = [*self.kept(), *self.convs()]
+        return sum(one.num_bytes for one in kept)
 
     def weights(self) -> list[Tensor]:
         """All that was computed from the network's weights, in memory of this stepper's own."""

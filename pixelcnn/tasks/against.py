@@ -1,7 +1,7 @@
 """``task.against``: the paired difference of two evaluations of the same images.
 
-Images differ much more from each other than two models do on one image: the mean of the paired differences has a far
-narrower interval than either score.
+Images differ from each other much more than two models differ on one image, so the mean of the paired differences has a
+far narrower interval than either score.
 """
 
 import csv
@@ -27,9 +27,9 @@ class Evaluated:
 
 
 def read_evaluation(against: str, score: str) -> Evaluated:
-    """What the evaluation in the run directory, or the ``per_image.csv``, ``against`` has found of ``score``.
+    """Read ``score`` of each image from the evaluation ``against``: a run directory, or its ``per_image.csv``.
 
-    UserError where it is none of that score.
+    UserError if it is not an evaluation by that score.
     """
     named = f"task.against={against}"
     path = Path(against) / PER_IMAGE if os.path.isdir(against) else Path(against)
@@ -50,7 +50,7 @@ def read_evaluation(against: str, score: str) -> Evaluated:
 def paired(own: Evaluated, other: Evaluated, against: str, score: str) -> dict[str, float]:
     """The mean of ``own`` minus ``other``, and the half-width of its 95 % interval where there are several images.
 
-    UserError where they are not of the same images.
+    UserError if they are not of the same images.
     """
     if not (np.array_equal(own.index, other.index) and np.array_equal(own.label, other.label)):
         raise UserError(

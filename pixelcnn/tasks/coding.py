@@ -15,8 +15,9 @@ from pixelcnn.training.progress import Line
 
 @contextmanager
 def coding(model: PixelModel, config: DictConfig, doing: str, count: int, pixels: int) -> Iterator[Callable[[], None]]:
-    """Within it ``count`` images are coded, on the one device that ``trainer.*`` names; yields what to call for each of
-    ``pixels``, the pixels of all batches."""
+    """Prepare to code ``count`` images on the one device that ``trainer.*`` names, with a progress bar.
+
+    Yields the function to call after each of ``pixels``, the pixels of all batches."""
     full_float32()
     model.to(torch.device(one_device(config.trainer)))
     with Line(f"{doing} {plural(count, 'image')}", pixels, images=count / max(pixels, 1)) as line:

@@ -1,4 +1,4 @@
-"""``task=compress``: an archive of images in as many bits as the model says."""
+"""``task=compress``: compresses images losslessly to the length that the model predicts."""
 
 import math
 import os
@@ -23,6 +23,7 @@ from pixelcnn.data.batches import Batch
 from pixelcnn.data.images import images_in, read_images, read_pixels, unlike
 from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import MOST_LEVELS
 from pixelcnn.model import PixelModel
 from pixelcnn.report.words import plural
 from pixelcnn.tasks.coding import coding
@@ -32,7 +33,7 @@ from pixelcnn.training.record import write_record
 
 @dataclass(frozen=True)
 class Source:
-    """Images of one size with what comes with them; ``at`` reads those of some places."""
+    """Images of one size with their labels and conditions. ``at`` reads some of them by position."""
 
     num_images: int
     height: int
@@ -43,8 +44,8 @@ class Source:
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``images.pxc`` and ``metrics.json``.
 
-    The metrics: ``bits_per_dim`` of the file with all that is in it, the model's under ``model/``; ``num_images``,
-    ``num_bytes`` and ``num_raw``, the images that did not come back and were stored as they are.
+    The metrics: ``bits_per_dim`` of the whole file, and the model's under ``model/``; ``num_images``, ``num_bytes``
+    and ``num_raw``, the number of images stored uncompressed because decoding did not reproduce them.
     """
     task = config.task
     model = load(config.checkpoint, trusted_packages(config))
@@ -112,7 +113,7 @@ def _of_file(file: Path, where: str, model: PixelModel) -> Source:
         arrays = read_arrays(file, where, model.image.levels, codes=None)
         _, _, height, width = arrays.images.shape
         return Source(len(arrays.images), height, width, lambda wanted: arrays.at(np.array(wanted)))
-    return _of_images(file.parent, [file], lambda some: {"images": torch.tensor(read_pixels(some[0], None))[None]})
+    return _of_images(file.parent, [file], lambda some: read_images(file.parent, some, None, []).at(np.arange(1)))
 
 
 def _fitting(source: Source, file: str, model: PixelModel) -> Source:
@@ -130,7 +131,7 @@ def _fitting(source: Source, file: str, model: PixelModel) -> Source:
 
 
 def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Batch]) -> Source:
-    first = read_pixels(files[0], None)
+    first = read_pixels(files[0], None, levels=MOST_LEVELS)
     _, height, width = first.shape
 
     def at(wanted: range) -> Batch:

@@ -1,4 +1,4 @@
-"""``task=decompress``: the images of an archive that ``task=compress`` wrote."""
+"""``task=decompress``: restores the images of an archive that ``task=compress`` wrote."""
 
 import os
 import zipfile
@@ -26,7 +26,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and the ``labels`` and ``coarse`` codes that the
     archive has.
 
-    Nothing is written unless all images come back as their checksums say.
+    Nothing is written unless all images match their checksums.
     """
     task, where = config.task, f"task.file={config.task.file}"
     model = load(config.checkpoint, trusted_packages(config))

@@ -21,10 +21,9 @@ from pixelcnn.training.progress import Line
 def drawing(
     model: PixelModel, config: DictConfig, condition: Condition, image: str, count: int, pixels_each: int
 ) -> Iterator[dict[str, Any]]:
-    """Within it ``count`` of what ``image`` calls one are drawn, by ``model.sample`` or ``complete``.
+    """Prepare to draw ``count`` images by ``model.sample`` or ``complete``, with a progress bar in units of ``image``.
 
-    Yields the arguments that ``task.*`` and ``seed`` have for either, and the condition on the model's device, the one
-    that ``trainer.*`` names.
+    Yields the arguments for either, from ``task.*`` and ``seed``, and the condition on the device of ``trainer.*``.
     """
     full_float32()
     task, device = config.task, torch.device(one_device(config.trainer))

@@ -34,7 +34,7 @@ from pixelcnn.report.maps import heat_maps, mean_map
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.report.words import label_in_words, plural
-from pixelcnn.scores import by_channel, channel_names, in_words, per_image
+from pixelcnn.scores import as_label, by_channel, channel_names, in_words, per_image
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
 from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
 from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
@@ -259,7 +259,7 @@ def write_maps(
     assert evaluation.mean_map is not None
     np.savez(run_dir / "maps.npz", mean=evaluation.mean_map, index=index, maps=maps)
     of_pixels = list(maps.mean(axis=1))
-    label = evaluation.model.score_name.replace("_", " ")
+    label = as_label(evaluation.model.score_name)
     drawn = heat_maps(best, of_pixels[: len(best)], worst, of_pixels[len(best) :], label)
     mean = mean_map(evaluation.mean_map.mean(axis=0), label)
     for plot, name in ((drawn, "maps.png"), (mean, "mean_map.png")):

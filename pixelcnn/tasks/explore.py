@@ -1,4 +1,4 @@
-"""``task=explore``: a page on this machine that draws, completes and scores images."""
+"""``task=explore``: serves a page on this machine to draw, complete and score images."""
 
 import threading
 from pathlib import Path
@@ -54,7 +54,7 @@ def wait() -> None:
 
 
 def require_same_images(model: PixelModel, other: PixelModel, config: DictConfig) -> None:
-    """Raise UserError where the two models do not take the same images and classes."""
+    """Raise UserError unless both models have the same images and classes."""
     told = f"task.beside={config.task.beside} and checkpoint={config.checkpoint} are models of"
     if model.image != other.image:
         raise UserError(f"{told} different images, {other.image} and {model.image}: give two of the same.")
@@ -64,7 +64,7 @@ def require_same_images(model: PixelModel, other: PixelModel, config: DictConfig
 
 
 def images_there(config: DictConfig, model: PixelModel) -> ImageDataModule | None:
-    """The data set with its test images, if they are on this machine and the model's; else why not is printed."""
+    """The data set, if its test images are on this machine and fit the model; else print why not."""
     try:
         data: ImageDataModule = instantiated(config, "data")
         data.setup("test")
@@ -78,7 +78,7 @@ def images_there(config: DictConfig, model: PixelModel) -> ImageDataModule | Non
 
 
 def short_names(paths: list[str]) -> list[str]:
-    """The last part in which ``paths`` differ, of each; of files of runs that is the run's directory."""
+    """The last component in which ``paths`` differ; for checkpoints of runs, the run's directory."""
     parts = [Path(path).parts for path in paths]
     if len(parts) == 1:
         folders = [part for part in parts[0] if part != "checkpoints"]

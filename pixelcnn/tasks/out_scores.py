@@ -1,4 +1,4 @@
-"""Scores of the group ``scores``: bound to what the program gives them, and applied to the images of a set."""
+"""Scores of the group ``scores``: bound to the model and its images, and applied to the images of a set."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ class ScoringOfSets:
         return {name: torch.cat(parts).numpy() for name, parts in found.items()}
 
     def maps(self, score: Score, data: ImageDataModule, places: np.ndarray) -> np.ndarray | None:
-        """Where ``score`` comes from in the test images at ``places``, (N, H, W); None where it has no map."""
+        """The map of ``score`` for the test images at ``places``, (N, H, W), or None if it has no map."""
         maps = torch.cat([self._maps(score, images) for images in self._images(data, "test", places)]).cpu()
         if maps.ndim == 1:
             return None

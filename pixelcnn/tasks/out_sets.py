@@ -1,4 +1,4 @@
-"""The sets that ``data@against`` names, of images as the model takes them."""
+"""The data sets of ``data@against``, whose images must fit the model."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -35,13 +35,13 @@ def out_sets(config: DictConfig, shape: ImageShape) -> dict[str, ImageDataModule
 
 
 def title_of(name: str, values: Mapping[str, Any]) -> str:
-    """What to call the set ``name`` of a data set with these keys."""
+    """A title for the data set ``name`` with these keys."""
     return f"{name}: {values.get('name') or values['_target_'].rpartition('.')[2]}"
 
 
 @contextmanager
 def named_as(where: str, values: Mapping[str, Any]) -> Iterator[None]:
-    """Within it messages about the keys of a data set, which speak of ``data``, name those of ``where`` instead."""
+    """Have errors about keys of a data set name those of ``where`` in place of ``data``."""
     keys = "|".join(arguments_of(imported(values["_target_"], where)))
     try:
         yield

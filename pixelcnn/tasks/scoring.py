@@ -1,4 +1,4 @@
-"""Scoring a split: numbers of every image, each image exactly once, on any number of devices."""
+"""Scores every image of a split exactly once, on any number of devices."""
 
 import logging
 import time
@@ -89,7 +89,7 @@ def split_of(config: DictConfig, overrides: list[str], model: PixelModel) -> Ima
 
 
 def score_split(scoring: Scoring, data: ImageDataModule, split: str, run_dir: Path) -> tuple[Trainer, float]:
-    """Have ``scoring`` see every image of ``split``; returns the Trainer that did it, and in how many seconds.
+    """Run ``scoring`` over every image of ``split``. Returns the Trainer and the seconds it took.
 
     UserError where its options would leave out images.
     """
@@ -107,7 +107,7 @@ def score_split(scoring: Scoring, data: ImageDataModule, split: str, run_dir: Pa
 
 
 def require_float32(config: DictConfig) -> None:
-    """Raise UserError where the Trainer would leave out digits."""
+    """Raise UserError if the Trainer's precision is below float32."""
     precision = config.trainer.precision
     if str(precision) not in ("None", "32", "32-true"):
         raise UserError(

@@ -77,8 +77,8 @@ SITES_TO_CHECK = 12  # of an image, where a network from outside could see what 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     """Leave ``checkpoints/``, ``samples/``, ``report.html``, ``metrics.json`` and ``run.json``.
 
-    Returns the best val/ of what is minimised. A run that a signal has ended has ``checkpoints/last.ckpt`` and
-    ``report.html`` alone, and raises `Left`; one that Ctrl-C has ended has all of them, and raises `Interrupted`.
+    Returns the best validation score. A run ended by a signal leaves only ``checkpoints/last.ckpt`` and ``report.html``
+    and raises `Left`. One ended by Ctrl-C leaves all of them and raises `Interrupted`.
     """
     full_float32()
     again = config.checkpoint == LAST
@@ -165,10 +165,10 @@ def callbacks(
     plain: dict[str, Any],
     overrides: list[str],
 ) -> list[Callback]:
-    """What happens beside the training steps.
+    """The callbacks of a run.
 
-    Every run keeps an average of its weights, its checkpoints and the record of how it went; the rest is of the group
-    ``callbacks``. Recorders come last: they read what the others have logged.
+    Every run has EMA weights, checkpoints and a history; the others are of the group ``callbacks``. Recorders are last:
+    they read what the others log.
     """
     given = {"run_dir": run_dir, "resume_command": commands.resumed(overrides, run_dir)}
     chosen = dict(instantiated_parts(config, "callbacks", **given))
@@ -199,7 +199,7 @@ def record_start(
     initialisation: dict[str, float],
     run_dir: Path,
 ) -> None:
-    """Write ``run.json``, remove what a killed run has left half-written, and say what is run, to the loggers too."""
+    """Write ``run.json``, remove partial files of a killed run, and describe the run in the log and the loggers."""
     record = {**run_record(model, trainer.strategy.root_device), WandbRunId.KEY: wandb_run_id(trainer.loggers)}
     if trainer.is_global_zero:
         remove_partial(run_dir / "checkpoints")
@@ -225,7 +225,7 @@ def interruptions(trainer: Trainer) -> list[GracefulInterruption]:
 def finish(trainer: Trainer, module: DensityEstimation, history: History, last: LastMetrics, run_dir: Path) -> float:
     """Write ``metrics.json`` with the last value of everything logged and the best score of all validations.
 
-    Returns the best score, which `best.ckpt` has, or the last one where none was finite.
+    Returns the score of ``best.ckpt``, or the last score if none was finite.
     """
     require_saved(trainer)
     name = f"val/{module.score_name}"

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.objective import MaximumLikelihood, Objective
 from pixelcnn.optim import Adam, build_optimizer, build_schedule, exponential
 from pixelcnn.scores import per_image
+from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.metrics import LossPerDimension
 from pixelcnn.training.nonfinite import gradient_norm, with_bad_gradient_if_not_finite
 
@@ -95,6 +97,11 @@ class DensityEstimation(LightningModule):
             f"val/{self.score_name}",
             *(f"val/{name}" for name in self.val_channel_scores),
         ]
+
+    @cached_property
+    def flops_of_an_image(self) -> int:
+        """`pixelcnn.training.arithmetic.training_flops` of the model: it takes as long as several small steps."""
+        return training_flops(self.model)
 
     def dictionary(self, batch: Any) -> Batch:
         """The batch of any data loader as the project's data sets give them: from images, or (images, condition)."""

@@ -13,6 +13,7 @@ from rich.table import Column
 from rich.text import Text
 
 from pixelcnn.report.words import duration
+from pixelcnn.scores import as_label
 
 SECONDS_BETWEEN_LINES = 30
 SECONDS_OF_RATE = 600  # the rate is averaged over, validations and samples included
@@ -185,5 +186,5 @@ def scores_in(metrics: Mapping[str, float]) -> list[str]:
     found: dict[str, list[str]] = {}
     for key, value in sorted(metrics.items()):
         split, _, name = key.rpartition("/")
-        found.setdefault(name.replace("_per_", "/").replace("_", " "), []).append(f"{split} {value:.3f}".strip())
+        found.setdefault(as_label(name), []).append(f"{split} {value:.3f}".strip())
     return [f"{' '.join(values)} {name}" for name, values in found.items()]

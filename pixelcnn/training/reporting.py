@@ -21,7 +21,6 @@ from pixelcnn.report.scored_images import Ranking, examples
 from pixelcnn.report.training import Ending, Start, TrainingRun, history_of, training_page
 from pixelcnn.report.words import plural
 from pixelcnn.scores import worse_than_uniform
-from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, Left, limit_reached
 from pixelcnn.training.module import DensityEstimation
@@ -56,7 +55,7 @@ class RunReport(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, DensityEstimation)
         if trainer.is_global_zero:
-            self._flop_of_an_image = training_flops(pl_module.model)
+            self._flop_of_an_image = pl_module.flops_of_an_image
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         due = time.monotonic() - self._written_at > SECONDS_BETWEEN_REPORTS

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from pixelcnn.training.arithmetic import matmul_peak, training_flops
+from pixelcnn.training.arithmetic import matmul_peak
 from pixelcnn.training.module import DensityEstimation
 
 # Logged values, which differ between two runs with one seed.
@@ -27,7 +27,7 @@ class Throughput(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, DensityEstimation)
-        self._flops = training_flops(pl_module.model)
+        self._flops = pl_module.flops_of_an_image
         dtype = DTYPES.get(str(trainer.precision), torch.float32)
         peak = torch.tensor(matmul_peak(pl_module.device, dtype), device=pl_module.device)
         self._peak = float(trainer.strategy.reduce(peak, reduce_op="sum"))

@@ -64,7 +64,7 @@ def test_an_image_is_compared_even_where_its_frame_looks_whole(model, images, ra
         changed = bytearray(archive)
         changed[place] ^= 4
         changed[-4:] = CRC.pack(zlib.crc32(changed[: start - 4] + changed[start:-4]))
-        with pytest.raises(UserError, match="does not give back image"):
+        with pytest.raises(UserError, match=r"^archive .*back image"):
             pixelcnn.decompress(model, bytes(changed))
 
 
@@ -85,46 +85,46 @@ def test_frames_stay_in_their_places(model, images, monkeypatch):
     header = archive[: -len(a + b + c)]
     assert torch.equal(pixelcnn.decompress(model, header + a + b + c), images)
     for frames in ([b, a, c], [a, a, c], [b, b, c], [a, strange[1], c], [strange[0], b, c]):
-        with pytest.raises(UserError, match="archive is damaged"):
+        with pytest.raises(UserError, match=r"^archive .*damaged"):
             pixelcnn.decompress(model, header + b"".join(frames))
 
 
 def test_every_shorter_archive_is_refused(model, archive):
     for length in range(len(archive)):
-        with pytest.raises(UserError, match=r"^archive (is cut short|is not an archive)"):
+        with pytest.raises(UserError, match=r"^archive .*(cut short|not an archive)"):
             pixelcnn.decompress(model, archive[:length])
-    with pytest.raises(UserError, match="goes on after its last image"):
+    with pytest.raises(UserError, match=r"^archive .*after its last image"):
         pixelcnn.decompress(model, archive + b"\0")
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"PK\3\4" + bytes(100), bytes(200)])
 def test_other_files_are_not_archives(model, content):
-    with pytest.raises(UserError, match="archive is not an archive of this project"):
+    with pytest.raises(UserError, match=r"^archive .*not an archive"):
         pixelcnn.decompress(model, content)
 
 
 def test_of_another_version(model, archive):
-    with pytest.raises(UserError, match="format 3 instead of 2"):
+    with pytest.raises(UserError, match=r"^archive .*format 3 .*2\b"):
         pixelcnn.decompress(model, archive[:4] + b"\3" + archive[5:])
 
 
 def test_another_model_is_refused_and_forced_it_gives_no_wrong_pixel(model, archive):
     other = tiny_model(seed=1, **TINY, conditioning=model.description.conditioning)
-    with pytest.raises(UserError, match=r"by another model: .* task.force=true"):
+    with pytest.raises(UserError, match=r"^archive .*another model.* task.force=true"):
         pixelcnn.decompress(other, archive)
-    with pytest.raises(UserError, match="does not give back image"):
+    with pytest.raises(UserError, match=r"^archive .*back image"):
         pixelcnn.decompress(other, archive, force=True)
-    with pytest.raises(UserError, match="1 channels with 17 levels, and this is a model of 3 with 256"):
+    with pytest.raises(UserError, match=r"^archive .*1 channels .*17 levels.* 3 .*256"):
         pixelcnn.decompress(tiny_model(), archive, force=True)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("threads", 77, "threads 77 instead of "),
-        ("torch", "2.0.0", "torch 2.0.0 instead of "),
-        ("device", "cuda:7", "device cuda:7 instead of "),
-        ("dtype", "float16", "dtype float16 instead of float32"),
+        ("threads", 77, "threads 77 "),
+        ("torch", "2.0.0", "torch 2.0.0 "),
+        ("device", "cuda:7", "device cuda:7 "),
+        ("dtype", "float16", "dtype float16 .*float32"),
     ],
 )
 def test_what_decides_floats_is_compared_and_force_tries(model, images, archive, name, value, told, monkeypatch):
@@ -141,9 +141,9 @@ def test_what_decides_floats_is_compared_and_force_tries(model, images, archive,
 
 def test_conditions_are_given_where_they_are_not_stored(model, images, archive):
     apart = pixelcnn.compress(model, images, LABELS, store_condition=False)
-    with pytest.raises(UserError, match=r"without its conditions: give them, by task.label"):
+    with pytest.raises(UserError, match=r"^archive .*conditions.* task.label"):
         pixelcnn.decompress(model, apart)
-    with pytest.raises(UserError, match="does not give back image"):
+    with pytest.raises(UserError, match=r"^archive .*back image"):
         pixelcnn.decompress(model, apart, torch.full_like(LABELS, 2))
-    with pytest.raises(UserError, match="holds its own conditions: give none"):
+    with pytest.raises(UserError, match=r"^archive .*own conditions"):
         pixelcnn.decompress(model, archive, LABELS)

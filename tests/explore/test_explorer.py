@@ -97,7 +97,7 @@ def test_an_auto_encoder_is_given_the_image_itself():
 
 def test_a_condition_that_is_not_here_is_asked_for():
     model = tiny_model(**SIZE, conditioning=partial(Vectors, num_features=2))
-    with pytest.raises(UserError, match=r"no test images.*data="):
+    with pytest.raises(UserError, match=r"data="):
         Explorer("a", model, None).drawn(1, CHOICE)
 
 
@@ -119,17 +119,15 @@ def test_paint_covers_the_pixels_below_it():
     layer[0:3, 0:3, 3] = 255  # a tenth of the first pixel
     known = unpainted([layer], shape)
     assert (~known).nonzero().tolist() == [[1, 2], [1, 3]]
-    with pytest.raises(UserError, match=r"^Nothing is painted over"):
+    with pytest.raises(UserError, match=r"top:0.5"):
         unpainted([np.zeros((40, 40, 4), np.uint8)], shape)
 
 
 def test_two_checkpoints_are_of_the_same_images(arrays, call, classes, tmp_path):
     keys = (*arrays, "task=explore", f"checkpoint={classes}", f"hydra.run.dir={tmp_path}/run")
-    with pytest.raises(
-        SystemExit, match=r"^task.beside=cifar10_small and checkpoint=.* are models of different images"
-    ):
+    with pytest.raises(SystemExit, match=r"^task.beside=cifar10_small .*checkpoint="):
         call(*keys, "task.beside=cifar10_small")
-    with pytest.raises(SystemExit, match=r"^task.beside=.*/none.ckpt does not exist"):
+    with pytest.raises(SystemExit, match=r"^task.beside=.*/none.ckpt "):
         call(*keys, f"task.beside={tmp_path}/none.ckpt")
     assert short_names(["runs/a/checkpoints/best.ckpt", "runs/b/checkpoints/best.ckpt"]) == ["a", "b"]
     assert short_names(["cifar10_small"]) == ["cifar10_small"]
@@ -137,5 +135,5 @@ def test_two_checkpoints_are_of_the_same_images(arrays, call, classes, tmp_path)
 
 @pytest.mark.skipif(find_spec("gradio") is not None, reason="gradio is installed")
 def test_the_page_needs_gradio(arrays, call, classes, tmp_path):
-    with pytest.raises(SystemExit, match=r"^task=explore needs gradio: pip install -r requirements-explore.txt\.$"):
+    with pytest.raises(SystemExit, match=r"^task=explore .*gradio.* requirements-explore.txt"):
         call(*arrays, "task=explore", f"checkpoint={classes}", f"hydra.run.dir={tmp_path}/run")

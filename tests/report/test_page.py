@@ -48,7 +48,7 @@ def test_a_browser_shows_all_pictures(written, look, tmp_path):
     alts = [picture["alt"] for picture in pictures]
     # score, throughput, learning rate; histogram; best and worst
     assert len(pictures) == html.count("<img ") == 3 + MOST_GRIDS + 1 + 2 * 3
-    assert "bits per dim against steps" in alts and alts.count("Image 0") == 2
+    assert "bits/dim against steps" in alts and alts.count("Image 0") == 2
     assert "Samples after 0 steps" in alts and "Samples after 1900 steps" in alts
     for picture in pictures:
         assert min(picture["natural"]) >= 8 and min(picture["shown"]) >= 20 and picture["colours"] > 2, picture

@@ -7,7 +7,7 @@ from pixelcnn.report.plots import Line, curves, histogram
 
 @pytest.mark.parametrize("values", [[2.5], [0.0, 0.0], [3e8, 3e8], [3e8, 3e8 + 1e-7], [-1e30, 1e30], [0.0, 5e-324]])
 def test_a_histogram_of_values_that_hardly_differ(values):
-    assert "Histogram" in histogram(values, "bits per dim", values[0]).alt
+    assert "Histogram" in histogram(values, "bits/dim", values[0]).alt
 
 
 def test_an_axis_shows_its_values_and_no_offset(monkeypatch):

@@ -104,6 +104,7 @@ def masks(height, width):
     yield (rows * width + columns) % 5 == 0
 
 
+# Each network and each conditioning with each mask, not all three with all.
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("conditioning", CONDITIONS)
 def test_replayed_rows_draw_the_same_images_given_conditions(conditioning, network):
@@ -114,12 +115,14 @@ def test_replayed_rows_draw_the_same_images_given_conditions(conditioning, netwo
     _, condition = given_to(model, 4, seed=1)
     with torch.no_grad():
         h = 20 * model.conditioning.encode(condition, 4, 24, 4).double()  # strong enough to be seen in every draw
-    for known in masks(24, 4):
-        plain, _ = drawn(model, None, known=known, h=h)
-        replayed, sampler = drawn(model, recorded, known=known, h=h)
-        assert sampler.walk.period < 23
-        assert torch.equal(plain, replayed)
-        assert not torch.equal(plain, drawn(model, None, known=known, h=h.flip(0))[0])
+    turn = list(NETWORKS).index(network) + list(CONDITIONS).index(conditioning)
+    every = list(masks(24, 4))
+    known = every[turn % len(every)]
+    plain, _ = drawn(model, None, known=known, h=h)
+    replayed, sampler = drawn(model, recorded, known=known, h=h)
+    assert sampler.walk.period < 23
+    assert torch.equal(plain, replayed)
+    assert not torch.equal(plain, drawn(model, None, known=known, h=h.flip(0))[0])
 
 
 def test_graphs_are_captured_and_replayed_on_the_device_of_their_tensors(monkeypatch):

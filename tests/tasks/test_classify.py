@@ -78,9 +78,9 @@ def test_calibration_is_that_of_the_paper():
 
 def test_what_task_classify_refuses(arrays, call, trained, classes, tmp_path):
     keys = (*arrays, "task=classify", f"hydra.run.dir={tmp_path}")
-    with pytest.raises(SystemExit, match=r"^checkpoint=.*best.ckpt is not class-conditional \(conditioning=none\)"):
+    with pytest.raises(SystemExit, match=r"^checkpoint=.*best.ckpt .*conditioning=none"):
         call(*keys, f"checkpoint={trained}/checkpoints/best.ckpt")
-    with pytest.raises(SystemExit, match=r"^task.prior=\[0.5, 0.5\] has 2 numbers for 3 classes: give one for each"):
+    with pytest.raises(SystemExit, match=r"^task.prior=\[0.5, 0.5\] .*2 .*3 classes"):
         call(*keys, f"checkpoint={classes}", "task.prior=[0.5,0.5]")
     test = np.load(arrays[2].removeprefix("data.test="))
     np.savez(tmp_path / "plain.npz", images=test["images"])

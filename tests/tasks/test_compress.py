@@ -62,10 +62,10 @@ def test_labels_are_stored_or_given(there_and_back, arrays, call, tmp_path):
     apart = (*arrays, *given, "task.store_condition=false")
     _, back, archive = there_and_back(*apart, checkpoint=checkpoint, again=given)
     np.testing.assert_array_equal(back["images"], originals["images"])
-    with pytest.raises(SystemExit, match=r"images.pxc was compressed without its conditions: give them, by task.label"):
+    with pytest.raises(SystemExit, match=r"images.pxc .*conditions.*task.label"):
         call("task=decompress", f"checkpoint={checkpoint}", f"task.file={archive}/images.pxc")
     np.savez(tmp_path / "bare.npz", images=originals["images"])
-    with pytest.raises(SystemExit, match=r"needs a condition, which task.file=.*bare.npz comes without"):
+    with pytest.raises(SystemExit, match=r"condition.* task.file=.*bare.npz"):
         call("task=compress", f"checkpoint={checkpoint}", f"task.file={tmp_path}/bare.npz")
 
 
@@ -75,7 +75,7 @@ def test_a_damaged_archive_leaves_nothing(there_and_back, arrays, call, trained,
     content[-30] ^= 1
     (tmp_path / "damaged.pxc").write_bytes(content)
     given = (f"checkpoint={trained}/checkpoints/best.ckpt", f"task.file={tmp_path}/damaged.pxc")
-    with pytest.raises(SystemExit, match=r"task.file=.*damaged.pxc is damaged: use another copy"):
+    with pytest.raises(SystemExit, match=r"task.file=.*damaged.pxc .*damaged"):
         call("task=decompress", *given, f"hydra.run.dir={tmp_path}/back")
     assert not list((tmp_path / "back").glob("*.npz*")) + list((tmp_path / "back").glob(".*partial"))
 
@@ -83,13 +83,10 @@ def test_a_damaged_archive_leaves_nothing(there_and_back, arrays, call, trained,
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("nothing.npz", "does not exist: give an .npz file of images"),
-        (
-            "grey.png",
-            r"^task.file=\S*grey.png does not fit: .*\(1, 1, 8, 8\) do not fit this model",
-        ),
-        ("odd.png", r"^task.file=\S*odd.png does not fit: .*height and width divisible by"),
-        ("mixed", r"1.png is 8x12 RGB where .*0.png is 8x8 RGB"),
+        ("nothing.npz", r"^task.file=\S*nothing.npz .*\.npz"),
+        ("grey.png", r"^task.file=\S*grey.png .*\(1, 1, 8, 8\)"),
+        ("odd.png", r"^task.file=\S*odd.png .* divisible by"),
+        ("mixed", r"1.png .*8x12 RGB.*0.png .*8x8 RGB"),
     ],
 )
 def test_files_that_do_not_fit_are_named(call, trained, tmp_path, name, told):
@@ -107,7 +104,7 @@ def test_files_that_do_not_fit_are_named(call, trained, tmp_path, name, told):
 @pytest.mark.parametrize("key", ["data=digits", "data.val_size=3"])
 def test_a_file_and_a_data_set_are_not_both_compressed(call, trained, tmp_path, key):
     given = (f"checkpoint={trained}/checkpoints/best.ckpt", f"task.file={tmp_path}/a.npz", key)
-    with pytest.raises(SystemExit, match=rf"^task.file=\S*a.npz replaces the images of {key}: give one of the two\.$"):
+    with pytest.raises(SystemExit, match=rf"^task.file=\S*a.npz .*{key}"):
         call("task=compress", *given, f"hydra.run.dir={tmp_path}/run")
 
 
@@ -117,5 +114,5 @@ def test_without_the_coder_it_says_what_to_install(call, trained, monkeypatch):
     for name in [name for name in sys.modules if name.startswith(("pixelcnn.compression", "pixelcnn.tasks.compress"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "constriction", None)
-    with pytest.raises(SystemExit, match=r"constriction is not installed.* requirements-compression.txt"):
+    with pytest.raises(SystemExit, match=r"constriction .*requirements-compression.txt"):
         call("task=compress", f"checkpoint={trained}/checkpoints/best.ckpt")

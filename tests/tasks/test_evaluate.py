@@ -63,7 +63,7 @@ def test_the_report_of_an_evaluation(arrays, call, trained, tmp_path, look, caps
     seen = look(tmp_path / "report.html")
     assert all(picture["colours"] > 2 for picture in seen["pictures"])
     histogram, *images = (picture["alt"] for picture in seen["pictures"])
-    assert histogram == "Histogram of bits per dim of an image of 11 images"
+    assert histogram == "Histogram of bits/dim of an image of 11 images"
     order = [row["index"] for row in sorted(rows, key=lambda row: float(row["bits_per_dim"]))]
     assert images == [f"Image {i}" for i in [*order, *order[::-1]]]
     score, interval = metrics["test/bits_per_dim"], metrics["test/bits_per_dim_ci95"]
@@ -102,8 +102,8 @@ def test_maps_show_where_the_bits_go(arrays, call, classes, tmp_path, look, labe
         seen = look(tmp_path / "report.html")
         alts = [picture["alt"] for picture in seen["pictures"] if picture["colours"] > 20]
         assert {
-            "bits per dim of the pixels of the best and the worst images",
-            "Mean bits per dim of each position",
+            "bits/dim of the pixels of the best and the worst images",
+            "Mean bits/dim of each position",
         } <= set(alts)
         assert "Where the bits go" in seen["text"] and seen["width"] <= 1100
     for name in ("maps.png", "mean_map.png"):

@@ -98,10 +98,8 @@ def test_the_report_of_a_run(trained, look):
     seen = look(trained / "report.html")
     alts = [picture["alt"] for picture in seen["pictures"]]
     assert all(picture["colours"] > 2 and min(picture["shown"]) > 20 for picture in seen["pictures"])
-    assert "bits per dim against steps" in alts and "images/s against steps" in alts
-    assert (
-        "Samples after 15 steps" in alts and alts[-9:].count("Histogram of bits per dim of an image of 4 images") == 1
-    )
+    assert "bits/dim against steps" in alts and "images/s against steps" in alts
+    assert "Samples after 15 steps" in alts and alts[-9:].count("Histogram of bits/dim of an image of 4 images") == 1
     assert sum(alt.startswith("Image ") for alt in alts) == 2 * 4
     record = json.loads((trained / "run.json").read_text())
     told = ["Finished", "All 15 steps", record["command"], record["versions"]["torch"], "model.num_filters=4"]

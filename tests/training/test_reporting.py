@@ -80,7 +80,7 @@ def handler():
 def test_how_a_run_ended_is_told(tmp_path, handler, callbacks, options, state, sentence):
     page = report_of(tmp_path, *callbacks, **options)
     assert f">{state}</span>" in page and sentence in page
-    assert "Histogram of bits per dim of an image of 7 images" in page and page.count('alt="Image ') == 4
+    assert "Histogram of bits/dim of an image of 7 images" in page and page.count('alt="Image ') == 4
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_run_that_breaks_leaves_what_it_knew(tmp_path, handler, callback, erro
         train(tmp_path, callback, max_epochs=3)
     page = report_in(tmp_path)
     assert f">{state}</span>" in page and sentence in page
-    assert "The best score on the validation images, at step 4." in page and "bits per dim against steps" in page
+    assert "The best score on the validation images, at step 4." in page and "bits/dim against steps" in page
 
 
 def test_a_run_that_goes_on_is_reported_now_and_then(tmp_path, monkeypatch):
