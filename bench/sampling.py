@@ -71,7 +71,7 @@ def main() -> None:
             model.pixel_parameters(images[:1])
             forward = shortest(partial(model.pixel_parameters, images))
         first, cached = seconds(sample, device), shortest(sample)
-        caches = IncrementalWalk(model.network, 3, batch, model.image.width).num_bytes
+        caches = IncrementalWalk(model.network, 3, batch, model.image.height, model.image.width).num_bytes
         print(
             f"{batch:5d} {forward:11.2f} s {first:9.2f} s {cached:7.2f} s {cached / forward:15.1f} "
             f"{pixels * forward / cached:13.0f}x {caches / 1e6:8.0f} MB {memory(device) / 1e9:5.2f} GB",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pixelcnn.image_shape import ImageShape
     from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
     from pixelcnn.model import PixelModel
-    from pixelcnn.network import GatedPixelCNN, Network, PixelCNN, PixelCNNPP
+    from pixelcnn.network import GatedPixelCNN, Network, PixelCNN, PixelCNNPP, PixelSNAIL
     from pixelcnn.sampling.sampler import Temperature
     from pixelcnn.training.module import DensityEstimation
 
@@ -25,7 +25,7 @@ HOMES = {
     "pixelcnn.image_shape": ["ImageShape"],
     "pixelcnn.likelihood": ["Categorical", "DiscretizedLogisticMixture", "Implicit", "LogisticMixture"],
     "pixelcnn.model": ["PixelModel"],
-    "pixelcnn.network": ["GatedPixelCNN", "Network", "PixelCNN", "PixelCNNPP"],
+    "pixelcnn.network": ["GatedPixelCNN", "Network", "PixelCNN", "PixelCNNPP", "PixelSNAIL"],
     "pixelcnn.sampling.sampler": ["Temperature"],
     "pixelcnn.training.module": ["DensityEstimation"],
 }
@@ -46,6 +46,7 @@ __all__ = [
     "PixelCNN",
     "PixelCNNPP",
     "PixelModel",
+    "PixelSNAIL",
     "Temperature",
     "Unconditional",
     "UserError",

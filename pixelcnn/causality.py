@@ -2,17 +2,22 @@
 
 import copy
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from pixelcnn.conditioning import Condition, Conditioning
+from pixelcnn.conditioning.condition import on_device
+from pixelcnn.conditioning.several import MAPPED, gathered, kinds_of
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.network.embedding import embedding_of, seen_channels
 
 DRAWS = 2  # of inputs: at one of them a unit may be dead
 
 
-def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int | None = None, seed: int = 0) -> None:
+def check_causal(model: PixelModel, condition: Condition = None, sites: int | None = None, seed: int = 0) -> None:
     """Raise UserError, naming the pixel that leaks, unless each pixel's parameters depend on earlier pixels only.
 
     The check uses the network's Jacobian in float64, at random inputs of the model's size. For each site (a pixel, or
@@ -33,13 +38,15 @@ def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int 
             if not weight.any():
                 weight.copy_(torch.randn(weight.shape, generator=generator) / 10)
     shape, groups = model.image, model.likelihood.num_groups
-    h = _features(model, condition, generator)
+    channels = seen_channels(embedding_of(network), shape.channels)
+    features, read = _features(model, condition, generator), model.orders.chosen(None)
     for _ in range(DRAWS):
-        x = 2 * torch.rand(1, shape.channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
-        x = x.to(next(network.parameters()).device).requires_grad_()
+        x = 2 * torch.rand(1, channels, shape.height, shape.width, generator=generator, dtype=torch.float64) - 1
+        x, h = model.orders.shown(x.to(next(network.parameters()).device), features, read, x.dtype)
+        x.requires_grad_()
         with torch.enable_grad():
             parameters = network(x, h)
-            _require_shape(model, parameters)
+            _require_shape(model, x, parameters)
             projection = torch.randn(parameters.shape, generator=generator, dtype=torch.float64).to(parameters.device)
             values = _by_site(parameters * projection, groups).sum(dim=0)
         for site in _chosen(len(values), groups, sites):
@@ -49,23 +56,28 @@ def check_causal(model: PixelModel, condition: Tensor | None = None, sites: int 
                 raise _leak(model, values[: site + 1], x, site + int(seen.argmax()))
 
 
-def _features(model: PixelModel, condition: Tensor | None, generator: torch.Generator) -> Tensor | None:
+def _features(model: PixelModel, condition: Condition, generator: torch.Generator) -> Tensor | None:
     """h of one image in float64: of ``condition``, or random numbers in its place."""
-    if condition is None and model.conditioning.features:
-        examples = model.conditioning.examples(1)
-        condition = torch.randn(1, model.conditioning.features, generator=generator) if examples is None else examples
-        if model.conditioning.batch_key == "maps":
-            size = (1, model.conditioning.features, model.image.height, model.image.width)
-            condition = torch.randn(size, generator=generator)
-    device = next(model.parameters()).device
+    device, (height, width) = next(model.parameters()).device, (model.image.height, model.image.width)
+    if condition is None:
+        kinds = kinds_of(model.conditioning)
+        condition = gathered(
+            model.conditioning, {key: _random(kind, key, height, width, generator) for key, kind in kinds.items()}
+        )
     with torch.no_grad():
-        given = None if condition is None else condition.to(device)
-        h = model.conditioning.encode(given, 1, model.image.height, model.image.width)
+        h = model.conditioning.encode(on_device(condition, device), 1, height, width)
     return None if h is None else h.double()
 
 
-def _require_shape(model: PixelModel, parameters: Tensor) -> None:
-    expected = (1, model.likelihood.num_parameters, model.image.height, model.image.width)
+def _random(kind: Conditioning, key: str, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """A condition of one image: an example, or random features."""
+    size = (height, width) if key in MAPPED else ()
+    examples = kind.examples(1)
+    return torch.randn(1, kind.features, *size, generator=generator) if examples is None else cast(Tensor, examples)
+
+
+def _require_shape(model: PixelModel, x: Tensor, parameters: Tensor) -> None:
+    expected = (1, model.likelihood.num_parameters, *x.shape[2:])
     if parameters.shape != expected:
         raise UserError(
             f"model={model.description.network.name} returns parameters of shape {tuple(parameters.shape)} for one "
@@ -93,12 +105,13 @@ def _chosen(count: int, groups: int, wanted: int | None) -> Sequence[int]:
 
 def _leak(model: PixelModel, values: Tensor, x: Tensor, seen: int) -> UserError:
     """The refusal of a network whose ``values`` depend on the site ``seen``, with the first of them that does."""
-    groups, width = model.likelihood.num_groups, model.image.width
+    groups, (height, width) = model.likelihood.num_groups, (model.image.height, model.image.width)
     reader = 0
     for reader in range(len(values)):
         if _by_site(_gradient(values[reader], x), groups)[:, seen].any():
             break
-    (i, j), (y, z) = divmod(reader // groups, width), divmod(seen // groups, width)
+    pixels = model.orders.chosen(None).shown(torch.arange(height * width).view(height, width)).flatten()
+    (i, j), (y, z) = (divmod(int(pixels[site // groups]), width) for site in (reader, seen))
     itself = " itself" if (i, j) == (y, z) else ""
     return UserError(
         f"model={model.description.network.name} is not causal: its parameters of pixel ({i}, {j}) depend on pixel "

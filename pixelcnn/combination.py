@@ -6,6 +6,7 @@ from pixelcnn.conditioning import Conditioning
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood import Likelihood
+from pixelcnn.orders import ALL
 from pixelcnn.part import Part
 from pixelcnn.signature import arguments_of
 
@@ -22,10 +23,14 @@ def require_members(part: object, protocol: type, chosen: Part) -> None:
 def require_compatible(description: ModelDescription, likelihood: Likelihood, conditioning: Conditioning) -> None:
     """Raise UserError where the network does not take what the other parts have for it."""
     taken, network = arguments_of(description.network.target), description.network.name
-    if conditioning.features and "condition_features" not in taken:
+    if "condition_features" not in taken and (conditioning.features or description.order == ALL):
+        needing, instead = (
+            (f"conditioning={description.conditioning.name}", "conditioning=none")
+            if conditioning.features
+            else ("model.order=all", "one order")
+        )
         raise UserError(
-            f"conditioning={description.conditioning.name} needs a network that takes condition_features, and "
-            f"model={network} does not: use conditioning=none."
+            f"{needing} needs a network that takes condition_features, and model={network} does not: use {instead}."
         )
     if likelihood.num_groups > 1 and "num_groups" not in taken:
         raise UserError(

@@ -8,15 +8,18 @@ from typing import Any
 
 from torch import nn
 
+from pixelcnn.conditioning.several import Several, name_of_several
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
+from pixelcnn.orders import USUAL, ModelOrder
 from pixelcnn.part import Part
+from pixelcnn.signature import checked
 
 # What a model gives its parts' constructors, those that they name; see the packages of each.
 GIVEN = {
-    "network": ("image_channels", "num_parameters", "num_groups", "condition_features"),
+    "network": ("image_channels", "num_parameters", "num_groups", "condition_features", "image_levels"),
     "likelihood": ("image", "masked_channels"),
-    "conditioning": ("image", "scale"),
+    "conditioning": ("image", "scale", "embedding_features"),
 }
 # What the keys of each are called in messages: as in the configuration.
 PREFIXES = {"network": "model.", "likelihood": "likelihood.", "conditioning": "conditioning."}
@@ -24,25 +27,67 @@ OWN_PACKAGES = ("pixelcnn", "torch")
 
 
 @dataclass(frozen=True)
-class ModelDescription:
-    """The shape of the images, and the parts: each a class or a ``functools.partial`` of one with its keywords.
+class Parts:
+    """Several conditionings at once, by what they are called."""
 
-    UserError where an argument of a part is unknown, missing, of a wrong type or not a plain value.
+    parts: Mapping[str, Part]
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        return name_of_several(self.parts)
+
+    def build(self, prefix: str, **given: Any) -> Several:
+        """As `Part.build`, with the keys of each part under its name."""
+        return Several({name: part.build(f"{prefix}{name}.", **given) for name, part in self.parts.items()})
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """As `Part.to_dict`, by name."""
+        return {name: part.to_dict() for name, part in self.parts.items()}
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """The shape of the images, the parts, each a class or a ``functools.partial`` of one with its keywords, and the
+    order of the pixels.
+
+    ``conditioning`` may also be a mapping of several, by what they are called. UserError where an argument of a part is
+    unknown, missing, of a wrong type or not a plain value, or for no order.
     """
 
     image: ImageShape
     network: Any
     likelihood: Any
     conditioning: Any
+    order: ModelOrder = USUAL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", ImageShape.of(self.image))
         for role, given in GIVEN.items():
-            object.__setattr__(self, role, Part.of(getattr(self, role), given, PREFIXES[role]))
+            object.__setattr__(self, role, _part_or_parts(getattr(self, role), role, given))
+        checked(self.order, ModelOrder, "model.order")
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Every part by the role that it has; several conditionings as ``conditioning.NAME``."""
+        found: dict[str, Part] = {}
+        for role in GIVEN:
+            part = getattr(self, role)
+            several = isinstance(part, Parts)
+            found |= {f"{role}.{name}": one for name, one in part.parts.items()} if several else {role: part}
+        return found
+
+    @property
+    def embedding_features(self) -> int:
+        """Numbers in the vector by which the network sees a level of a channel; 0 where it sees a scaled number."""
+        network = self.network.arguments
+        return network["embedding_features"] if network.get("input") == "embedding" else 0
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``."""
-        return {"image": asdict(self.image), **{role: getattr(self, role).to_dict() for role in GIVEN}}
+        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``. The usual order is
+        left out."""
+        stored = {"image": asdict(self.image), **{role: getattr(self, role).to_dict() for role in GIVEN}}
+        return stored if self.order == USUAL else {**stored, "order": {"name": self.order}}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any], trust: Collection[str] = ()) -> "ModelDescription":
@@ -51,14 +96,38 @@ class ModelDescription:
         Nothing is imported from outside this project, torch and the packages or modules in ``trust``. Raises UserError
         for other targets, and where this version has no such part or argument.
         """
-        parts = {role: stored_part(stored[role], role, trust) for role in GIVEN}
-        return cls(image=Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image."), **parts)
+        parts = {role: stored_parts(stored[role], role, trust) for role in GIVEN}
+        image = Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image.")
+        return cls(image=image, order=stored["order"]["name"] if "order" in stored else USUAL, **parts)
 
 
-def stored_part(stored: Mapping[str, Any], role: str, trust: Collection[str]) -> Part:
+def _part_or_parts(chosen: Any, role: str, given: Collection[str]) -> Part | Parts:
+    if isinstance(chosen, Parts):
+        return chosen
+    if role == "conditioning" and isinstance(chosen, Mapping):
+        prefix = PREFIXES[role]
+        return Parts({name: Part.of(one, given, f"{prefix}{name}.") for name, one in chosen.items()})
+    return Part.of(chosen, given, PREFIXES[role])
+
+
+def stored_parts(stored: Mapping[str, Any], role: str, trust: Collection[str]) -> Part | Parts:
+    """The part, or the several conditionings, that plain values from a file describe."""
+    if not are_several(stored, role):
+        return stored_part(stored, role, trust)
+    return Parts({name: stored_part(one, role, trust, f"{PREFIXES[role]}{name}.") for name, one in stored.items()})
+
+
+def are_several(stored: Mapping[str, Any], role: str) -> bool:
+    """Whether plain values from a file describe several parts."""
+    return role == "conditioning" and bool(stored) and all(isinstance(one, Mapping) for one in stored.values())
+
+
+def stored_part(stored: Mapping[str, Any], role: str, trust: Collection[str], prefix: str = "") -> Part:
     """The part that ``{_target_: …, argument: value}`` from a file describes, as in `ModelDescription.from_dict`."""
     arguments = {name: value for name, value in stored.items() if name != "_target_"}
-    return Part.of(partial(trusted(stored["_target_"], role, trust), **arguments), GIVEN[role], PREFIXES[role])
+    return Part.of(
+        partial(trusted(stored["_target_"], role, trust), **arguments), GIVEN[role], prefix or PREFIXES[role]
+    )
 
 
 def trusted(target: Any, role: str, trust: Collection[str]) -> type:

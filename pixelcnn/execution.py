@@ -61,6 +61,7 @@ def execute(model: PixelModel, execution: Execution) -> None:
                 f"model.compile=true needs a C++ compiler, but {' or '.join(compilers)} is not installed: "
                 "install one or leave model.compile out."
             )
+        model.draw_order = torch.compiler.disable(model.draw_order)  # or each order would be compiled by itself
         # The network by itself for objectives that call no more than it.
         for module in (network, model):
             _compile_training(module)

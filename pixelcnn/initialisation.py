@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pixelcnn.conditioning import Condition
 from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
 from pixelcnn.network.layers import WeightNormalized
@@ -25,7 +26,7 @@ class InitialisationReport:
 
 @torch.no_grad()
 def data_dependent_initialisation(
-    model: PixelModel, images: Tensor, condition: Tensor | None = None
+    model: PixelModel, images: Tensor, condition: Condition = None
 ) -> InitialisationReport:
     """Set g and b of every weight-normalised layer so that its output over the batch has mean 0, std ``init_scale``.
 
@@ -62,7 +63,7 @@ def data_dependent_initialisation(
     return InitialisationReport(*torch.stack(deviations).amax(dim=0).tolist())
 
 
-def _pass(model: PixelModel, images: Tensor, condition: Tensor | None) -> Callable[[], object]:
+def _pass(model: PixelModel, images: Tensor, condition: Condition) -> Callable[[], object]:
     """What evaluates every layer of ``model`` on ``images``, with the same noise each time that it is called."""
     likelihood = model.likelihood
     if not isinstance(likelihood, Implicit):

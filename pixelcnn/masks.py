@@ -13,17 +13,20 @@ from torch import Tensor
 from pixelcnn.errors import UserError
 from pixelcnn.png import PNG_START, is_cut_short
 
-KINDS = ("top", "left", "box", "hole")
-FORMS = "top:SHARE, left:SHARE, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, or an image file that is white where known"
+KINDS = ("top", "bottom", "left", "right", "box", "hole")
+FORMS = (
+    "top:SHARE, bottom:, left: or right: likewise, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, or an image file that "
+    "is white where known"
+)
 
 
 def known_pixels(mask: str, height: int, width: int) -> Tensor:
     """The mask that ``mask`` describes, True where a pixel is known.
 
-    ``top:0.5`` and ``left:0.5`` know that share of the rows or columns, ``box:t:l:b:r`` the rows and columns between
-    these shares of the size, ``hole:t:l:b:r`` everything else (commas do too; a command line wants them quoted). Any
-    other text names an image file of the same size, known where it is brighter than half. UserError for anything else,
-    and where no pixel is known or every one is.
+    ``top:0.5``, ``bottom:``, ``left:`` and ``right:`` know that share of the rows or columns, ``box:t:l:b:r`` the rows
+    and columns between these shares of the size, ``hole:t:l:b:r`` everything else (commas do too; a command line wants
+    them quoted). Any other text names an image file of the same size, known where it is brighter than half. UserError
+    for anything else, and where no pixel is known or every one is.
     """
     kind, _, numbers = mask.partition(":")
     known = _described(mask, kind, numbers, height, width) if kind in KINDS else _from_image(mask, height, width)
@@ -38,13 +41,14 @@ def _described(mask: str, kind: str, numbers: str, height: int, width: int) -> T
     known = torch.zeros(height, width, dtype=torch.bool)
     parts = re.split("[:,]", numbers)
     shares = [float(number) for number in parts if re.fullmatch(r"\d*\.?\d+", number.strip())]
-    expected = 1 if kind in ("top", "left") else 4
+    expected = 4 if kind in ("box", "hole") else 1
     if len(shares) != expected or len(parts) != expected or max(shares) > 1:
         raise UserError(f"task.mask={mask} is not understood: use {FORMS}.")
-    if kind == "top":
-        known[: round(shares[0] * height)] = True
-    elif kind == "left":
-        known[:, : round(shares[0] * width)] = True
+    if expected == 1:
+        lines = known.mT if kind in ("left", "right") else known
+        count = round(shares[0] * len(lines))
+        lines[:count] = True
+        known = known.flip(0, 1) if kind in ("bottom", "right") else known
     else:
         top, left, bottom, right = (round(s * n) for s, n in zip(shares, (height, width) * 2, strict=True))
         if top > bottom or left > right:
@@ -52,12 +56,6 @@ def _described(mask: str, kind: str, numbers: str, height: int, width: int) -> T
         known[top:bottom, left:right] = True
         known = known if kind == "box" else ~known
     return known
-
-
-def comes_first(known: Tensor) -> bool:
-    """Whether all known pixels precede all others in raster order, so that completions are exact."""
-    flat = known.flatten()
-    return not bool((flat[1:] & ~flat[:-1]).any())
 
 
 def _from_image(path: str, height: int, width: int) -> Tensor:

@@ -8,15 +8,21 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from pixelcnn.decoding import Decoder
 from pixelcnn.durable import replacing
 
 SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be seen
 
 
 def black_to_white(images: Tensor, levels: int) -> Tensor:
-    """``images``, uint8 (N, C, H, W) of 0 .. levels-1, which become 0 .. 255."""
+    """``images``, integers (N, C, H, W) of 0 .. levels-1, which become 0 .. 255, uint8.
+
+    Of other than 1 or 3 channels, as codes may have, the mean is shown, (N, 1, H, W).
+    """
     highest = levels - 1
-    return ((images.int() * 255 + highest // 2) // highest).to(torch.uint8)
+    scaled = (images.int() * 255 + highest // 2) // highest
+    shown = scaled if scaled.shape[1] in (1, 3) else scaled.sum(dim=1, keepdim=True) // scaled.shape[1]
+    return shown.to(torch.uint8)
 
 
 def enlarged(images: Tensor, levels: int) -> Tensor:
@@ -33,6 +39,11 @@ def grid(images: Tensor, levels: int, columns: int | None = None) -> Tensor:
     """
     shown = enlarged(images, levels).cpu()
     return make_grid(shown, nrow=columns or math.ceil(math.sqrt(len(images))), pad_value=255)
+
+
+def grid_of(images: Tensor, levels: int, decoder: Decoder | None, columns: int | None = None) -> Tensor:
+    """`grid` of ``images``, or of the pictures that ``decoder`` makes of them."""
+    return grid(images, levels, columns) if decoder is None else grid(decoder(images), 256, columns)
 
 
 def save(picture: Tensor, path: Path) -> None:

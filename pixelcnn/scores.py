@@ -5,7 +5,7 @@ where it is that: exact, and of images that the model is not given.
 """
 
 from collections.abc import Mapping
-from math import log2, nan
+from math import log, log2, nan
 
 OF_ITS_OWN = " given the code of each image"
 IN_WORDS = {
@@ -18,7 +18,9 @@ IN_WORDS = {
 
 INTERRUPTED = "interrupted"  # true in the ``metrics.json`` of a run that Ctrl-C has cut short, else absent
 
-CHANNELS = {1: (), 3: ("red", "green", "blue")}
+COLOURS = ("red", "green", "blue")
+
+NATS_PER_IMAGE, BITS_PER_IMAGE = "nats_per_image", "bits_per_image"
 
 
 def by_channel(score_name: str, channels: int) -> list[str]:
@@ -26,7 +28,20 @@ def by_channel(score_name: str, channels: int) -> list[str]:
 
     Each is given the channels before it; grey images have none. Where the score is a bound, only their sum is one.
     """
-    return [f"{score_name}_{channel}" for channel in CHANNELS[channels]]
+    return [f"{score_name}_{channel}" for channel in channel_names(channels)]
+
+
+def channel_names(channels: int) -> tuple[str, ...]:
+    """What the channels of an image are called: colours, or numbers where they are others; none where there is one."""
+    if channels == 1:
+        return ()
+    return COLOURS if channels == len(COLOURS) else tuple(f"channel_{number}" for number in range(channels))
+
+
+def per_image(score_name: str) -> dict[str, float]:
+    """The names under which a score of whole images is logged too, with their units in nats, as the MNIST literature
+    has it: where it is exact, and of images that the model is not given."""
+    return {NATS_PER_IMAGE: 1.0, BITS_PER_IMAGE: log(2)} if score_name == "bits_per_dim" else {}
 
 
 def in_words(score_name: str, value: str, given: str | None = None) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
-from pixelcnn.description import GIVEN, OWN_PACKAGES, ModelDescription
+from pixelcnn.description import OWN_PACKAGES, ModelDescription
 from pixelcnn.model import build
 
 
@@ -24,7 +24,7 @@ def weights_of(description: ModelDescription, most: float = math.inf) -> dict[st
     Then TooLargeError as soon as its parameters take more than ``most`` bytes; what others' constructors do is their
     own affair. UserError where its parts do not combine.
     """
-    packages = {getattr(description, role).target.__module__.partition(".")[0] for role in GIVEN}
+    packages = {part.target.__module__.partition(".")[0] for part in description.parts.values()}
     if not packages <= set(OWN_PACKAGES):
         return build(description).state_dict()
     with weightless(most):

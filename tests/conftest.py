@@ -18,6 +18,7 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.model import PixelModel, build
 from pixelcnn.network import PixelCNNPP
+from pixelcnn.orders import USUAL
 from tests.browser import browser, look  # noqa: F401  fixtures
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -43,6 +44,7 @@ def tiny_description(
     num_mixtures: int = 2,
     tails: str = "exact",
     conditioning: Any = None,
+    order: Any = USUAL,
 ) -> ModelDescription:
     """A PixelCNN++ small enough for a test."""
     return ModelDescription(
@@ -57,6 +59,7 @@ def tiny_description(
         ),
         likelihood=partial(DiscretizedLogisticMixture, num_mixtures=num_mixtures, tails=tails),
         conditioning=conditioning or Unconditional,
+        order=order,
     )
 
 
@@ -76,11 +79,11 @@ def randomised(module: Module) -> Module:
 
 
 def random_images(model: PixelModel, n: int, seed: int = 0) -> torch.Tensor:
-    """Uniformly random uint8 images of the model's shape."""
+    """Uniformly random images of the model's shape."""
     shape = model.image
     generator = torch.Generator().manual_seed(seed)
     size = (n, shape.channels, shape.height, shape.width)
-    return torch.randint(0, shape.levels, size, generator=generator).to(torch.uint8)
+    return torch.randint(0, shape.levels, size, generator=generator).to(shape.dtype)
 
 
 @pytest.fixture(autouse=True)

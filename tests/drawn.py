@@ -9,18 +9,29 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
+from pixelcnn.conditioning import (
+    ClassLabels,
+    CoarseCodes,
+    Condition,
+    Conditioning,
+    Encoder,
+    Maps,
+    Unconditional,
+    Vectors,
+)
+from pixelcnn.conditioning.condition import in_each
+from pixelcnn.conditioning.several import gathered, kinds_of
 from pixelcnn.description import ModelDescription
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
 from pixelcnn.model import PixelModel, build
-from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP, PixelSNAIL
 from tests.conftest import randomised
 
 EXACT = ("discretized_logistic_mixture", "categorical")
 SCORED = (*EXACT, "logistic_mixture")
 LIKELIHOODS = {kind.name: kind for kind in (DiscretizedLogisticMixture, Categorical, LogisticMixture, Implicit)}
-MODELS = {kind.name: kind for kind in (PixelCNNPP, GatedPixelCNN, PixelCNN)}
+MODELS = {kind.name: kind for kind in (PixelCNNPP, GatedPixelCNN, PixelCNN, PixelSNAIL)}
 NONLINEARITIES = ("concat_elu", "elu", "relu")
 TAILS = ("exact", "original")
 EVERY = tuple(LIKELIHOODS)
@@ -34,8 +45,15 @@ CONDITIONINGS: dict[str, st.SearchStrategy[Any]] = {
     "vector": st.builds(partial, st.just(Vectors), num_features=st.integers(1, 3)),
     "spatial": st.builds(partial, st.just(Maps), num_features=st.integers(1, 3)),
     "encoder": st.builds(partial, st.just(Encoder), code_size=st.integers(1, 3), num_filters=st.integers(1, 3)),
+    "coarse": st.builds(partial, st.just(CoarseCodes), num_codes=st.integers(1, 4), num_features=st.integers(1, 3)),
 }
-conditionings = st.one_of(CONDITIONINGS.values())
+several = st.lists(
+    st.sampled_from([name for name in CONDITIONINGS if name != "none"]), min_size=2, max_size=3, unique=True
+)
+conditionings = st.one_of(
+    *CONDITIONINGS.values(),
+    several.flatmap(lambda names: st.fixed_dictionaries({name: CONDITIONINGS[name] for name in names})),
+)
 
 
 def cases(n: int) -> settings:
@@ -45,9 +63,22 @@ def cases(n: int) -> settings:
 
 def networks(name: str, groups: int, stages: int = 3) -> st.SearchStrategy[Any]:
     """Options of the network ``name`` for channels in ``groups``, of at most ``stages`` resolutions."""
-    dropouts = st.floats(0, 0.9)
+    dropouts, scales = st.floats(0, 0.9), st.floats(0.01, 2)
+    if name == "pixelsnail":
+        return st.builds(
+            partial,
+            st.just(PixelSNAIL),
+            num_filters=st.integers(1, 4),
+            num_attention_blocks=st.integers(1, 2),
+            num_resnet_blocks=st.integers(1, 2),
+            num_key_features=st.integers(1, 3),
+            num_value_features=st.integers(1, 3),
+            nonlinearity=st.sampled_from(NONLINEARITIES),
+            dropout=dropouts,
+            block_init_scale=scales,
+            output_init_scale=scales,
+        )
     if name == "pixelcnn_pp":
-        scales = st.floats(0.01, 2)
         return st.builds(
             partial,
             st.just(PixelCNNPP),
@@ -130,31 +161,35 @@ def model_of(description: ModelDescription, seed: int, dtype: torch.dtype = torc
     return randomised(build(description)).to(dtype).eval()
 
 
-def given_to(model: PixelModel, n: int, seed: int, size: tuple[int, int] | None = None) -> tuple[Tensor, Tensor | None]:
+def given_to(model: PixelModel, n: int, seed: int, size: tuple[int, int] | None = None) -> tuple[Tensor, Condition]:
     """n images, of the model's own size or of ``size``, and a condition for each, of any form that the model takes.
 
     For an even seed the condition, if there is one, is floats.
     """
-    shape, kind, features = model.image, model.conditioning.name, model.conditioning.features
+    shape = model.image
     size = size or (shape.height, shape.width)
     generator = torch.Generator().manual_seed(seed)
-
-    def integers(most: int, *of_shape: int) -> Tensor:
-        return torch.randint(most, of_shape, generator=generator)
-
-    images, others = (integers(shape.levels, n, shape.channels, *size).to(torch.uint8) for _ in range(2))
-    match kind:
-        case "none":
-            return images, None
-        case "class" if seed % 2:
-            return images, integers(features, n)
-        case "encoder" if seed % 2:
-            return images, others
-        case "spatial":
-            return images, torch.randn(n, features, *size, generator=generator)
-    return images, torch.randn(n, features, generator=generator)
+    images = torch.randint(shape.levels, (n, shape.channels, *size), generator=generator).to(torch.uint8)
+    others = torch.randint(shape.levels, images.shape, generator=generator).to(torch.uint8)
+    kinds = kinds_of(model.conditioning)
+    given = {
+        key: others if key == "images" and seed % 2 else _condition(kind, key, n, seed, size, generator)
+        for key, kind in kinds.items()
+    }
+    return images, gathered(model.conditioning, given)
 
 
-def part(condition: Tensor | None, which: Any) -> Tensor | None:
+def _condition(
+    kind: Conditioning, key: str, n: int, seed: int, size: tuple[int, int], generator: torch.Generator
+) -> Tensor:
+    """Maps are of the images' height and width, or of 1, which divides both."""
+    most = {"labels": kind.features, "coarse": getattr(kind, "num_codes", 0)}
+    smaller = tuple(side if seed % 3 else 1 for side in size)
+    if key in most and seed % 2:
+        return torch.randint(most[key], (n, *(smaller if key == "coarse" else ())), generator=generator)
+    return torch.randn(n, kind.features, *(smaller if key in ("maps", "coarse") else ()), generator=generator)
+
+
+def part(condition: Condition, which: Any) -> Condition:
     """The conditions of some images."""
-    return None if condition is None else condition[which]
+    return in_each(condition, lambda one: one[which])

@@ -13,7 +13,7 @@ from pixelcnn.sampling.sampler import uniforms_of
 def naive_samples(model: PixelModel, n: int, condition: Tensor | None = None, seed: int = 0) -> Tensor:
     """What ``model.sample(n, condition, seed)`` is to return."""
     shape, groups = model.image, model.likelihood.num_groups
-    images = torch.zeros(n, shape.channels, shape.height, shape.width, dtype=torch.uint8)
+    images = torch.zeros(n, shape.channels, shape.height, shape.width, dtype=shape.dtype)
     by_group = images.unflatten(1, (groups, -1))
     uniforms = uniforms_of(seed, range(n), (model.likelihood.num_uniforms, shape.height, shape.width))
     of_group = uniforms.unflatten(1, (groups, -1))

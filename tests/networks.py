@@ -6,17 +6,19 @@ import torch
 from torch import Tensor
 
 from pixelcnn.description import GIVEN
-from pixelcnn.network import GatedPixelCNN, Network, PixelCNN, PixelCNNPP
+from pixelcnn.network import GatedPixelCNN, Network, PixelCNN, PixelCNNPP, PixelSNAIL
 from pixelcnn.part import Part
 from tests.conftest import randomised
 
 PP = {"num_filters": 3, "num_resnet_blocks": 1, "num_stages": 2}
+SNAIL = {"num_filters": 4, "num_attention_blocks": 2, "num_resnet_blocks": 1}
 MASKED = {"num_filters": 6, "first_kernel_size": 5, "kernel_size": 3, "num_output_features": 6}
 TINY_NETWORKS: dict[str, partial[Network]] = {
     "pixelcnn_pp": partial(PixelCNNPP, **PP),
     "pixelcnn_pp without short-cuts": partial(PixelCNNPP, **PP, short_cuts=False),
     "gated_pixelcnn": partial(GatedPixelCNN, num_layers=2, **MASKED),
     "pixelcnn": partial(PixelCNN, num_blocks=2, **MASKED),
+    "pixelsnail": partial(PixelSNAIL, num_key_features=2, num_value_features=3, **SNAIL),
 }
 # Network and number of groups.
 SITES = [(name, 1) for name in TINY_NETWORKS] + [("gated_pixelcnn", 3), ("pixelcnn", 3)]

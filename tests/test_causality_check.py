@@ -160,6 +160,7 @@ def test_parameters_of_another_shape_are_refused():
         ("gated_pixelcnn", "categorical", 3),
         ("pixelcnn", "categorical", 3),
         ("pixelcnn", "logistic_mixture", 1),
+        ("pixelsnail", "discretized_logistic_mixture", 3),
     ],
 )
 def test_the_projects_own_networks_pass(network, likelihood, channels, conditioning):

@@ -21,7 +21,7 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture, prediction
 from pixelcnn.model import build
-from pixelcnn.network import GatedPixelCNN, PixelCNN
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelSNAIL
 from pixelcnn.objective import EnergyDistance, MaximumLikelihood
 from pixelcnn.optim import Adam, Muon, build_optimizer
 from pixelcnn.sampling import sampler
@@ -48,6 +48,7 @@ NETWORKS = {
     "pixelcnn_pp": tiny_description(num_stages=2).network,
     "gated_pixelcnn": partial(GatedPixelCNN, num_layers=1, **MASKED),
     "pixelcnn": partial(PixelCNN, num_blocks=1, **MASKED),
+    "pixelsnail": partial(PixelSNAIL, num_filters=4, num_attention_blocks=1, num_resnet_blocks=1),
 }
 CONDITIONINGS = {
     "none": Unconditional,

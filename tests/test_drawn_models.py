@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pixelcnn.checkpoint import PREFIX, entry, export, load
+from pixelcnn.conditioning.condition import expanded
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.masks import comes_first
+from pixelcnn.orders import comes_first
 from pixelcnn.sampling.sampler import Temperature
 from tests.drawn import (
     EXACT,
+    MODELS,
     SCORED,
     cases,
     conditionings,
@@ -54,7 +56,7 @@ def test_a_score_is_a_log_probability(description, seed, dtype):
     torch.testing.assert_close(score_map.sum((2, 3)) * -math.log(2), by_channel, rtol=tolerance, atol=tolerance)
     if not model.likelihood.is_bound:
         assert (log_prob <= tolerance).all() and (by_channel <= tolerance).all()
-    if model.likelihood.is_bound or description.conditioning.name == "encoder":
+    if model.likelihood.is_bound or model.conditioning.sees_the_image:
         for called, instead in ((model.bits_per_dim, "score"), (model.bits, "score_map")):
             with pytest.raises(UserError, match=rf"^{called.__name__} .* {model.score_name}: call model.{instead}\.$"):
                 called(images, condition)
@@ -195,8 +197,8 @@ def countable(draw):
     height, width, channels = draw(st.sampled_from([(1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 2, 1), (1, 1, 3), (1, 2, 3)]))
     most = min(256, int(2048 ** (1 / (height * width * channels)) + 1e-9))
     levels, name = draw(st.integers(2, most)), draw(st.sampled_from(EXACT))
-    network = draw(st.sampled_from(["pixelcnn_pp", "gated_pixelcnn", "pixelcnn"]))
-    groups = channels if name == "categorical" and network != "pixelcnn_pp" else 1
+    network = draw(st.sampled_from(tuple(MODELS)))
+    groups = channels if name == "categorical" and MODELS[network].masked_channels else 1
     model = draw(networks(network, groups, stages=2 if height == width == 2 else 1))
     shape = ImageShape(channels, height, width, levels)
     likelihood = draw(likelihoods(name, levels).filter(lambda kind: kind.keywords.get("tails", "exact") == "exact"))
@@ -210,7 +212,7 @@ def test_the_probabilities_of_all_images_sum_to_one(description, seed):
     values = list(itertools.product(range(shape.levels), repeat=shape.dimensions))
     images = torch.tensor(values, dtype=torch.uint8).view(-1, shape.channels, shape.height, shape.width)
     _, condition = given_to(model, 1, seed)
-    each = None if condition is None else condition.expand(len(images), *condition.shape[1:])
+    each = expanded(condition, len(images))
     with torch.no_grad():
         assert abs(float(model.log_prob(images, each).exp().sum()) - 1) < 1e-10
 

@@ -9,12 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pixelcnn
-from pixelcnn.conditioning import ClassLabels
+from pixelcnn.conditioning import ClassLabels, Unconditional
+from pixelcnn.conditioning.several import by_key, kinds_of
 from pixelcnn.description import GIVEN, PREFIXES, ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.masks import known_pixels
 from pixelcnn.model import build
-from tests.drawn import CONDITIONINGS, SCORED, cases, descriptions, given_to, model_of, seeds
+from tests.drawn import SCORED, cases, conditionings, descriptions, given_to, model_of, seeds
 
 OTHER_TYPES = [torch.bool, torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64]
 SCORES = {
@@ -60,20 +61,35 @@ def wrong_images(model, images):
 def wrong_conditions(model, condition):
     """Strategy of ``condition`` with one thing wrong."""
     if condition is None:
-        return st.sampled_from([torch.zeros(2, dtype=torch.int64), torch.zeros(2, 3)])
+        return st.sampled_from([torch.zeros(2, dtype=torch.int64), torch.zeros(2, 3), {}])
+    if isinstance(condition, dict):
+        of_one = [
+            wrong_ones(model, one).map(lambda wrong, key=key: {**condition, key: wrong})
+            for key, one in condition.items()
+        ]
+        others = [{**condition, "others": torch.zeros(2)}, None, *condition.values()]
+        return st.one_of(st.one_of(of_one), st.sampled_from(others))
+    return wrong_ones(model, condition) | st.just(dict.fromkeys(kinds_of(model.conditioning), condition))
+
+
+def wrong_ones(model, condition):
+    """Strategy of one ``condition`` with one thing wrong."""
     floats = condition.is_floating_point()  # features, of any precision; labels and images have one type each
     other_types = [kind for kind in OTHER_TYPES if kind != condition.dtype and not (floats and kind.is_floating_point)]
+    if condition.ndim == 3:  # codes, of any type of integers
+        other_types = [kind for kind in other_types if kind.is_floating_point or kind is torch.bool]
     ways = [
         st.none(),
         st.sampled_from(other_types).map(condition.to),
         st.sampled_from([condition[:0], condition[1:], torch.cat([condition, condition]), condition[None]]),
     ]
-    if condition.ndim > 1:
+    if condition.ndim > 1 and condition.ndim != 3:
         ways.append(st.just(torch.cat([condition, condition[:, :1]], dim=1)))
     if condition.dtype == torch.uint8 and model.image.levels < 256:
         ways.append(st.just(torch.full_like(condition, model.image.levels)))
     if condition.ndim == 4 and condition.is_floating_point():
-        ways += [st.just(condition[:, :, 1:]), st.just(condition[..., :1].expand(-1, -1, -1, condition.shape[3] + 1))]
+        taller, wider = (torch.cat([condition] * 9, dim=dim) for dim in (2, 3))  # images have up to 4 rows and columns
+        ways += [st.just(condition[:, :, :0]), st.just(taller), st.just(wider)]
     return st.one_of(ways)
 
 
@@ -112,7 +128,7 @@ def test_labels_that_the_model_does_not_know(description, num_classes, call, dat
 @cases(40)
 @given(
     descriptions(
-        SCORED, side=4, conditioned=st.one_of(CONDITIONINGS[name] for name in CONDITIONINGS if name != "none")
+        SCORED, side=4, conditioned=conditionings.filter(lambda kind: getattr(kind, "func", None) is not Unconditional)
     ),
     seeds.map(lambda seed: 2 * seed),
     st.sampled_from([float("nan"), float("inf"), -float("inf")]),
@@ -121,7 +137,9 @@ def test_labels_that_the_model_does_not_know(description, num_classes, call, dat
 def test_of_a_condition_that_is_no_number_nothing_is_drawn(description, seed, value, data):
     model = model_of(description, seed)
     images, condition = given_to(model, 2, seed)
-    condition.view(-1)[data.draw(st.integers(0, condition.numel() - 1))] = value
+    given = by_key(model.conditioning, condition)
+    one = given[data.draw(st.sampled_from(sorted(given)))]
+    one.view(-1)[data.draw(st.integers(0, one.numel() - 1))] = value
     for drawing in DRAWINGS.values():
         with pytest.raises(UserError, match=r"^condition .*NaN"):
             drawing(model, images, condition)

@@ -12,6 +12,7 @@ from pixelcnn import execution
 from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution, execute
 from pixelcnn.network.topology import GatedBlock
+from pixelcnn.orders import ORDERS
 from pixelcnn.training.samples import SampleGrid
 from tests.conftest import random_images, tiny_model
 from tests.training.tiny import BATCHES_PER_EPOCH, fit, tiny_module
@@ -134,6 +135,17 @@ def test_the_network_and_the_loss_are_one_graph(traced, activation_checkpointing
     torch.testing.assert_close(loss, compiled)
     assert distance(gradients, others) < 1e-5
     assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
+
+
+def test_all_orders_are_one_graph(traced):
+    model = tiny_model(num_stages=1, dropout=0.0, order="all").train()
+    images = random_images(model, 2)
+    expected = {round(float(model.log_prob(images, order=order).sum()), 2) for order in ORDERS}
+    execute(model, Execution(compile=True))
+    torch.manual_seed(3)
+    found = {round(-float(model(images).sum().detach()), 2) for _ in range(40)}
+    assert found == {-value for value in expected} and len(expected) == len(ORDERS)
+    assert counters["stats"]["unique_graphs"] <= 2  # before the order is drawn, and after
 
 
 def test_a_run_compiles_once(traced, tmp_path):

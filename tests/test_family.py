@@ -8,15 +8,18 @@ import torch
 from torch import Tensor
 
 from pixelcnn.checkpoint import export, load
-from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
+from pixelcnn.conditioning import ClassLabels, CoarseCodes, Condition, Encoder, Maps, Unconditional, Vectors
+from pixelcnn.conditioning.condition import expanded, in_each
+from pixelcnn.conditioning.several import by_key, gathered, kinds_of
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
 from pixelcnn.model import PixelModel, build
-from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP, PixelSNAIL
 from tests.conftest import random_images, randomised
-from tests.drawn import CONDITIONINGS, LIKELIHOODS, MODELS
+from tests.drawn import CONDITIONINGS as SINGLE
+from tests.drawn import LIKELIHOODS, MODELS
 from tests.naive import naive_samples
 
 OPTIONS = {
@@ -35,6 +38,15 @@ OPTIONS = {
     "pixelcnn": partial(
         PixelCNN, num_filters=6, num_blocks=2, first_kernel_size=3, kernel_size=3, num_output_features=6, dropout=0.5
     ),
+    "pixelsnail": partial(
+        PixelSNAIL,
+        num_filters=4,
+        num_attention_blocks=2,
+        num_resnet_blocks=1,
+        num_key_features=2,
+        num_value_features=3,
+        dropout=0.5,
+    ),
     "discretized_logistic_mixture": partial(DiscretizedLogisticMixture, num_mixtures=2, tails="exact"),
     "categorical": partial(Categorical),
     "logistic_mixture": partial(LogisticMixture, num_mixtures=2),
@@ -44,7 +56,14 @@ OPTIONS = {
     "vector": partial(Vectors, num_features=2),
     "spatial": partial(Maps, num_features=2),
     "encoder": partial(Encoder, code_size=2, num_filters=3),
+    "coarse": partial(CoarseCodes, num_codes=3, num_features=2),
 }
+OPTIONS |= {
+    "[class,vector]": {kind: OPTIONS[kind] for kind in ("class", "vector")},
+    "[class,spatial]": {kind: OPTIONS[kind] for kind in ("class", "spatial")},
+    "[class,coarse]": {kind: OPTIONS[kind] for kind in ("class", "coarse")},
+}
+CONDITIONINGS = (*(kind for kind in OPTIONS if kind in SINGLE), "[class,vector]", "[class,spatial]", "[class,coarse]")
 CHANNELS = (1, 3)
 EVERYTHING = list(itertools.product(MODELS, LIKELIHOODS, CONDITIONINGS, CHANNELS))
 SCORED = [combination for combination in EVERYTHING if combination[1] != "implicit"]
@@ -64,16 +83,21 @@ def tiny(
     )
 
 
-def condition_for(model: PixelModel, n: int) -> Tensor | None:
+def condition_for(model: PixelModel, n: int) -> Condition:
     """n conditions of the model's kind that differ; codes for an encoder."""
+    made = {key: one_condition_for(model, key, n) for key in kinds_of(model.conditioning)}
+    return gathered(model.conditioning, made)
+
+
+def one_condition_for(model: PixelModel, key: str, n: int) -> Tensor:
     shape = model.image
-    match model.description.conditioning.name:
-        case "none":
-            return None
-        case "class":
+    match key:
+        case "labels":
             return torch.arange(n) % 3
-        case "spatial":
+        case "maps":
             return torch.randn(n, 2, shape.height, shape.width)
+        case "coarse":
+            return torch.arange(n * shape.height * shape.width // 4).view(n, shape.height // 2, shape.width // 2) % 3
     return torch.randn(n, 2)
 
 
@@ -103,12 +127,7 @@ def test_probabilities_of_all_images_sum_to_one(combination):
     images = ((torch.arange(n)[:, None] >> torch.arange(channels * 4)) & 1).to(torch.uint8).view(n, channels, 2, 2)
     condition = condition_for(model, 1)
     with torch.no_grad():
-        total = sum(
-            model.log_prob(part, None if condition is None else condition.expand(len(part), *condition.shape[1:]))
-            .exp()
-            .sum()
-            for part in images.split(1024)
-        )
+        total = sum(model.log_prob(part, expanded(condition, len(part))).exp().sum() for part in images.split(1024))
     assert abs(float(total) - 1) < 1e-9
 
 
@@ -143,15 +162,16 @@ def test_channels_add_up_and_conditions_matter(combination):
         assert torch.allclose(
             torch.cat(
                 [
-                    model.log_prob(images[:1], condition if condition is None else condition[:1]),
-                    model.log_prob(images[1:], condition if condition is None else condition[1:]),
+                    model.log_prob(images[:1], in_each(condition, lambda one: one[:1])),
+                    model.log_prob(images[1:], in_each(condition, lambda one: one[1:])),
                 ]
             ),
             log_prob,
         )
-        if condition is not None:
-            other = condition.flip(0) if condition.is_floating_point() else (condition + 1) % 3
-            assert (model.log_prob(images, other)[0] - log_prob[0]).abs() > 1e-9
+        for key, one in by_key(model.conditioning, condition).items():
+            other = one.flip(0) if one.is_floating_point() else (one + 1) % 3
+            changed = gathered(model.conditioning, {**by_key(model.conditioning, condition), key: other})
+            assert (model.log_prob(images, changed)[0] - log_prob[0]).abs() > 1e-9
     assert (model.score_name == "bits_per_dim") == (
         combination[1] != "logistic_mixture" and combination[2] != "encoder"
     )
@@ -172,7 +192,7 @@ def test_an_exported_model_comes_back(combination, tmp_path):
     export(model, {}, tmp_path)
     back = load(tmp_path)
     condition = condition_for(model, 1)
-    condition = condition.float() if condition is not None and condition.is_floating_point() else condition
+    condition = in_each(condition, lambda one: one.float() if one.is_floating_point() else one)
     assert back.description == model.description
     with torch.no_grad():
         images = random_images(model, 1)

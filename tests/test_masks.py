@@ -6,13 +6,16 @@ import torch
 from PIL import Image
 
 from pixelcnn import UserError
-from pixelcnn.masks import comes_first, known_pixels
+from pixelcnn.masks import known_pixels
+from pixelcnn.orders import comes_first
 
 
 def test_descriptions():
     rows, columns = torch.arange(8)[:, None].expand(8, 4), torch.arange(4).expand(8, 4)
     assert torch.equal(known_pixels("top:0.5", 8, 4), rows < 4)
     assert torch.equal(known_pixels("left:.25", 8, 4), columns < 1)
+    assert torch.equal(known_pixels("bottom:0.25", 8, 4), rows >= 6)
+    assert torch.equal(known_pixels("right:0.75", 8, 4), columns >= 1)
     inside = (rows >= 2) & (rows < 6) & (columns >= 1) & (columns < 4)
     assert torch.equal(known_pixels("box:0.25:0.25:0.75:1", 8, 4), inside)
     assert torch.equal(known_pixels("hole:0.25, 0.25, 0.75, 1.0", 8, 4), ~inside)
@@ -36,6 +39,8 @@ def test_an_image_knows_where_it_is_bright(tmp_path):
         "top:a",
         "top:0.1,0.2",
         "left:",
+        "bottom:0.5,0.5",
+        "right:0",
         "box:0.5",
         "box:0.5,0,0.2,1",
         "hole:0,0,0,1",
@@ -84,6 +89,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path):
         ("hole:0.5,0,1,1", True),
         ("box:0.5,0,1,1", False),
         ("left:0.5", False),
+        ("bottom:0.5", False),
     ],
 )
 def test_whether_the_known_part_comes_first(mask, first):

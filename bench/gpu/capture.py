@@ -17,7 +17,7 @@ N = 3  # images, in batches of two: the last one is filled up
 def run(report: Report, options: Options) -> None:
     """Every network given every kind of condition, with masks, neighbours, new weights; against the CPU as well."""
     height = 8 if options.cpu else 24
-    few = [("pixelcnn_pp of 2 stages", "spatial"), ("gated_pixelcnn", "class")]
+    few = [("pixelcnn_pp of 2 stages", "spatial"), ("gated_pixelcnn", "class"), ("pixelsnail", "none")]
     every = [(network, conditioning) for network in NETWORKS for conditioning in CONDITIONINGS]
     for network, conditioning in few if options.cpu else every:
         model = small_model(network, conditioning, height=height)

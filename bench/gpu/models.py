@@ -10,7 +10,7 @@ from torch import Tensor
 from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
 from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.model import PixelModel
-from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP, PixelSNAIL
 
 FEATURES = 3
 MASKED: dict[str, Any] = {
@@ -29,6 +29,7 @@ NETWORKS: dict[str, Callable] = {
     },
     "gated_pixelcnn": partial(GatedPixelCNN, num_layers=2, **MASKED),
     "pixelcnn": partial(PixelCNN, num_blocks=1, **MASKED),
+    "pixelsnail": partial(PixelSNAIL, num_filters=4, num_attention_blocks=2, num_resnet_blocks=1, dropout=0.0),
 }
 CONDITIONINGS: dict[str, Callable] = {
     "none": Unconditional,

@@ -43,7 +43,7 @@ def run(report: Report, options: Options) -> None:
             found = _log_prob_and_gradient(other, images.to(options.device), None, precision)
             order = "channels-last" if channels_last else "contiguous"
             _compare(report, f"{precision}, {order}", precision, found, expected)
-    for name in ("gated_pixelcnn", "pixelcnn", "pixelcnn_pp of 3 stages"):
+    for name in ("gated_pixelcnn", "pixelcnn", "pixelsnail", "pixelcnn_pp of 3 stages"):
         model = small_model(name, "spatial", height=8)
         some, condition = random_images(N, model.image.height, model.image.width), condition_for(model, N)
         expected = _log_prob_and_gradient(model, some, condition, "float64")

@@ -3,8 +3,8 @@
 A frame is
 
     length of the body, body, CRC-32; the body is
-    twice the number of images, plus one if they are raw; their conditions, unless they are labels or given; the range
-    coder's stream of labels and levels; the levels as they are, if raw; the CRC-32 of each image's levels
+    twice the number of images, plus one if they are raw; their conditions, unless they are integers or given; the range
+    coder's stream of these integers and of levels; the levels as they are, if raw; the CRC-32 of each image's levels
 
 Integers have 32 bits, little-endian. A frame is raw if decoding it did not reproduce its images. Each CRC-32 continues
 the previous frame's, the first one the header's, so that a frame is valid in its own place only.
@@ -16,13 +16,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pixelcnn.compression import conditions
 from pixelcnn.compression.coding import Coding, Decoder, Encoder
 from pixelcnn.compression.header import CRC, GIVEN, NONE, Header, cut_short
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import in_each
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import array_type, tensor_type
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling.walk import in_evaluation
 
@@ -46,20 +50,24 @@ class _Batches:
 
     def __init__(self, model: PixelModel, batch_size: int, on_pixel: OnPixel) -> None:
         self.model, self.batch_size, self.on_pixel = model, batch_size, on_pixel
-        self.device = next(model.parameters()).device
+        weight = next(model.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
         self._coding: Coding | None = None
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder) -> Tensor:
-        """Encode ``images`` uint8 (N, C, H, W), or decode as many. Returns the coded images, on the CPU."""
-        coded = []
+        """Encode ``images`` (N, C, H, W), or decode as many. Returns the coded images, on the CPU."""
+        coded, orders = [], self.model.orders
+        read = orders.chosen(None)
         for first in range(0, len(images), self.batch_size):
             part = slice(first, first + self.batch_size)
-            batch = images[part].to(self.device, copy=True)
+            batch, features = orders.shown(
+                images[part].to(self.device, copy=True), None if h is None else h[part], read, self.dtype
+            )
             if self._coding is None or self._coding.n != len(batch):
                 self._coding = None  # frees its caches first
                 self._coding = Coding(self.model.network, self.model.likelihood, *batch.shape)
-            self._coding.code(batch, None if h is None else h[part], coder, self.on_pixel)
-            coded.append(batch.cpu())
+            self._coding.code(batch, features, coder, self.on_pixel)
+            coded.append(read.back(batch).cpu())
         return torch.cat(coded)
 
 
@@ -93,8 +101,8 @@ class Compression:
         """Images per frame, a multiple of the batch size. `add` is most efficient with this many at a time."""
         return frame_of(self.batch_size, self.model.image.channels * self.height * self.width)
 
-    def add(self, images: Tensor, condition: Tensor | None = None) -> None:
-        """Compress the next images, uint8 (N, C, H, W), with their conditions. Each call starts a new frame.
+    def add(self, images: Tensor, condition: Condition = None) -> None:
+        """Compress the next images (N, C, H, W) with their conditions. Each call starts a new frame.
 
         UserError for images or conditions that the model does not take.
         """
@@ -108,15 +116,14 @@ class Compression:
             header = Header.of(self.model, *sizes, self._kind)
             self._write(header.to_bytes())
             self._crc = header.crc
-        images = images.cpu()
+        images = images.cpu().to(self.model.image.dtype)
         with in_evaluation(self.model), torch.no_grad():
             for first in range(0, len(images), self.frame):
                 part = slice(first, first + self.frame)
-                given = (None if each is None else each[part] for each in (h, condition))
-                self._add_frame(images[part], *given)
+                self._add_frame(images[part], *_of_part(part, h, condition))
         self.result.num_images += len(images)
 
-    def _add_frame(self, images: Tensor, h: Tensor | None, condition: Tensor | None) -> None:
+    def _add_frame(self, images: Tensor, h: Tensor | None, condition: Condition) -> None:
         """Write one frame. If decoding does not reproduce it, split it in half, or store a single batch raw."""
         encoder = Encoder()
         stored = self._conditions(h, condition, encoder)
@@ -129,28 +136,31 @@ class Compression:
         if n > self.batch_size:
             middle = -(-n // self.batch_size) // 2 * self.batch_size
             for part in (slice(middle), slice(middle, n)):
-                self._add_frame(images[part], *(None if each is None else each[part] for each in (h, condition)))
+                self._add_frame(images[part], *_of_part(part, h, condition))
             return
         only_labels = Encoder()
         stored = self._conditions(h, condition, only_labels)
-        self._write_frame(images, stored + only_labels.to_bytes() + images.numpy().tobytes(), raw=True)
+        self._write_frame(images, stored + only_labels.to_bytes() + b"".join(self._stored(images)), raw=True)
         self.result.num_raw += n
 
-    def _conditions(self, h: Tensor | None, condition: Tensor | None, encoder: Encoder) -> bytes:
+    def _stored(self, images: Tensor) -> list[bytes]:
+        return stored_levels(images, self.model.image.levels)
+
+    def _conditions(self, h: Tensor | None, condition: Condition, encoder: Encoder) -> bytes:
         assert self._kind is not None
-        return conditions.stored(self._kind, h, condition, encoder, self.model.conditioning.features)
+        return conditions.stored(self._kind, h, condition, encoder, self.model)
 
     def _comes_back(self, images: Tensor, h: Tensor | None, stream: bytes) -> bool:
         decoder = Decoder(stream)
-        if self._kind == conditions.LABELS:
-            decoder.labels(len(images), self.model.conditioning.features)
+        assert self._kind is not None
+        conditions.integers(self._kind, decoder, len(images), self.model)
         try:
             return torch.equal(self._batches.code(torch.zeros_like(images), h, decoder), images)
         except INVALID:
             return False
 
     def _write_frame(self, images: Tensor, content: bytes, raw: bool) -> None:
-        crcs = b"".join(map(CRC.pack, _crcs(images)))
+        crcs = b"".join(map(CRC.pack, map(zlib.crc32, self._stored(images))))
         body = NUMBER.pack(2 * len(images) + raw) + content + crcs
         frame = NUMBER.pack(len(body)) + body
         self._crc = zlib.crc32(frame, self._crc)
@@ -176,7 +186,7 @@ class Decompression:
     file: BinaryIO
     model: PixelModel
     named: str = "archive"
-    condition: Tensor | None = None
+    condition: Condition = None
     force: bool = False
     on_pixel: OnPixel = lambda: None
 
@@ -194,47 +204,50 @@ class Decompression:
             told = "holds images without conditions" if there.conditions == NONE else "holds its own conditions"
             raise UserError(f"{self.named} {told}: give none.")
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield the images of each frame, uint8 (N, C, H, W), on the CPU, with their labels if the archive stores them.
+    def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """The images of each frame, (N, C, H, W), on the CPU, and the integers among their conditions.
 
         UserError if the file is damaged or an image does not match its checksum.
         """
         batches, done = _Batches(self.model, self.header.batch_size, self.on_pixel), 0
         with in_evaluation(self.model), torch.no_grad():
             while done < self.header.num_images:
-                images, labels = self._frame(batches, done)
-                yield images, labels
+                images, integers = self._frame(batches, done)
+                yield images, integers
                 done += len(images)
         if self.file.read(1):
             raise UserError(f"{self.named} goes on after its last image: use an undamaged copy.")
 
-    def _frame(self, batches: _Batches, done: int) -> tuple[Tensor, Tensor | None]:
+    def _frame(self, batches: _Batches, done: int) -> tuple[Tensor, dict[str, Tensor]]:
         head, header = self._read(NUMBER.size), self.header
         body = self._read(NUMBER.unpack(head)[0])
         self._crc = zlib.crc32(head + body, self._crc)
         if CRC.pack(self._crc) != self._read(CRC.size):
             raise self._damaged()
         n, raw = divmod(NUMBER.unpack_from(body)[0], 2)
-        places = torch.zeros(n, header.channels, header.height, header.width, dtype=torch.uint8)
+        places = torch.zeros(n, header.channels, header.height, header.width, dtype=tensor_type(header.levels))
         beside = NUMBER.size + n * conditions.bytes_each(header.conditions, self.model, header.height, header.width)
         crcs = len(body) - n * CRC.size
-        pixels = crcs - raw * places.numel()
+        stored = array_type(header.levels).newbyteorder("<")
+        pixels = crcs - raw * places.numel() * stored.itemsize
         decoder, given = Decoder(body[beside:pixels]), self.condition
-        part = None if given is None else given[done : done + n]
-        h, labels = conditions.restored(
+        part = in_each(given, lambda one: one[done : done + n])
+        h, integers = conditions.restored(
             header.conditions, body[NUMBER.size : beside], decoder, part, self.model, places
         )
         if raw:
-            images = torch.frombuffer(bytearray(body[pixels:crcs]), dtype=torch.uint8).view(places.shape)
+            values = np.frombuffer(body[pixels:crcs], stored).astype(np.int32)
+            images = torch.from_numpy(values).to(places.dtype).view(places.shape)
         else:
             try:
                 images = batches.code(places, h, decoder)
             except INVALID as error:
                 raise self._not_back(done) from error
-        for place, (crc, (stored,)) in enumerate(zip(_crcs(images), CRC.iter_unpack(body[crcs:]), strict=True)):
-            if crc != stored:
+        there = zip(stored_levels(images, header.levels), CRC.iter_unpack(body[crcs:]), strict=True)
+        for place, (levels, (crc,)) in enumerate(there):
+            if zlib.crc32(levels) != crc:
                 raise self._not_back(done + place)
-        return images, labels
+        return images, integers
 
     def _read(self, size: int) -> bytes:
         content = self.file.read(size)
@@ -252,10 +265,16 @@ class Decompression:
         )
 
 
+def _of_part(part: slice, h: Tensor | None, condition: Condition) -> tuple[Tensor | None, Condition]:
+    return None if h is None else h[part], in_each(condition, lambda one: one[part])
+
+
 def frame_of(batch_size: int, dimensions: int) -> int:
     """The number of images per frame, a multiple of the batch size, for images of this many sub-pixels."""
     return batch_size * max(1, FRAME // (batch_size * dimensions))
 
 
-def _crcs(images: Tensor) -> list[int]:
-    return [zlib.crc32(image.numpy().tobytes()) for image in images.contiguous()]
+def stored_levels(images: Tensor, levels: int) -> list[bytes]:
+    """Each image (C, H, W) as it is stored raw and its checksum is taken: a byte a level, or two, little-endian."""
+    stored = array_type(levels).newbyteorder("<")
+    return [image.numpy().astype(stored).tobytes() for image in images.contiguous()]

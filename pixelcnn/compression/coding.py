@@ -4,6 +4,7 @@ Encoder and decoder run the same code on the same batches: the incremental walk,
 the batch, and the likelihood's distribution functions in float64.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -25,7 +26,8 @@ except ImportError as error:
     ) from error
 
 # A level is coded in two steps: which stretch of so many, and which of it. Tables of 16 cost a sixteenth of those of
-# 256, and masses down to 2^-48 keep their length instead of the coder's smallest, 2^-24.
+# 256, and masses down to 2^-48 keep their length instead of the coder's smallest, 2^-24. Above 256 levels the two steps
+# have about as many symbols.
 STRETCH = 16
 FEW = 2 * STRETCH  # so many levels are coded in one step
 LEAST = 1e-30  # above rounding below zero, and below any mass that matters: a table must not be all zeros
@@ -79,12 +81,12 @@ class Coding(Scan):
     ) -> None:
         super().__init__(network, likelihood, n, channels, height, width)
         levels, device = likelihood.levels, self.levels.device
-        self.stretch = levels if levels <= FEW else STRETCH
+        self.stretch = levels if levels <= FEW else max(STRETCH, math.isqrt(levels))
         self.starts = torch.arange(0, levels + self.stretch, self.stretch, device=device).clamp_max(levels)[None]
         self.within = np.arange(self.stretch + 1)[None]
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder, on_pixel: Callable[[], object]) -> None:
-        """Encode ``images`` uint8 (N, C, H, W), or overwrite them with the decoded images."""
+        """Encode ``images`` (N, C, H, W), or overwrite them with the decoded images."""
 
         def row(i: int) -> None:
             self.decide_row(i, partial(self._code_site, coder))

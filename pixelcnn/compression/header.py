@@ -13,12 +13,13 @@ from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.weights_hash import weights_hash
 
-MAGIC, FORMAT = b"PXC\x89", 1
+MAGIC, FORMAT = b"PXC\x89", 2
 # After the magic and the format: hash of the model; images, channels, height, width, levels - 1; batch size, threads;
 # the kind of conditions; length of the text that follows, "dtype;torch version;device". Then the CRC-32 of all.
-FIXED = struct.Struct("<4sB16sQBIIBIHBB")
+FIXED = struct.Struct("<4sB16sQHIIHIHBB")
 CRC = struct.Struct("<I")
-NONE, GIVEN, LABELS, FEATURES, MAPS = range(5)  # kinds of conditions: given again for decompression, or stored
+# Kinds of conditions: given again for decompression, or stored.
+NONE, GIVEN, LABELS, FEATURES, MAPS, CODES, SEVERAL, FEATURES_OF_SEVERAL = range(8)
 MOST_TEXT = 96
 
 

@@ -7,20 +7,22 @@ import torch
 from torch import Tensor
 
 from pixelcnn.compression.archive import Compression, Decompression
+from pixelcnn.conditioning import Condition
+from pixelcnn.image_shape import tensor_type
 from pixelcnn.model import PixelModel
 
 
 def compress(
     model: PixelModel,
     images: Tensor,
-    condition: Tensor | None = None,
+    condition: Condition = None,
     *,
     batch_size: int = 64,
     verify: bool = True,
     store_condition: bool = True,
     on_pixel: Callable[[], object] = lambda: None,
 ) -> bytes:
-    """Compress ``images`` uint8 (N, C, H, W) to within 0.1 % of -log2 p(images | condition), a header of at most 150
+    """Compress ``images`` (N, C, H, W) to within 0.1 % of -log2 p(images | condition), a header of at most 150
     bytes and four bytes an image.
 
     ``condition``: labels (N,), features or images, as in `PixelModel.log_prob`. It is stored in the archive unless
@@ -41,17 +43,20 @@ def compress(
 def decompress(
     model: PixelModel,
     archive: bytes,
-    condition: Tensor | None = None,
+    condition: Condition = None,
     *,
     force: bool = False,
     on_pixel: Callable[[], object] = lambda: None,
 ) -> Tensor:
-    """Decompress ``archive`` with the model that wrote it: uint8 (N, C, H, W), on the CPU.
+    """Decompress ``archive`` with the model that wrote it: (N, C, H, W), uint8, or int32 above 256 levels, on the
+    CPU.
 
     Decoding needs the same rounding as encoding: UserError if the torch version, device type, number of threads or
     dtype of the weights differ; ``force`` tries anyway. UserError also if the archive is damaged, truncated or of
     another model, or an image does not match its checksum. Pass ``condition`` (N, …) if the archive does not store it.
     """
     frames = Decompression(BytesIO(archive), model, "archive", condition, force, on_pixel)
-    empty = torch.empty(0, frames.header.channels, frames.header.height, frames.header.width, dtype=torch.uint8)
+    empty = torch.empty(
+        0, frames.header.channels, frames.header.height, frames.header.width, dtype=tensor_type(frames.header.levels)
+    )
     return torch.cat([empty, *(images for images, _ in frames)])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import ImageShape
+from pixelcnn.network.embedding import LevelEmbedding, seen, seen_channels
 
 SMALLEST = 4  # height and width of the map that the code is computed from
 AT_ONCE = 256  # images encoded at once, to bound memory
@@ -33,10 +34,11 @@ def _averages(size: int, like: Tensor) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """The condition is images uint8 (N, C, H, W), or codes float (N, code_size), which are h.
+    """The condition is images, integers (N, C, H, W), or codes float (N, code_size), which are h.
 
     3x3 convolutions, each but the first halving the resolution and doubling the filters, down to a map of 4x4, then
     a dense layer. Images of another size than the model's are averaged to that map, so that they have codes as well.
+    Where the network embeds levels, so does the encoder, by an embedding of its own.
     """
 
     name: ClassVar[str] = "encoder"
@@ -45,15 +47,25 @@ class Encoder(nn.Module):
     sees_the_image = True
 
     def __init__(
-        self, image: ImageShape, scale: Callable[[Tensor], Tensor], *, code_size: int = 10, num_filters: int = 32
+        self,
+        image: ImageShape,
+        scale: Callable[[Tensor], Tensor],
+        embedding_features: int = 0,
+        *,
+        code_size: int = 10,
+        num_filters: int = 32,
     ) -> None:
         super().__init__()
         require(code_size >= 1, "code_size", code_size, "use a positive number")
         require(num_filters >= 1, "num_filters", num_filters, "use a positive number")
         self.features, self.scale = code_size, scale
-        self.channels, self.levels = image.channels, image.levels
+        self.image = image
+        self.embedding: LevelEmbedding | None = None
+        if embedding_features:
+            self.embedding = LevelEmbedding(image.channels, image.levels, embedding_features)
         filters = num_filters
-        layers: list[nn.Module] = [nn.Conv2d(image.channels, filters, 3, padding=1), nn.ELU()]
+        seen = seen_channels(self.embedding, image.channels)
+        layers: list[nn.Module] = [nn.Conv2d(seen, filters, 3, padding=1), nn.ELU()]
         side = min(image.height, image.width)
         while side > SMALLEST:
             layers += [nn.Conv2d(filters, 2 * filters, 3, stride=2, padding=1), nn.ELU()]
@@ -73,16 +85,17 @@ class Encoder(nn.Module):
             )
         if condition.is_floating_point() and condition.shape == (n, self.features):
             return condition
-        if condition.dtype != torch.uint8 or condition.ndim != 4 or condition.shape[:2] != (n, self.channels):
+        if not self.image.has_form_of(condition) or len(condition) != n:
             raise UserError(
                 f"condition of {condition.dtype} and shape {tuple(condition.shape)} is neither an image nor a code for "
-                f"each of {n} images: give uint8 (N, {self.channels}, H, W) or floats (N, {self.features})."
+                f"each of {n} images: give integers (N, {self.image.channels}, H, W) or floats (N, {self.features})."
             )
         looked_at = (condition.is_cpu or not self.training) and not torch.compiler.is_compiling()  # as in `PixelModel`
-        if self.levels < 256 and looked_at and n and int(condition.max()) >= self.levels:
+        outside = self.image.out_of_range(condition) if looked_at else None
+        if outside is not None:
             raise UserError(
-                f"condition images contain {int(condition.max())}, but this model's levels are "
-                f"0..{self.levels - 1}: rescale them."
+                f"condition images contain {outside}, but this model's levels are 0..{self.image.levels - 1}: rescale "
+                "them."
             )
-        dtype = next(self.parameters()).dtype
-        return torch.cat([self.layers(self.scale(part.to(dtype))) for part in condition.split(AT_ONCE)])
+        parts, dtype = condition.to(self.image.dtype).split(AT_ONCE), next(self.parameters()).dtype
+        return torch.cat([self.layers(seen(part, self.embedding, self.scale, dtype)) for part in parts])

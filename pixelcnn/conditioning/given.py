@@ -1,9 +1,11 @@
 """Features that are given with the data and enter as they are (section 2.3 of van den Oord et al. 2016b)."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from pixelcnn.conditioning.upsampling import divides, upsampled
 from pixelcnn.errors import UserError, require
 
 
@@ -15,6 +17,11 @@ class GivenFeatures(nn.Module):
     size_key: ClassVar[str | None] = "num_features"
     sees_the_image = False
     called: str  # one of them, in messages
+    beyond: str  # what follows their number in messages of a shape, for images of a height and width
+
+    def fits(self, shape: Sequence[int], height: int, width: int) -> bool:
+        """Whether conditions of this shape, apart from their number and features, are for images of this size."""
+        raise NotImplementedError
 
     def __init__(self, *, num_features: int) -> None:
         super().__init__()
@@ -25,21 +32,17 @@ class GivenFeatures(nn.Module):
         """None: they cannot be made up."""
         return None
 
-    def of_image(self, height: int, width: int) -> tuple[int, ...]:
-        """The shape of one image's condition."""
-        raise NotImplementedError
-
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
         """The condition; UserError for what has another type or shape."""
         if condition is None:
             raise UserError(
                 f"condition is missing: a model with conditioning={self.name} needs {self.called} for each image."
             )
-        shape = self.of_image(height, width)
-        if not condition.is_floating_point() or condition.shape != (n, *shape):
+        shape = condition.shape
+        if not condition.is_floating_point() or shape[:2] != (n, self.features) or not self.fits(shape, height, width):
             raise UserError(
-                f"condition of {condition.dtype} and shape {tuple(condition.shape)} is not {self.called} for each of "
-                f"{n} images: give floats (N, {', '.join(map(str, shape))})."
+                f"condition of {condition.dtype} and shape {tuple(shape)} is not {self.called} for each of {n} images: "
+                f"give floats (N, {self.features}{self.beyond.format(height, width)}."
             )
         return condition
 
@@ -50,13 +53,14 @@ class Vectors(GivenFeatures):
     name = "vector"
     batch_key = "embeddings"
     called = "an embedding"
+    beyond = ")"
 
-    def of_image(self, height: int, width: int) -> tuple[int, ...]:
-        return (self.features,)
+    def fits(self, shape: Sequence[int], height: int, width: int) -> bool:
+        return len(shape) == 2
 
 
 class Maps(GivenFeatures):
-    """A map for each image, (N, num_features, H, W) of the images' size.
+    """A map for each image, (N, num_features, H, W) of the images' size, or one whose size divides it: see `upsampled`.
 
     A pixel may depend on all of the map, on what lies at later pixels too: it is given, and not drawn.
     """
@@ -64,6 +68,12 @@ class Maps(GivenFeatures):
     name = "spatial"
     batch_key = "maps"
     called = "a map"
+    beyond = ", {}, {}), or of a size that divides it"
 
-    def of_image(self, height: int, width: int) -> tuple[int, ...]:
-        return self.features, height, width
+    def fits(self, shape: Sequence[int], height: int, width: int) -> bool:
+        return divides(shape, height, width)
+
+    def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
+        """The condition at the images' size; UserError for what has another type or shape."""
+        given = super().encode(condition, n, height, width)
+        return None if given is None else upsampled(given, height, width)

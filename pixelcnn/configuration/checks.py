@@ -17,12 +17,13 @@ from pixelcnn.configuration.groups import (
     instantiated_parts,
     own_arguments,
     partially,
+    parts_of,
     target_of,
 )
 from pixelcnn.configuration.messages import sentence
 from pixelcnn.configuration.origins import preset_of, require_parts_to_leave_out
 from pixelcnn.configuration.root import Initialisation, Root, check_start
-from pixelcnn.configuration.tasks import Task
+from pixelcnn.configuration.tasks import Task, require_one_condition
 from pixelcnn.configuration.trainer import check_trainer
 from pixelcnn.errors import UnknownKeyError, UserError
 from pixelcnn.signature import (
@@ -66,6 +67,8 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> Task:
     _try_parts_of_the_model(config)
     _try_optimiser(config)
     _try_callbacks(config)
+    if len(parts_of(config, "conditioning")) == 1 and "://" not in str(config.checkpoint):  # a model not here yet
+        require_one_condition(task)
     check_start(config, task, objective, target_of(config, "likelihood"))
     return task
 
@@ -121,30 +124,35 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
 
     On torch's meta device, where weights take neither memory nor time, and for images that stand in for the data set's.
     """
+    from pixelcnn.conditioning import Several
     from pixelcnn.image_shape import ImageShape
     from pixelcnn.weighing import TooLargeError, weightless
 
-    any_size: dict[str, Any] = {"num_classes": 1, "num_features": 1}
+    any_size: dict[str, Any] = {"num_classes": 1, "num_features": 1, "num_codes": 1}
     given = {
         "image": ImageShape(3, 256, 256),
         "image_channels": 3,
         "num_parameters": 30,
         "scale": lambda levels: levels,
     }
-    for group in ("model", "likelihood", "conditioning"):
-        target = target_of(config, group)
+    made = {}
+    for where in (one for group in ("model", "likelihood", "conditioning") for one in parts_of(config, group)):
+        target = target_of(config, where)
         if not is_own(target):
             continue
-        own = own_arguments(config, group)
+        own = own_arguments(config, where)
         known = arguments_of(target)
         arguments = {name: value for name, value in {**any_size, **given, **own}.items() if name in known}
         try:
             with weightless():
-                target(**arguments)
+                made[where] = target(**arguments)
         except UserError as error:
-            raise refusal(error, target, own, f"{group}.") from error
+            raise refusal(error, target, own, f"{where}.") from error
         except TooLargeError as error:
             largest = max(own, key=lambda name: own[name] if isinstance(own[name], int) else 0)
             raise UserError(
-                f"{group}.{largest}={own[largest]} needs more memory than is available: use less."
+                f"{where}.{largest}={own[largest]} needs more memory than is available: use less."
             ) from error
+    several = {where.partition(".")[2]: part for where, part in made.items() if where.startswith("conditioning.")}
+    if several and len(several) == len(config.conditioning):
+        Several(several)

@@ -1,7 +1,7 @@
 """A model's description, from the configuration or from a checkpoint that it must agree with."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -10,17 +10,20 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from pixelcnn.configuration.groups import own_arguments, target_of
-from pixelcnn.description import ModelDescription
+from pixelcnn.configuration.groups import own_arguments, parts_of, target_of
+from pixelcnn.description import ModelDescription, Parts
 from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.memory_limit import available_memory
+from pixelcnn.orders import ALL
 from pixelcnn.part import Part
 from pixelcnn.signature import arguments_of, name_of
 from pixelcnn.weighing import TooLargeError, weights_of
 
 ROLES = {"model": "network", "likelihood": "likelihood", "conditioning": "conditioning"}  # of the groups of a model
+CONDITIONING = "conditioning"
+ORDER = "order"  # of the group model, and of no part
 
 
 def execution_of(config: DictConfig) -> Execution:
@@ -31,11 +34,16 @@ def execution_of(config: DictConfig) -> Execution:
 def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str, int]) -> ModelDescription:
     """The model that ``config`` asks for, on images of the data set's shape and with conditions of its sizes.
 
-    ``condition_sizes``: the number of classes of its ``labels``, of features of its ``embeddings`` and ``maps``.
+    ``condition_sizes``: the number of classes of its ``labels``, of ``coarse`` codes, of features of its ``embeddings``
+    and ``maps``.
     """
-    conditioning = _sized(target_of(config, "conditioning"), own_arguments(config, "conditioning"), condition_sizes)
+    parts = {
+        where: _sized(target_of(config, where), own_arguments(config, where), condition_sizes, f"{where}.")
+        for where in parts_of(config, CONDITIONING)
+    }
+    conditioning = _one_or_several(parts)
     network, likelihood = _chosen(config, "model"), _chosen(config, "likelihood")
-    return _that_fits(ModelDescription(image, network, likelihood, conditioning))
+    return _that_fits(ModelDescription(image, network, likelihood, conditioning, config.model.order))
 
 
 def _that_fits(description: ModelDescription) -> ModelDescription:
@@ -56,7 +64,14 @@ def _chosen(config: DictConfig, group: str) -> Any:
     return partial(target_of(config, group), **own_arguments(config, group))
 
 
-def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int]) -> Any:
+def _one_or_several(parts: Mapping[str, Any]) -> Any:
+    """``parts`` by what their keys begin with, as ``conditioning.class``, in the form that descriptions take."""
+    if CONDITIONING in parts:
+        return parts[CONDITIONING]
+    return {where.removeprefix(f"{CONDITIONING}."): part for where, part in parts.items()}
+
+
+def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int], prefix: str) -> Any:
     """A conditioning with the size that it leaves open; UserError where that is none, or not the data set's."""
     key, column = getattr(target, "size_key", None), getattr(target, "batch_key", "")
     if key is None:
@@ -67,49 +82,52 @@ def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int]) -> 
         raise UserError(f"conditioning={name} needs {column}, which the data set does not have: use conditioning=none.")
     if not _fits(key, asked, present):
         raise UserError(
-            f"conditioning.{key}={asked} is not the number of {_counted(key)} of the data set's {column}, {present}: "
+            f"{prefix}{key}={asked} is not the number of {_counted(key)} of the data set's {column}, {present}: "
             "leave it out."
         )
     return partial(target, **{**arguments, key: present if asked is None else asked})
 
 
 def _fits(key: str, size: int | None, present: int | None) -> bool:
-    """Whether a model of ``size`` classes or features takes what a data set has; labels may leave some out."""
+    """Whether a model of ``size`` takes what a data set has; its labels and codes may leave some of the model's out."""
     if size is None or present is None:
         return True
-    return present <= size if key == "num_classes" else present == size
+    return present <= size if key in ("num_classes", "num_codes") else present == size
 
 
 def _counted(key: str) -> str:
     return key.removeprefix("num_").replace("_", " ")
 
 
-def require_conditions(stored: ModelDescription, source: str, sizes: Mapping[str, int]) -> None:
+def require_conditions(
+    stored: ModelDescription, source: str, sizes: Mapping[str, int], besides: Collection[str] = ()
+) -> None:
     """Raise UserError where the data set lacks what the model in the file ``source`` is conditioned on, or has others.
 
-    ``sizes`` is the data set's ``condition_sizes``.
+    ``sizes`` is the data set's ``condition_sizes``; what is named in ``besides`` it need not have.
     """
-    target = stored.conditioning.target
-    key, column = getattr(target, "size_key", None), getattr(target, "batch_key", "")
-    if key is None:
-        return
-    size, present = stored.conditioning[key], sizes.get(column)
-    if present is None:
-        raise UserError(f"data has no {column}, which {source} is conditioned on: choose a data set with them.")
-    if not _fits(key, size, present):
-        has, knows = (
-            (f"labels up to {present - 1}", f"knows 0 to {size - 1}")
-            if key == "num_classes"
-            else (f"{column} of {present} {_counted(key)}", f"takes {size}")
-        )
-        raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one it was trained on.")
+    for part in _of_group(_by_group(stored), CONDITIONING).values():
+        key, column = getattr(part.target, "size_key", None), getattr(part.target, "batch_key", "")
+        if key is None or column in besides:
+            continue
+        size, present = part[key], sizes.get(column)
+        if present is None:
+            raise UserError(f"data has no {column}, which {source} is conditioned on: choose a data set with them.")
+        if not _fits(key, size, present):
+            has, knows = (
+                (f"{column} up to {present - 1}", f"knows 0 to {size - 1}")
+                if key in ("num_classes", "num_codes")
+                else (f"{column} of {present} {_counted(key)}", f"takes {size}")
+            )
+            raise UserError(f"data has {has}, {source} {knows}: choose a data set like the one it was trained on.")
 
 
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
     """``config`` as plain containers, with the resolved model, also if that is from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     came_to = {group: getattr(description, role).to_dict() for group, role in ROLES.items()}
-    return {**plain, **came_to, "model": {**came_to["model"], **asdict(execution_of(config))}}
+    beside = {ORDER: description.order, **asdict(execution_of(config))}
+    return {**plain, **came_to, "model": {**came_to["model"], **beside}}
 
 
 def require_agreement(
@@ -122,14 +140,18 @@ def require_agreement(
     ``model=pixelcnn_pp``, compares the classes. ``image`` is the data set's shape, where there is a data set; its
     channels and levels have to agree.
     """
+    parts = _by_group(stored)
     for group, key in chosen(overrides):
-        part: Part = getattr(stored, ROLES[group])
+        where, key = _part_of(group, key, parts)
         asked: Any
         present: Any
         if key == "_target_":
-            option, asked, present = group, target_of(config, group), part.target
+            option, asked, present = group, _classes_of(config, group), _of_group(parts, group)
+            present = {one: part.target for one, part in present.items()}
         else:
-            option, asked, present = f"{group}.{key}", config[group].get(key), part.arguments.get(key)
+            option, asked = f"{where}.{key}", OmegaConf.select(config, f"{where}.{key}")
+            present = parts[where].arguments.get(key) if where in parts else None
+            present = stored.order if option == f"model.{ORDER}" else present
         if asked != present:
             has = f"no {option}" if present is None else f"{option}={_shown(present)}"
             raise UserError(
@@ -139,7 +161,33 @@ def require_agreement(
         _require_kind(stored, f"checkpoint={checkpoint}", image)
 
 
+def _by_group(description: ModelDescription) -> dict[str, Part]:
+    """The parts of ``description`` by what their keys begin with: ``model``, or ``conditioning.class``."""
+    groups = {role: group for group, role in ROLES.items()}
+    return {groups.get(role, role): part for role, part in description.parts.items()}
+
+
+def _of_group(parts: Mapping[str, Part], group: str) -> dict[str, Part]:
+    return {where: part for where, part in parts.items() if where.partition(".")[0] == group}
+
+
+def _part_of(group: str, key: str, parts: Mapping[str, Part]) -> tuple[str, str]:
+    """Where in ``parts`` ``group.key`` is: of several conditionings the key has the part's name in front."""
+    if key == "_target_" or group in parts:
+        return group, key
+    name, _, key = key.partition(".")
+    return f"{group}.{name}", key
+
+
+def _classes_of(config: DictConfig, group: str) -> dict[str, type]:
+    """The classes that ``config`` has in ``group``, by what their keys begin with."""
+    return {where: target_of(config, where) for where in parts_of(config, group)}
+
+
 def _shown(value: Any) -> Any:
+    if isinstance(value, dict):  # classes of a group's parts
+        shown = [_shown(one) for one in value.values()]
+        return shown[0] if len(shown) == 1 else f"[{','.join(shown)}]"
     return getattr(value, "name", value.__name__) if isinstance(value, type) else value
 
 
@@ -157,24 +205,34 @@ def revise(
     weights fit the revised model is a matter of `require_same_weights`.
     """
     _require_kind(stored, f"init_from={init_from}", image)
-    parts: dict[str, Part] = {group: getattr(stored, role) for group, role in ROLES.items()}
+    parts, order = _by_group(stored), stored.order
     for group, key in chosen(overrides):
-        part = parts[group]
-        if key == "_target_":
-            if target_of(config, group) is not part.target:
-                parts[group] = Part(target_of(config, group), own_arguments(config, group))
-        elif key in part.arguments:
-            parts[group] = replace(part, arguments={**part.arguments, key: config[group][key]})
+        where, key = _part_of(group, key, parts)
+        if (where, key) == ("model", ORDER):
+            order = config.model.order
+        elif key == "_target_":
+            before, parts = parts, {one: part for one, part in parts.items() if one.partition(".")[0] != group}
+            for one, target in _classes_of(config, group).items():
+                same = one in before and before[one].target is target
+                parts[one] = before[one] if same else Part(target, own_arguments(config, one))
+        elif where in parts and key in parts[where].arguments:
+            value = OmegaConf.select(config, f"{where}.{key}")
+            parts[where] = replace(parts[where], arguments={**parts[where].arguments, key: value})
         else:
-            raise UserError(
-                f"{group}.{key} is not a key of {group}={part.name} in init_from={init_from}: leave it out."
-            )
-    conditioning: Any = parts["conditioning"]
-    if conditioning == stored.conditioning:
+            has = _shown({one: part.target for one, part in _of_group(parts, group).items()})
+            raise UserError(f"{where}.{key} is not a key of {group}={has} in init_from={init_from}: leave it out.")
+    of_conditions = _of_group(parts, CONDITIONING)
+    if of_conditions == _of_group(_by_group(stored), CONDITIONING):
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
+        conditioning = stored.conditioning
     else:
-        conditioning = _sized(conditioning.target, dict(conditioning.arguments), condition_sizes)
-    return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning))
+        conditioning = _one_or_several(
+            {
+                where: _sized(part.target, dict(part.arguments), condition_sizes, f"{where}.")
+                for where, part in of_conditions.items()
+            }
+        )
+    return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning, order))
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
@@ -183,8 +241,20 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
     fitting = _weights_of(stored)
     if _weights_of(revised) == fitting:
         return
+    if ALL in (stored.order, revised.order) and stored.order != revised.order:
+        raise UserError(
+            f"model.{ORDER}={revised.order} does not fit the weights of init_from={init_from}, a model with "
+            f"model.{ORDER}={stored.order}: give that."
+        )
     for group, role in ROLES.items():
         before, after = getattr(stored, role), getattr(revised, role)
+        if isinstance(before, Parts) or isinstance(after, Parts):
+            if _weights_of(replace(stored, **{role: after})) != fitting:
+                raise UserError(
+                    f"{group}={after.name} does not fit the weights of init_from={init_from}, a model with "
+                    f"{group}={before.name}: leave one of them out."
+                )
+            continue
         shared = {key: value for key, value in before.arguments.items() if key in after.arguments}
         kept = replace(after, arguments={**after.arguments, **shared})
         culprit = f"init_from={init_from}, a model with {group}"

@@ -14,6 +14,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+from hydra._internal import config_loader_impl
+from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -30,13 +32,14 @@ class Group:
     given: tuple[str, ...] = ()
     beside: Callable[[], Mapping[str, Argument]] = dict
     several: bool = False  # a dictionary of parts, by names that the options choose, whose keys may replace ``given``
-    or_one: bool = False  # of those, one that may also be a part itself
+    or_one: bool = False  # of those, one that may also be a part itself; ``given`` stay the program's
 
 
-def _execution() -> dict[str, Argument]:
-    from pixelcnn.execution import Execution  # torch takes seconds to import
+def _beside_the_network() -> dict[str, Argument]:
+    from pixelcnn.description import ModelDescription  # torch takes seconds to import
+    from pixelcnn.execution import Execution
 
-    return arguments_of(Execution)
+    return {"order": arguments_of(ModelDescription)["order"], **arguments_of(Execution)}
 
 
 def _grouping() -> dict[str, Argument]:
@@ -47,9 +50,11 @@ GROUPS = {
     "task": Group(),
     "data": Group(),
     "against": Group(several=True, or_one=True),  # chosen as data@against
-    "model": Group(("image_channels", "num_parameters", "num_groups", "condition_features"), _execution),
+    "model": Group(
+        ("image_channels", "num_parameters", "num_groups", "condition_features", "image_levels"), _beside_the_network
+    ),
     "likelihood": Group(("image", "masked_channels")),
-    "conditioning": Group(("image", "scale")),
+    "conditioning": Group(("image", "scale", "embedding_features"), several=True, or_one=True),
     "objective": Group(),
     "optim": Group(("params", "matrices"), lambda: {"groups": Argument(list[dict], [])}),
     "scheduler": Group(("optimizer", "total_steps")),
@@ -69,6 +74,33 @@ def register(keys: Mapping[str, Iterable[str]] = MappingProxyType({})) -> None:
     nodes = {group: dict.fromkeys(keys.get(group, ())) for group in GROUPS}
     root = OmegaConf.create({group: OmegaConf.create(node, flags={"struct": False}) for group, node in nodes.items()})
     ConfigStore.instance().store(name="groups", node=root)
+    config_loader_impl.create_defaults_list = _each_in_its_own  # Hydra has no package for each option of a list
+
+
+def _each_in_its_own(*arguments: Any, **keywords: Any) -> Any:
+    """Hydra's list of the files to compose, where of several options in a group that may be one part each has a key."""
+    composed = create_defaults_list(*arguments, **keywords)
+    for group in (name for name, kind in GROUPS.items() if kind.or_one):
+        files = [file for file in composed.defaults if file.package == group and file.config_path != "config"]
+        parents = {str(file.config_path): str(file.parent) for file in files}
+        options = [_option_of(str(file.config_path), parents) for file in files]
+        chosen = [
+            option.partition("/")[2] for option, file in zip(options, files, strict=True) if file.config_path == option
+        ]
+        twice = next((name for name in chosen if chosen.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"{group}=[{','.join(chosen)}] has {twice} twice: leave one of them out.")
+        if len(chosen) > 1:
+            for file, option in zip(files, options, strict=True):
+                file.package = f"{group}.{option.rpartition('/')[2]}"
+    return composed
+
+
+def _option_of(path: str, parents: Mapping[str, str]) -> str:
+    """The file of the option by which the file at ``path`` came in."""
+    while parents[path] in parents:
+        path = parents[path]
+    return path
 
 
 def checked_group(config: DictConfig, group: str) -> None:
@@ -117,7 +149,7 @@ def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
     own = {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside())}
     optional = _left_to_the_data_set(target)
     own = {name: value for name, value in own.items() if value is not None or name != optional}
-    given = [name for name in kind.given if not (kind.several and name in own)]
+    given = [name for name in kind.given if not (kind.several and not kind.or_one and name in own)]
     given += [optional] if optional and optional not in own else []
     beside = {
         name: checked(values.get(name, argument.default), argument.hint, f"{where}.{name}")
@@ -150,18 +182,25 @@ def imported(target: Any, where: str) -> Any:
 
 def trusted_packages(config: DictConfig) -> tuple[str, ...]:
     """The packages from which a checkpoint may name parts: ``trust``, and those that the configuration uses itself."""
-    named = [config[group].get("_target_") for group in GROUPS]
+    named = [part.get("_target_") for group in GROUPS for part in _parts_in(config[group], group)]
     return (*config.trust, *(str(target).partition(".")[0] for target in named if target))
 
 
-def target_of(config: DictConfig, group: str) -> Any:
-    """The class that ``group`` names."""
-    return imported(config[group]["_target_"], group)
+def _parts_in(values: Any, group: str) -> list[Mapping[str, Any]]:
+    """The mappings in a composed ``group`` that may be parts."""
+    kind = GROUPS[group]
+    parts = values.values() if kind.several and not (kind.or_one and _is_part(values)) else [values]
+    return [part for part in parts if isinstance(part, Mapping)]
 
 
-def own_arguments(config: DictConfig, group: str) -> dict[str, Any]:
-    """The constructor's arguments among the keys of ``group``, as `checked_group` has left them."""
-    return _own(OmegaConf.to_container(config[group]), GROUPS[group])
+def target_of(config: DictConfig, where: str) -> Any:
+    """The class that a group names, or one of several as ``conditioning.class``."""
+    return imported(OmegaConf.select(config, where)["_target_"], where)
+
+
+def own_arguments(config: DictConfig, where: str) -> dict[str, Any]:
+    """The constructor's arguments among the keys of a group, or of one of several, as `checked_group` has left them."""
+    return _own(OmegaConf.to_container(OmegaConf.select(config, where)), GROUPS[where.partition(".")[0]])
 
 
 def _own(values: Any, kind: Group) -> dict[str, Any]:

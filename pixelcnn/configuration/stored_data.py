@@ -42,16 +42,17 @@ def take_stored(config: DictConfig, overrides: list[str]) -> None:
 def _take_model(config: DictConfig, overrides: list[str], parts: dict[str, dict[str, Any]], named: str) -> None:
     """Only parts of another class than the configured: of the same, all keys are known."""
     from pixelcnn.configuration.description import ROLES, chosen
-    from pixelcnn.description import stored_part
+    from pixelcnn.description import are_several, stored_parts
 
     wanted = {group for group, key in chosen(overrides) if key == "_target_"}
     for group, role in ROLES.items():
         stored = parts.get(role, {})
+        several = are_several(stored, role)
         # What lacks a target is of an earlier format, with parts of the project, or damaged.
-        if group in wanted or stored.get("_target_") in (None, config[group].get("_target_")):
+        if group in wanted or (not several and stored.get("_target_") in (None, config[group].get("_target_"))):
             continue
         try:
-            part = stored_part(stored, role, trusted_packages(config))
+            part = stored_parts(stored, role, trusted_packages(config))
         except UserError as error:
             raise UserError(f"{named} describes a model whose {error}") from error
         beside = {key: config[group][key] for key in GROUPS[group].beside() if key in config[group]}

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pixelcnn.errors import UserError, require
 
 SPLITS = ("val", "test")
+ORDERS = 8  # the number of `pixelcnn.orders.ORDERS`
 CONDITIONS = ("label", "condition", "image")  # what names one
 
 
@@ -22,13 +23,20 @@ def _named(task: Any) -> list[str]:
     return [f"task.{key}={getattr(task, key)}" for key in CONDITIONS if getattr(task, key) is not None]
 
 
-def _require_one_condition(task: Any) -> None:
-    if len(_named(task)) > 1:
+def require_one_condition(task: Task) -> None:
+    """Raise UserError where ``task`` names several conditions, for a model that takes one."""
+    takes_any = all(hasattr(task, key) for key in CONDITIONS)
+    if takes_any and len(_named(task)) > 1:
         raise UserError(f"{' and '.join(_named(task))} exclude each other: give one condition.")
 
 
+def _require_decoder(decode: str | None) -> None:
+    from pixelcnn.decoding import decoder_of  # torch takes seconds to import, which tab completion must not wait for
+
+    decoder_of(decode)
+
+
 def _require_conditions(task: Any) -> None:
-    _require_one_condition(task)
     given = _named(task)
     if task.interpolate_to is not None and (not given or task.label == "all"):
         raise UserError(
@@ -45,6 +53,10 @@ class TrainTask(Task):
     uses_data: ClassVar[bool] = True
     module: ClassVar[str] = "train"
     name: str = "train"
+    decode: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_decoder(self.decode)
 
 
 @dataclass(kw_only=True)
@@ -60,6 +72,7 @@ class EvaluateTask(Task):
     image: str | None
     interpolate_to: int | str | None
     interpolate_at: float | None
+    orders: int = 1
     against: str | None = None
     maps: int = 0
     name: str = "evaluate"
@@ -72,6 +85,11 @@ class EvaluateTask(Task):
         require(share is None or 0 <= share <= 1, "interpolate_at", share, "use a position from 0 to 1")
         require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
         require(self.maps >= 0, "maps", self.maps, "use a number of images, or 0 for none")
+        require(1 <= self.orders <= ORDERS, "orders", self.orders, f"use 1 to {ORDERS}")
+        if self.orders > 1 and self.maps:
+            raise UserError(
+                f"task.maps={self.maps} is of one order, in which pixels have a cost each: leave task.orders out."
+            )
 
 
 @dataclass(kw_only=True)
@@ -93,13 +111,15 @@ class ClassifyTask(Task):
 
 @dataclass(kw_only=True)
 class Drawing:
-    """How images are drawn."""
+    """How images are drawn, and shown."""
 
     batch_size: int
     mixture_temperature: float
     scale_temperature: float
+    decode: str | None = None
 
     def __post_init__(self) -> None:
+        _require_decoder(self.decode)
         for key in ("batch_size", "mixture_temperature", "scale_temperature"):
             require(getattr(self, key) > 0, key, getattr(self, key), "use a positive number")
 
@@ -172,7 +192,6 @@ class CompressTask(Task):
     name: str = "compress"
 
     def __post_init__(self) -> None:
-        _require_one_condition(self)
         require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
         require(0 < self.batch_size < 2**32, "batch_size", self.batch_size, "use a positive number")
         if not self.store_condition and not _named(self):
@@ -195,9 +214,6 @@ class DecompressTask(Task):
     image: str | None
     force: bool
     name: str = "decompress"
-
-    def __post_init__(self) -> None:
-        _require_one_condition(self)
 
 
 @dataclass(kw_only=True)
@@ -233,7 +249,6 @@ class OodTask(Task):
     name: str = "ood"
 
     def __post_init__(self) -> None:
-        _require_one_condition(self)
         in_range = self.num_images is None or self.num_images >= 1
         require(in_range, "num_images", self.num_images, "use at least one image of each set, or null for all")
         require(self.num_maps >= 0, "num_maps", self.num_maps, "use 0 or more")

@@ -10,8 +10,9 @@ import numpy as np
 
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import MOST_LEVELS, array_type
 
-NAMES = ("images", "levels", "labels", "embeddings", "maps")
+NAMES = ("images", "codes", "levels", "labels", "embeddings", "maps", "coarse", "coarse_levels")
 MOST_CLASSES = 1_000_000  # a model has weights for each class up to the largest label
 # Raised by numpy and zipfile for files that are damaged, encrypted or contain Python objects.
 DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -20,8 +21,10 @@ DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.Bad
 class Arrays(ImageDataModule):
     """Two .npz files, ``train`` and ``test``; a task needs only those it uses.
 
-    A file holds ``images`` uint8 (N, H, W, C) or (N, H, W) and, as it likes, ``levels`` (one integer, 256 without),
-    ``labels`` integers (N,), ``embeddings`` floats (N, D) and ``maps`` floats (N, D, H, W). Other arrays are ignored.
+    A file holds ``images`` uint8 or uint16 (N, H, W, C) or (N, H, W) and, as it likes, ``levels`` (one integer; without
+    it 256, or 65,536 for uint16), ``labels`` integers (N,), ``embeddings`` floats (N, D), ``maps`` floats
+    (N, D, h, w), with h and w dividing H and W, and ``coarse`` integers (N, h, w) of ``coarse_levels`` (one integer).
+    Other arrays are ignored.
     """
 
     def __init__(self, train: str | None, test: str | None, levels: int | None = None, **loading: Any) -> None:
@@ -49,17 +52,23 @@ class Arrays(ImageDataModule):
         return Path(file)
 
 
-def read_arrays(file: Path, where: str, levels: int | None = None) -> ImageArrays:
-    """What `Arrays` reads of an .npz file, which messages call ``where``; ``levels`` overrides what it says."""
+def read_arrays(file: Path, where: str, levels: int | None = None, codes: bool | None = False) -> ImageArrays:
+    """What `Arrays` reads of an .npz file, which messages call ``where``; ``levels`` overrides what it says.
+
+    With ``codes`` its `codes` are read in place of `images`, None for whichever it has.
+    """
     stored = _stored(file, where)
-    images = _images(stored, where)
-    present = levels if levels is not None else stored.get("levels", np.array(256))
+    name = "codes" if codes or (codes is None and "images" not in stored and "codes" in stored) else "images"
+    images, likely, most = _codes(stored, where) if name == "codes" else _images(stored, where)
+    levels = _levels(levels if levels is not None else stored.get("levels", likely), most, name, images, where)
+    images = images.astype(array_type(levels), copy=False)
     return ImageArrays(
         images,
-        _levels(present, images, where),
+        levels,
         labels=_labels(stored, images, where),
         embeddings=_floats(stored, "embeddings", images, where),
         maps=_floats(stored, "maps", images, where),
+        **coarse_codes(stored, images, where),
     )
 
 
@@ -84,13 +93,13 @@ def fault(error: Exception) -> str:
     return "it is of another kind, or holds objects" if "pickle" in str(error) else str(error)
 
 
-def _images(stored: dict[str, np.ndarray], where: str) -> np.ndarray:
-    """uint8 (N, C, H, W), a view of what is stored."""
+def _images(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int, int]:
+    """uint8 or uint16 (N, C, H, W), a view of what is stored; how many levels they are likely to, and can, have."""
     if "images" not in stored:
         raise UserError(f"{where} has no array `images`: store them by np.savez(FILE, images=...).")
     images = stored["images"]
-    if images.dtype != np.uint8:
-        raise UserError(f"{where} holds `images` of type {images.dtype}: store them as uint8.")
+    if images.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{where} holds `images` of type {images.dtype}: store them as uint8 or uint16.")
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.size == 0:
@@ -98,16 +107,31 @@ def _images(stored: dict[str, np.ndarray], where: str) -> np.ndarray:
             f"{where} holds `images` of shape {stored['images'].shape}: "
             "store them as (N, height, width) or (N, height, width, channels) with 1 or 3 channels."
         )
-    return images.transpose(0, 3, 1, 2)
+    levels = 256 if images.dtype == np.uint8 else MOST_LEVELS
+    return images.transpose(0, 3, 1, 2), levels, levels
 
 
-def _levels(levels: int | np.ndarray, images: np.ndarray, where: str) -> int:
-    array = np.asarray(levels)
-    if array.ndim != 0 or array.dtype.kind not in "iu" or not 2 <= array <= 256:
-        raise UserError(f"{where} comes with `levels` {levels}: use a whole number from 2 to 256.")
-    if images.max() >= array:
+def _codes(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int, int]:
+    """Integers (N, C, H, W), and as of `_images`, the largest of them saying what is likely."""
+    if "codes" not in stored:
+        raise UserError(f"{where} has no array `codes`: store them by np.savez(FILE, codes=...).")
+    codes = stored["codes"]
+    if codes.dtype.kind not in "iu" or codes.ndim not in (3, 4) or codes.size == 0:
         raise UserError(
-            f"{where} holds `images` with the value {images.max()}, while {array} levels go from 0 to {array - 1}: "
+            f"{where} holds `codes` of type {codes.dtype} and shape {codes.shape}: "
+            "store integers (N, height, width) or (N, channels, height, width)."
+        )
+    return codes if codes.ndim == 4 else codes[:, np.newaxis], max(int(codes.max()) + 1, 2), MOST_LEVELS
+
+
+def _levels(levels: int | np.ndarray, most: int, name: str, images: np.ndarray, where: str) -> int:
+    array = np.asarray(levels)
+    if array.ndim != 0 or array.dtype.kind not in "iu" or not 2 <= array <= most:
+        raise UserError(f"{where} comes with `levels` {levels}: use a whole number from 2 to {most}.")
+    value = images.min() if images.min() < 0 else images.max()
+    if not 0 <= value < array:
+        raise UserError(
+            f"{where} holds `{name}` with the value {value}, while {array} levels go from 0 to {array - 1}: "
             "store or set (data.levels) the right number of levels."
         )
     return int(array)
@@ -130,19 +154,45 @@ def _labels(stored: dict[str, np.ndarray], images: np.ndarray, where: str) -> np
     return labels.astype(np.int64)
 
 
+def divides(size: tuple[int, ...], images: np.ndarray) -> bool:
+    """Whether maps of ``size`` (h, w) can be upsampled to ``images`` (N, C, H, W)."""
+    return all(size) and not any(whole % part for whole, part in zip(images.shape[2:], size, strict=True))
+
+
+def coarse_codes(stored: dict[str, np.ndarray], images: np.ndarray, where: str) -> dict[str, Any]:
+    """``coarse`` int32 (N, h, w) and ``coarse_levels`` of a file's arrays, if it has them."""
+    if "coarse" not in stored:
+        return {}
+    codes, levels = stored["coarse"], stored.get("coarse_levels")
+    if codes.ndim == 4 and codes.shape[1] == 1:
+        codes = codes[:, 0]
+    fits = codes.ndim == 3 and len(codes) == len(images) and divides(codes.shape[1:], images)
+    if codes.dtype.kind not in "iu" or not fits:
+        raise UserError(
+            f"{where} holds `coarse` of type {codes.dtype} and shape {codes.shape}: store integers of shape "
+            f"({len(images)}, h, w), of a height and width that divide the images' {images.shape[2]} and "
+            f"{images.shape[3]}."
+        )
+    if levels is not None and (levels.ndim or levels.dtype.kind not in "iu"):
+        raise UserError(f"{where} comes with `coarse_levels` {levels}: use a whole number.")
+    most = MOST_CLASSES if levels is None else int(levels)
+    if codes.min() < 0 or codes.max() >= most:
+        raise UserError(f"{where} holds `coarse` from {codes.min()} to {codes.max()}: use codes from 0 to {most - 1}.")
+    return {"coarse": codes.astype(np.int32), "coarse_levels": None if levels is None else int(levels)}
+
+
 def _floats(stored: dict[str, np.ndarray], name: str, images: np.ndarray, where: str) -> np.ndarray | None:
     if name not in stored:
         return None
     rows = stored[name]
     count, _, height, width = images.shape
     expected = (count, "D") if name == "embeddings" else (count, "D", height, width)
-    fits = rows.ndim == len(expected) and all(
-        want in ("D", have) for want, have in zip(expected, rows.shape, strict=True)
-    )
-    if rows.dtype.kind != "f" or not fits or rows.size == 0:
+    of_size = rows.ndim == len(expected) and (name == "embeddings" or divides(rows.shape[2:], images))
+    if rows.dtype.kind != "f" or not of_size or len(rows) != count or rows.size == 0:
+        smaller = "" if name == "embeddings" else ", or of a height and width that divide these"
         raise UserError(
             f"{where} holds `{name}` of type {rows.dtype} and shape {rows.shape}: "
-            f"store floats of shape ({', '.join(map(str, expected))})."
+            f"store floats of shape ({', '.join(map(str, expected))}){smaller}."
         )
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32, copy=False)

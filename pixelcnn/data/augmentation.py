@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data.batches import AUGMENTATION, Batch
+from pixelcnn.image_shape import array_type
 
 
 @dataclass(frozen=True)
@@ -17,20 +18,22 @@ class Augmentation:
 
     seed: int
     levels: int
-    flip: bool = False  # images, and maps with them, with probability 1/2
+    flip: bool = False  # images, and maps and codes with them, with probability 1/2
     mutate: float = 0.0  # the probability that a sub-pixel is replaced (Ren et al. 2019, for background models)
 
     def __call__(self, batch: Batch, epoch: int) -> Batch:
         """``batch`` as it is trained on in ``epoch``, 0 for the first."""
         draws = [np.random.default_rng((self.seed, AUGMENTATION, epoch, place)) for place in batch["index"].tolist()]
-        flipped = torch.tensor([draw.random() < 1 / 2 for draw in draws])[:, None, None, None]
+        flipped = torch.tensor([draw.random() < 1 / 2 for draw in draws])
         changed = dict(batch)
         if self.flip:
-            for name in {"images", "maps"} & batch.keys():
-                changed[name] = torch.where(flipped, batch[name].flip(-1), batch[name])
+            for name in {"images", "maps", "coarse"} & batch.keys():
+                of_each = flipped.view(-1, *[1] * (batch[name].ndim - 1))
+                changed[name] = torch.where(of_each, batch[name].flip(-1), batch[name])
         if self.mutate:
             size = batch["images"].shape[1:]
             replaced = torch.from_numpy(np.stack([draw.random(size, np.float32) < self.mutate for draw in draws]))
-            values = np.stack([draw.integers(0, self.levels, size, np.uint8) for draw in draws])
-            changed["images"] = torch.where(replaced, torch.from_numpy(values), changed["images"])
+            values = np.stack([draw.integers(0, self.levels, size, array_type(self.levels)) for draw in draws])
+            images = changed["images"]
+            changed["images"] = torch.where(replaced, torch.from_numpy(values).to(images.dtype), images)
         return changed

@@ -23,7 +23,7 @@ from pixelcnn.data.batches import (
 from pixelcnn.data.image_arrays import ImageArrays
 from pixelcnn.data.loading_workers import Loader, in_shared_memory, leave_signals_to_the_run
 from pixelcnn.errors import UserError, require
-from pixelcnn.image_shape import ImageShape
+from pixelcnn.image_shape import MOST_LEVELS, ImageShape
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,9 @@ WORKERS_PER_CORE = 16  # at most; more only take memory and processes
 class ImageDataModule(LightningDataModule):
     """Makes batches of the images that ``load`` returns; your own data set implements only ``load``.
 
-    A batch is a dictionary: ``images`` uint8 (B, C, H, W), ``index`` int64 (B,), the images' places in the arrays of
-    their split, and ``labels``, ``embeddings`` and ``maps`` where the data set has them.
+    A batch is a dictionary: ``images`` (B, C, H, W), uint8, or int32 above 256 levels, ``index`` int64 (B,), the
+    images' places in the arrays of their split, and ``labels``, ``embeddings``, ``maps`` and ``coarse`` where the set
+    has them.
 
     Sizes are checked here and once the images are known; raises UserError naming the key. Devices are the trainer's,
     or one without a trainer. The trainer needs ``use_distributed_sampler=False``.
@@ -69,7 +70,7 @@ class ImageDataModule(LightningDataModule):
         remedy = f"use at most {WORKERS_PER_CORE * cores}, {WORKERS_PER_CORE} for each core of this machine"
         require(num_workers <= WORKERS_PER_CORE * cores, "data.num_workers", num_workers, remedy)
         require(seed < 2**32, "data.seed", seed, "use a number up to 4294967295")
-        require(levels is None or 2 <= levels <= 256, "data.levels", levels, "use 2 to 256")
+        require(levels is None or 2 <= levels <= MOST_LEVELS, "data.levels", levels, f"use 2 to {MOST_LEVELS}")
         require(0 <= mutate <= 1, "data.mutate", mutate, "use a probability from 0 to 1")
         require(shard_size is None or shard_size >= 1, "data.shard_size", shard_size, "use a whole number, 1 or more")
         self.batch_size = batch_size
@@ -139,9 +140,12 @@ class ImageDataModule(LightningDataModule):
     def condition_sizes(self) -> dict[str, int]:
         """The size of each kind of condition that all loaded splits have, by its name in a batch.
 
-        For labels the number of classes, for embeddings and maps the number of features. Known after ``setup``.
+        For labels the number of classes, for coarse codes of codes, for embeddings and maps the number of features.
+        Known after ``setup``.
         """
         sizes = {} if self.num_classes is None else {"labels": self.num_classes}
+        codes = [arrays.num_codes for arrays in self._loaded.values()]
+        sizes |= {} if None in codes else {"coarse": max(filter(None, codes))}
         first, *others = (arrays.num_features for arrays in self._loaded.values())
         return sizes | {name: d for name, d in first.items() if all(name in other for other in others)}
 

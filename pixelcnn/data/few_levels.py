@@ -4,6 +4,7 @@ import numpy as np
 
 from pixelcnn.data.arrays import Arrays
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.data.codes import Codes
 
 LOOKED_AT = 200  # images at once: a sample first, then all
 PER_VALUE = 8  # levels
@@ -12,12 +13,14 @@ PER_VALUE = 8  # levels
 def few_levels(data: ImageDataModule) -> str | None:
     """A sentence about training images whose values are few among their levels: a model has to learn that; else None.
 
-    ``data`` is set up.
+    ``data`` is set up. Codes may well be few: their values are names.
     """
+    if isinstance(data, Codes):
+        return None
     arrays, levels = data.arrays("train"), data.shape.levels
     images = arrays.images
     some = slice(None, None, max(1, len(images) // LOOKED_AT))
-    stored = np.zeros(0, np.uint8)
+    stored = np.zeros(0, images.dtype)
     for looked_at in (some, *(slice(start, start + LOOKED_AT) for start in range(0, len(images), LOOKED_AT))):
         stored = np.union1d(stored, images[looked_at])
         values = np.unique(arrays.reduced(stored))

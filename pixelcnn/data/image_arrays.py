@@ -1,39 +1,51 @@
 """A split's arrays in memory."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from pixelcnn.data.batches import Batch, batch_at
 from pixelcnn.errors import require
-from pixelcnn.image_shape import ImageShape
+from pixelcnn.image_shape import ImageShape, array_type, tensor_type
 
 
 @dataclass(frozen=True, eq=False)
 class ImageArrays:
-    """What a split holds. Integers stay uint8 in memory: the model scales them, batch by batch."""
+    """What a split holds. Integers stay as small as they are: the model scales or embeds them, batch by batch."""
 
-    images: np.ndarray  # uint8 (N, C, H, W), 0 .. levels-1; may be a transposed view
+    images: np.ndarray  # uint8, or uint16 above 256 levels (N, C, H, W), 0 .. levels-1; may be a transposed view
     levels: int = 256
     labels: np.ndarray | None = None  # int64 (N,), 0 .. classes-1
     embeddings: np.ndarray | None = None  # float32 (N, D)
-    maps: np.ndarray | None = None  # float32 (N, D, H, W)
+    maps: np.ndarray | None = None  # float32 (N, D, h, w), h and w dividing H and W
     class_names: tuple[str, ...] | None = None  # of the labels 0, 1, …, where they have any
+    coarse: np.ndarray | None = None  # int32 (N, h, w), codes of a coarser level; h and w divide H and W
+    coarse_levels: int | None = None  # of ``coarse``, which are 0 .. coarse_levels-1; None: what they go up to
     stored_levels: int | None = None  # of ``images``, where batches have fewer: see `with_levels`
 
     def __post_init__(self) -> None:
-        dtypes = {"images": np.uint8, "labels": np.int64, "embeddings": np.float32, "maps": np.float32}
+        images = array_type(self.stored_levels or self.levels)
+        floats = {"embeddings": np.float32, "maps": np.float32}
+        dtypes: dict[str, Any] = {"images": images, "labels": np.int64, **floats, "coarse": np.int32}
         for name, column in self.columns.items():
-            assert column.dtype == dtypes[name], f"{name} must be {dtypes[name].__name__}, not {column.dtype}"
+            assert column.dtype == dtypes[name], f"{name} must be {np.dtype(dtypes[name])}, not {column.dtype}"
             assert len(column) == len(self.images), f"{len(column)} {name} for {len(self.images)} images"
         assert self.images.ndim == 4 and len(self.images), f"images of shape {self.images.shape}, not (N, C, H, W)"
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """The arrays that are there, by the names they have in a batch."""
-        arrays = {"images": self.images, "labels": self.labels, "embeddings": self.embeddings, "maps": self.maps}
-        return {name: array for name, array in arrays.items() if array is not None}
+        names = ("images", "labels", "embeddings", "maps", "coarse")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def num_codes(self) -> int | None:
+        """How many codes ``coarse`` is of; None without it."""
+        if self.coarse is None:
+            return None
+        return int(self.coarse.max()) + 1 if self.coarse_levels is None else self.coarse_levels
 
     @property
     def num_features(self) -> dict[str, int]:
@@ -61,12 +73,13 @@ class ImageArrays:
     def at(self, places: np.ndarray) -> Batch:
         """The rows at ``places`` int64 (B,) of every array, as `batch_at` returns them."""
         batch = batch_at(places, self.columns)
-        if self.stored_levels is not None:  # here and not at once: mapped files stay mapped
-            batch["images"] = torch.from_numpy(self.reduced(batch["images"].numpy()))
-        return batch
+        # Here and not at once: mapped files stay mapped.
+        images = torch.from_numpy(self.reduced(batch["images"].numpy()))
+        return {**batch, "images": images.to(tensor_type(self.levels))}
 
     def reduced(self, values: np.ndarray) -> np.ndarray:
-        """``values`` uint8 of ``images``, of any shape, as batches have them."""
+        """``values`` of ``images``, of any shape, as batches have them."""
         if self.stored_levels is None:
             return values
-        return (np.arange(256) * self.levels // self.stored_levels).astype(np.uint8)[values]
+        of_level = np.arange(self.stored_levels) * self.levels // self.stored_levels
+        return of_level.astype(array_type(self.levels))[values]

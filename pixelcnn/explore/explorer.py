@@ -5,18 +5,23 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import cast
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import on_device
+from pixelcnn.conditioning.several import gathered, kinds_of
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.batches import Batch
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.likelihood import Categorical, Implicit
 from pixelcnn.model import PixelModel
+from pixelcnn.orders import Order
 from pixelcnn.pictures import black_to_white, grid
 from pixelcnn.report.maps import maps_beside
 from pixelcnn.sampling.sampler import Temperature
@@ -57,8 +62,9 @@ class Explorer:
         shape = self.model.image
         condition = self._condition(n, choice)
         known = torch.zeros(shape.height, shape.width, dtype=torch.bool)
-        return self._by_row(
+        return self._by_line(
             known,
+            self.model.orders.chosen(None),
             lambda on_row: self.model.sample(n, condition, on_row=on_row, batch_size=n, **self._arguments(choice)),
         )
 
@@ -66,8 +72,9 @@ class Explorer:
         """Yield n completions of ``image`` uint8 (1, C, H, W) where ``known`` (H, W) is False, after each row."""
         images = image.to(self._device).repeat(n, 1, 1, 1)
         condition = self._condition(n, choice, images)
-        return self._by_row(
+        return self._by_line(
             known,
+            self.model.completion_order(known),
             lambda on_row: self.model.complete(
                 images, known, condition, on_row=on_row, batch_size=n, **self._arguments(choice)
             )[0],
@@ -90,26 +97,28 @@ class Explorer:
         )
         return {"seed": choice.seed, "temperature": temperature}
 
-    def _condition(self, n: int, choice: Choice, images: Tensor | None = None) -> Tensor | None:
+    def _condition(self, n: int, choice: Choice, images: Tensor | None = None) -> Condition:
         """The condition of n images: the chosen class, the code of the image, or the condition of a test image."""
-        model, key = self.model, self.model.conditioning.batch_key
-        if key is None:
-            return None
-        if key == "labels":
-            turns = model.conditioning.examples(n) if choice.label is None else torch.full((n,), choice.label)
-            return None if turns is None else turns.to(self._device)
-        if model.conditioning.sees_the_image and images is not None:
-            return images
-        condition = model.condition_in(image_at(self.data, choice.place))
-        assert condition is not None
-        return condition.to(self._device).repeat(n, *[1] * (condition.ndim - 1))
+        model, conditions = self.model, {}
+        for key, kind in kinds_of(model.conditioning).items():
+            if key == "labels":
+                turns = kind.examples(n) if choice.label is None else torch.full((n,), choice.label)
+                conditions[key] = cast(Tensor, turns)
+            elif kind.sees_the_image and images is not None:
+                conditions[key] = images
+            else:
+                batch = image_at(self.data, choice.place)
+                if key not in batch:
+                    model.condition_in(batch)  # says so
+                conditions[key] = batch[key].repeat(n, *[1] * (batch[key].ndim - 1))
+        return on_device(gathered(model.conditioning, conditions), self._device)
 
-    def _by_row(self, known: Tensor, draw: Draw) -> Iterator[Tensor]:
+    def _by_line(self, known: Tensor, order: Order, draw: Draw) -> Iterator[Tensor]:
         grey = round(NOT_DRAWN * (self.model.image.levels - 1))
-        for row, images in enumerate(by_row(draw), start=1):
-            unknown = ~known
-            unknown[:row] = False
-            yield images.masked_fill(unknown, grey)
+        for line, images in enumerate(by_row(draw), start=1):
+            unknown = order.shown(~known).clone()
+            unknown[:line] = False
+            yield images.masked_fill(order.back(unknown), grey)
 
 
 def by_row(draw: Draw) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.explore.explorer import Choice, Explorer, fitted, image_at, mapped, picture, unpainted
 from pixelcnn.image_shape import ImageShape
-from pixelcnn.masks import KINDS, comes_first, known_pixels
+from pixelcnn.masks import KINDS, known_pixels
 from pixelcnn.pictures import black_to_white
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # which gradio reads when it is imported, and asks its makers about
@@ -30,8 +30,8 @@ CACHED = 600  # seconds that gradio keeps the files of its pictures
 IN_TURN = -1  # the value of "each in turn" among the classes
 CSS = ".pixels img { image-rendering: pixelated; }"
 PARTLY = (
-    "Some known pixels come after drawn ones in raster order: they are kept, but pixels before them are not "
-    "conditioned on them."
+    "Some known pixels come after drawn ones in every order that the model knows: they are kept, but pixels before "
+    "them are not conditioned on them."
 )
 
 
@@ -79,7 +79,7 @@ def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.B
                 raise UserError("There is no image yet: upload one, or take one of the test set.")
             given = fitted(edited["background"], shape)
             known = _described(mask.strip(), shape) if mask.strip() else unpainted(edited["layers"], shape)
-            if not comes_first(known):
+            if not all(each.model.orders.with_first(known) for each in explorers):
                 gr.Info(PARTLY)
             rows = [each.completed(given, known, int(n), _choice(*chosen)) for each in explorers]
             yield from _side_by_side(explorers, rows)

@@ -11,7 +11,7 @@ def log_bin_mass(centered: Tensor, log_scales: Tensor, images: Tensor, levels: i
     """log of the logistic mass between the edges of each value's bin, stable for any scale and distance.
 
     centered: the values, scaled to [-1, 1], less the logistics' means (N, M, C, H, W); log_scales likewise; images
-    uint8 (N, C, H, W) of so many levels. With upper edge a and lower edge b in units of the scale, sigmoid(a) -
+    integers (N, C, H, W) of so many levels. With upper edge a and lower edge b in units of the scale, sigmoid(a) -
     sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)); the outer bins have no lower or no upper edge.
     """
     values = images[:, None]

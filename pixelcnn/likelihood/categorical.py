@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelcnn.errors import UserError
-from pixelcnn.image_shape import ImageShape
+from pixelcnn.image_shape import ImageShape, tensor_type
 from pixelcnn.likelihood.cumulative import cumulative_sum, distribution_function_of
 from pixelcnn.likelihood.protocol import Conditionals, Likelihood
+from pixelcnn.likelihood.softmax import LogSoftmaxAt, by_channel, logits_of
 
 
 class Categorical(Likelihood):
@@ -44,20 +45,28 @@ class Categorical(Likelihood):
 
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W)."""
-        x = self.scale(images.to(parameters.dtype))
-        in_group = self.channels // self.num_groups
-        log_probs = []
-        for channel, levels in enumerate(images.long().split(1, dim=1)):
-            group, place = divmod(channel, in_group)
-            own = parameters.chunk(self.num_groups, dim=1)[group]
-            logits = self._logits(own, place, x[:, group * in_group : channel])
-            log_probs.append(F.log_softmax(logits, dim=1).gather(1, levels))
-        return torch.cat(log_probs, dim=1)
+        return self._log_prob(parameters, images, spend=False)
+
+    def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """`log_prob` whose gradient needs no memory beside the parameters'."""
+        return self._log_prob(parameters, images, spend=made_by_a_convolution(parameters)).sum(dim=1)
+
+    def _log_prob(self, parameters: Tensor, images: Tensor, spend: bool) -> Tensor:
+        levels, x = images.long(), self.scale(images.to(parameters.dtype))
+        if torch.compiler.is_compiling():  # which fuses the plain formula itself
+            return torch.cat(
+                [
+                    F.log_softmax(logits, dim=1).gather(1, levels[:, channel, None])
+                    for channel, _, _, logits in by_channel(parameters, x, self.num_groups)
+                ],
+                dim=1,
+            )
+        return LogSoftmaxAt.apply(parameters, levels, x, self.num_groups, spend)
 
     def sample_levels(
         self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
     ) -> Tensor:
-        """Draw one group of channels: uint8 (N, C / num_groups, H, W), each the inverse of its distribution function.
+        """Draw one group of channels: (N, C / num_groups, H, W), each the inverse of its distribution function.
 
         parameters (N, P / num_groups, H, W) and uniforms (N, C / num_groups, H, W) are the group's.
         ``mixture_temperature`` divides the logits; UserError for another ``scale_temperature`` than 1.
@@ -74,7 +83,7 @@ class Categorical(Likelihood):
             cumulative = cumulative_sum(F.softmax(logits / mixture_temperature, dim=1), dim=1)
             # Relative to the last one, which rounding leaves a little off 1.
             drawn.append((cumulative[:, :-1] <= u * cumulative[:, -1:]).sum(dim=1, keepdim=True))
-        return torch.cat(drawn, dim=1).to(torch.uint8)
+        return torch.cat(drawn, dim=1).to(tensor_type(self.levels))
 
     def conditionals(self, parameters: Tensor) -> Conditionals:
         """`Likelihood.conditionals`, from the softmax."""
@@ -86,10 +95,10 @@ class Categorical(Likelihood):
             x = torch.cat([x, self.scale(levels.to(x.dtype))[:, None, None, None]], dim=1)
 
     def _logits(self, parameters: Tensor, place: int, before: Tensor) -> Tensor:
-        """(N, L, H, W) of a group's channel number ``place``, whose earlier ones are ``before`` (N, place, H, W)."""
-        rows = parameters.unflatten(1, (-1, self.levels))  # [logits, coefficients ...] of one channel after another
-        first = place * (place + 1) // 2
-        logits = rows[:, first]
-        for earlier in range(place):
-            logits = logits + rows[:, first + 1 + earlier] * before[:, earlier, None]
-        return logits
+        """`logits_of` a group's channel from its parameters (N, P / num_groups, H, W)."""
+        return logits_of(parameters.unflatten(1, (-1, self.levels)), place, before)
+
+
+def made_by_a_convolution(parameters: Tensor) -> bool:
+    """Whether the backward pass of what made ``parameters`` does without them, as a convolution's does."""
+    return parameters.grad_fn is not None and parameters.grad_fn.name().startswith("ConvolutionBackward")

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelcnn.errors import require
-from pixelcnn.image_shape import ImageShape
+from pixelcnn.image_shape import ImageShape, tensor_type
 from pixelcnn.likelihood.bin_mass import bin_mass, log_bin_mass
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
@@ -57,11 +57,15 @@ class CoupledLogistics(Likelihood):
         residual: Literal["none", "left", "gradient"] = "none",
         spread: bool = False,
     ) -> None:
+        remedy = "its means couple the colours of 1 or 3 channels, use likelihood=categorical"
+        require(image.channels in (1, 3), "channels", image.channels, remedy)
         require(num_mixtures >= 1, "num_mixtures", num_mixtures, "use at least one mixture component")
         self.residual, self.spread = residual, spread
         self.num_mixtures = num_mixtures
         self.channels, self.levels = image.channels, image.levels
         self.per_channel = 3 if image.channels == 3 else 2
+        # Above 256 levels as small a part of a bin as for 256.
+        self.min_log_scale = MIN_LOG_SCALE - max(0.0, math.log((image.levels - 1) / 255))
 
     @property
     def num_parameters(self) -> int:
@@ -119,11 +123,11 @@ class CoupledLogistics(Likelihood):
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
         """Log score of each value under each component, (N, M, C, H, W), given the channels before it.
 
-        centered: the values less the component's means (N, M, C, H, W); log_scales likewise; images uint8 (N, C, H, W).
+        centered: the values less the component's means (N, M, C, H, W); log_scales likewise; images (N, C, H, W).
         """
 
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
+        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images integers (N, C, H, W)."""
         return self._log_prob(parameters, images, self.log_terms)
 
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
@@ -153,7 +157,7 @@ class CoupledLogistics(Likelihood):
         logits, components = self._grouped(parameters[:, :, None, None])
         components = components[..., 0]  # N C K M 1
         weights = F.softmax(logits[:, None, :, 0, 0], dim=2)  # N 1 M
-        inverse_scales = torch.exp(-components[:, :, 1].clamp_min(MIN_LOG_SCALE))
+        inverse_scales = torch.exp(-components[:, :, 1].clamp_min(self.min_log_scale))
         coefficients = torch.tanh(components[:, :, 2]) if self.per_channel == 3 else None
         edges = _edges(self.levels, parameters.device).to(parameters.dtype)
         earlier: list[Tensor] = []
@@ -184,7 +188,7 @@ class CoupledLogistics(Likelihood):
         """Draw pixels from parameters (N, P, H, W) by uniforms u_mixture (N, M, H, W) and u_logistic (N, C, H, W).
 
         With ``quantize`` the values are rounded to levels before they condition the next channel, which draws the exact
-        bin masses; returned is uint8 (N, C, H, W). Without, the original's sampler: real values clipped to [-1, 1].
+        bin masses; returned are integers (N, C, H, W). Without, the original's sampler: real values clipped to [-1, 1].
         The temperatures divide the components' logits and multiply their scales.
         """
         logits, components = self._grouped(parameters)
@@ -193,7 +197,7 @@ class CoupledLogistics(Likelihood):
         chosen = (tempered - torch.log(-torch.log(u_mixture))).argmax(dim=1, keepdim=True)
         of_chosen = chosen[:, None, None].expand(-1, *components.shape[1:3], -1, -1, -1)
         own = components.gather(3, of_chosen)[:, :, :, 0]
-        means, scales = own[:, :, 0], own[:, :, 1].clamp_min(MIN_LOG_SCALE).exp()
+        means, scales = own[:, :, 0], own[:, :, 1].clamp_min(self.min_log_scale).exp()
         coefficients = torch.tanh(own[:, :, 2]) if self.per_channel == 3 else None
         scales = scales if scale_temperature == 1 else scale_temperature * scales
         noise = scales * (torch.log(u_logistic) - torch.log(1 - u_logistic))
@@ -205,12 +209,12 @@ class CoupledLogistics(Likelihood):
                 x = x + coefficient * drawn[earlier]
             levels.append(nearest_level(x, self.levels))
             drawn.append(self.scale(levels[-1]) if quantize else x.clamp(-1, 1))
-        return torch.stack(levels, dim=1).to(torch.uint8) if quantize else torch.stack(drawn, dim=1)
+        return torch.stack(levels, dim=1).to(tensor_type(self.levels)) if quantize else torch.stack(drawn, dim=1)
 
     def sample_levels(
         self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
     ) -> Tensor:
-        """`sample` of uint8 levels (N, C, H, W) from all its uniforms in one tensor (N, num_uniforms, H, W)."""
+        """`sample` of levels (N, C, H, W) from all its uniforms in one tensor (N, num_uniforms, H, W)."""
         u_mixture, u_logistic = uniforms.split([self.num_mixtures, self.channels], dim=1)
         return self.sample(parameters, u_mixture, u_logistic, True, mixture_temperature, scale_temperature)
 
@@ -225,7 +229,7 @@ class CoupledLogistics(Likelihood):
         # Not by indices, each of which has a gradient of the size of all.
         means, log_scales, *coefficients = components.transpose(1, 3).unbind(2)
         tanh = torch.tanh(coefficients[0]) if coefficients else None
-        return F.log_softmax(logits, dim=1), means, log_scales.clamp_min(MIN_LOG_SCALE), tanh
+        return F.log_softmax(logits, dim=1), means, log_scales.clamp_min(self.min_log_scale), tanh
 
     def _log_prob(self, parameters: Tensor, images: Tensor, terms: Terms) -> Tensor:
         log_weights, log_terms = self._components(parameters, images, terms)
@@ -239,7 +243,15 @@ class CoupledLogistics(Likelihood):
             sum((k * x[:, :, earlier] for earlier, k in enumerate(_couplings(coefficients, channel))), mean)
             for channel, mean in enumerate(means.unbind(2))
         ]
-        return log_weights, terms(x - torch.stack(shifts, dim=2), log_scales, images)
+        return log_weights, terms(self._centered(images, x, torch.stack(shifts, dim=2)), log_scales, images)
+
+    def _centered(self, images: Tensor, x: Tensor, means: Tensor) -> Tensor:
+        """The values less the means, in units of x."""
+        if self.levels <= 256:
+            return x - means
+        # By level, of which all are exact: x is rounded, at 16 bits by a part of the smallest scale that counts.
+        half = (self.levels - 1) / 2
+        return (images[:, None].to(means.dtype) - (means * half + half)) / half
 
 
 def _mixed(weights: Tensor, standardized: Callable[[Tensor], Tensor]) -> DistributionFunction:

@@ -13,7 +13,7 @@ PLACES_OF_VALUES, PLACES_OF_NOISE = 0x9E3779B9, 0x7F4A7C15  # different first wo
 
 
 def dequantisation_noise(images: Tensor) -> Tensor:
-    """Numbers in [0, 1), float64 in the shape of ``images`` uint8 (N, C, H, W): uniform, and as if independent.
+    """Numbers in [0, 1), float64 in the shape of ``images`` integers (N, C, H, W): uniform, and as if independent.
 
     Each is a hash of all values of its image and of its place in it, channel, row and column.
     """

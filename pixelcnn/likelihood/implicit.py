@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.errors import UserError, require
-from pixelcnn.image_shape import ImageShape
+from pixelcnn.image_shape import ImageShape, tensor_type
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.protocol import Likelihood
 from pixelcnn.network.layers import CausalConv2d
@@ -73,7 +73,7 @@ class Implicit(nn.Module, Likelihood):
     def sample_levels(
         self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
     ) -> Tensor:
-        """The levels nearest to a draw, uint8 (N, C, H, W); uniforms in (0, 1) (N, num_noise, H, W).
+        """The levels nearest to a draw, integers (N, C, H, W); uniforms in (0, 1) (N, num_noise, H, W).
 
         UserError for temperatures other than 1.
         """
@@ -83,4 +83,4 @@ class Implicit(nn.Module, Likelihood):
                 "likelihood=implicit, which has neither components nor scales: leave both at 1."
             )
         x = self.samples(parameters, uniforms[None])[0]
-        return nearest_level(x, self.levels).to(torch.uint8)
+        return nearest_level(x, self.levels).to(tensor_type(self.levels))

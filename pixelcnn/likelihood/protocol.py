@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import tensor_type
 from pixelcnn.likelihood.cumulative import distribution_function_of
 from pixelcnn.likelihood.levels import scale
 from pixelcnn.likelihood.prediction import Neighbours
@@ -68,8 +69,12 @@ class Likelihood(Protocol):
         return scale(levels, self.levels)
 
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images uint8 (N, C, H, W)."""
+        """log p of each pixel in nats, (N, H, W); parameters (N, P, H, W), images integers (N, C, H, W)."""
         return self.log_prob_by_channel(parameters, images).sum(dim=1)
+
+    def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
+        """`log_prob` of parameters that nobody reads again: the backward pass may write their gradient over them."""
+        return self.log_prob(parameters, images)
 
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W).
@@ -95,7 +100,7 @@ class Likelihood(Protocol):
                 "implement conditionals."
             )
         of_all_groups = parameters.repeat(self.levels, self.num_groups)[:, :, None, None]
-        every_level = torch.arange(self.levels, dtype=torch.uint8, device=parameters.device)
+        every_level = torch.arange(self.levels, dtype=tensor_type(self.levels), device=parameters.device)
         # Every level of the channel in turn, with what is known of the others.
         images = every_level.new_zeros(self.levels, len(parameters), self.channels, 1, 1)
         for channel in range(self.channels // self.num_groups):
@@ -107,7 +112,7 @@ class Likelihood(Protocol):
     def sample_levels(
         self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
     ) -> Tensor:
-        """Draw one group of channels: uint8 (N, C / num_groups, H, W).
+        """Draw one group of channels: integers (N, C / num_groups, H, W).
 
         parameters (N, P / num_groups, H, W) and uniforms in (0, 1) (N, num_uniforms / num_groups, H, W) are the
         group's, in float64 where masses below 2^-24 matter.

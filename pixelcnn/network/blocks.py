@@ -4,6 +4,8 @@ F is the number of filters, D the number of features of the condition h; every m
 (N, F, H, W) each. Where a condition enters, h is (N, D) for whole images or a map (N, D, H, W).
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,13 +52,14 @@ class GatedResidualBlock(nn.Module):
 
     Figure 2 of the paper and `gated_resnet` of its code; nl is concat_elu, elu or relu. In the paper conv2 starts at a
     tenth of unit scale, so that a fresh block is nearly the identity.
+    ``aux_features``: how many each auxiliary input has.
     """
 
     def __init__(
         self,
         num_filters: int,
         window: Window,
-        num_aux: int,
+        aux_features: Sequence[int],
         nonlinearity: str,
         dropout: float,
         condition_features: int,
@@ -64,15 +67,15 @@ class GatedResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.nonlinearity, expansion = NONLINEARITIES[nonlinearity]
-        self.dropout, self.num_aux, self.expansion = dropout, num_aux, expansion
+        self.dropout, self.aux_features, self.expansion = dropout, tuple(aux_features), expansion
         self.conv1 = CausalConv2d(expansion * num_filters, num_filters, window)
-        if num_aux:
-            self.aux_dense = CausalConv2d(expansion * num_aux * num_filters, num_filters, POINT)
+        if aux_features:
+            self.aux_dense = CausalConv2d(expansion * sum(aux_features), num_filters, POINT)
         self.conv2 = CausalConv2d(expansion * num_filters, 2 * num_filters, window, init_scale=init_scale)
         self.hw = condition_weights(condition_features, 2 * num_filters)
 
     def forward(self, x: Tensor, *aux: Tensor, h: Tensor | None = None) -> Tensor:
-        """x and each aux (N, F, H, W), h as the model has it; returns (N, F, H, W)."""
+        """x (N, F, H, W), each aux with features of its own, h as the model has it; returns (N, F, H, W)."""
         nl = self.nonlinearity
         c1 = self.conv1(nl(x, padding=self.conv1.padding), True)
         if aux:

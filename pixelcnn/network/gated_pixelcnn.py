@@ -5,6 +5,7 @@ from typing import ClassVar
 from torch import nn
 
 from pixelcnn.network.blocks import ShiftedConv
+from pixelcnn.network.embedding import Input, embedding_for, seen_channels
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.masked_blocks import (
     GateLayer,
@@ -45,6 +46,7 @@ class GatedPixelCNN(Network):
         num_parameters: int,
         num_groups: int = 1,
         condition_features: int = 0,
+        image_levels: int = 256,
         *,
         num_filters: int = 126,
         num_layers: int = 15,
@@ -52,16 +54,20 @@ class GatedPixelCNN(Network):
         kernel_size: int = 5,
         num_output_features: int = 1023,
         dropout: float = 0.0,
+        input: Input = "scaled",
+        embedding_features: int = 64,
     ) -> None:
         require_masked_network(num_groups, num_filters, num_output_features, first_kernel_size, kernel_size, dropout)
         require_layers(num_layers=num_layers)
+        embedding = embedding_for(input, image_channels, image_levels, embedding_features)
+        seen = seen_channels(embedding, image_channels)
 
         def layer_of(node: Node) -> nn.Module:
             match node:
                 case ImageConv():
-                    return ShiftedConv(image_channels + 1, num_filters, node.window, node.shift)
+                    return ShiftedConv(seen + 1, num_filters, node.window, node.shift)
                 case MaskedImageConv():
-                    return MaskedImageLayer(image_channels, num_filters, node.window, num_groups)
+                    return MaskedImageLayer(seen, num_filters, node.window, num_groups)
                 case VerticalConv():
                     return CausalConv2d(num_filters, 2 * num_filters, node.window)
                 case Gate():
@@ -72,7 +78,7 @@ class GatedPixelCNN(Network):
                     return MaskedOutputLayer(num_filters, num_output_features, num_parameters, num_groups)
             raise AssertionError(node)
 
-        super().__init__(gated_pixelcnn(num_layers, first_kernel_size, kernel_size, num_groups), layer_of)
+        super().__init__(gated_pixelcnn(num_layers, first_kernel_size, kernel_size, num_groups), layer_of, embedding)
 
 
 def gated_pixelcnn(num_layers: int, first_kernel_size: int, kernel_size: int, num_groups: int) -> Topology:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pixelcnn.errors import require
+from pixelcnn.network.embedding import LevelEmbedding
 from pixelcnn.network.layers import WeightNormalized, given, weights_of
 from pixelcnn.network.topology import IMAGE, Node, Topology
 
@@ -22,16 +23,20 @@ class Network(nn.Module):
     """Maps images to the P parameters of every pixel's distribution.
 
     ``layers[node.name]``, made by ``layer_of``, is the module of each node. Modules with weights ``hw`` take the
-    condition h too. ``activation_checkpointing`` keeps only the nodes' values for the backward pass, which recomputes
-    each layer with the same dropout.
+    condition h too. ``embedding`` is what turns levels into the images x, None where these are scaled levels: see
+    `pixelcnn.network.embedding`. ``activation_checkpointing`` keeps only the nodes' values for the backward pass, which
+    recomputes each layer with the same dropout.
     """
 
     activation_checkpointing = False
 
-    def __init__(self, topology: Topology, layer_of: Callable[[Node], nn.Module]) -> None:
+    def __init__(
+        self, topology: Topology, layer_of: Callable[[Node], nn.Module], embedding: LevelEmbedding | None = None
+    ) -> None:
         super().__init__()
         self.topology = topology
         self.layers = nn.ModuleDict({node.name: layer_of(node) for node in topology.nodes})
+        self.embedding = embedding
         self._last_reader = {name: node.name for node in topology.nodes for name in node.inputs}
 
     @property
@@ -49,7 +54,7 @@ class Network(nn.Module):
         output.init_scale = None
 
     def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        """x (N, C, H, W) in [-1, 1], h None, (N, D) or a map (N, D, H, W); returns (N, P, H, W)."""
+        """x (N, C, H, W), from `seen`, h None, (N, D) or a map (N, D, H, W); returns (N, P, H, W)."""
         return self.values(x, h)[self.topology.nodes[-1].name]
 
     def values(self, x: Tensor, h: Tensor | None = None, keep: bool = False) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from torch import nn
 
+from pixelcnn.network.embedding import Input, embedding_for, seen_channels
 from pixelcnn.network.masked_blocks import (
     MaskedImageLayer,
     MaskedOutputLayer,
@@ -39,6 +40,7 @@ class PixelCNN(Network):
         num_parameters: int,
         num_groups: int = 1,
         condition_features: int = 0,
+        image_levels: int = 256,
         *,
         num_filters: int = 126,
         num_blocks: int = 15,
@@ -46,21 +48,25 @@ class PixelCNN(Network):
         kernel_size: int = 3,
         num_output_features: int = 1023,
         dropout: float = 0.0,
+        input: Input = "scaled",
+        embedding_features: int = 64,
     ) -> None:
         require_masked_network(num_groups, num_filters, num_output_features, first_kernel_size, kernel_size, dropout)
         require_layers(num_blocks=num_blocks)
+        embedding = embedding_for(input, image_channels, image_levels, embedding_features)
+        seen = seen_channels(embedding, image_channels)
 
         def layer_of(node: Node) -> nn.Module:
             match node:
                 case MaskedImageConv():
-                    return MaskedImageLayer(image_channels, 2 * num_filters, node.window, num_groups)
+                    return MaskedImageLayer(seen, 2 * num_filters, node.window, num_groups)
                 case MaskedResidualBlock():
                     return ResidualLayer(num_filters, node.window, num_groups, dropout, condition_features)
                 case MaskedOutput():
                     return MaskedOutputLayer(2 * num_filters, num_output_features, num_parameters, num_groups)
             raise AssertionError(node)
 
-        super().__init__(pixelcnn(num_blocks, first_kernel_size, kernel_size, num_groups), layer_of)
+        super().__init__(pixelcnn(num_blocks, first_kernel_size, kernel_size, num_groups), layer_of, embedding)
 
 
 def pixelcnn(num_blocks: int, first_kernel_size: int, kernel_size: int, num_groups: int) -> Topology:

@@ -6,6 +6,7 @@ from torch import nn
 
 from pixelcnn.errors import require
 from pixelcnn.network.blocks import Add, GatedResidualBlock, OutputLayer, ShiftedConv, UpsamplingConv
+from pixelcnn.network.embedding import Input, embedding_for, seen_channels
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.parallel import Network, require_dropout, require_layers, require_positive
 from pixelcnn.network.topology import (
@@ -25,6 +26,13 @@ from pixelcnn.network.topology import (
 
 MOST_STAGES = 16  # of images of 32,768 pixels a side
 
+# The ul stream's first nodes.
+UP_LEFT_INIT: tuple[Node, ...] = (
+    ImageConv("ul_init_above", (IMAGE,), "ul", 0, Window(above=0, left=1, right=1), shift=(1, 0)),
+    ImageConv("ul_init_left", (IMAGE,), "ul", 0, Window(above=1, left=0, right=0), shift=(0, 1)),
+    Sum("ul_init", ("ul_init_above", "ul_init_left"), "ul", 0),
+)
+
 
 class PixelCNNPP(Network):
     """The network of Salimans et al. 2017; by default the paper's for CIFAR-10, of 53.7 million parameters.
@@ -42,6 +50,7 @@ class PixelCNNPP(Network):
         image_channels: int,
         num_parameters: int,
         condition_features: int = 0,
+        image_levels: int = 256,
         *,
         num_filters: int = 160,
         num_resnet_blocks: int = 5,
@@ -51,6 +60,8 @@ class PixelCNNPP(Network):
         short_cuts: bool = True,
         block_init_scale: float = 0.1,
         output_init_scale: float = 1.0,
+        input: Input = "scaled",
+        embedding_features: int = 64,
     ) -> None:
         require_positive(
             num_filters=num_filters,
@@ -61,18 +72,20 @@ class PixelCNNPP(Network):
         require_layers(num_resnet_blocks=num_resnet_blocks)
         require_dropout(dropout)
         require(num_stages <= MOST_STAGES, "num_stages", num_stages, f"use at most {MOST_STAGES} resolutions")
+        embedding = embedding_for(input, image_channels, image_levels, embedding_features)
+        seen = seen_channels(embedding, image_channels)
 
         def layer_of(node: Node) -> nn.Module:
             match node:
                 case ImageConv():
-                    return ShiftedConv(image_channels + 1, num_filters, node.window, node.shift)
+                    return ShiftedConv(seen + 1, num_filters, node.window, node.shift)
                 case Sum():
                     return Add()
                 case GatedBlock():
                     return GatedResidualBlock(
                         num_filters,
                         node.window,
-                        len(node.inputs) - 1,
+                        [num_filters] * (len(node.inputs) - 1),
                         nonlinearity,
                         dropout,
                         condition_features,
@@ -86,7 +99,7 @@ class PixelCNNPP(Network):
                     return OutputLayer(num_filters, num_parameters, output_init_scale)
             raise AssertionError(node)
 
-        super().__init__(pixelcnn_pp(num_resnet_blocks, num_stages, short_cuts), layer_of)
+        super().__init__(pixelcnn_pp(num_resnet_blocks, num_stages, short_cuts), layer_of, embedding)
 
 
 def pixelcnn_pp(num_resnet_blocks: int, num_stages: int, short_cuts: bool = True) -> Topology:
@@ -95,12 +108,7 @@ def pixelcnn_pp(num_resnet_blocks: int, num_stages: int, short_cuts: bool = True
     The up pass runs from the image's resolution to the lowest, the down pass back; each block of the down pass takes a
     short-cut from the mirrored node of the up pass, unless ``short_cuts`` is off (their section 3.4.3).
     """
-    nodes: list[Node] = [
-        ImageConv("u_init", (IMAGE,), "u", 0, UP, shift=(1, 0)),
-        ImageConv("ul_init_above", (IMAGE,), "ul", 0, Window(above=0, left=1, right=1), shift=(1, 0)),
-        ImageConv("ul_init_left", (IMAGE,), "ul", 0, Window(above=1, left=0, right=0), shift=(0, 1)),
-        Sum("ul_init", ("ul_init_above", "ul_init_left"), "ul", 0),
-    ]
+    nodes: list[Node] = [ImageConv("u_init", (IMAGE,), "u", 0, UP, shift=(1, 0)), *UP_LEFT_INIT]
     u, ul = "u_init", "ul_init"
     skips = [(u, ul)]
 

@@ -5,8 +5,9 @@ The list is the one definition of an architecture. `pixelcnn.network.parallel` e
 creates its variables.
 
 Two streams run through a network. At pixel (i, j) a node of the **u** stream ("up") has seen the rows above i, a node
-of the **ul** stream ("up-left") these and the pixels left of j in row i. A node of level l has 1/2^l of the image's
-height and width.
+of the **ul** stream ("up-left") these and the pixels left of j in row i. Where there is attention, nodes of the **own**
+stream have also seen the pixel itself: only later pixels read them. A node of level l has 1/2^l of the image's height
+and width.
 
 A pixel's channels come in groups, one after another. Where there are several, each node of the ul stream has its
 features split alike, and group g of them has also seen the channels of the groups before g at its own pixel. Windows
@@ -96,6 +97,26 @@ class Upsample(Node):
     """Transposed convolution of stride 2: input (i, j) reaches (2i+a, 2j+b-right) for every (a, b) of the kernel."""
 
     window: Window
+
+
+@dataclass(frozen=True)
+class Placed(Node):
+    """The inputs' features side by side, and beside them the pixel's row and column."""
+
+
+@dataclass(frozen=True)
+class Pointwise(Node):
+    """A 1x1 layer of so many features."""
+
+    features: int
+
+
+@dataclass(frozen=True)
+class Attention(Node):
+    """The mean of the values of all earlier pixels, weighted by how the query, the first input, fits their keys.
+
+    The second input, of the own stream, has a pixel's key and then its value.
+    """
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn.checkpoint import load
+from pixelcnn.conditioning.condition import expanded
+from pixelcnn.conditioning.several import kinds_of
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.ood.codecs import codec_bits
@@ -59,7 +61,7 @@ def likelihood_ratio(
             f"background={_named(background)} is a model of images with {other.image.channels} channels and "
             f"{other.image.levels} levels, not {model.image.channels} and {model.image.levels}: use another one."
         )
-    if other.conditioning.batch_key is not None:
+    if kinds_of(other.conditioning):
         raise UserError(f"background={_named(background)} is a conditional model: use one with conditioning=none.")
     return model.bits(images, condition) - other.to(images.device).bits(images)
 
@@ -82,8 +84,7 @@ def reference_of(model: PixelModel, batches: Iterable[Tensor], condition: Any = 
     total, count = torch.zeros(()), 0
     with torch.no_grad():
         for images in batches:
-            given = None if condition is None else condition.expand(len(images), *condition.shape[1:])
-            total = total.to(images.device) + model.bits(images, given).double().sum(dim=0)
+            total = total.to(images.device) + model.bits(images, expanded(condition, len(images))).double().sum(dim=0)
             count += len(images)
     return (total / count).float()
 

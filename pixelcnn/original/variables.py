@@ -45,7 +45,7 @@ def _scopes(network: Network) -> Iterator[tuple[str, dict[str, nn.Parameter]]]:
                 yield "dense", _weights(layer.dense)
             case GatedResidualBlock() as layer:
                 yield "conv2d", _weights(layer.conv1)
-                if layer.num_aux:
+                if layer.aux_features:
                     yield "dense", _weights(layer.aux_dense)
                 yield "conv2d", _weights(layer.conv2)
                 if layer.hw is not None:

@@ -69,7 +69,9 @@ def _command(*overrides: str) -> str:
 
 def _trust(config: Mapping[str, Any]) -> list[str]:
     """What a checkpoint of the run needs where its model has parts from outside the project."""
-    targets = [config[group]["_target_"] for group in ("model", "likelihood", "conditioning")]
+    conditioning = config["conditioning"]
+    conditionings = [conditioning] if "_target_" in conditioning else conditioning.values()
+    targets = [part["_target_"] for part in (config["model"], config["likelihood"], *conditionings)]
     packages = dict.fromkeys(target.partition(".")[0] for target in targets)
     outside = [package for package in packages if package not in ("pixelcnn", "torch")]
     return [f"trust=[{','.join(outside)}]"] if outside else []

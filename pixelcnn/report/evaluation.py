@@ -42,6 +42,7 @@ class EvaluatedSplit:
     labels: np.ndarray | None  # int64 (N,)
     class_names: Sequence[str] | None
     by_channel: Mapping[str, float]  # the mean part of each channel given those before; empty where there is but one
+    by_order: Mapping[str, float]  # the score of each order alone; empty where there is but one
     seconds: float
     world_size: int
     record: Mapping[str, Any]
@@ -62,6 +63,7 @@ def evaluation_page(evaluated: EvaluatedSplit) -> Page:
             *sections(evaluated.images, f"{SPLITS[evaluated.split]} images", label),
             *_maps(evaluated),
             *_channels(evaluated, label),
+            *_orders(evaluated, label),
             *_classes(evaluated, label),
         ],
         commands=[
@@ -145,6 +147,13 @@ def _channels(evaluated: EvaluatedSplit, label: str) -> list[Section]:
         return []
     table = Table(["Channel", label], [[name, f"{value:.4f}"] for name, value in evaluated.by_channel.items()])
     return [Section("By channel", "Each given the channels before it; the score is their mean.", table=table)]
+
+
+def _orders(evaluated: EvaluatedSplit, label: str) -> list[Section]:
+    if not evaluated.by_order:
+        return []
+    table = Table(["Order", label], [[name, f"{value:.4f}"] for name, value in evaluated.by_order.items()])
+    return [Section("By order", "Each alone; the score is of the mean of their probabilities.", table=table)]
 
 
 def _classes(evaluated: EvaluatedSplit, label: str) -> list[Section]:

@@ -28,8 +28,16 @@ def as_yaml(config: Mapping[str, Any]) -> str:
 
 def subject(config: Mapping[str, Any]) -> str:
     """Model and data in few words."""
-    given = "" if class_of(config, "conditioning") == "Unconditional" else f", given {class_of(config, 'conditioning')}"
+    conditions = [name for name in conditions_of(config) if name != "Unconditional"]
+    given = f", given {' and '.join(conditions)}" if conditions else ""
     return f"{class_of(config, 'model')} with {class_of(config, 'likelihood')} on {class_of(config, 'data')}{given}"
+
+
+def conditions_of(config: Mapping[str, Any]) -> list[str]:
+    """The names of the classes of conditioning, one or several."""
+    chosen = config["conditioning"]
+    parts = [chosen] if "_target_" in chosen else chosen.values()
+    return [part["_target_"].rpartition(".")[2] for part in parts]
 
 
 def class_of(config: Mapping[str, Any], group: str) -> str:

@@ -24,7 +24,7 @@ PANELS = {
 }
 NOT_DRAWN = ("train/skipped_steps",)
 # Options that sampling from such a model requires; class-conditional models sample the classes in turn.
-CONDITION_NEEDED = ("Vectors", "Maps", "Encoder")
+CONDITION_NEEDED = ("Vectors", "Maps", "CoarseCodes", "Encoder")
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _starts(run: TrainingRun) -> list[tuple[str, str]]:
 
 
 def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
-    conditioning = origin.class_of(run.config, "conditioning")
+    needs_condition = any(name in CONDITION_NEEDED for name in origin.conditions_of(run.config))
     best = checkpoints / "best.ckpt"
     listed = [
         ("What made this run:", run.record["command"]),
@@ -195,5 +195,5 @@ def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
     ]
     if origin.class_of(run.config, "likelihood") != "Implicit":
         listed.append(("To score it on the test set:", commands.evaluated(run.overrides, best, run.config)))
-    listed.append(("New images:", commands.sampled(best, conditioning in CONDITION_NEEDED, run.config)))
+    listed.append(("New images:", commands.sampled(best, needs_condition, run.config)))
     return listed

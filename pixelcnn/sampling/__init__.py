@@ -1,3 +1,4 @@
 """Sampling pixel by pixel, with every activation computed once if the network has a topology."""
 
-from pixelcnn.sampling import masked_steppers, residual_steppers  # noqa: F401  kinds of nodes get their steppers
+# Kinds of nodes get their steppers.
+from pixelcnn.sampling import attention_steppers, masked_steppers, residual_steppers  # noqa: F401

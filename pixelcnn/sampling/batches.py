@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.likelihood import Likelihood
+from pixelcnn.network.embedding import embedding_of
 from pixelcnn.sampling.sampler import Capture, Sampler, Temperature, uniforms_of
 
 
@@ -43,7 +44,7 @@ class BatchedSampling:
         on_pixel: Callable[[], object],
         on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> None:
-        """Fill in ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False, as `Sampler.draw` does.
+        """Fill in ``images`` (N, C, H, W) where ``known`` bool (H, W) is False, as `Sampler.draw` does.
 
         h: the condition as the network takes it, or None. Image k has the random numbers of (seed, numbers[k]).
         """
@@ -83,10 +84,10 @@ class BatchedSampling:
 
 
 def _key(network: nn.Module, likelihood: Likelihood, batch: Tensor, known: Tensor, temperature: Temperature) -> Any:
-    """What a sampler is made for; it reads the likelihood's weights where they lie."""
+    """What a sampler is made for; it reads the likelihood's weights and the embedding where they lie."""
     weight, mask = next(network.parameters()), tuple(map(tuple, known.tolist()))
-    read = likelihood.parameters() if isinstance(likelihood, nn.Module) else ()
-    places = tuple(tensor.data_ptr() for tensor in read)
+    read = [module for module in (likelihood, embedding_of(network)) if isinstance(module, nn.Module)]
+    places = tuple(tensor.data_ptr() for module in read for tensor in module.parameters())
     return network, batch.shape, mask, temperature, weight.device, weight.dtype, places
 
 

@@ -17,10 +17,11 @@ from pixelcnn.sampling.rows import Reach
 from pixelcnn.sampling.stepper import ImageStepper, Setting, Stepper
 
 Visit = Callable[[int, int, Tensor], Tensor]
+Due = list[tuple[int, Stepper]]  # with their strides
 
 
 class IncrementalWalk:
-    """Computes the parameters of every site of n images of a width, in raster order; a site is a group of a pixel's
+    """Computes the parameters of every site of n images of a size, in raster order; a site is a group of a pixel's
     channels.
 
     The weights are read when the walk is made, and by `take_weights`; any number of batches of n images can follow. The
@@ -28,12 +29,12 @@ class IncrementalWalk:
     """
 
     @torch.inference_mode()
-    def __init__(self, network: Network, image_channels: int, n: int, width: int) -> None:
+    def __init__(self, network: Network, image_channels: int, n: int, height: int, width: int) -> None:
         topology = network.topology
         self._image_channels = image_channels
         self.num_groups, self.width = topology.num_groups, width
         self.group_channels = image_channels // topology.num_groups
-        setting = _setting(network, n, width)
+        setting = _setting(network, n, height, width)
         self.image = ImageStepper(setting, Node(IMAGE, (), "image", 0), image_channels)
         setting.steppers[IMAGE] = self.image
         for node in topology.nodes:
@@ -44,27 +45,29 @@ class IncrementalWalk:
         self.output = output
         self._due = [self._due_at(phase, topology.stride) for phase in range(topology.stride)]
 
-    def _due_at(self, phase: int, period: int) -> tuple[list[tuple[int, Stepper]], list[list[tuple[int, Stepper]]]]:
-        """What takes part in rows of a phase, with its stride, and which of it at pixels of each phase."""
+    def _due_at(self, phase: int, period: int) -> tuple[Due, list[Due], Due]:
+        """What takes part in rows of a phase, which of it at pixels of each phase, and which once a pixel is known."""
         by_stride = [(2**stepper.node.level, stepper) for stepper in self.steppers]
         in_row = [(stride, stepper) for stride, stepper in by_stride if phase % stride == 0]
-        pixelwise = [(stride, stepper) for stride, stepper in in_row if stepper.node.stream == "ul"]
-        return in_row, [[due for due in pixelwise if column % due[0] == 0] for column in range(period)]
+        pixelwise, own = ([due for due in in_row if due[1].node.stream == stream] for stream in ("ul", "own"))
+        assert all(stride == 1 for stride, _ in own)
+        return in_row, [[due for due in pixelwise if column % due[0] == 0] for column in range(period)], own
 
     @torch.inference_mode()
     def take_weights(self, network: nn.Module) -> None:
         """Read the weights of ``network``, which the walk was made for, again, into where the old ones are."""
         assert isinstance(network, Network)
-        smallest = IncrementalWalk(network, self._image_channels, 1, network.topology.stride)
+        stride = network.topology.stride
+        smallest = IncrementalWalk(network, self._image_channels, 1, stride, stride)
         for stepper, new in zip(self.steppers, smallest.steppers, strict=True):
             for weight, value in zip(stepper.weights(), new.weights(), strict=True):
                 weight.copy_(value)
 
     @property
     def num_bytes(self) -> int:
-        """Memory of all rows kept, without weights: it grows with the images' number and width, not their height."""
-        rows = sum(rows.num_bytes for stepper in self.steppers for rows in stepper.kept())
-        return rows + sum(conv.num_bytes for stepper in self.steppers for conv in stepper.convs())
+        """Memory of all that is kept, without weights. It grows with the images' number and width, and with their
+        height only where there is attention."""
+        return sum(stepper.num_bytes for stepper in self.steppers)
 
     @property
     def period(self) -> int:
@@ -90,7 +93,7 @@ class IncrementalWalk:
         """Walk row i, the rows before it walked and its conditions taken. At every site in order
         ``visit(j, group, parameters)``, parameters (N, P / groups), returns what the network sees of the group's
         channels, (N, channels)."""
-        in_row, at_pixel = self._due[i % len(self._due)]
+        in_row, at_pixel, own = self._due[i % len(self._due)]
         for stride, stepper in in_row:
             stepper.begin_row(i // stride)
         period = len(at_pixel)
@@ -101,9 +104,11 @@ class IncrementalWalk:
                 first = group * self.group_channels
                 channels = slice(first, first + self.group_channels)
                 self.image.write(j, visit(j, group, self.output.parameters), channels)
+            for _, stepper in own:
+                stepper.pixel(i, j, self.num_groups - 1)
 
 
-def _setting(network: Network, n: int, width: int) -> Setting:
+def _setting(network: Network, n: int, height: int, width: int) -> Setting:
     values: dict[str, Reach] = {}
     activations: dict = {}
     for node in network.topology.nodes:
@@ -114,4 +119,4 @@ def _setting(network: Network, n: int, width: int) -> Setting:
             _, before = activations.get(name, (nonlinearity, Reach()))
             activations[name] = (nonlinearity, before.joined(reach))
     like = next(network.parameters())
-    return Setting(n, width, network.topology.num_groups, like, values, activations)
+    return Setting(n, height, width, network.topology.num_groups, like, values, activations)

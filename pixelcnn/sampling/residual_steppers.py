@@ -192,11 +192,11 @@ class OutputStepper(Stepper):
 
 
 def _aux_weights(layer: GatedResidualBlock) -> list[Tensor]:
-    """A matrix (in, out) for each auxiliary input: nl of their concatenation orders (expansion, input, filter)."""
-    if not layer.num_aux:
+    """A matrix (in, out) for each auxiliary input: nl of their concatenation orders (expansion, input, feature)."""
+    if not layer.aux_features:
         return []
-    weight = layer.aux_dense.weight().unflatten(1, (layer.expansion, layer.num_aux, -1))
-    return [weight[:, :, k].flatten(1).t().contiguous() for k in range(layer.num_aux)]
+    parts = layer.aux_dense.weight().unflatten(1, (layer.expansion, -1)).split(layer.aux_features, dim=2)
+    return [part.flatten(1).t().contiguous() for part in parts]
 
 
 def _activation(stepper: Stepper) -> Rows:

@@ -70,7 +70,7 @@ class Sampler(Scan):
         on_pixel: Callable[[], object],
         on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> None:
-        """Fill in the pixels of ``images`` uint8 (N, C, H, W) where ``known`` bool (H, W) is False.
+        """Fill in the pixels of ``images`` (N, C, H, W) where ``known`` bool (H, W) is False.
 
         Each is drawn given all pixels before it, known or drawn; known pixels after it play no part. uniforms: float64
         (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done, and then

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.image_shape import tensor_type
 from pixelcnn.likelihood import Likelihood
 from pixelcnn.likelihood.prediction import Neighbours
+from pixelcnn.network.embedding import embedding_of, seen, seen_channels
 from pixelcnn.sampling.walk import walk_of
 
-# Takes column, group, the network's parameters (N, P / groups) of that site and its levels uint8 (N, C / groups), which
-# it sets, or leaves where they are known.
+# Takes column, group, the network's parameters (N, P / groups) of that site and its levels (N, C / groups), which it
+# sets, or leaves where they are known.
 Decide = Callable[[int, int, Tensor, Tensor], None]
 
 
@@ -22,8 +24,12 @@ class Scan:
     ) -> None:
         weight = next(network.parameters())
         self.n, self.likelihood, self.dtype = n, likelihood, weight.dtype
-        self.walk = walk_of(network, channels, n, height, width, likelihood.num_groups)
-        self.levels = torch.zeros(n, channels, width, dtype=torch.uint8, device=weight.device)  # of the current row
+        self.embedding = embedding_of(network)
+        seen_of_image = seen_channels(self.embedding, channels)
+        self.walk = walk_of(network, seen_of_image, n, height, width, likelihood.num_groups)
+        self.levels = torch.zeros(
+            n, channels, width, dtype=tensor_type(likelihood.levels), device=weight.device
+        )  # of the current row
         # The values of the row above, a zero before them; float64 like what is decided by them.
         self.above = torch.zeros(n, channels, width + 1, dtype=torch.float64, device=weight.device)
         self._levels_by_group = self.levels.unflatten(1, (self.walk.num_groups, -1))
@@ -37,7 +43,7 @@ class Scan:
         on_pixel: Callable[[], object],
         on_row: Callable[[Tensor], object] = lambda images: None,
     ) -> None:
-        """Have ``row(i)`` decide the ``levels`` of each row of ``images`` uint8 (N, C, H, W), which hold what is known.
+        """Have ``row(i)`` decide the ``levels`` of each row of ``images`` (N, C, H, W), which hold what is known.
 
         ``on_pixel`` is called for each pixel, when its row is done, and then ``on_row`` with the images so far.
         """
@@ -59,7 +65,7 @@ class Scan:
         def visit(j: int, group: int, parameters: Tensor) -> Tensor:
             levels = self._levels_by_group[:, group, :, j]
             decide(j, group, parameters, levels)
-            return self.likelihood.scale(levels.to(self.dtype))
+            return seen(levels, self.embedding, self.likelihood.scale, self.dtype, group * levels.shape[1])
 
         self.walk.run_row(i, visit)
 

@@ -2,7 +2,7 @@
 
 When row i begins, a node of the u stream computes its whole row (it depends on rows above only) and a node of the ul
 stream everything that its pixels take from rows above and from the u stream; what remains at pixel (i, j) is what
-depends on the pixels left of it.
+depends on the pixels left of it. A node of the own stream follows when the pixel itself is known.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,10 @@ S = TypeVar("S", bound="Stepper")
 
 @dataclass
 class Setting:
-    """What a walk's steppers are made for: n images of a width, and what is read of each node's value."""
+    """What a walk's steppers are made for: n images of a size, and what is read of each node's value."""
 
     n: int
+    height: int
     width: int
     num_groups: int  # of a pixel's channels
     like: Tensor  # of the type and on the device of all rows
@@ -76,7 +77,7 @@ class Stepper:
             self.activation.begin_row(i)
 
     def pixel(self, i: int, j: int, group: int) -> None:
-        """Write a group of the features of pixel (i, j) of this node's level, in the ul stream."""
+        """Write a group of the features of pixel (i, j) of this node's level, in the ul stream or the own one."""
 
     def write_row(self, value: Tensor) -> None:
         """Store a whole row (N, W, F)."""
@@ -96,6 +97,12 @@ class Stepper:
     def convs(self) -> list[RowConv]:
         """The convolutions of this stepper."""
         return [conv for conv in vars(self).values() if isinstance(conv, RowConv)]
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of what is kept of the images."""
+        kept: list[Rows | RowConv] = [*self.kept(), *self.convs()]
+        return sum(one.num_bytes for one in kept)
 
     def weights(self) -> list[Tensor]:
         """All that was computed from the network's weights, in memory of this stepper's own."""

@@ -68,7 +68,7 @@ Walk = IncrementalWalk | RepeatedPasses
 def walk_of(network: nn.Module, image_channels: int, n: int, height: int, width: int, num_groups: int) -> Walk:
     """The fastest walk over n images of a size that ``network`` allows, its weights as they are now."""
     if isinstance(network, Network) and all(node.stepper is not None for node in network.topology.nodes):
-        return IncrementalWalk(network, image_channels, n, width)
+        return IncrementalWalk(network, image_channels, n, height, width)
     _say_that_it_is_slow(type(network).__name__)
     return RepeatedPasses(network, image_channels, n, height, width, num_groups)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
 from pixelcnn.checkpoint import load
+from pixelcnn.conditioning.several import by_key
 from pixelcnn.configuration.description import recorded, require_conditions
 from pixelcnn.configuration.groups import trusted_packages
 from pixelcnn.data.base import ImageDataModule
@@ -42,7 +43,9 @@ class Classification(Scoring):
 
     def of_batch(self, batch: Batch) -> Tensor:
         images = batch["images"]
-        return self.model.classify(images, self.prior, batch_size=len(images))
+        condition = self.model.condition_in({**batch, "labels": batch["index"]})
+        others = {key: one for key, one in by_key(self.model.conditioning, condition).items() if key != "labels"}
+        return self.model.classify(images, self.prior, len(images), others)
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:

@@ -4,24 +4,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from omegaconf import DictConfig
 from torch import Tensor
 
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
-from pixelcnn.configuration.description import require_agreement, require_conditions
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import in_each
+from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import instantiated, trusted_packages
 from pixelcnn.data.batches import Batch
+from pixelcnn.decoding import Decoder, decoder_of
 from pixelcnn.errors import UserError
-from pixelcnn.masks import comes_first, known_pixels
+from pixelcnn.image_shape import channels_last
+from pixelcnn.masks import known_pixels
 from pixelcnn.model import PixelModel
+from pixelcnn.orders import ALL
+from pixelcnn.tasks.condition_files import at_levels, pixels_of
 from pixelcnn.tasks.conditions import (
-    at_levels,
-    given_condition,
-    missing_condition,
-    named_kind,
-    pixels_of,
-    require_same_classes,
+    Given,
+    for_images,
+    given_in,
+    require_own,
     way_between,
 )
 from pixelcnn.tasks.drawing import drawing
@@ -32,39 +37,48 @@ UNKNOWN = 0.5  # grey, as a fraction of the highest level
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``completions.png`` and ``completions.npz``.
 
-    A row of the picture is the masked image, its completions and the original. The arrays: ``images`` uint8
+    A row of the picture is the masked image, its completions and the original. The arrays: ``images``
     (N K, H, W, C), K completions of each of N images in turn; ``index`` (N K,), the place of the original; ``mask``
-    bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them.
+    bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them;
+    ``decoded``, the pictures that ``task.decode`` makes of the images.
     """
-    task = config.task
+    task, decoder = config.task, decoder_of(config.task.decode)
     model = load(config.checkpoint, trusted_packages(config))
-    batch = originals(config, overrides, model)
+    batch, given = originals(config, overrides, model)
     known = known_pixels(task.mask, *batch["images"].shape[2:])
-    if not comes_first(known):
-        print(
-            f"task.mask={task.mask} has known pixels after unknown ones in raster order: they are kept, but pixels "
-            "drawn before them are not conditioned on them."
-        )
-    condition = conditions_of(batch, model, task)
-    if model.conditioning.sees_the_image and named_kind(task) is None:
+    print_order(model, known, task.mask)
+    condition = conditions_of(batch, given, model, task)
+    if model.conditioning.sees_the_image and (given is None or "images" not in given.conditions):
         print(
             "conditioning=encoder: each image is completed given the code of the whole original, unknown pixels "
             "included. task.image=FILE gives the code of another, task.condition=FILE:ROW any."
         )
     repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
     completed, log_prob = completions(model, repeated["images"], known, condition, config)
-    np.savez(
-        run_dir / "completions.npz",
-        images=completed.permute(0, 2, 3, 1).numpy(),
-        index=repeated["index"].numpy(),
-        mask=known.numpy(),
-        log_prob=log_prob.numpy(),
-    )
-    pictures.save(side_by_side(batch["images"], known, completed, model.image.levels), run_dir / "completions.png")
+    decoded = {} if decoder is None else {"decoded": decoder(completed).permute(0, 2, 3, 1).numpy()}
+    stored = {"images": channels_last(completed, model.image.levels), "index": repeated["index"].numpy(), **decoded}
+    stored |= {"mask": known.numpy(), "log_prob": log_prob.numpy()}
+    np.savez(run_dir / "completions.npz", allow_pickle=False, **stored)
+    picture = side_by_side(batch["images"], known, completed, model.image.levels, decoder)
+    pictures.save(picture, run_dir / "completions.png")
 
 
-def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Batch:
-    """The images to complete, with what comes with them: a file's, or the first of the test set."""
+def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
+    """Say in what order pixels are drawn if it is chosen, and whether those that are ``known`` come first in it."""
+    order = model.completion_order(known).name
+    if model.orders.with_first(known) is None:
+        known_orders = "every order" if model.orders.name == ALL else f"the order {order}"
+        print(
+            f"task.mask={mask} has known pixels after unknown ones in {known_orders}: they are kept, but pixels drawn "
+            f"before them, in the order {order}, are not conditioned on them."
+        )
+    elif model.orders.name == ALL:
+        print(f"Drawing in the order {order}, in which the known pixels of task.mask={mask} come first.")
+
+
+def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tuple[Batch, Given | None]:
+    """The images to complete with what comes with them, a file's or the first of the test set, and what ``task`` gives
+    for all of them."""
     task = config.task
     if task.file is not None:
         require_agreement(model.description, config.checkpoint, config, overrides)
@@ -75,41 +89,36 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> Ba
                 f"task.file={task.file} is of {height}x{width}, and this model takes images of a height and width "
                 f"divisible by {model.stride}: crop it."
             )
-        return {"images": at_levels(pixels, model.image.levels)[None], "index": torch.zeros(1, dtype=torch.int64)}
+        batch = {"images": at_levels(pixels, model.image.levels)[None], "index": torch.zeros(1, dtype=torch.int64)}
+        return batch, given_in(task, model, height, width)
     data = instantiated(config, "data")
     data.prepare_data()
     data.setup("test")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-    if named_kind(task) is None:
-        require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
-        require_same_classes(model, data.class_names, config.checkpoint)
+    given = given_in(task, model, data.shape.height, data.shape.width)
+    require_own(model, given, data.condition_sizes, data.class_names, config.checkpoint)
     batch = data.first("test", task.num_images)
     there = len(batch["images"])
     if there < task.num_images:
         raise UserError(f"task.num_images={task.num_images} is more than there are: use at most {there}.")
-    return batch
+    return batch, given
 
 
-def conditions_of(batch: Batch, model: PixelModel, task: DictConfig) -> Tensor | None:
+def conditions_of(batch: Batch, given: Given | None, model: PixelModel, task: DictConfig) -> Condition:
     """What the K completions of each of the N images in turn are drawn given, first axis N K.
 
-    The condition that is given for all of them, the interpolation to another one, or the images' own.
+    What is ``given`` for all of them, the interpolation to another one, or the images' own.
     """
     n, k, (height, width) = len(batch["images"]), task.num_completions, batch["images"].shape[2:]
     if task.interpolate_to is not None:
         _, way = way_between(model, height, width, task, torch.linspace(0, 1, k))
-        return way.repeat(n, *[1] * (way.ndim - 1))
-    given = given_condition(model, height, width, task.label, task.condition, task.image)
-    if given is not None:
-        return given.condition.repeat_interleave(n * k, dim=0)
-    if task.file is not None and model.conditioning.batch_key not in (None, *batch):
-        raise missing_condition(model, f", which task.file={task.file} comes without")
-    own = model.condition_in(batch)
-    return None if own is None else own.repeat_interleave(k, dim=0)
+        return in_each(way, lambda one: one.repeat(n, *[1] * (one.ndim - 1)))
+    of_images = for_images(model, given, n, batch, f", which task.file={task.file} comes without")
+    return in_each(of_images, lambda one: one.repeat_interleave(k, dim=0))
 
 
 def completions(
-    model: PixelModel, images: Tensor, known: Tensor, condition: Tensor | None, config: DictConfig
+    model: PixelModel, images: Tensor, known: Tensor, condition: Condition, config: DictConfig
 ) -> tuple[Tensor, Tensor]:
     """`PixelModel.complete` of images (N K, C, H, W), on the one device that ``trainer.*`` names, to the CPU.
 
@@ -125,8 +134,14 @@ def completions(
     return completed.cpu(), log_prob.cpu()
 
 
-def side_by_side(images: Tensor, known: Tensor, completed: Tensor, levels: int) -> Tensor:
-    """A row for each image: masked, completions, original."""
+def side_by_side(
+    images: Tensor, known: Tensor, completed: Tensor, levels: int, decoder: Decoder | None = None
+) -> Tensor:
+    """A row for each image: masked, completions, original, or the pictures that ``decoder`` makes of them."""
+    if decoder is not None:
+        images, completed, levels = decoder(images), decoder(completed), 256
+        size = images.shape[2:]
+        known = F.interpolate(known[None, None].float(), size)[0, 0].bool()
     masked = images.clone()
     masked[:, :, ~known] = round(UNKNOWN * (levels - 1))
     completions = completed.unflatten(0, (len(images), -1))

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from pixelcnn.checkpoint import load
 from pixelcnn.compression import Compression
-from pixelcnn.configuration.description import require_agreement, require_conditions
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import in_each, on_device
+from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import instantiated, trusted_packages
 from pixelcnn.data.arrays import read_arrays
 from pixelcnn.data.batches import Batch
@@ -24,7 +26,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.report.words import plural
 from pixelcnn.tasks.coding import coding
-from pixelcnn.tasks.conditions import given_condition, missing_condition, named_kind, require_same_classes
+from pixelcnn.tasks.conditions import for_images, given_in, require_own
 from pixelcnn.training.record import write_record
 
 
@@ -48,7 +50,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     model = load(config.checkpoint, trusted_packages(config))
     source = source_of(config, overrides, model)
     size = source.height, source.width
-    named = given_condition(model, *size, task.label, task.condition, task.image)
+    given = given_in(task, model, *size)
     walked = -(-source.num_images // task.batch_size) * math.prod(size) * (2 if task.verify else 1)
     bits = 0.0
     with (
@@ -60,11 +62,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
         for first in range(0, source.num_images, archive.frame):
             batch = source.at(range(first, min(first + archive.frame, source.num_images)))
             n = len(batch["images"])
-            condition = (
-                own_condition(model, batch, task)
-                if named is None
-                else named.condition.expand(n, *named.condition.shape[1:])
-            )
+            condition = for_images(model, given, n, batch, f", which task.file={task.file} comes without")
             archive.add(batch["images"], condition)
             bits += bits_of(model, batch["images"], condition, task.batch_size)
     result, dimensions = archive.result, source.num_images * model.image.channels * math.prod(size)
@@ -96,9 +94,8 @@ def source_of(config: DictConfig, overrides: list[str], model: PixelModel) -> So
     data.prepare_data()
     data.setup("test" if task.split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
-    if named_kind(task) is None:
-        require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
-        require_same_classes(model, data.class_names, config.checkpoint)
+    given = given_in(task, model, data.shape.height, data.shape.width)
+    require_own(model, given, data.condition_sizes, data.class_names, config.checkpoint)
     n = data.num_images_of(task.split)
     places = data.evenly_spaced(task.split, n)
     return Source(n, data.shape.height, data.shape.width, lambda wanted: data.at(task.split, places[list(wanted)]))
@@ -112,7 +109,7 @@ def _of_file(file: Path, where: str, model: PixelModel) -> Source:
     if not os.path.isfile(file):
         raise UserError(f"{where} does not exist: give an .npz file of images, an image or a folder of images.")
     if file.suffix == ".npz":
-        arrays = read_arrays(file, where, model.image.levels)
+        arrays = read_arrays(file, where, model.image.levels, codes=None)
         _, _, height, width = arrays.images.shape
         return Source(len(arrays.images), height, width, lambda wanted: arrays.at(np.array(wanted)))
     return _of_images(file.parent, [file], lambda some: {"images": torch.tensor(read_pixels(some[0], None))[None]})
@@ -147,20 +144,13 @@ def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Bat
     return Source(len(files), height, width, at)
 
 
-def own_condition(model: PixelModel, batch: Batch, task: DictConfig) -> Tensor | None:
-    """The condition of the images of ``batch``. UserError if a file lacks it."""
-    key = model.conditioning.batch_key
-    if key is not None and key not in batch:
-        raise missing_condition(model, f", which task.file={task.file} comes without")
-    return None if key is None else batch[key]
-
-
 @torch.no_grad()
-def bits_of(model: PixelModel, images: Tensor, condition: Tensor | None, batch_size: int) -> float:
+def bits_of(model: PixelModel, images: Tensor, condition: Condition, batch_size: int) -> float:
     """-log2 p(images | condition), by the masses of their bins and all pixels at once."""
     device, nats = next(model.parameters()).device, 0.0
     for first in range(0, len(images), batch_size):
         part = images[first : first + batch_size].to(device)
-        given = None if condition is None else condition[first : first + batch_size].to(device)
-        nats -= float(model.likelihood.log_mass(model.pixel_parameters(part, given), part).double().sum())
+        given = on_device(in_each(condition, lambda one, first=first: one[first : first + batch_size]), device)  # type: ignore[misc]
+        levels = part.to(model.image.dtype)
+        nats -= float(model.likelihood.log_mass(model.pixel_parameters(part, given), levels).double().sum())
     return nats / math.log(2)

@@ -1,25 +1,22 @@
-"""Conditions set for a task: a label, a row of a file, or an image to encode."""
+"""Conditions set for a task: a label, a row of a file, or an image to encode; or what several kinds take of them."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from pixelcnn.conditioning import Condition, Conditioning, Several
+from pixelcnn.conditioning.several import gathered, kinds_of
+from pixelcnn.configuration.description import require_conditions
 from pixelcnn.configuration.tasks import CONDITIONS
-from pixelcnn.data.arrays import DAMAGED, fault
-from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
+from pixelcnn.tasks.condition_files import features_in, image_in, image_of, rows_of
 
-# By a conditioning's batch_key, where it is not the array of a file that holds such conditions: the arrays that may,
-# the first that is there is taken.
-ARRAYS = {"labels": ("labels", "label_weights"), "images": ("codes", "images")}
 # What a model can be given beside task.condition.
 REMEDIES = {"labels": "task.label=LABEL or ", "images": "task.image=FILE or "}
 SHOWN = 20  # of the names of classes
@@ -27,10 +24,16 @@ SHOWN = 20  # of the names of classes
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """A condition, its first axis 1: a label, features, or a code with the image that it is of, if it is known."""
+    """Conditions, first axis 1, by their names in a batch: labels, features, codes, with the image that they are of."""
 
-    condition: Tensor
-    image: Tensor | None = None  # uint8 (1, C, H, W)
+    conditions: Mapping[str, Tensor]
+    image: Tensor | None = None  # uint8 (1, C, H, W), if it is known
+
+    @property
+    def condition(self) -> Tensor:
+        """The one condition of a model that takes one."""
+        (one,) = self.conditions.values()
+        return one
 
 
 def given_condition(
@@ -40,129 +43,153 @@ def given_condition(
     label: int | str | None = None,
     condition: str | None = None,
     image: str | None = None,
+    ends: Mapping[str, str] | None = None,
 ) -> Given | None:
-    """What ``task.label``, ``task.condition`` or ``task.image`` name, for images of this size; None if none is set."""
-    for kind, value in zip(CONDITIONS, (label, condition, image), strict=True):
-        if value is not None:
-            return named(model, height, width, kind, value, f"task.{kind}={value}")
-    return None
+    """What ``task.label``, ``task.condition`` and ``task.image`` name, for images of this size; None if none is set.
 
-
-def named_kind(task: DictConfig) -> str | None:
-    """Which of `CONDITIONS` ``task`` names, if any."""
-    return next((kind for kind in CONDITIONS if task[kind] is not None), None)
-
-
-def named(model: PixelModel, height: int, width: int, kind: str, value: int | str, where: str) -> Given:
-    """The condition that ``value`` names, as one of the ``kind`` "label", "condition" (FILE:ROW) or "image" (a file).
-
-    UserError, beginning with ``where``, where there is no such condition or the model takes none of the kind.
+    Of a model with several conditions that may be some of them, or all; others take one. ``ends``: what to call each
+    key in place of ``task.KEY=VALUE``. UserError where there is no such condition or the model takes none of the kind.
     """
-    if kind == "label":
-        return Given(_label(model, value, where))
-    if kind == "image":
-        return _encoded(model, _image_in(model, str(value), where))
-    if model.conditioning.batch_key is None:
-        raise UserError(f"{where} is for conditional models, and this one has conditioning=none: leave it out.")
-    name, row = row_of(str(value), where, arrays_of(model.conditioning.batch_key))
-    if name == "images":
-        return _encoded(model, _image_of(model, row, where))
+    values = {"label": label, "image": image, "condition": condition}
+    wheres = {key: f"task.{key}={value}" for key, value in values.items() if value is not None} | dict(ends or {})
+    set_ = [key for key in CONDITIONS if values[key] is not None]
+    if len(set_) > 1 and not isinstance(model.conditioning, Several):
+        raise UserError(f"{' and '.join(wheres[key] for key in set_)} exclude each other: give one condition.")
+    conditions: dict[str, Tensor] = {}
+    found = None
+    if label is not None:
+        conditions["labels"] = _label(model, label, wheres["label"])
+    if image is not None:
+        found = image_in(model, image, wheres["image"])
+        conditions["images"] = _code_of(model, found)
+    if condition is not None:
+        kinds, where = kinds_of(model.conditioning), wheres["condition"]
+        if not kinds:
+            raise UserError(f"{where} is for conditional models, and this one has conditioning=none: leave it out.")
+        # What has a key of its own is not looked for in the file.
+        wanted = [key for key in kinds if key not in conditions]
+        for key, (name, row) in rows_of(condition, where, wanted).items():
+            if name == "images":
+                found = image_of(model, row, where)
+                conditions[key] = _code_of(model, found)
+            else:
+                conditions[key] = _of_row(model, key, name, row, where, (height, width))
+    return Given(conditions, found) if conditions else None
+
+
+def _of_row(model: PixelModel, key: str, name: str, row: np.ndarray, where: str, size: tuple[int, int]) -> Tensor:
+    kind = kinds_of(model.conditioning)[key]
     if name == "labels":
         if row.dtype.kind not in "iu" or row.ndim:
             raise UserError(f"{where} is not a label (type {row.dtype}, shape {row.shape}): use another file.")
-        return Given(_label(model, int(row), where))
-    features = model.conditioning.features
-    expected = (features, height, width) if name == "maps" else (features,)
-    if row.dtype.kind != "f" or row.shape != expected:
-        raise UserError(
-            f"{where} is of type {row.dtype} and shape {row.shape}, but a row of `{name}` for this model is floats "
-            f"of shape {expected}: use another file."
-        )
-    with np.errstate(over="ignore"):
-        row = row.astype(np.float32)
-    if not np.isfinite(row).all():
-        raise UserError(f"{where} contains NaN or inf (as float32): use another row.")
-    return Given(torch.from_numpy(row)[None])
+        return _label(model, int(row), where)
+    if name == "coarse":
+        return _codes(kind, row, where, size)
+    return features_in(row, name, where, kind.features, size)
 
 
-def arrays_of(batch_key: str) -> tuple[str, ...]:
-    """The arrays of a file that may hold conditions of this kind."""
-    return ARRAYS.get(batch_key, (batch_key,))
-
-
-def row_of(spec: str, where: str, names: tuple[str, ...]) -> tuple[str, np.ndarray]:
-    """The row of FILE:ROW, and which of ``names`` it belongs to. An .npy file holds the first of them, or images if its
-    dtype is uint8.
-
-    UserError, starting with ``where``, for anything else.
-    """
-    file, _, number = spec.rpartition(":")
-    if not file or not number.isdecimal():
-        raise UserError(f"{where} is not understood: write FILE:ROW, such as test.npz:0 for the first row.")
-    if not os.path.isfile(file):
-        raise UserError(f"{where} names no file: give the path of an .npz or .npy file, and a row of it.")
+def _codes(kind: Conditioning, row: np.ndarray, where: str, size: tuple[int, int]) -> Tensor:
+    """Codes (1, h, w), or as `task=sample` stores the steps of an interpolation, their embeddings."""
+    if row.ndim == 3 and len(row) == 1:
+        row = row[0]  # as a data set may have them too
+    codes = torch.from_numpy(row.astype(np.float32 if row.dtype.kind == "f" else np.int64))[None]
     try:
-        stored = np.load(file, allow_pickle=False)
-        if isinstance(stored, np.lib.npyio.NpzFile):
-            with stored:
-                name = next((name for name in names if name in stored), None)
-                array = None if name is None else stored[name]
+        kind.encode(codes, 1, *size)
+    except UserError as error:
+        raise UserError(f"{where} does not fit: {error}") from error
+    return codes
+
+
+def given_in(task: DictConfig, model: PixelModel, height: int, width: int) -> Given | None:
+    """`given_condition` of what ``task`` names."""
+    return given_condition(model, height, width, **{key: task[key] for key in CONDITIONS})
+
+
+def named_kind(task: DictConfig) -> str | None:
+    """Which of `CONDITIONS` ``task`` names, the first if there are several, if any."""
+    return next((kind for kind in CONDITIONS if task[kind] is not None), None)
+
+
+def for_images(
+    model: PixelModel, given: Given | None, n: int, own: Mapping[str, Tensor], instead: str = ""
+) -> Condition:
+    """The condition of n images: what is ``given`` for all of them, and otherwise their ``own``, by name.
+
+    UserError where neither has it: ``instead`` says why it is not there.
+    """
+    conditions = {}
+    for key in kinds_of(model.conditioning):
+        if given is not None and key in given.conditions:
+            conditions[key] = given.conditions[key].expand(n, *given.conditions[key].shape[1:])
+        elif key in own:
+            conditions[key] = own[key]
         else:
-            is_images = "images" in names and getattr(stored, "dtype", None) == np.uint8
-            name, array = "images" if is_images else names[0], stored
-    except DAMAGED as error:
-        told = f"{where} names a file that cannot be read as plain arrays ({fault(error)}): create it again."
-        raise UserError(told) from error
-    if name is None or not isinstance(array, np.ndarray):  # numpy returns the bytes of other members
-        raise UserError(
-            f"{where} names a file without an array `{'` or `'.join(names)}`, which this model is conditioned on: "
-            "use another file."
-        )
-    count = len(array) if array.ndim else 0
-    if int(number) >= count:
-        rows = f"use 0 to {count - 1}" if count else "use another file"
-        raise UserError(f"{where} names row {number} of {count} rows of `{name}`: {rows}.")
-    return name, array[int(number)]
+            raise missing_condition(model, key, instead)
+    return gathered(model.conditioning, conditions)
 
 
+@torch.no_grad()
 def way_between(
     model: PixelModel, height: int, width: int, task: DictConfig, shares: Tensor
-) -> tuple[tuple[Given, Given], Tensor]:
-    """Interpolate from the condition that ``task`` names to ``task.interpolate_to``, of the same kind.
+) -> tuple[tuple[Given, Given], Condition]:
+    """What ``task`` names, the same with ``task.interpolate_to`` for the first key named, and what lies between them.
 
-    Returns features (S, D) or (S, D, H, W) at the positions ``shares`` (S,), from the first (0) to the second (1).
+    That is features (S, D) or (S, D, H, W) of each condition, at the positions ``shares`` (S,) from the first (0) to
+    the second (1).
     """
     kind = named_kind(task)
     assert kind is not None  # as the schema has it
-    first = named(model, height, width, kind, task[kind], f"task.{kind}={task[kind]}")
-    last = named(model, height, width, kind, task.interpolate_to, f"task.interpolate_to={task.interpolate_to}")
-    a, b = (model.conditioning.encode(end.condition, 1, height, width) for end in (first, last))
-    assert a is not None and b is not None
-    return (first, last), torch.lerp(a.float(), b.float(), shares.view(-1, *[1] * (a.ndim - 1)))
+    set_ = {key: task[key] for key in CONDITIONS}
+    first = given_condition(model, height, width, **set_)
+    last = given_condition(
+        model,
+        height,
+        width,
+        **{**set_, kind: task.interpolate_to},
+        ends={kind: f"task.interpolate_to={task.interpolate_to}"},
+    )
+    assert first is not None and last is not None
+    steps = {}
+    for key, one in kinds_of(model.conditioning).items():
+        if key not in first.conditions or key not in last.conditions:
+            raise missing_condition(model, key, " at both ends of an interpolation")
+        a, b = (one.encode(end.conditions[key], 1, height, width) for end in (first, last))
+        assert a is not None and b is not None
+        steps[key] = torch.lerp(a.float(), b.float(), shares.view(-1, *[1] * (a.ndim - 1)))
+    return (first, last), gathered(model.conditioning, steps)
 
 
-def at_levels(pixels: np.ndarray, levels: int) -> Tensor:
-    """uint8 of 256 levels rounded to ``levels``, which the project's pictures show so."""
-    return torch.from_numpy((pixels.astype(np.int64) * (levels - 1) + 127) // 255).to(torch.uint8)
+def missing_condition(model: PixelModel, key: str, instead: str = "") -> UserError:
+    """The refusal to draw without the condition ``key``."""
+    name, other = model.description.conditioning.name, REMEDIES.get(key, "")
+    of_several = f" ({key})" if isinstance(model.conditioning, Several) else ""
+    return UserError(
+        f"conditioning={name} needs a condition{of_several}{instead}: give {other}task.condition=FILE:ROW."
+    )
 
 
-def pixels_of(file: str, where: str, channels: int | None = None) -> np.ndarray:
-    """The image in ``file``, uint8 (C, H, W); UserError, beginning with ``where`` if there is none."""
-    if not os.path.isfile(file):
-        raise UserError(f"{where} names no file: give the path of an image.")
-    return read_pixels(Path(file), channels)
+def require_own(
+    model: PixelModel,
+    given: Given | None,
+    sizes: Mapping[str, int],
+    class_names: Sequence[str] | None,
+    checkpoint: str,
+) -> None:
+    """Raise UserError where a data set lacks what the model in ``checkpoint`` is conditioned on, has others, or calls
+    its classes otherwise; apart from what is ``given`` for all images.
 
-
-def missing_condition(model: PixelModel, instead: str = "") -> UserError:
-    """The error for a missing condition."""
-    name, other = model.description.conditioning.name, REMEDIES.get(model.conditioning.batch_key or "", "")
-    return UserError(f"conditioning={name} needs a condition{instead}: give {other}task.condition=FILE:ROW.")
+    ``sizes`` and ``class_names`` are the data set's, as `pixelcnn.data.base.ImageDataModule` has them.
+    """
+    besides = () if given is None else tuple(given.conditions)
+    require_conditions(model.description, f"checkpoint={checkpoint}", sizes, besides)
+    if "labels" not in besides:
+        require_same_classes(model, class_names, checkpoint)
 
 
 def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, checkpoint: str) -> None:
     """Raise UserError if a data set's class names differ from those of the model in ``checkpoint``."""
     known, there = model.class_names or (), class_names or ()
-    if model.conditioning.batch_key != "labels":
+    if "labels" not in kinds_of(model.conditioning):
         return
     for label, (own, other) in enumerate(zip(known, there, strict=False)):
         if own != other:
@@ -190,47 +217,7 @@ def _or_one_of(names: Sequence[str]) -> str:
 
 
 @torch.no_grad()
-def _encoded(model: PixelModel, image: Tensor) -> Given:
-    code = model.conditioning.encode(image, 1, *image.shape[2:])
+def _code_of(model: PixelModel, image: Tensor) -> Tensor:
+    code = kinds_of(model.conditioning)["images"].encode(image, 1, *image.shape[2:])
     assert code is not None
-    return Given(code, image)
-
-
-def _image_in(model: PixelModel, file: str, where: str) -> Tensor:
-    """The image file's pixels, uint8 (1, C, H, W), their 256 levels rounded to the model's."""
-    name, shape = model.description.conditioning.name, model.image
-    if not model.conditioning.sees_the_image:
-        raise UserError(
-            f"{where} is for models with conditioning=encoder, and this one has {name}: leave it out, or complete the "
-            "image by task=complete task.file=FILE."
-        )
-    pixels = pixels_of(file, where)
-    if pixels.shape != (shape.channels, shape.height, shape.width):
-        raise UserError(f"{where} is {_described(*pixels.shape)}, but this model's images are {_wanted(model)}.")
-    return at_levels(pixels, shape.levels)[None]
-
-
-def _image_of(model: PixelModel, row: np.ndarray, where: str) -> Tensor:
-    """A row of `images`, uint8 (H, W, C) or (H, W), as (1, C, H, W)."""
-    shape = model.image
-    pixels = row[..., np.newaxis] if row.ndim == 2 else row
-    if pixels.dtype != np.uint8 or pixels.shape != (shape.height, shape.width, shape.channels):
-        raise UserError(
-            f"{where} is an image of type {row.dtype} and shape {row.shape}, but this model's images are uint8, "
-            f"{_wanted(model)}."
-        )
-    if pixels.max() >= shape.levels:
-        raise UserError(
-            f"{where} is an image that holds {pixels.max()}, but this model's levels are 0..{shape.levels - 1}: "
-            "rescale it."
-        )
-    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
-
-
-def _wanted(model: PixelModel) -> str:
-    shape = model.image
-    return f"{_described(shape.channels, shape.height, shape.width)}: give one like them"
-
-
-def _described(channels: int, height: int, width: int) -> str:
-    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"
+    return code

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
 
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import on_device
 from pixelcnn.execution import full_float32
 from pixelcnn.launch.devices import one_device
 from pixelcnn.model import PixelModel
@@ -18,7 +19,7 @@ from pixelcnn.training.progress import Line
 
 @contextmanager
 def drawing(
-    model: PixelModel, config: DictConfig, condition: Tensor | None, image: str, count: int, pixels_each: int
+    model: PixelModel, config: DictConfig, condition: Condition, image: str, count: int, pixels_each: int
 ) -> Iterator[dict[str, Any]]:
     """Prepare to draw ``count`` images by ``model.sample`` or ``complete``, with a progress bar in units of ``image``.
 
@@ -30,7 +31,7 @@ def drawing(
     pixels = -(-count // task.batch_size) * pixels_each
     with Line(f"drawing {plural(count, image)}", pixels, images=count / pixels) as line:
         yield {
-            "condition": None if condition is None else condition.to(device),
+            "condition": on_device(condition, device),
             "seed": config.seed,
             "temperature": Temperature(task.mixture_temperature, task.scale_temperature),
             "batch_size": task.batch_size,

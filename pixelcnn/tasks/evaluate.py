@@ -16,22 +16,27 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 
 from pixelcnn.checkpoint import load
-from pixelcnn.configuration.description import other_size, recorded, require_conditions
+from pixelcnn.conditioning.condition import Condition, on_device
+from pixelcnn.conditioning.several import by_key
+from pixelcnn.configuration.description import other_size, recorded
 from pixelcnn.configuration.groups import trusted_packages
+from pixelcnn.configuration.tasks import CONDITIONS
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.data.batches import Batch
 from pixelcnn.durable import replacing
+from pixelcnn.errors import UserError
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
+from pixelcnn.orders import ALL, ORDERS, averaged
 from pixelcnn.pictures import black_to_white
 from pixelcnn.report.evaluation import EvaluatedSplit, HeatMaps, difference_in_words, evaluation_page
 from pixelcnn.report.maps import heat_maps, mean_map
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.scored_images import Example, Ranking, examples
 from pixelcnn.report.words import label_in_words, plural
-from pixelcnn.scores import CHANNELS, as_label, by_channel, in_words
+from pixelcnn.scores import as_label, by_channel, channel_names, in_words, per_image
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
-from pixelcnn.tasks.conditions import named, named_kind, require_same_classes, way_between
+from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
 from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
 from pixelcnn.training.metrics import MeanMap
 from pixelcnn.training.record import run_record, write_record
@@ -42,36 +47,45 @@ RANKED = 16  # best and worst images in the report
 
 
 class Evaluation(Scoring):
-    """The score of each image by channel, in bits: given ``condition``, first axis 1, or each image given its own.
+    """The score of each image by channel, in bits: given what is ``fixed`` for all, and else each image given its own.
 
+    With several ``orders``: the score over them, and that of each, in bits of the whole image, (N, 1 + K).
     ``mean_map``, float64 (C, H, W), is the mean of their maps of ``map_shape``, once all images are scored.
     """
 
     def __init__(
-        self, model: PixelModel, condition: Tensor | None, options: DictConfig, map_shape: tuple[int, int, int]
+        self,
+        model: PixelModel,
+        fixed: Given | None,
+        options: DictConfig,
+        map_shape: tuple[int, int, int],
+        orders: Sequence[str] = (),
     ) -> None:
         super().__init__(model, options)
-        self.condition = condition
+        self.fixed, self.orders = fixed, orders
         self.mean = MeanMap(map_shape)
         self.mean_map: np.ndarray | None = None
 
+    def _condition(self, batch: Batch) -> Condition:
+        images = batch["images"]
+        return on_device(for_images(self.model, self.fixed, len(images), batch), images.device)
+
     def score_map(self, batch: Batch) -> Tensor:
         """`PixelModel.score_map` of a batch's images, (N, C, H, W)."""
-        images, fixed = batch["images"], self.condition
-        if fixed is None:
-            condition = self.model.condition_in(batch)
-        else:
-            condition = fixed.to(images.device).expand(len(images), *fixed.shape[1:])
-        return self.model.score_map(images, condition)
+        return self.model.score_map(batch["images"], self._condition(batch))
 
     def of_batch(self, batch: Batch) -> Tensor:
+        if self.orders:
+            images, condition = batch["images"], self._condition(batch)
+            each = torch.stack([self.model.log_prob(images, condition, order).double() for order in self.orders])
+            return torch.cat([averaged(each)[None], each]).T / -math.log(2)
         maps = self.score_map(batch)
         self.mean.update(maps)
         return maps.sum(dim=(2, 3))
 
     def gather(self) -> None:
         super().gather()
-        self.mean_map = self.mean.compute().cpu().numpy()
+        self.mean_map = None if self.orders else self.mean.compute().cpu().numpy()
 
     @torch.no_grad()
     def maps_at(self, data: ImageDataModule, split: str, index: np.ndarray, device: torch.device) -> np.ndarray:
@@ -92,11 +106,10 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     data = split_of(config, overrides, model)
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
-    if fixed is None:
-        require_conditions(model.description, f"checkpoint={config.checkpoint}", data.condition_sizes)
-        require_same_classes(model, data.class_names, config.checkpoint)
+    require_own(model, fixed, data.condition_sizes, data.class_names, config.checkpoint)
     shape = data.shape
-    evaluation = Evaluation(model, fixed, config.trainer, (shape.channels, shape.height, shape.width))
+    map_shape = (shape.channels, shape.height, shape.width)
+    evaluation = Evaluation(model, fixed, config.trainer, map_shape, orders_of(config, model))
     trainer, seconds = score_split(evaluation, data, split, run_dir)
     if not trainer.is_global_zero:
         return None
@@ -119,11 +132,16 @@ def write_results(
     model, device = evaluation.model, trainer.strategy.root_device
     split, score = config.task.split, model.score_name
     assert evaluation.rows is not None
-    index, label, of_channels = evaluation.rows
-    bits = of_channels / (data.shape.height * data.shape.width)
+    index, label, found = evaluation.rows
+    if evaluation.orders:
+        bits, of_orders = np.split(found / data.shape.dimensions, [1], axis=1)
+    else:
+        bits, of_orders = found / (data.shape.height * data.shape.width), found[:, :0]
+    by_order = dict(zip(evaluation.orders, of_orders.mean(axis=0).tolist(), strict=True))
     of_images = bits.mean(axis=1)
     write_per_image(run_dir / "per_image.csv", score, index, label, bits, data.class_names)
-    values = summary(score, of_images)
+    values = summary(score, of_images, data.shape.dimensions)
+    values |= {f"{score}_{order}": value for order, value in by_order.items()}
     if other is not None:
         values |= paired(Evaluated(index, label, of_images), other, config.task.against, score)
     metrics = {f"{split}/{name}": value for name, value in values.items()}
@@ -148,7 +166,8 @@ def write_results(
         maps=maps,
         labels=labels,
         class_names=data.class_names,
-        by_channel=dict(zip(CHANNELS[bits.shape[1]], bits.mean(axis=0).tolist(), strict=False)),
+        by_channel=dict(zip(channel_names(bits.shape[1]), bits.mean(axis=0).tolist(), strict=False)),
+        by_order=by_order,
         seconds=seconds,
         world_size=trainer.world_size,
         record=run_record(model, device),
@@ -158,26 +177,42 @@ def write_results(
     write_page(evaluation_page(evaluated), run_dir / "report.html")
     print(f"Report: {run_dir / 'report.html'}")
     print(describe(split, score, metrics, given))
+    if by_order:
+        alone = f"{min(by_order.values()):.4f} to {max(by_order.values()):.4f}"
+        print(
+            f"Probabilities are averaged over {len(by_order)} orders; each order alone: {in_words(score, alone, given)}"
+        )
     if other is not None:
         print(f"{difference_in_words(split, score, metrics)} against {config.task.against}, paired by image")
     return float(of_images.mean())
 
 
-def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig) -> tuple[Tensor | None, str | None]:
-    """The condition that ``task`` names for all images, first axis 1, and what to call it; None where it names none."""
-    kind = named_kind(task)
-    if kind is None:
-        return None, None
-    first = f"task.{kind}={task[kind]}"
+def orders_of(config: DictConfig, model: PixelModel) -> tuple[str, ...]:
+    """The orders that ``task.orders`` averages over, none where it is 1; UserError where ``model`` knows but one."""
+    count = config.task.orders
+    if count > 1 and model.orders.name != ALL:
+        raise UserError(
+            f"task.orders={count} needs a model of all orders, and checkpoint={config.checkpoint} has "
+            f"model.order={model.orders.name}: leave it out, or train one with model.order=all."
+        )
+    return ORDERS[:count] if count > 1 else ()
+
+
+def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig) -> tuple[Given | None, str | None]:
+    """What ``task`` names for all images, and what to call it; None where it names nothing."""
+    first = " and ".join(f"task.{key}={task[key]}" for key in CONDITIONS if task[key] is not None)
     if task.interpolate_to is None:
-        return named(model, height, width, kind, task[kind], first).condition, first
+        return given_in(task, model, height, width), first or None
     share = HALF if task.interpolate_at is None else task.interpolate_at
     _, way = way_between(model, height, width, task, torch.tensor([share]))
-    return way, f"the point {share:g} between {first} and {task.interpolate_to}"
+    told = f"the point {share:g} between {first} and {task.interpolate_to}"
+    return Given(by_key(model.conditioning, way)), told
 
 
-def summary(score: str, bits: np.ndarray) -> dict[str, float]:
+def summary(score: str, bits: np.ndarray, dimensions: int) -> dict[str, float]:
     """The score of a split, called ``score``, from those of its images, float64 (N,), in the order of the split.
+
+    Beside bits/dim there are bits and nats of whole images, of so many ``dimensions``.
 
     ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors), which a single
     image does not have.
@@ -187,6 +222,8 @@ def summary(score: str, bits: np.ndarray) -> dict[str, float]:
     values = {score: float(bits.mean()), "num_images": len(bits)}
     if len(bits) > 1:
         values[f"{score}_ci95"] = float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits)))
+    for name, unit in per_image(score).items():
+        values[name] = values[score] * dimensions * math.log(2) / unit
     kept = len(bits) // ORIGINAL_BATCH * ORIGINAL_BATCH
     if 0 < kept < len(bits):
         values[f"{score}_original_protocol"] = float(bits[:kept].mean())

@@ -12,6 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig
 
+from pixelcnn.conditioning import Conditioning
+from pixelcnn.conditioning.several import MAPPED, kinds_of
 from pixelcnn.configuration.description import describe
 from pixelcnn.configuration.groups import checked_group, instantiated
 from pixelcnn.configuration.trainer import planned_steps
@@ -100,15 +102,22 @@ def needs_of(config: DictConfig, model: PixelModel, batches: int | None) -> dict
 
 
 def an_image(model: PixelModel) -> dict[str, torch.Tensor]:
-    """A batch of one image with all kinds of conditions."""
-    image, features = model.image, model.conditioning.features or 1
+    """A batch of one image with the conditions that the model takes."""
+    image = model.image
+    conditions = {key: _a_condition(key, kind, image) for key, kind in kinds_of(model.conditioning).items()}
     return {
+        **conditions,
         "images": torch.randint(0, image.levels, (1, image.channels, image.height, image.width), dtype=torch.uint8),
         "index": torch.zeros(1, dtype=torch.int64),
-        "labels": torch.zeros(1, dtype=torch.int64),
-        "embeddings": torch.zeros(1, features),
-        "maps": torch.zeros(1, features, image.height, image.width),
     }
+
+
+def _a_condition(key: str, kind: Conditioning, image: ImageShape) -> torch.Tensor:
+    if key == "labels":
+        return torch.zeros(1, dtype=torch.int64)
+    if key == "coarse":
+        return torch.zeros(1, image.height, image.width, dtype=torch.int32)
+    return torch.zeros(1, kind.features, *((image.height, image.width) if key in MAPPED else ()))
 
 
 def memory_there(device: torch.device) -> int | None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
 
 from pixelcnn.checkpoint import load
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.several import kinds_of
 from pixelcnn.configuration.description import recorded, require_agreement
 from pixelcnn.configuration.groups import instantiated, parts_of, trusted_packages
 from pixelcnn.data.base import ImageDataModule
@@ -25,7 +26,7 @@ from pixelcnn.pictures import black_to_white
 from pixelcnn.report.detection import MEASURES, DetectionRun, ScoredSets, detection_page, roc_plot
 from pixelcnn.report.detection_plots import Mapped
 from pixelcnn.report.page import write as write_page
-from pixelcnn.tasks.conditions import given_condition
+from pixelcnn.tasks.conditions import for_images, given_in
 from pixelcnn.tasks.out_scores import Score, ScoringOfSets, scores_of
 from pixelcnn.tasks.out_sets import INSIDE, out_sets, title_of
 from pixelcnn.training.progress import Line
@@ -118,7 +119,7 @@ def _places(data: ImageDataModule, num_images: int | None) -> np.ndarray:
     return data.evenly_spaced("test", data.num_images_of("test") if num_images is None else num_images)
 
 
-def _condition(config: DictConfig, model: PixelModel, data: ImageDataModule) -> Tensor | None:
+def _condition(config: DictConfig, model: PixelModel, data: ImageDataModule) -> Condition:
     """The condition that the task names for all images, first axis 1; None for a model that takes none.
 
     UserError where one is missing, and for a model whose score is not a likelihood.
@@ -128,14 +129,14 @@ def _condition(config: DictConfig, model: PixelModel, data: ImageDataModule) -> 
             f"checkpoint={config.checkpoint} is a model with {model.score_name}, not the bits_per_dim that task=ood "
             "needs: use another model."
         )
-    task = config.task
-    given = given_condition(model, data.shape.height, data.shape.width, task.label, task.condition, task.image)
-    if given is None and model.conditioning.batch_key is not None:
+    given, kinds = given_in(config.task, model, data.shape.height, data.shape.width), kinds_of(model.conditioning)
+    missing = [key for key in kinds if given is None or key not in given.conditions]
+    if missing:
         raise UserError(
-            f"checkpoint={config.checkpoint} is a model given {model.conditioning.batch_key}, which differ in meaning "
+            f"checkpoint={config.checkpoint} is a model given {' and '.join(missing)}, which differ in meaning "
             "between data sets: give one for all images with task.label, task.condition or task.image."
         )
-    return None if given is None else given.condition
+    return for_images(model, given, 1, {})
 
 
 def _require_batches(scores: Iterable[Score], places: Mapping[str, np.ndarray]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import expanded, on_device
 from pixelcnn.configuration.groups import bound_parts
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError, require
@@ -56,18 +58,32 @@ def scores_of(config: DictConfig) -> list[Score]:
     return scores
 
 
+def _once(bits: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``bits``, which keeps what it has returned, for calls with the very same tensors."""
+    latest: tuple[Tensor, Condition, Tensor] | None = None
+
+    def kept(images: Tensor, condition: Condition = None) -> Tensor:
+        nonlocal latest
+        if latest is None or latest[0] is not images or latest[1] is not condition:
+            latest = images, condition, bits(images, condition)
+        return latest[2]
+
+    return kept
+
+
 class ScoringOfSets:
     """``scores`` of images under ``model``, on its device, all given ``condition``, whose first axis is 1, if any."""
 
-    def __init__(self, model: PixelModel, scores: list[Score], condition: Tensor | None, batch_size: int) -> None:
+    def __init__(self, model: PixelModel, scores: list[Score], condition: Condition, batch_size: int) -> None:
         self.model = model
         self.scores = scores
         self.device = next(model.parameters()).device
-        self.condition = None if condition is None else condition.to(self.device)
+        self.condition = on_device(condition, self.device)
         self.batch_size = batch_size
+        self._expanded: tuple[int, Condition] | None = None  # one object for all scores of a batch: see `_once`
         self.given: dict[str, Any] = {"model": model}  # and what else scores are given beside images and condition
         # All scores of a batch share one pass of the model.
-        model.bits = lru_cache(maxsize=1)(model.bits)  # type: ignore[method-assign]
+        model.bits = _once(model.bits)  # type: ignore[method-assign]
 
     def compare_with(self, data: ImageDataModule, num_images: int) -> None:
         """Give the scores the mean bits of up to ``num_images`` training images of ``data`` to compare with."""
@@ -96,10 +112,10 @@ class ScoringOfSets:
         return (maps.mean(dim=1) if maps.ndim == 4 else maps).numpy()
 
     def _maps(self, score: Score, images: Tensor) -> Tensor:
-        given = self.condition
-        condition = None if given is None else given.expand(len(images), *given.shape[1:])
+        if self._expanded is None or self._expanded[0] != len(images):
+            self._expanded = len(images), expanded(self.condition, len(images))
         with torch.no_grad():
-            return score(images=images, condition=condition, **self.given)
+            return score(images=images, condition=self._expanded[1], **self.given)
 
     def _images(self, data: ImageDataModule, part: str, places: np.ndarray) -> Iterator[Tensor]:
         for first in range(0, len(places), self.batch_size):

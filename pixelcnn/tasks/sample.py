@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,61 +11,68 @@ from torch import Tensor
 
 from pixelcnn import pictures
 from pixelcnn.checkpoint import load
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import in_each
+from pixelcnn.conditioning.several import by_key, kinds_of
 from pixelcnn.configuration.description import require_agreement
 from pixelcnn.configuration.groups import trusted_packages
+from pixelcnn.decoding import Decoder, decoder_of
+from pixelcnn.image_shape import channels_last
 from pixelcnn.model import PixelModel
-from pixelcnn.tasks.conditions import arrays_of, given_condition, missing_condition, way_between
+from pixelcnn.tasks.condition_files import arrays_of
+from pixelcnn.tasks.conditions import for_images, given_condition, way_between
 from pixelcnn.tasks.drawing import drawing
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``samples.png``, a grid, and ``samples.npz``.
 
-    The arrays: ``images`` uint8 (N, H, W, C), ``levels``, and what they were drawn given: ``labels``, ``embeddings``,
-    ``maps`` or ``codes``. ``task.interpolate_to`` draws an interpolation, in ``interpolation.png`` too.
+    The arrays: ``images`` (`channels_last`), ``levels``, what they were drawn given, ``labels``, ``embeddings``,
+    ``maps``, ``coarse`` or ``codes``, and ``decoded``, the pictures that ``task.decode`` makes of them.
+    ``task.interpolate_to`` draws an interpolation, in ``interpolation.png`` too.
     """
-    task = config.task
+    task, decoder = config.task, decoder_of(config.task.decode)
     model = load(config.checkpoint, trusted_packages(config))
     require_agreement(model.description, config.checkpoint, config, overrides)
     if task.interpolate_to is None:
         n, condition, columns = conditions(model, task)
-        write(model, sampled(model, condition, range(n), config), condition, columns, run_dir)
+        write(model, sampled(model, condition, range(n), config), condition, columns, run_dir, decoder)
         return
     size = model.image.height, model.image.width
     ends, way = way_between(model, *size, task, torch.linspace(0, 1, task.num_samples))
     rows = task.interpolate_rows
-    of_each = way.repeat(rows, *[1] * (way.ndim - 1))
+    of_each = in_each(way, lambda one: one.repeat(rows, *[1] * (one.ndim - 1)))
     # A row by the same random numbers.
-    numbers = torch.arange(rows).repeat_interleave(len(way)).tolist()
+    numbers = torch.arange(rows).repeat_interleave(task.num_samples).tolist()
     images = sampled(model, of_each, numbers, config)
-    write(model, images, of_each, len(way), run_dir)
-    drawn = images.unflatten(0, (rows, len(way)))
+    write(model, images, of_each, task.num_samples, run_dir, decoder)
+    drawn = images.unflatten(0, (rows, task.num_samples))
     left, right = ([] if end.image is None else [end.image.expand_as(drawn[:, 0])[:, None]] for end in ends)
     shown = torch.cat([*left, drawn, *right], dim=1)
-    pictures.save(pictures.grid(shown.flatten(0, 1), model.image.levels, shown.shape[1]), run_dir / "interpolation.png")
+    of_rows = pictures.grid_of(shown.flatten(0, 1), model.image.levels, decoder, shown.shape[1])
+    pictures.save(of_rows, run_dir / "interpolation.png")
 
 
-def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Tensor | None, int | None]:
+def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Condition, int | None]:
     """How many images to draw, their conditions, and the columns of their picture.
 
-    The condition that is given, for all of ``task.num_samples``; ``task.label=all`` for so many of each class, a row
-    a class; without one the classes in turn. UserError where the model needs a condition, or does not know this one.
+    What is given, for all of ``task.num_samples``; ``task.label=all`` for so many of each class, a row a class; without
+    a label the classes in turn. UserError where the model needs a condition, or does not know this one.
     """
-    n, conditioning = task.num_samples, model.conditioning
-    classes = model.num_classes
-    if task.label == "all" and classes is not None:
-        return n * classes, torch.arange(classes).repeat_interleave(n), n
-    given = given_condition(model, model.image.height, model.image.width, task.label, task.condition, task.image)
-    if given is not None:
-        return n, given.condition.repeat_interleave(n, dim=0), None
-    condition = conditioning.examples(n)
-    if condition is None and conditioning.batch_key is not None:
-        raise missing_condition(model)
-    return n, condition, None
+    size = model.image.height, model.image.width
+    n, classes, label, columns = task.num_samples, model.num_classes, task.label, None
+    own: dict[str, Tensor] = {}
+    if label == "all" and classes is not None:
+        own, n, columns, label = {"labels": torch.arange(classes).repeat_interleave(n)}, n * classes, n, None
+    given = given_condition(model, *size, label, task.condition, task.image)
+    for key, kind in kinds_of(model.conditioning).items():
+        made = None if key in own else kind.examples(n)
+        own |= {} if made is None else {key: cast(Tensor, made)}
+    return n, for_images(model, given, n, own), columns
 
 
-def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int], config: DictConfig) -> Tensor:
-    """An image for each of ``numbers``, which choose their random numbers: uint8 (N, C, H, W), on the CPU.
+def sampled(model: PixelModel, condition: Condition, numbers: Sequence[int], config: DictConfig) -> Tensor:
+    """An image for each of ``numbers``, which choose their random numbers: (N, C, H, W), on the CPU.
 
     With a progress bar, on the one device that ``trainer.*`` names.
     """
@@ -73,12 +81,20 @@ def sampled(model: PixelModel, condition: Tensor | None, numbers: Sequence[int],
         return model.sample(n, numbers=numbers, **arguments).cpu()
 
 
-def write(model: PixelModel, images: Tensor, condition: Tensor | None, columns: int | None, run_dir: Path) -> None:
+def write(
+    model: PixelModel,
+    images: Tensor,
+    condition: Condition,
+    columns: int | None,
+    run_dir: Path,
+    decoder: Decoder | None = None,
+) -> None:
     """``samples.png`` and ``samples.npz``."""
-    pictures.save(pictures.grid(images, model.image.levels, columns), run_dir / "samples.png")
-    stored = {"images": images.permute(0, 2, 3, 1).numpy(), "levels": np.array(model.image.levels)}
-    if condition is not None:
-        assert model.conditioning.batch_key is not None
-        name = arrays_of(model.conditioning.batch_key)[0]
-        stored["label_weights" if name == "labels" and condition.is_floating_point() else name] = condition.numpy()
+    pictures.save(pictures.grid_of(images, model.image.levels, decoder, columns), run_dir / "samples.png")
+    stored = {"images": channels_last(images, model.image.levels), "levels": np.array(model.image.levels)}
+    if decoder is not None:
+        stored["decoded"] = decoder(images).permute(0, 2, 3, 1).numpy()
+    for key, one in by_key(model.conditioning, condition).items():
+        name = arrays_of(key)[0]
+        stored["label_weights" if name == "labels" and one.is_floating_point() else name] = one.numpy()
     np.savez(run_dir / "samples.npz", allow_pickle=False, **stored)

@@ -5,24 +5,28 @@ import time
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixelcnn.model import PixelModel
+from pixelcnn.network.embedding import embedding_of, seen_channels
 
 LARGEST_MATRIX = 8192
 
 
 def training_flops(model: PixelModel) -> int:
-    """FLOPs of one image's forward and backward pass through the network: two a multiply-add of its convolutions.
+    """FLOPs of one image's forward and backward pass through the network: two a multiply-add of its convolutions
+    and of attention, where pixels that are masked count too.
 
     For images of the description's size. What activation checkpointing computes twice counts once.
     """
     network = copy.deepcopy(model.network).cpu().eval()
     network.activation_checkpointing = False
-    image, features = model.image, model.conditioning.features
-    x = torch.zeros(1, image.channels, image.height, image.width)
+    image, features = model.image, model.conditioning.features + model.orders.features
+    x = torch.zeros(1, seen_channels(embedding_of(network), image.channels), image.height, image.width)
     h = torch.zeros(1, features) if features else None
-    with FlopCounterMode(display=False) as counter:
+    # Attention as plain products: torch counts those of its fused kernels on GPUs alone.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         network(x, h).sum().backward()
     return counter.get_total_flops()
 

@@ -16,10 +16,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from pixelcnn.checkpoint import entry
+from pixelcnn.conditioning.several import by_key
 from pixelcnn.execution import full_float32
 from pixelcnn.model import PixelModel
 from pixelcnn.objective import MaximumLikelihood, Objective
 from pixelcnn.optim import Adam, build_optimizer, build_schedule, exponential
+from pixelcnn.scores import per_image
 from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.metrics import LossPerDimension
 from pixelcnn.training.nonfinite import gradient_norm, with_bad_gradient_if_not_finite
@@ -76,6 +78,9 @@ class DensityEstimation(LightningModule):
         self.val_score = LossPerDimension(objective.unit)
         parts = objective.channel_scores(model)
         self.val_channel_scores = nn.ModuleDict({name: LossPerDimension(objective.unit) for name in parts})
+        self.val_image_scores = nn.ModuleDict(
+            {name: LossPerDimension(unit) for name, unit in per_image(self.score_name).items()}
+        )
         self.skipped_steps = 0
         self.skipped_last_step = False
         self.between_steps = True  # of the optimiser, with no gradients accumulated
@@ -103,9 +108,8 @@ class DensityEstimation(LightningModule):
         if isinstance(batch, Mapping):
             return batch  # type: ignore[return-value]
         images, *condition = batch if isinstance(batch, list | tuple) else [batch]
-        key = self.model.conditioning.batch_key
-        named = {} if key in (None, "images") or not condition else {key: condition[0]}
-        return {"images": images, "index": torch.arange(len(images)), **named}
+        named = by_key(self.model.conditioning, condition[0]) if condition else {}
+        return {**named, "images": images, "index": torch.arange(len(images))}
 
     def on_fit_start(self) -> None:
         full_float32(False)
@@ -173,6 +177,10 @@ class DensityEstimation(LightningModule):
         for (name, score), of_channel in of_channels:
             assert isinstance(score, LossPerDimension)
             score.update(of_channel, batch["images"][0, 0].numel())
+            self.log(f"val/{name}", score)
+        for name, score in self.val_image_scores.items():
+            assert isinstance(score, LossPerDimension)
+            score.update(losses.double().sum(dim=1), 1)
             self.log(f"val/{name}", score)
         return losses
 

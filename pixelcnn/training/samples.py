@@ -1,13 +1,18 @@
 """Grids of samples drawn while a model trains."""
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
 from pixelcnn import pictures
+from pixelcnn.conditioning import Condition
+from pixelcnn.conditioning.condition import on_device
+from pixelcnn.conditioning.several import by_key, gathered, kinds_of
 from pixelcnn.data.base import ImageDataModule
+from pixelcnn.decoding import decoder_of
 from pixelcnn.errors import require
 from pixelcnn.model import PixelModel
 from pixelcnn.training.dashboard import Occasional, dashboards
@@ -15,17 +20,20 @@ from pixelcnn.training.ema import averaged_weights
 from pixelcnn.training.module import DensityEstimation
 
 
-def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> Tensor | None:
+def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> Condition:
     """The conditions of a grid of n samples, in turn where they are fewer; None for an unconditional model.
 
     Made up where the kind of condition can be, and else those of the first validation images.
     """
-    examples = model.conditioning.examples(n)
-    if examples is not None or model.conditioning.batch_key is None:
-        return examples
-    condition = model.condition_in(data.first("val", n))
-    assert condition is not None
-    return condition[torch.arange(n) % len(condition)]
+    kinds = kinds_of(model.conditioning)
+    conditions = {key: kind.examples(n) for key, kind in kinds.items()}
+    if any(one is None for one in conditions.values()):
+        first = by_key(model.conditioning, model.condition_in(data.first("val", n)))
+        conditions = {
+            key: one[torch.arange(n) % len(one)] if conditions[key] is None else conditions[key]
+            for key, one in first.items()
+        }
+    return gathered(model.conditioning, cast(dict[str, Tensor], conditions))
 
 
 class SampleGrid(Occasional):
@@ -33,24 +41,26 @@ class SampleGrid(Occasional):
 
     They go to ``samples/step=000200.png`` and, as ``samples``, to dashboards. ``every_n_epochs=0`` leaves those at the
     end alone. All grids of a run are drawn by the same random numbers, those of the module's seed, and given the same
-    conditions: made up where the kind of condition can be, and else those of the first validation images.
+    conditions: made up where the kind of condition can be, and else those of the first validation images. ``decode``
+    names a function that makes pictures of them, see `pixelcnn.decoding`.
     """
 
-    def __init__(self, run_dir: Path, every_n_epochs: int = 5, num_samples: int = 16) -> None:
+    def __init__(
+        self, run_dir: Path, every_n_epochs: int = 5, num_samples: int = 16, decode: str | None = None
+    ) -> None:
         super().__init__(every_n_epochs)
         require(num_samples >= 1, "num_samples", num_samples, "use a positive number, or callbacks.samples=null")
         self.directory = run_dir / "samples"
         self.num_samples = num_samples
+        self.decoder = decoder_of(decode)
 
     def show(self, trainer: Trainer, module: DensityEstimation) -> None:
         """Draw, save and log a grid."""
         model = module.model
         condition = conditions_of_samples(model, trainer.datamodule, self.num_samples)  # type: ignore[attr-defined]
         with averaged_weights(trainer):
-            images = model.sample(
-                self.num_samples, None if condition is None else condition.to(module.device), module.seed
-            )
-        picture = pictures.grid(images, model.image.levels)
+            images = model.sample(self.num_samples, on_device(condition, module.device), module.seed)
+        picture = pictures.grid_of(images, model.image.levels, self.decoder)
         pictures.save(picture, self.directory / f"step={trainer.global_step:06d}.png")
         for dashboard in dashboards(trainer):
             dashboard.show_picture("samples", picture, trainer.global_step, module.images_seen)

@@ -6,8 +6,9 @@ from tests.breaks.networks import CAUSALITY, NETWORKS, WALKS
 from tests.breaks.one import Break
 from tests.breaks.ood import OOD
 from tests.breaks.optim import OPTIM
+from tests.breaks.orders import ORDERS
 from tests.breaks.training import TRAINING
 
 __all__ = ["BREAKS", "Break"]
 
-BREAKS = [*NETWORKS, *CAUSALITY, *WALKS, *LIKELIHOODS, *TRAINING, *OPTIM, *DATA, *FILES, *OOD]
+BREAKS = [*NETWORKS, *CAUSALITY, *WALKS, *LIKELIHOODS, *TRAINING, *OPTIM, *DATA, *FILES, *OOD, *ORDERS]

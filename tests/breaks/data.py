@@ -128,14 +128,14 @@ FILES: list[Break] = [
         "tasks/test_evaluate.py",
         (
             "an evaluation's bits are a row's",
-            "of_channels / (data.shape.height * data.shape.width)",
-            "of_channels / data.shape.width",
+            "found / (data.shape.height * data.shape.width)",
+            "found / data.shape.width",
         ),
         ("the worst images have the maps of the best", "of_pixels[len(best) :]", "of_pixels[: len(worst)]"),
         (
             "maps are given no condition",
-            "return self.model.score_map(images, condition)",
-            "return self.model.score_map(images)",
+            'return self.model.score_map(batch["images"], self._condition(batch))',
+            'return self.model.score_map(batch["images"])',
         ),
     ),
     *of_file(
@@ -160,7 +160,7 @@ FILES: list[Break] = [
     *of_file(
         "explore/explorer.py",
         "explore/test_explorer.py",
-        ("the page draws rows that are not there yet", "unknown[:row] = False", "unknown[:] = False"),
+        ("the page draws rows that are not there yet", "unknown[:line] = False", "unknown[:] = False"),
         ("what is painted over is kept", "return ~painted", "return painted"),
         ("drawing goes on when nobody looks", "closed.set()", "closed.clear()"),
         ("the page ignores the class", "torch.full((n,), choice.label)", "torch.zeros(n, dtype=torch.int64)"),

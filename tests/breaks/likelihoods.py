@@ -13,8 +13,8 @@ LIKELIHOODS: list[Break] = [
             "F.log_softmax(logits, dim=1)",
             "F.log_softmax(logits, dim=2)",
         ),
-        ("log-scales are not clamped in scoring", "log_scales.clamp_min(MIN_LOG_SCALE), tanh", "log_scales, tanh"),
-        ("log-scales are not clamped in drawing", "own[:, :, 1].clamp_min(MIN_LOG_SCALE)", "own[:, :, 1]"),
+        ("log-scales are not clamped in scoring", "log_scales.clamp_min(self.min_log_scale), tanh", "log_scales, tanh"),
+        ("log-scales are not clamped in drawing", "own[:, :, 1].clamp_min(self.min_log_scale)", "own[:, :, 1]"),
         (
             "channels are scored by the weights before any channel",
             "log_weights = F.log_softmax(joint, dim=1)",

@@ -118,7 +118,7 @@ def test_each_further_layer_has_twice_the_filters_at_half_the_resolution():
         (torch.zeros(2, 4), r"shape \(2, 4\) .* floats \(N, 3\)"),
         (torch.zeros(2, 3, 8, 4), "torch.float32"),
         (torch.zeros(1, 3, 8, 4, dtype=torch.uint8), r"shape \(1, 3, 8, 4\)"),
-        (torch.zeros(2, 1, 8, 4, dtype=torch.uint8), r"uint8 \(N, 3, H, W\)"),
+        (torch.zeros(2, 1, 8, 4, dtype=torch.uint8), r"integers \(N, 3, H, W\)"),
     ],
 )
 def test_other_conditions_are_refused(model, condition, words):

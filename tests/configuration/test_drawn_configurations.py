@@ -18,6 +18,7 @@ from pixelcnn.cli import CONF, job
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.description import ROLES, describe
 from pixelcnn.configuration.groups import instantiated, register
+from pixelcnn.description import Parts
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.launch.refusal import refusals, require_options
 from pixelcnn.model import build
@@ -80,8 +81,11 @@ def typed(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def overrides_of(group: str, part: Part) -> list[str]:
+def overrides_of(group: str, part: Part | Parts) -> list[str]:
     """What chooses ``part``."""
+    if isinstance(part, Parts):
+        keys = [key for name, one in part.parts.items() for key in overrides_of(f"{group}.{name}", one)[1:]]
+        return [f"{group}={part.name}", *keys]
     return [f"{group}={part.name}", *(f"{group}.{key}={typed(value)}" for key, value in part.arguments.items())]
 
 
@@ -89,7 +93,10 @@ def overrides_of(group: str, part: Part) -> list[str]:
 of_digits = descriptions(
     channels_of=st.just(DIGITS.channels),
     levels_of=st.just(DIGITS.levels),
-    conditioned=st.one_of(CONDITIONINGS[name] for name in ("none", "class", "encoder")),
+    conditioned=st.one_of(
+        *(CONDITIONINGS[name] for name in ("none", "class", "encoder")),
+        st.fixed_dictionaries({name: CONDITIONINGS[name] for name in ("encoder", "class")}),
+    ),
 ).map(lambda description: replace(description, image=DIGITS))
 
 
@@ -102,7 +109,8 @@ def test_a_valid_command_line_comes_to_what_was_meant(hydra, description, values
         arguments += overrides_of(group, getattr(description, role))
     arguments += [f"{key}={typed(value)}" for key, value in values.items()]
     config = composed(*data.draw(st.permutations(arguments)))
-    labels = {"labels": description.conditioning.arguments.get("num_classes", 10)}
+    sizes = [part.arguments["num_classes"] for part in description.parts.values() if "num_classes" in part.arguments]
+    labels = {"labels": sizes[0] if sizes else 10}
     assert describe(config, DIGITS, labels) == description
     build(description)
     for key, value in values.items():

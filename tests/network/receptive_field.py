@@ -7,6 +7,7 @@ import numpy as np
 from pixelcnn.network.topology import (
     IMAGE,
     POINT,
+    Attention,
     Downsample,
     GatedBlock,
     HorizontalBlock,
@@ -41,6 +42,13 @@ def receptive_fields(topology: Topology, height: int, width: int) -> dict[str, n
             own, above = (fields[name] for name in node.inputs)
             field = own | above
             _gather(field, own, _masked_reads(node.window, shape))
+        elif isinstance(node, Attention):
+            query, keys_values = (fields[name].reshape(pixels, height, width) for name in node.inputs)
+            earlier = np.logical_or.accumulate(keys_values)
+            field = query.copy()
+            field[1:] |= earlier[:-1]
+            field[0] = False  # nothing to attend to
+            field = field.reshape(height, width, height, width)
         elif isinstance(node, MaskedImageConv | MaskedResidualBlock):
             own_pixel = isinstance(node, MaskedResidualBlock) or topology.num_groups > 1
             _gather(field, fields[node.inputs[0]], _masked_reads(node.window, shape, own_pixel))

@@ -28,7 +28,7 @@ def test_both_walks_agree(name, num_groups, kind):
 @pytest.mark.parametrize("name, num_groups", SITES)
 def test_a_walk_serves_one_batch_after_another(name, num_groups):
     network = tiny_network(name, num_groups, 2)
-    walk = IncrementalWalk(network, 3, 2, 4)
+    walk = IncrementalWalk(network, 3, 2, 4, 4)
     for _ in range(2):
         x, h = torch.randn(2, 3, 4, 4, dtype=torch.float64), tiny_condition("map", 2, 4, 4)
         by_group = x.unflatten(1, (num_groups, -1))
@@ -58,9 +58,9 @@ def jacobian(network, x):
 def test_each_site_sees_exactly_what_comes_before_it_and_is_in_reach(name, num_groups):
     size = 6 if TINY_NETWORKS[name].func.masked_channels else 4
     # By parameters' group, site's pixel, image's group and pixel: does any depend on any? Over a few networks and
-    # images, because a relu can be shut.
+    # images, because a relu can be shut; where all units are elu's, a few are enough.
     sees = torch.zeros(num_groups, size, size, num_groups, size, size, dtype=torch.bool)
-    for seed in range(12):
+    for seed in range(12 if TINY_NETWORKS[name].func.masked_channels else 3):
         network, x = tiny_network(name, num_groups, seed=seed), torch.randn(1, 3, size, size, dtype=torch.float64)
         sees |= (jacobian(network, x) != 0).unflatten(0, (num_groups, -1)).any(1).unflatten(3, (num_groups, -1)).any(4)
     fields = torch.as_tensor(receptive_fields(network.topology, size, size)["output"])
@@ -94,8 +94,8 @@ def test_only_pixelcnn_has_a_blind_spot():
 
 def test_the_memory_of_a_walk_does_not_grow_with_height():
     network = tiny_network("pixelcnn_pp", 1)
-    walk = IncrementalWalk(network, 3, 2, 8)
-    wider, more = IncrementalWalk(network, 3, 2, 16), IncrementalWalk(network, 3, 4, 8)
+    walk = IncrementalWalk(network, 3, 2, 8, 8)
+    wider, more = IncrementalWalk(network, 3, 2, 8, 16), IncrementalWalk(network, 3, 4, 8, 8)
     assert walk.num_bytes < wider.num_bytes <= 2 * walk.num_bytes and more.num_bytes == 2 * walk.num_bytes
     deepest = max(rows.depth for stepper in walk.steppers for rows in stepper.kept())
     assert deepest == 4 and walk.period == 4

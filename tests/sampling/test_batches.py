@@ -25,7 +25,7 @@ def test_a_walk_with_other_weights_is_that_of_the_other_network(name, num_groups
     network, other = make(seed=0), make(seed=1)
     stored = copy.deepcopy(network.state_dict())
     x, h = torch.randn(2, 3, 4, 6, dtype=torch.float64), tiny_condition(kind, 2, 4, 6)
-    walk = IncrementalWalk(network, 3, 2, 6)
+    walk = IncrementalWalk(network, 3, 2, 4, 6)
     walk.take_weights(other)
     parameters_of(walk, x, h)  # other images before, as in a sampler that is kept
     with torch.no_grad():

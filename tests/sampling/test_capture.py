@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bench.gpu.recording import recorded
-from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Vectors
+from pixelcnn.conditioning import ClassLabels, CoarseCodes, Encoder, Maps, Vectors
 from pixelcnn.description import ModelDescription
 from pixelcnn.likelihood import DiscretizedLogisticMixture
-from pixelcnn.network import GatedPixelCNN, PixelCNN
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelSNAIL
 from pixelcnn.sampling.capture import cuda_graphs
 from pixelcnn.sampling.sampler import Sampler, Temperature, uniforms_of
 from tests.conftest import random_images, tiny_description, tiny_model
@@ -68,6 +68,7 @@ CONDITIONS = {
     "vector": partial(Vectors, num_features=2),
     "spatial": partial(Maps, num_features=2),
     "encoder": partial(Encoder, code_size=2, num_filters=2),
+    "coarse": partial(CoarseCodes, num_codes=3, num_features=2),
 }
 NETWORKS = {
     **{f"{stages}_stages": tiny_description(num_filters=3, num_stages=stages).network for stages in (1, 2, 3)},
@@ -82,6 +83,15 @@ NETWORKS = {
     ),
     "pixelcnn": partial(
         PixelCNN, num_blocks=1, num_filters=3, num_output_features=3, first_kernel_size=3, kernel_size=3, dropout=0.0
+    ),
+    "pixelsnail": partial(
+        PixelSNAIL,
+        num_attention_blocks=1,
+        num_resnet_blocks=1,
+        num_filters=3,
+        num_key_features=2,
+        num_value_features=3,
+        dropout=0.0,
     ),
 }
 

@@ -45,7 +45,7 @@ def test_cached_and_naive_sampling_draw_the_same_images(channels):
 
 def test_it_never_reads_a_pixel_before_it_is_written():
     model = tiny_model(torch.float64)
-    walk = IncrementalWalk(model.network, 3, 2, 8)
+    walk = IncrementalWalk(model.network, 3, 2, 8, 8)
     for _ in range(2):
         walk.begin_images(None)
         for i in range(8):

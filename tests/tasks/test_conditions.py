@@ -81,7 +81,7 @@ REFUSED = [
     ("vector", "{folder}/whole.npz:0", r"is of type int64 and shape \(2,\)"),
     ("vector", "{folder}/not_finite.npy:0", "NaN or inf"),
     ("vector", "{folder}/not_finite.npy:1", "NaN or inf"),
-    ("spatial", "{folder}/wide.npz:0", r"shape \(2, 4, 4\).*floats of shape \(2, 8, 8\)"),
+    ("spatial", "{folder}/wide.npz:0", r"shape \(2, 4, 3\).*floats of shape \(2, 8, 8\)"),
     ("class", "{folder}/wide.npz:0", "is not a class of this model: use 0 to 2"),
     ("class", "{folder}/not_finite.npy:0", "float64"),
     ("class", "{folder}/images.npz:0", "a file without an array `labels`"),
@@ -99,7 +99,7 @@ def folder(tmp_path_factory) -> Path:
     np.save(folder / "scalar.npy", np.array(3.0))
     np.save(folder / "wide.npy", np.ones((2, 7)))
     np.save(folder / "not_finite.npy", NOT_FINITE)
-    np.savez(folder / "wide.npz", embeddings=np.ones((2, 7)), maps=np.ones((2, 2, 4, 4)), labels=np.array([3, 4]))
+    np.savez(folder / "wide.npz", embeddings=np.ones((2, 7)), maps=np.ones((2, 2, 4, 3)), labels=np.array([3, 4]))
     np.savez(folder / "whole.npz", embeddings=np.ones((2, 2), int))
     np.savez(folder / "images.npz", images=np.zeros((2, 4, 8, 3), np.uint8))
     pixels = {"small": (4, 8, 3), "grey": (8, 8)}

@@ -140,16 +140,22 @@ def test_the_held_out_images_can_be_evaluated(arrays, call, trained, tmp_path):
     assert metrics["val/num_images"] == len(rows) == 4
     expected = json.loads((trained / "metrics.json").read_text())["val/bits_per_dim"]
     assert metrics["val/bits_per_dim"] == pytest.approx(expected, rel=1e-6)
+    training = json.loads((trained / "metrics.json").read_text())
+    for name in ("val/nats_per_image", "val/bits_per_image"):
+        assert metrics[name] == pytest.approx(training[name], rel=1e-6)
 
 
 def test_the_summary_of_a_split():
     bits = np.arange(300) / 100
-    values = summary("bits_per_dim", bits)
+    values = summary("bits_per_dim", bits, 64)
     assert values["bits_per_dim"] == pytest.approx(1.495)
+    assert values["bits_per_image"] == pytest.approx(64 * 1.495)
+    assert values["nats_per_image"] == pytest.approx(64 * 1.495 * math.log(2))
+    assert "nats_per_image" not in summary("bits_upper_bound", bits, 64)
     assert values["bits_per_dim_ci95"] == pytest.approx(1.96 * bits.std(ddof=1) / math.sqrt(300))
     assert values["bits_per_dim_original_protocol"] == pytest.approx(bits[:256].mean())
-    assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:256])
-    assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:100])
+    assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:256], 64)
+    assert "bits_per_dim_original_protocol" not in summary("bits_per_dim", bits[:100], 64)
 
 
 def test_a_single_image_has_no_interval(arrays, call, trained, tmp_path, capsys):

@@ -115,16 +115,17 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         (folder / split).mkdir()
         for i, pixels in enumerate(images):
             Image.fromarray(pixels).save(folder / split / f"{i}.png")
-    runs = {kind: folder / kind for kind in ("none", "class", "encoder")}
+    runs = {kind: folder / kind for kind in ("none", "class", "encoder", "orders")}
     tiny = [key for key in TINY["train"] if not key.startswith(("hydra", "model.num_layers", "model.num_blocks"))]
     tiny.remove("model.num_output_features=8")
     files = (f"data.train={folder}/train.npz", f"data.test={folder}/test.npz")
     call("data=arrays", *files, *tiny, f"hydra.run.dir={runs['none']}")
     for kind, options in (
-        ("class", partial(ClassLabels, num_classes=10)),
-        ("encoder", partial(Encoder, code_size=3, num_filters=4)),
+        ("class", {"conditioning": partial(ClassLabels, num_classes=10)}),
+        ("encoder", {"conditioning": partial(Encoder, code_size=3, num_filters=4)}),
+        ("orders", {"order": "all"}),
     ):
-        model = build(tiny_description(channels=1, levels=17, num_stages=2, conditioning=options))
+        model = build(tiny_description(channels=1, levels=17, num_stages=2, **options))
         (runs[kind] / "checkpoints").mkdir(parents=True)
         save(model, runs[kind] / "checkpoints" / "best.ckpt")
     best = runs["none"] / "checkpoints" / "best.ckpt"
@@ -135,6 +136,7 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         "EVALUATION": f"{folder}/evaluation",
         "FILE": f"{folder}/test/0.png",
         "RUN_OF_CLASSES": str(runs["class"]),
+        "RUN_OF_ORDERS": str(runs["orders"]),
         "RUN": str(runs["none"]),
         "BACKGROUND": str(runs["none"]),
         "outputs/conditioning/class": str(runs["class"]),
@@ -152,6 +154,8 @@ def typed(command: str, material: dict[str, str]) -> list[str]:
     given = command.partition("run.py")[2].replace("data=…", "").replace("…", "")
     if "task.label=all" in given or "task=classify" in given:
         given = given.replace("RUN", "RUN_OF_CLASSES")
+    if "task.orders" in given:
+        given = given.replace("RUN", "RUN_OF_ORDERS")
     if "task=ood" in given:  # one of colour, and the material is grey
         given = given.replace("cifar10_small", "RUN").replace("channels=3", "channels=1")
     for name, path in material.items():

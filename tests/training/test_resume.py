@@ -8,7 +8,7 @@ from pytorch_lightning import Callback
 
 from pixelcnn.training.checkpoints import has_training_state
 from tests.faults import NoGradient
-from tests.training.tiny import BATCHES_PER_EPOCH, Noise, StopAt, Validations, checkpoint_of, fit, read
+from tests.training.tiny import BATCHES_PER_EPOCH, Noise, StopAt, Validations, checkpoint_of, fit, read, tiny_module
 
 STEPS = 11  # in the middle of the third epoch
 EXACT = ("current_model_state", "state_dict", "averaging_state", "optimizer_states", "lr_schedulers", "global_step")
@@ -57,6 +57,14 @@ def test_after_max_epochs(tmp_path):
     fit(tmp_path / "uninterrupted", max_epochs=3)
     fit(tmp_path / "stopped", max_epochs=2)
     fit(tmp_path / "resumed", checkpoint=checkpoint_of(tmp_path / "stopped"), max_epochs=3)
+    assert_same_checkpoint(read(tmp_path / "resumed"), read(tmp_path / "uninterrupted"))
+
+
+def test_with_orders_that_are_drawn(tmp_path):
+    fit(tmp_path / "uninterrupted", module=tiny_module(dropout=0.0, order="all"), max_steps=STEPS)
+    fit(tmp_path / "stopped", module=tiny_module(dropout=0.0, order="all"), max_steps=3)
+    resumed = tiny_module(dropout=0.0, order="all")
+    fit(tmp_path / "resumed", module=resumed, checkpoint=checkpoint_of(tmp_path / "stopped"), max_steps=STEPS)
     assert_same_checkpoint(read(tmp_path / "resumed"), read(tmp_path / "uninterrupted"))
 
 

@@ -15,6 +15,7 @@ from pixelcnn.conditioning import ClassLabels
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.model import build
 from pixelcnn.optim import Adam, exponential
+from pixelcnn.orders import USUAL, ModelOrder
 from pixelcnn.training.callback_states import STATES
 from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks
 from pixelcnn.training.ema import ExponentialMovingAverage
@@ -40,11 +41,16 @@ class Noise(ImageDataModule):
 
 
 def tiny_module(
-    dropout: float = 0.5, lr: float = 0.01, lr_decay: float = 0.9, seed: int = 0, conditional: bool = False
+    dropout: float = 0.5,
+    lr: float = 0.01,
+    lr_decay: float = 0.9,
+    seed: int = 0,
+    conditional: bool = False,
+    order: ModelOrder = USUAL,
 ) -> DensityEstimation:
     torch.manual_seed(0)
     description = tiny_description(
-        channels=1, height=4, width=4, levels=LEVELS, num_filters=3, num_stages=2, dropout=dropout
+        channels=1, height=4, width=4, levels=LEVELS, num_filters=3, num_stages=2, dropout=dropout, order=order
     )
     if conditional:
         description = replace(description, conditioning=partial(ClassLabels, num_classes=3))

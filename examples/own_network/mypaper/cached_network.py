@@ -38,8 +38,8 @@ class Shallow(Network):
                 case Sum():
                     return Add()
                 case GatedBlock():
-                    num_aux = len(node.inputs) - 1
-                    return GatedResidualBlock(width, node.window, num_aux, "concat_elu", 0.0, condition_features, 0.1)
+                    aux = [width] * (len(node.inputs) - 1)
+                    return GatedResidualBlock(width, node.window, aux, "concat_elu", 0.0, condition_features, 0.1)
                 case Output():
                     return OutputLayer(width, num_parameters, init_scale=1.0)
             raise AssertionError(node)

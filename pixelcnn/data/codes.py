@@ -1,0 +1,26 @@
+"""``data=codes``: maps of integers without an order, such as the codes of a VQ-VAE, in .npz files."""
+
+import os
+from pathlib import Path
+
+from pixelcnn.data.arrays import Arrays, read_arrays
+from pixelcnn.data.image_arrays import ImageArrays
+
+
+class Codes(Arrays):
+    """Two .npz files, ``train`` and ``test``, as of `Arrays`, that hold ``codes`` in place of ``images``.
+
+    ``codes`` are integers of any type, (N, H, W) or (N, C, H, W), 0 .. levels-1; in memory they are uint8, or uint16
+    above 256 levels. Without ``levels``, in a file or as an argument, there is one more than the largest code of both
+    files, which are fewer than the codebook has if it does not use its last.
+    """
+
+    def load(self, split: str) -> ImageArrays:
+        """Read and check one file; raises UserError naming its key, the file and the array."""
+        file = self._file(split)
+        levels = self.levels if self.levels is not None else self._levels_of_both()
+        return read_arrays(file, f"data.{split}={file}", levels, codes=True)
+
+    def _levels_of_both(self) -> int:
+        there = {split: file for split, file in self.files.items() if file is not None and os.path.isfile(file)}
+        return max(read_arrays(Path(file), f"data.{split}={file}", codes=True).levels for split, file in there.items())

@@ -1,0 +1,140 @@
+"""Files that hold conditions: rows of arrays, and images to encode."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.data.arrays import DAMAGED, fault
+from pixelcnn.data.images import read_pixels
+from pixelcnn.errors import UserError
+from pixelcnn.model import PixelModel
+
+# By a conditioning's batch_key, where it is not the array of a file that holds such conditions: the arrays that may,
+# the first that is there is taken.
+ARRAYS = {"labels": ("labels", "label_weights"), "images": ("codes", "images")}
+
+
+def arrays_of(batch_key: str) -> tuple[str, ...]:
+    """The arrays of a file that may hold conditions of this kind."""
+    return ARRAYS.get(batch_key, (batch_key,))
+
+
+def rows_of(spec: str, where: str, keys: Collection[str]) -> dict[str, tuple[str, np.ndarray]]:
+    """The rows that FILE:ROW means: for each of the ``keys`` of conditions that the file has, the row of which array.
+
+    An .npy file is taken for the first of the first key's arrays, or for images if it is of bytes. UserError, beginning
+    with ``where``, for anything else, and where there is none.
+    """
+    file, _, number = spec.rpartition(":")
+    if not file or not number.isdecimal():
+        raise UserError(f"{where} is not understood: write FILE:ROW, such as test.npz:0 for the first row.")
+    if not os.path.isfile(file):
+        raise UserError(f"{where} names no file: give the path of an .npz or .npy file, and a row of it.")
+    wanted = {key: arrays_of(key) for key in keys}
+    names = [name for of_key in wanted.values() for name in of_key]
+    try:
+        stored = np.load(file, allow_pickle=False)
+        if isinstance(stored, np.lib.npyio.NpzFile):
+            with stored:
+                first = {key: next((name for name in of_key if name in stored), None) for key, of_key in wanted.items()}
+                found = {key: (name, stored[name]) for key, name in first.items() if name is not None}
+        else:
+            is_images = "images" in names and getattr(stored, "dtype", None) == np.uint8
+            name = "images" if is_images else names[0]
+            found = {next(key for key, of_key in wanted.items() if name in of_key): (name, stored)}
+    except DAMAGED as error:
+        told = f"{where} names a file that cannot be read as plain arrays ({fault(error)}): create it again."
+        raise UserError(told) from error
+    # numpy returns the bytes of other members
+    found = {key: (name, array) for key, (name, array) in found.items() if isinstance(array, np.ndarray)}
+    if not found:
+        raise UserError(
+            f"{where} names a file without an array `{'` or `'.join(names)}`, which this model is conditioned on: "
+            "use another file."
+        )
+    rows = {}
+    for key, (name, array) in found.items():
+        count = len(array) if array.ndim else 0
+        if int(number) >= count:
+            remedy = f"use 0 to {count - 1}" if count else "use another file"
+            raise UserError(f"{where} names row {number} of {count} rows of `{name}`: {remedy}.")
+        rows[key] = name, array[int(number)]
+    return rows
+
+
+def features_in(row: np.ndarray, name: str, where: str, features: int, size: tuple[int, int]) -> Tensor:
+    """A row of ``name`` as float32 (1, ...): ``features``, or a map of them for images of ``size``, or one that divides
+    it. UserError, beginning with ``where``, for another type or shape."""
+    is_map = name == "maps"
+    fits = row.shape[:1] == (features,) and (row.ndim == 1 or (is_map and _divides(row.shape[1:], size)))
+    if row.dtype.kind != "f" or not fits or is_map == (row.ndim == 1):
+        expected = (features, *size) if is_map else (features,)
+        raise UserError(
+            f"{where} is of type {row.dtype} and shape {row.shape}, but a row of `{name}` for this model is floats "
+            f"of shape {expected}: use another file."
+        )
+    with np.errstate(over="ignore"):
+        row = row.astype(np.float32)
+    if not np.isfinite(row).all():
+        raise UserError(f"{where} contains NaN or inf (as float32): use another row.")
+    return torch.from_numpy(row)[None]
+
+
+def _divides(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
+    return len(shape) == 2 and all(shape) and not any(whole % part for whole, part in zip(size, shape, strict=True))
+
+
+def at_levels(pixels: np.ndarray, levels: int) -> Tensor:
+    """uint8 of 256 levels rounded to ``levels``, which the project's pictures show so."""
+    return torch.from_numpy((pixels.astype(np.int64) * (levels - 1) + 127) // 255).to(torch.uint8)
+
+
+def pixels_of(file: str, where: str, channels: int | None = None) -> np.ndarray:
+    """The image in ``file``, uint8 (C, H, W); UserError, beginning with ``where`` if there is none."""
+    if not os.path.isfile(file):
+        raise UserError(f"{where} names no file: give the path of an image.")
+    return read_pixels(Path(file), channels)
+
+
+def image_in(model: PixelModel, file: str, where: str) -> Tensor:
+    """The image file's pixels, uint8 (1, C, H, W), their 256 levels rounded to the model's."""
+    name, shape = model.description.conditioning.name, model.image
+    if not model.conditioning.sees_the_image:
+        raise UserError(
+            f"{where} is for models with conditioning=encoder, and this one has {name}: leave it out, or complete the "
+            "image by task=complete task.file=FILE."
+        )
+    pixels = pixels_of(file, where)
+    if pixels.shape != (shape.channels, shape.height, shape.width):
+        raise UserError(f"{where} is {_described(*pixels.shape)}, but this model's images are {_wanted(model)}.")
+    return at_levels(pixels, shape.levels)[None]
+
+
+def image_of(model: PixelModel, row: np.ndarray, where: str) -> Tensor:
+    """A row of `images`, uint8 (H, W, C) or (H, W), as (1, C, H, W)."""
+    shape = model.image
+    pixels = row[..., np.newaxis] if row.ndim == 2 else row
+    if pixels.dtype != np.uint8 or pixels.shape != (shape.height, shape.width, shape.channels):
+        raise UserError(
+            f"{where} is an image of type {row.dtype} and shape {row.shape}, but this model's images are uint8, "
+            f"{_wanted(model)}."
+        )
+    if pixels.max() >= shape.levels:
+        raise UserError(
+            f"{where} is an image that holds {pixels.max()}, but this model's levels are 0..{shape.levels - 1}: "
+            "rescale it."
+        )
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
+
+
+def _wanted(model: PixelModel) -> str:
+    shape = model.image
+    return f"{_described(shape.channels, shape.height, shape.width)}: give one like them"
+
+
+def _described(channels: int, height: int, width: int) -> str:
+    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"
