@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from pixelcnn.causality import check_causal
     from pixelcnn.checkpoint import load, save
     from pixelcnn.compression import compress, decompress
-    from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
+    from pixelcnn.conditioning import ClassLabels, CoarseCodes, Encoder, Maps, Unconditional, Vectors
     from pixelcnn.errors import UserError
     from pixelcnn.image_shape import ImageShape
     from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture
@@ -20,7 +20,7 @@ HOMES = {
     "pixelcnn.causality": ["check_causal"],
     "pixelcnn.checkpoint": ["load", "save"],
     "pixelcnn.compression": ["compress", "decompress"],
-    "pixelcnn.conditioning": ["ClassLabels", "Encoder", "Maps", "Unconditional", "Vectors"],
+    "pixelcnn.conditioning": ["ClassLabels", "CoarseCodes", "Encoder", "Maps", "Unconditional", "Vectors"],
     "pixelcnn.errors": ["UserError"],
     "pixelcnn.image_shape": ["ImageShape"],
     "pixelcnn.likelihood": ["Categorical", "DiscretizedLogisticMixture", "Implicit", "LogisticMixture"],
@@ -34,6 +34,7 @@ _HOME = {name: module for module, names in HOMES.items() for name in names}
 __all__ = [
     "Categorical",
     "ClassLabels",
+    "CoarseCodes",
     "DensityEstimation",
     "DiscretizedLogisticMixture",
     "Encoder",

@@ -28,6 +28,13 @@ REFUSED = [
     ("~data._target_", "data", "data._target_=package.module.Class"),
     ("~seed", "seed", ""),
     ("~initialisation", "initialisation.enabled", ""),
+    ("conditioning=[class,vector] conditioning.num_classes=3", "conditioning.num_classes=3", "class.num_classes?"),
+    ("conditioning=[class,vector] conditioning.vector.num_clases=3", "conditioning.vector.num_clases", "not a key"),
+    ("conditioning=[class,vector] conditioning.class.num_classes=0", "conditioning.class.num_classes=0", "positive"),
+    ("conditioning=[class,none]", "conditioning=[class,none]", "leave it out"),
+    ("conditioning=coarse conditioning.num_features=0", "conditioning.num_features=0", "positive"),
+    ("task.decode=nothing.here:function", "task.decode=nothing.here:function", "package.module:function"),
+    ("callbacks.samples.decode=json:nothing", "callbacks.samples.decode=json:nothing", "package.module:function"),
     # options of groups
     ("data=cifar11", "data=cifar11", "arrays, cifar10"),
     ("model=resnet", "model=resnet", "pixelcnn_pp"),
@@ -49,6 +56,8 @@ REFUSED = [
     ("experiment=digits model=pixelcnn", "model.num_resnet_blocks", "experiment=digits"),
     ("experiment=ablation/one_stage model=pixelcnn", "model.num_resnet_blocks", "experiment=ablation/"),
     ("experiment=digits model=pixelcnn model.num_stages=2", "model.num_resnet_blocks", "experiment=digits"),
+    ("model=pixelsnail model.num_stages=2", "model.num_stages", "pixelcnn.network.PixelSNAIL"),
+    ("model=pixelsnail model.num_atention_blocks=2", "model.num_atention_blocks", "model.num_attention_blocks?"),
     ("model=pixelcnn model.num_stages=2", "model.num_stages", "pixelcnn.network.PixelCNN"),
     ("experiment=ablation/original_tails likelihood=implicit", "likelihood.tails", "ablation/original_tails"),
     # parts that are left out
@@ -115,6 +124,10 @@ REFUSED = [
     ("model.output_init_scale=inf", "model.output_init_scale=inf", "finite"),
     ("trainer.limit_val_batches=nan", "trainer.limit_val_batches=nan", "finite"),
     ("data=digits data.batch_size=0", "data.batch_size=0", "1"),
+    ("model.input=one_hot", "model.input=one_hot", "scaled, embedding"),
+    ("model.input=embedding model.embedding_features=0", "model.embedding_features=0", "positive"),
+    ("data=digits data.binarize=often", "data.binarize=often", "threshold, fixed, dynamic"),
+    ("data=codes", "data.train", "data.train=FILE.npz"),
     ("data=images", "data.root", "data.root=DIR"),
     # devices
     ("trainer.devices=4096", "trainer.devices=4096", ""),

@@ -102,7 +102,7 @@ class Compression:
         return frame_of(self.batch_size, self.model.image.channels * self.height * self.width)
 
     def add(self, images: Tensor, condition: Condition = None) -> None:
-        """Compress the next images (N, C, H, W) with their conditions. Each call starts a new frame.
+        """Compress the next images, (N, C, H, W), with their conditions. Each call starts a new frame.
 
         UserError for images or conditions that the model does not take.
         """
@@ -124,7 +124,7 @@ class Compression:
         self.result.num_images += len(images)
 
     def _add_frame(self, images: Tensor, h: Tensor | None, condition: Condition) -> None:
-        """Write one frame. If decoding does not reproduce it, split it in half, or store a single batch raw."""
+        """Write one frame. If decoding does not reproduce it, split it in half, or store a single image raw."""
         encoder = Encoder()
         stored = self._conditions(h, condition, encoder)
         self._batches.code(images, h, encoder)
@@ -133,15 +133,15 @@ class Compression:
             self._write_frame(images, stored + stream, raw=False)
             return
         n = len(images)
-        if n > self.batch_size:
-            middle = -(-n // self.batch_size) // 2 * self.batch_size
+        if n > 1:
+            middle = -(-n // self.batch_size) // 2 * self.batch_size or n // 2
             for part in (slice(middle), slice(middle, n)):
                 self._add_frame(images[part], *_of_part(part, h, condition))
             return
         only_labels = Encoder()
         stored = self._conditions(h, condition, only_labels)
         self._write_frame(images, stored + only_labels.to_bytes() + b"".join(self._stored(images)), raw=True)
-        self.result.num_raw += n
+        self.result.num_raw += 1
 
     def _stored(self, images: Tensor) -> list[bytes]:
         return stored_levels(images, self.model.image.levels)
@@ -205,7 +205,7 @@ class Decompression:
             raise UserError(f"{self.named} {told}: give none.")
 
     def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        """The images of each frame, (N, C, H, W), on the CPU, and the integers among their conditions.
+        """Yield the images of each frame, (N, C, H, W), on the CPU, with the integers among their stored conditions.
 
         UserError if the file is damaged or an image does not match its checksum.
         """

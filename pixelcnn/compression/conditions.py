@@ -20,7 +20,7 @@ SIDES = 2**16  # of a map of codes, at most
 
 
 def kind_of(model: PixelModel, condition: Condition, store: bool) -> int:
-    """How an archive has conditions such as ``condition``: integers as such, others as the features they become."""
+    """How an archive stores ``condition``: integers as such, everything else as the features computed from it."""
     if condition is None or model.conditioning.features == 0:
         return NONE
     if not store:
@@ -45,7 +45,7 @@ def features_of(model: PixelModel, condition: Condition, images: Tensor) -> Tens
 
 
 def stored(kind: int, h: Tensor | None, condition: Condition, encoder: Encoder, model: PixelModel) -> bytes:
-    """What is stored of the conditions beside the stream: integers are put into it."""
+    """The bytes of the conditions outside the stream. Integers are encoded into the stream instead."""
     content = b""
     for key, how, features in _each(kind, model, h):
         if how in INTEGERS.values():
@@ -60,7 +60,7 @@ def stored(kind: int, h: Tensor | None, condition: Condition, encoder: Encoder, 
 
 
 def integers(kind: int, decoder: Decoder, n: int, model: PixelModel) -> dict[str, Tensor]:
-    """The integers that n images' conditions have put into the stream, by their batch's names."""
+    """Decode the integers among the conditions of n images, by their batch's names."""
     found = {}
     for key, how, _ in _each(kind, model):
         if how in INTEGERS.values():
@@ -81,7 +81,7 @@ def bytes_each(kind: int, model: PixelModel, height: int, width: int) -> int:
 def restored(
     kind: int, content: bytes, decoder: Decoder, given: Condition, model: PixelModel, images: Tensor
 ) -> tuple[Tensor | None, dict[str, Tensor]]:
-    """h of as many images as ``images`` holds places for, and the integers among their stored conditions."""
+    """Restore h, and the integers among the stored conditions, for each of ``images``, whose shape alone is used."""
     n, (height, width), weight = len(images), images.shape[2:], next(model.parameters())
     if kind in (NONE, GIVEN):
         return features_of(model, given, images), {}

@@ -27,7 +27,7 @@ def compress(
 
     ``condition``: labels (N,), features or images, as in `PixelModel.log_prob`. It is stored in the archive unless
     ``store_condition`` is false; then pass it to `decompress` again. ``verify`` decodes the archive before it is
-    returned, and stores a batch uncompressed if it does not decode to the same images. Images are coded
+    returned, and stores an image uncompressed if it does not decode to the same pixels. Images are coded
     ``batch_size`` at a time. ``on_pixel`` is called for each pixel of a batch, for a progress bar.
 
     Raises UserError for a likelihood without a density, for images and conditions that do not fit the model, and if the

@@ -153,6 +153,8 @@ def _try_parts_of_the_model(config: DictConfig) -> None:
             raise UserError(
                 f"{where}.{largest}={own[largest]} needs more memory than is available: use less."
             ) from error
+    if not config.conditioning:
+        raise UserError("conditioning is empty: write conditioning=none, or the NAME of a kind of condition.")
     several = {where.partition(".")[2]: part for where, part in made.items() if where.startswith("conditioning.")}
     if several and len(several) == len(config.conditioning):
         Several(several)

@@ -106,7 +106,7 @@ def require_conditions(
 
     ``sizes`` is the data set's ``condition_sizes``; what is named in ``besides`` it need not have.
     """
-    for part in _of_group(_by_group(stored), CONDITIONING).values():
+    for part in _of_group(by_group(stored), CONDITIONING).values():
         key, column = getattr(part.target, "size_key", None), getattr(part.target, "batch_key", "")
         if key is None or column in besides:
             continue
@@ -140,7 +140,7 @@ def require_agreement(
     ``model=pixelcnn_pp``, compares the classes. ``image`` is the data set's shape, where there is a data set; its
     channels and levels have to agree.
     """
-    parts = _by_group(stored)
+    parts = by_group(stored)
     for group, key in chosen(overrides):
         where, key = _part_of(group, key, parts)
         asked: Any
@@ -161,7 +161,7 @@ def require_agreement(
         _require_kind(stored, f"checkpoint={checkpoint}", image)
 
 
-def _by_group(description: ModelDescription) -> dict[str, Part]:
+def by_group(description: ModelDescription) -> dict[str, Part]:
     """The parts of ``description`` by what their keys begin with: ``model``, or ``conditioning.class``."""
     groups = {role: group for group, role in ROLES.items()}
     return {groups.get(role, role): part for role, part in description.parts.items()}
@@ -205,7 +205,7 @@ def revise(
     weights fit the revised model is a matter of `require_same_weights`.
     """
     _require_kind(stored, f"init_from={init_from}", image)
-    parts, order = _by_group(stored), stored.order
+    parts, order = by_group(stored), stored.order
     for group, key in chosen(overrides):
         where, key = _part_of(group, key, parts)
         if (where, key) == ("model", ORDER):
@@ -222,7 +222,7 @@ def revise(
             has = _shown({one: part.target for one, part in _of_group(parts, group).items()})
             raise UserError(f"{where}.{key} is not a key of {group}={has} in init_from={init_from}: leave it out.")
     of_conditions = _of_group(parts, CONDITIONING)
-    if of_conditions == _of_group(_by_group(stored), CONDITIONING):
+    if of_conditions == _of_group(by_group(stored), CONDITIONING):
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
         conditioning = stored.conditioning
     else:

@@ -3,6 +3,9 @@
 import logging
 import os
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -51,12 +54,13 @@ class ImageDataModule(LightningDataModule):
         flip: bool = False,
         mutate: float = 0.0,
         shard_size: int | None = None,
+        binarize: Literal["threshold", "fixed", "dynamic"] | None = None,
     ) -> None:
         """``batch_size`` is over all devices together; ``val_size`` training images are held out, chosen by ``seed``.
 
         ``val_size=0`` validates on the test set, as the original did; the log then says so. ``levels`` reduces the bit
         depth of all images, as `ImageArrays.with_levels`; ``flip`` and ``mutate`` change training batches alone, as
-        `Augmentation`. ``shard_size`` is of `TrainingOrder`.
+        `Augmentation`. ``shard_size`` is of `TrainingOrder`, ``binarize`` of `Binarization`.
         """
         super().__init__()
         for key, value, least in (
@@ -81,6 +85,7 @@ class ImageDataModule(LightningDataModule):
         self.flip = flip
         self.mutate = mutate
         self.shard_size = shard_size
+        self.binarize = binarize
         self._loaded: dict[str, ImageArrays] = {}
 
     def load(self, split: str) -> ImageArrays:
@@ -105,7 +110,7 @@ class ImageDataModule(LightningDataModule):
     def arrays(self, split: str) -> ImageArrays:
         """The arrays of ``split``, "train" or "test", loaded when they are first asked for."""
         if split not in self._loaded:
-            loaded = self.load(split).with_levels(self.levels)
+            loaded = self.load(split).with_levels(self.levels).binarized(self.binarize, self.seed, split)
             shape = loaded.shape
             if self._loaded and shape != self.shape:
                 raise UserError(
@@ -200,8 +205,13 @@ class ImageDataModule(LightningDataModule):
         rank, world_size = self._device()
         self.require_shares(world_size)
         order = TrainingOrder(self._places("train"), self.batch_size, self.seed, rank, world_size, self.shard_size)
-        change = Augmentation(self.seed, self.shape.levels, self.flip, self.mutate)
-        batches = IndexedBatches(self.arrays("train").at, order, change if self.flip or self.mutate else None)
+        arrays, changes = self.arrays("train"), list[Callable[[Batch, int], Batch]]()
+        if arrays.binarization is not None and self.binarize == "dynamic":
+            changes.append(arrays.binarization.in_training)
+            arrays = replace(arrays, binarization=None)
+        if self.flip or self.mutate:
+            changes.append(Augmentation(self.seed, self.shape.levels, self.flip, self.mutate))
+        batches = IndexedBatches(arrays.at, order, *changes)
         return self._loader(batches, FromPosition(self._batches_trained, len(order)))
 
     def val_dataloader(self) -> DataLoader[Batch]:

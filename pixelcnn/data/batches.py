@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 Batch = dict[str, Tensor]
 
 # Purposes of random generators, which keep draws from one seed independent.
-HELD_OUT, INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3, 4
+HELD_OUT, INITIALISATION, ORDER, AUGMENTATION, BINARIZATION = 1, 2, 3, 4, 5
 
 SHARDS_AT_ONCE = 16  # whose images are shuffled together
 
@@ -98,19 +98,21 @@ class IndexedBatches(Dataset[Batch]):
         self,
         at: Callable[[np.ndarray], Batch],
         order: TrainingOrder | Sequence[np.ndarray],
-        change: Callable[[Batch, int], Batch] | None = None,
+        *changes: Callable[[Batch, int], Batch],
     ) -> None:
-        """``at`` returns the images at places int64 (B,), ``change`` what is trained on of them in an epoch."""
+        """``at`` returns the images at places int64 (B,), ``changes`` what is trained on of them in an epoch."""
         self.at = at
         self.order = order
-        self.change = change
+        self.changes = changes
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __getitem__(self, number: int) -> Batch:
         batch = self.at(self.order[number])
-        return batch if self.change is None else self.change(batch, number // len(self.order))
+        for change in self.changes:
+            batch = change(batch, number // len(self.order))
+        return batch
 
 
 class FromPosition(Sampler[int]):

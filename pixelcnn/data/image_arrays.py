@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data.batches import Batch, batch_at
+from pixelcnn.data.binarization import Binarization, Kind
 from pixelcnn.errors import require
 from pixelcnn.image_shape import ImageShape, array_type, tensor_type
 
@@ -24,6 +25,7 @@ class ImageArrays:
     coarse: np.ndarray | None = None  # int32 (N, h, w), codes of a coarser level; h and w divide H and W
     coarse_levels: int | None = None  # of ``coarse``, which are 0 .. coarse_levels-1; None: what they go up to
     stored_levels: int | None = None  # of ``images``, where batches have fewer: see `with_levels`
+    binarization: Binarization | None = None  # of these levels, to the two that batches have
 
     def __post_init__(self) -> None:
         images = array_type(self.stored_levels or self.levels)
@@ -56,7 +58,7 @@ class ImageArrays:
     def shape(self) -> ImageShape:
         """Channels, height, width and levels; raises UserError where they are none that a model can have."""
         channels, height, width = self.images.shape[1:]
-        return ImageShape(channels, height, width, self.levels)
+        return ImageShape(channels, height, width, self.levels if self.binarization is None else 2)
 
     def with_levels(self, levels: int | None) -> "ImageArrays":
         """The same images with ``levels`` levels in batches, or with their own where that is None.
@@ -70,12 +72,18 @@ class ImageArrays:
         require(2 <= levels <= self.levels, "data.levels", levels, remedy)
         return replace(self, levels=levels, stored_levels=self.levels)
 
+    def binarized(self, kind: Kind | None, seed: int, split: str) -> "ImageArrays":
+        """The same images of two levels in batches, by `Binarization`; as they are where ``kind`` is None."""
+        return self if kind is None else replace(self, binarization=Binarization(kind, seed, split, self.levels))
+
     def at(self, places: np.ndarray) -> Batch:
         """The rows at ``places`` int64 (B,) of every array, as `batch_at` returns them."""
         batch = batch_at(places, self.columns)
         # Here and not at once: mapped files stay mapped.
-        images = torch.from_numpy(self.reduced(batch["images"].numpy()))
-        return {**batch, "images": images.to(tensor_type(self.levels))}
+        images = torch.from_numpy(self.reduced(batch["images"].numpy())).to(tensor_type(self.levels))
+        if self.binarization is not None:
+            images = self.binarization(images, places)
+        return {**batch, "images": images}
 
     def reduced(self, values: np.ndarray) -> np.ndarray:
         """``values`` of ``images``, of any shape, as batches have them."""

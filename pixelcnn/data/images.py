@@ -16,7 +16,9 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.data.folders import files_under
 from pixelcnn.data.framing import AS_IT_IS, Crop, Framing, Size
+from pixelcnn.data.sixteen_bits import sixteen_bits
 from pixelcnn.errors import UserError, require
+from pixelcnn.image_shape import MOST_LEVELS
 from pixelcnn.png import PNG_START, is_cut_short
 
 log = logging.getLogger(__name__)
@@ -88,18 +90,23 @@ def read_images(
 ) -> ImageArrays:
     """Read the ``files`` of ``folder``, labelled by the place of their sub-folder in ``classes`` if it has sub-folders.
 
-    Raises UserError naming the file that is damaged, or differs from the first one in size or channels, or has pixels
-    of a kind that does not become 8-bit grey or RGB without loss (``channels`` allows what can be converted).
+    Raises UserError naming the file that is damaged, or differs from the first one in size, channels or depth, or has
+    pixels of a kind that does not become 8-bit or 16-bit grey or RGB without loss (``channels`` allows what can be
+    converted to 8 bits).
     """
-    first = read_pixels(files[0], channels, framing)
-    images = np.empty((len(files), *first.shape), np.uint8)
+    first = read_pixels(files[0], channels, framing, MOST_LEVELS)
+    images = np.empty((len(files), *first.shape), first.dtype)
     for place, file in enumerate(files):
-        pixels = read_pixels(file, channels, framing)
+        pixels = read_pixels(file, channels, framing, MOST_LEVELS)
+        if pixels.dtype != first.dtype:
+            own, others = (8 * each.dtype.itemsize for each in (pixels, first))
+            raise UserError(f"{file} has {own} bits a channel where {files[0]} has {others}: save all images alike.")
         if pixels.shape != first.shape:
             raise unlike(pixels.shape, first.shape, file, files[0])
         images[place] = pixels
     labels = _labels(folder, files, classes)
-    return ImageArrays(images, labels=labels, class_names=None if labels is None else tuple(classes))
+    levels = 256 if images.dtype == np.uint8 else MOST_LEVELS
+    return ImageArrays(images, levels, labels=labels, class_names=None if labels is None else tuple(classes))
 
 
 def images_in(folder: Path) -> tuple[list[Path], list[str]]:
@@ -165,8 +172,11 @@ def unlike(shape: tuple[int, ...], of_first: tuple[int, ...], file: Path, first:
     return UserError(f"{they}: make all images alike, or {remedy}.")
 
 
-def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS) -> np.ndarray:
-    """The image in ``file``, uint8 (C, H, W); UserError as `read_images`."""
+def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS, levels: int = 256) -> np.ndarray:
+    """The image in ``file``, uint8 (C, H, W), or uint16 if it has 16 bits and ``levels`` is above 256.
+
+    UserError as `read_images`.
+    """
     # Opening a pipe would wait for ever; Path.is_file() raises where a name is too long.
     if not os.path.isfile(file):
         fault = "is not a file" if os.path.exists(file) else "does not exist"
@@ -175,11 +185,13 @@ def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS) -
         content = file.read_bytes()
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}): replace or remove it.") from error
-    return decode(content, file, channels, framing)
+    return decode(content, file, channels, framing, levels)
 
 
-def decode(content: bytes, file: Path, channels: int | None, framing: Framing = AS_IT_IS) -> np.ndarray:
-    """The image in ``content``, uint8 (C, H, W), upright where its Exif data says how it was held.
+def decode(
+    content: bytes, file: Path, channels: int | None, framing: Framing = AS_IT_IS, levels: int = 256
+) -> np.ndarray:
+    """The image in ``content``, as `read_pixels`, upright where its Exif data says how it was held.
 
     UserError as `read_images`, naming ``file``.
     """
@@ -197,6 +209,8 @@ def decode(content: bytes, file: Path, channels: int | None, framing: Framing = 
         raise UserError(f"{file} cannot be read as an image ({error}): {remedy(file)}.") from error
     if frames > 1:
         raise UserError(f"{file} holds {frames} frames instead of one image: {remedy(file)}.")
+    if levels > 256 and (bits or image.mode.startswith("I;16")):
+        return sixteen_bits(image, content, file, channels, framing)
     return pixels_of(image, file, channels, framing, bits)
 
 

@@ -169,11 +169,15 @@ def picture(images: Tensor, levels: int) -> np.ndarray:
 
 
 def fitted(image: np.ndarray, shape: ImageShape) -> Tensor:
-    """Convert a picture, uint8 (height, width, 3 or 4), to an image of the model, uint8 (1, C, H, W): centre-cropped,
-    resized, and rounded to the model's levels."""
+    """Convert a picture, uint8 (height, width, 3 or 4), to an image of the model, (1, C, H, W): centre-cropped,
+    resized, and rounded to the model's levels. UserError for a model of other channels than pictures have."""
+    if shape.channels not in (1, 3):
+        raise UserError(
+            f"The model's images have {shape.channels} channels, which cannot be painted: use task=complete."
+        )
     of_channels = Image.fromarray(image).convert("L" if shape.channels == 1 else "RGB")
     pixels = np.asarray(ImageOps.fit(of_channels, (shape.width, shape.height), Image.Resampling.BOX))
-    levels = torch.from_numpy((pixels.astype(np.int64) * (shape.levels - 1) + 127) // 255).to(torch.uint8)
+    levels = torch.from_numpy((pixels.astype(np.int64) * (shape.levels - 1) + 127) // 255).to(shape.dtype)
     return levels.view(1, shape.height, shape.width, shape.channels).permute(0, 3, 1, 2).contiguous()
 
 

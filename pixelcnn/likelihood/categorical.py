@@ -22,6 +22,9 @@ from pixelcnn.likelihood.cumulative import cumulative_sum, distribution_function
 from pixelcnn.likelihood.protocol import Conditionals, Likelihood
 from pixelcnn.likelihood.softmax import LogSoftmaxAt, by_channel, logits_of
 
+# Operations whose backward pass does not read their result: a convolution, and a copy in another order of memory.
+MAKERS = ("ConvolutionBackward", "ToCopyBackward", "CloneBackward")
+
 
 class Categorical(Likelihood):
     """The likelihood of one pixel's channels given its parameters: exact, any distribution over the levels."""
@@ -49,7 +52,7 @@ class Categorical(Likelihood):
 
     def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
         """`log_prob` whose gradient needs no memory beside the parameters'."""
-        return self._log_prob(parameters, images, spend=made_by_a_convolution(parameters)).sum(dim=1)
+        return self._log_prob(parameters, images, spend=True).sum(dim=1)
 
     def _log_prob(self, parameters: Tensor, images: Tensor, spend: bool) -> Tensor:
         levels, x = images.long(), self.scale(images.to(parameters.dtype))
@@ -61,6 +64,7 @@ class Categorical(Likelihood):
                 ],
                 dim=1,
             )
+        spend = spend and unread_by_their_maker(parameters)
         return LogSoftmaxAt.apply(parameters, levels, x, self.num_groups, spend)
 
     def sample_levels(
@@ -99,6 +103,6 @@ class Categorical(Likelihood):
         return logits_of(parameters.unflatten(1, (-1, self.levels)), place, before)
 
 
-def made_by_a_convolution(parameters: Tensor) -> bool:
-    """Whether the backward pass of what made ``parameters`` does without them, as a convolution's does."""
-    return parameters.grad_fn is not None and parameters.grad_fn.name().startswith("ConvolutionBackward")
+def unread_by_their_maker(parameters: Tensor) -> bool:
+    """Whether the backward pass of what made ``parameters`` is known to do without them, as a convolution's does."""
+    return parameters.grad_fn is not None and parameters.grad_fn.name().startswith(MAKERS)

@@ -15,10 +15,17 @@ Codec = Callable[[np.ndarray], bytes]  # of uint8 (H, W) or (H, W, 3)
 
 
 def codec_bits(images: Tensor, codecs: Sequence[str] = ("png", "webp")) -> Tensor:
-    """Length in bits of each image, uint8 (N, C, H, W), in the codec that is shortest for it: float64 (N,).
+    """Length in bits of each image in the codec that is shortest for it, float64 (N,).
 
-    ``codecs`` are names of `CODECS`. UserError for others, and for one whose package is not installed.
+    ``images``: uint8 (N, C, H, W) of 1 or 3 channels.
+
+    ``codecs`` are names of `CODECS`. UserError for others, one whose package is not installed, and other images.
     """
+    if images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
+        raise UserError(
+            f"images of {images.dtype} with {images.shape[1]} channels are not for codecs of 8-bit grey and RGB: leave "
+            "out scores=complexity."
+        )
     if not codecs:
         raise UserError(f"codecs=[] are none: choose some of {', '.join(CODECS)}.")
     for name in codecs:

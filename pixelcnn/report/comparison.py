@@ -129,7 +129,7 @@ def _number(value: float | None, form: str) -> str | Cell:
 def _curves(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> list[Section]:
     """The validation score of the best runs against steps, wall time and FLOP."""
     # Of the first run's name: others do not compare.
-    name = next((run.history["score"] for run in ranked if run.history), None)
+    name = next((run.history["score"] for run in ranked if run.history), "")
     drawn = [run for run in ranked if run.history and run.history["curves"].get(f"val/{name}")][:MOST]
     if not drawn:
         return []

@@ -23,6 +23,7 @@ from pixelcnn.data.batches import Batch
 from pixelcnn.data.images import images_in, read_images, read_pixels, unlike
 from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import MOST_LEVELS
 from pixelcnn.model import PixelModel
 from pixelcnn.report.words import plural
 from pixelcnn.tasks.coding import coding
@@ -112,7 +113,7 @@ def _of_file(file: Path, where: str, model: PixelModel) -> Source:
         arrays = read_arrays(file, where, model.image.levels, codes=None)
         _, _, height, width = arrays.images.shape
         return Source(len(arrays.images), height, width, lambda wanted: arrays.at(np.array(wanted)))
-    return _of_images(file.parent, [file], lambda some: {"images": torch.tensor(read_pixels(some[0], None))[None]})
+    return _of_images(file.parent, [file], lambda some: read_images(file.parent, some, None, []).at(np.arange(1)))
 
 
 def _fitting(source: Source, file: str, model: PixelModel) -> Source:
@@ -130,7 +131,7 @@ def _fitting(source: Source, file: str, model: PixelModel) -> Source:
 
 
 def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Batch]) -> Source:
-    first = read_pixels(files[0], None)
+    first = read_pixels(files[0], None, levels=MOST_LEVELS)
     _, height, width = first.shape
 
     def at(wanted: range) -> Batch:

@@ -11,6 +11,7 @@ from torch import Tensor
 from pixelcnn.data.arrays import DAMAGED, fault
 from pixelcnn.data.images import read_pixels
 from pixelcnn.errors import UserError
+from pixelcnn.image_shape import array_type, tensor_type
 from pixelcnn.model import PixelModel
 
 # By a conditioning's batch_key, where it is not the array of a file that holds such conditions: the arrays that may,
@@ -26,8 +27,8 @@ def arrays_of(batch_key: str) -> tuple[str, ...]:
 def rows_of(spec: str, where: str, keys: Collection[str]) -> dict[str, tuple[str, np.ndarray]]:
     """The rows that FILE:ROW means: for each of the ``keys`` of conditions that the file has, the row of which array.
 
-    An .npy file is taken for the first of the first key's arrays, or for images if it is of bytes. UserError, beginning
-    with ``where``, for anything else, and where there is none.
+    An .npy file holds the first of the first key's arrays, or images if its dtype is uint8 or uint16. UserError,
+    starting with ``where``, for anything else, and where there is none.
     """
     file, _, number = spec.rpartition(":")
     if not file or not number.isdecimal():
@@ -43,7 +44,7 @@ def rows_of(spec: str, where: str, keys: Collection[str]) -> dict[str, tuple[str
                 first = {key: next((name for name in of_key if name in stored), None) for key, of_key in wanted.items()}
                 found = {key: (name, stored[name]) for key, name in first.items() if name is not None}
         else:
-            is_images = "images" in names and getattr(stored, "dtype", None) == np.uint8
+            is_images = "images" in names and getattr(stored, "dtype", None) in (np.uint8, np.uint16)
             name = "images" if is_images else names[0]
             found = {next(key for key, of_key in wanted.items() if name in of_key): (name, stored)}
     except DAMAGED as error:
@@ -90,7 +91,7 @@ def _divides(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
 
 def at_levels(pixels: np.ndarray, levels: int) -> Tensor:
     """uint8 of 256 levels rounded to ``levels``, which the project's pictures show so."""
-    return torch.from_numpy((pixels.astype(np.int64) * (levels - 1) + 127) // 255).to(torch.uint8)
+    return torch.from_numpy((pixels.astype(np.int64) * (levels - 1) + 127) // 255).to(tensor_type(levels))
 
 
 def pixels_of(file: str, where: str, channels: int | None = None) -> np.ndarray:
@@ -115,20 +116,20 @@ def image_in(model: PixelModel, file: str, where: str) -> Tensor:
 
 
 def image_of(model: PixelModel, row: np.ndarray, where: str) -> Tensor:
-    """A row of `images`, uint8 (H, W, C) or (H, W), as (1, C, H, W)."""
+    """A row of `images`, uint8, or uint16 above 256 levels (H, W, C) or (H, W), as (1, C, H, W)."""
     shape = model.image
     pixels = row[..., np.newaxis] if row.ndim == 2 else row
-    if pixels.dtype != np.uint8 or pixels.shape != (shape.height, shape.width, shape.channels):
+    if pixels.dtype != array_type(shape.levels) or pixels.shape != (shape.height, shape.width, shape.channels):
         raise UserError(
-            f"{where} is an image of type {row.dtype} and shape {row.shape}, but this model's images are uint8, "
-            f"{_wanted(model)}."
+            f"{where} is an image of type {row.dtype} and shape {row.shape}, but this model's images are "
+            f"{array_type(shape.levels)}, {_wanted(model)}."
         )
     if pixels.max() >= shape.levels:
         raise UserError(
             f"{where} is an image that holds {pixels.max()}, but this model's levels are 0..{shape.levels - 1}: "
             "rescale it."
         )
-    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).to(shape.dtype)[None]
 
 
 def _wanted(model: PixelModel) -> str:

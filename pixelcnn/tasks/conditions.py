@@ -132,10 +132,11 @@ def for_images(
 def way_between(
     model: PixelModel, height: int, width: int, task: DictConfig, shares: Tensor
 ) -> tuple[tuple[Given, Given], Condition]:
-    """What ``task`` names, the same with ``task.interpolate_to`` for the first key named, and what lies between them.
+    """Interpolate from what ``task`` names to ``task.interpolate_to``, of the same kind as the first key named.
 
-    That is features (S, D) or (S, D, H, W) of each condition, at the positions ``shares`` (S,) from the first (0) to
-    the second (1).
+    Returns both, and features (S, D) or (S, D, H, W) of each condition at the positions ``shares`` (S,), from the first
+    (0) to the second (1).
+
     """
     kind = named_kind(task)
     assert kind is not None  # as the schema has it

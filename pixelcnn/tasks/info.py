@@ -107,7 +107,7 @@ def an_image(model: PixelModel) -> dict[str, torch.Tensor]:
     conditions = {key: _a_condition(key, kind, image) for key, kind in kinds_of(model.conditioning).items()}
     return {
         **conditions,
-        "images": torch.randint(0, image.levels, (1, image.channels, image.height, image.width), dtype=torch.uint8),
+        "images": torch.randint(0, image.levels, (1, image.channels, image.height, image.width), dtype=image.dtype),
         "index": torch.zeros(1, dtype=torch.int64),
     }
 

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from pixelcnn.checkpoint import description_of, glance, load_weights, read
 from pixelcnn.configuration.description import (
-    ROLES,
+    by_group,
     describe,
     require_agreement,
     require_conditions,
@@ -107,8 +107,7 @@ def starting_point(
         revised = revise(stored, config.init_from, config, overrides, data.shape, data.condition_sizes)
         require_trainable(objective, revised.likelihood.target, f" of init_from={config.init_from}")
         require_same_weights(stored, revised, config.init_from)
-        parts = {group: getattr(revised, role) for group, role in ROLES.items()}
-        told = (f"{group}={part.name} {dict(part.arguments)}" for group, part in parts.items())
+        told = (f"{where}={part.name} {dict(part.arguments)}" for where, part in by_group(revised).items())
         rank_zero_only(log.info)("init_from=%s: starting from its weights with %s.", config.init_from, ", ".join(told))
         model = build(revised)
         load_weights(model, checkpoint, config.init_from, "init_from")

@@ -2,7 +2,7 @@
 
 from tests.breaks.data import DATA, FILES
 from tests.breaks.likelihoods import LIKELIHOODS
-from tests.breaks.networks import CAUSALITY, NETWORKS, WALKS
+from tests.breaks.networks import ATTENTION, CAUSALITY, NETWORKS, WALKS
 from tests.breaks.one import Break
 from tests.breaks.ood import OOD
 from tests.breaks.optim import OPTIM
@@ -11,4 +11,16 @@ from tests.breaks.training import TRAINING
 
 __all__ = ["BREAKS", "Break"]
 
-BREAKS = [*NETWORKS, *CAUSALITY, *WALKS, *LIKELIHOODS, *TRAINING, *OPTIM, *DATA, *FILES, *OOD, *ORDERS]
+BREAKS = [
+    *NETWORKS,
+    *ATTENTION,
+    *CAUSALITY,
+    *WALKS,
+    *LIKELIHOODS,
+    *TRAINING,
+    *OPTIM,
+    *DATA,
+    *FILES,
+    *OOD,
+    *ORDERS,
+]

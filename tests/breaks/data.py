@@ -30,8 +30,8 @@ DATA: list[Break] = [
         ("maps are not flipped with their images", '{"images", "maps"} & batch.keys()', '{"images"} & batch.keys()'),
         (
             "mutations undo flips",
-            'torch.from_numpy(values), changed["images"])',
-            'torch.from_numpy(values), batch["images"])',
+            '            images = changed["images"]',
+            '            images = batch["images"]',
         ),
     ),
     *of_file(

@@ -76,10 +76,10 @@ LIKELIHOODS: list[Break] = [
         ),
     ),
     *of_file(
-        "likelihood/categorical.py",
-        "likelihood/test_categorical.py",
+        "likelihood/softmax.py",
+        "likelihood/test_categorical.py likelihood/test_softmax.py",
         ("the softmax is over a column", "F.log_softmax(logits, dim=1)", "F.log_softmax(logits, dim=2)"),
-        ("green and blue ignore the channels before", "for earlier in range(place):", "for earlier in range(0):"),
+        ("green and blue ignore the channels before", "rows[:, first + 1 + earlier] * before", "0 * before"),
     ),
     *of_file(
         "likelihood/implicit.py",

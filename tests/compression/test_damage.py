@@ -54,10 +54,11 @@ def test_an_image_is_compared_even_where_its_frame_looks_whole(model, images, ra
     """As on a machine that rounds otherwise: the bits are right, the pixels are not."""
     if raw:
         monkeypatch.setattr(pixelcnn.compression.Compression, "_comes_back", lambda *_: False)
-    archive = pixelcnn.compress(model, images, LABELS, batch_size=5)
+    n = 1 if raw else 5  # in a frame
+    archive = pixelcnn.compress(model, images[:n], LABELS[:n], batch_size=5)
     monkeypatch.undo()
-    assert torch.equal(pixelcnn.decompress(model, archive), images)
-    start = len(Header.of(model, 5, 4, 4, 5, 2).to_bytes())
+    assert torch.equal(pixelcnn.decompress(model, archive), images[:n])
+    start = len(Header.of(model, n, 4, 4, 5, 2).to_bytes())
     first = start + 8 + (4 if raw else 1)  # behind the frame's length, its number of images and the labels
     for place in range(first, first + 8):
         changed = bytearray(archive)

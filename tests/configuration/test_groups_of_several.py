@@ -65,3 +65,30 @@ def test_a_part_that_needs_what_is_not_installed_is_refused_by_its_name():
     checked_group(config, "logger")
     with pytest.raises(UserError, match=r"^logger.mine .*no_such_package"):
         list(instantiated_parts(config, "logger"))
+
+
+def test_several_conditionings_have_a_key_each_and_one_has_none(tmp_path):
+    """In an experiment too, and where an option of a user's own has defaults."""
+    files = {
+        "conditioning/mine.yaml": "defaults: [class, _self_]\nnum_classes: 5\n",
+        "experiment/two.yaml": (
+            "# @package _global_\ndefaults:\n  - override /conditioning: [mine, spatial]\n"
+            "conditioning:\n  spatial:\n    num_features: 7\n"
+        ),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    labels, maps = "pixelcnn.conditioning.ClassLabels", "pixelcnn.conditioning.Maps"
+    mine, spatial = {"_target_": labels, "num_classes": 5}, {"_target_": maps, "num_features": 7}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+
+        def composed(*overrides):
+            return compose("config", [*overrides, f"hydra.searchpath=[file://{tmp_path}]"]).conditioning
+
+        assert composed("conditioning=mine") == composed("conditioning=[mine]") == mine
+        assert composed("experiment=two") == {"mine": mine, "spatial": spatial}
+        assert composed("experiment=two", "conditioning.mine.num_classes=3").mine.num_classes == 3
+        assert list(composed("conditioning=[spatial,class]")) == ["spatial", "class"]
+        with pytest.raises(UserError, match=r"conditioning=\[class,spatial,class\] has class twice"):
+            composed("conditioning=[class,spatial,class]")

@@ -3,6 +3,7 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pixelcnn.data.images import Images
@@ -152,16 +153,18 @@ def without_its_end(path):
 
 
 def png_of_sixteen_bits(path, channels):
-    """Write random samples as a PNG of 16 bits each, which Pillow reads but does not write in colour."""
+    """Write random samples as a PNG of 16 bits each, which Pillow reads but does not write in colour; returns them."""
+    samples = generator.integers(0, 2**16, (5, 4, channels)).astype(np.uint16)
 
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     header = struct.pack(">IIBBBBB", 4, 5, 16, kind, 0, 0, 0)
-    rows = b"".join(b"\0" + generator.bytes(4 * channels * 2) for _ in range(5))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    return samples.transpose(2, 0, 1)
 
 
 def animated(path):
@@ -181,7 +184,7 @@ def animated(path):
         (lambda path: write(path, np.zeros((5, 5, 3), np.uint8)), "b.bmp", "5x5 RGB where .*a.png is 5x4 RGB: make"),
         (lambda path: write(path, mode="L"), "c.PNG", r"5x4 grey where .*a.png is 5x4 RGB: .*data\.channels"),
         (lambda path: write(path, mode="RGBA"), "c.PNG", r"RGBA pixels: .*data\.channels"),
-        (lambda path: write(path, np.zeros((5, 4), np.uint16)), "c.PNG", "16-bit I;16 pixels, which are not 8-bit"),
+        (lambda path: write(path, np.zeros((5, 4), np.uint16)), "c.PNG", r"16 bits a channel where .*a\.png has 8"),
         (animated, "c.PNG", "2 frames"),
     ],
 )
@@ -202,12 +205,44 @@ def test_cmyk_is_refused_until_a_conversion_is_asked_for(colour):
     assert images(colour, channels=3).arrays("train").images[0].shape == (3, 5, 4)
 
 
-@pytest.mark.parametrize("channels", [None, 1, 3])
-@pytest.mark.parametrize(("stored", "mode"), [(1, "I;16"), (2, "RGBA"), (3, "RGB"), (4, "RGBA")])
-def test_pngs_of_sixteen_bits_are_refused_whatever_is_asked_for(colour, stored, mode, channels):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_sixteen_bits_are_read_as_they_are(tmp_path, channels):
+    expected = []
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        for name in "ab":
+            expected.append(png_of_sixteen_bits(tmp_path / split / f"{name}.png", channels))
+        if channels == 1:
+            expected.append(generator.integers(0, 2**16, (1, 5, 4)).astype(np.uint16))
+            Image.fromarray(expected[-1][0]).save(tmp_path / split / "c.tiff")
+    data = images(tmp_path)
+    read = np.concatenate([data.arrays("train").images, data.arrays("test").images])
+    np.testing.assert_array_equal(read, np.stack(expected))
+    assert data.shape == ImageShape(channels, 5, 4, 65_536) and read.dtype == np.uint16
+    batch = data.arrays("train").at(np.array([1, 0]))
+    assert batch["images"].dtype == torch.int32
+    np.testing.assert_array_equal(batch["images"], read[[1, 0]])
+    reduced = images(tmp_path, levels=256).arrays("test").at(np.array([0]))
+    np.testing.assert_array_equal(reduced["images"][0], expected[len(expected) // 2] // 256)
+
+
+@pytest.mark.parametrize(
+    "stored, options, fault",
+    [
+        (1, {}, "b.bmp has 8 bits a channel where .*a.png has 16"),
+        (2, {}, "a.png .*2 channels"),
+        (4, {}, "a.png .*4 channels"),
+        (3, {"channels": 1}, r"a.png .*data\.channels=1"),
+        (1, {"channels": 3}, r"a.png .*data\.channels=3"),
+        (3, {"size": 4}, r"a.png .*data\.size"),
+        (3, {"crop": "square"}, r"a.png .*data\.crop"),
+    ],
+)
+def test_images_of_sixteen_bits_are_refused_where_they_would_change(colour, stored, options, fault):
+    (colour / "train" / "a.jpg").unlink(missing_ok=True)
     png_of_sixteen_bits(colour / "train" / "a.png", stored)
-    with pytest.raises(UserError, match=rf"a\.png .*16-bit {mode} .*8-bit"):
-        images(colour, channels).arrays("train")
+    with pytest.raises(UserError, match=fault):
+        images(colour, **options).arrays("train")
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -64,6 +64,6 @@ def test_a_model_of_16_bits_draws_scores_and_learns():
     assert images.dtype == torch.int32 and int(images.max()) > 255
     assert torch.equal(model.sample(2, numbers=[1, 0]), images.flip(0))
     score = model.bits_per_dim(images)
-    assert (score > 8).all() and (score < 20).all()
+    assert (score > 0).all() and (score < 20).all()
     score.sum().backward()
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())

@@ -46,7 +46,8 @@ USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer",
 TINY = {
     "train": [
         *("model.num_filters=4", "model.num_resnet_blocks=1", "model.num_stages=2", "model.num_layers=1"),
-        *("model.num_blocks=1", "model.num_output_features=8", "initialisation.size=8", "callbacks.samples=null"),
+        *("model.num_blocks=1", "model.num_attention_blocks=1", "model.num_output_features=8"),
+        *("initialisation.size=8", "callbacks.samples=null"),
         *("data.batch_size=8", "data.val_size=4", "trainer.max_steps=1", "trainer.val_check_interval=null"),
         *("trainer.devices=1", "trainer.num_nodes=1", "trainer.accelerator=cpu", "logger=none"),
         *("hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1", "hydra.launcher.n_jobs=1"),
@@ -101,7 +102,9 @@ def test_what_is_beside_run_py_exists(command):
         assert {argument for argument in arguments if "=" not in argument} <= set(targets)
     elif program == "pip":
         assert (ROOT / arguments[-1]).exists() or arguments == ["install", "mlflow"]  # an example of a package
-    else:  # of minutes
+    elif arguments and arguments[0].startswith("examples/"):  # of minutes, as what follows
+        assert (ROOT / arguments[0] / "__main__.py").exists()
+    else:
         assert command.startswith("python -m ") and find_spec(program) is not None
 
 
@@ -111,12 +114,14 @@ def material(call, tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("material")
     images = np.random.default_rng(0).integers(0, 17, (24, 8, 8)).astype(np.uint8)
     for split in ("train", "test"):
-        np.savez(folder / f"{split}.npz", images=images, levels=np.array(17), labels=np.arange(24) % 10)
+        levels, labels = np.array(17), np.arange(24) % 10
+        np.savez(folder / f"{split}.npz", images=images, codes=images, levels=levels, labels=labels)
         (folder / split).mkdir()
         for i, pixels in enumerate(images):
             Image.fromarray(pixels).save(folder / split / f"{i}.png")
     runs = {kind: folder / kind for kind in ("none", "class", "encoder", "orders")}
-    tiny = [key for key in TINY["train"] if not key.startswith(("hydra", "model.num_layers", "model.num_blocks"))]
+    other = ("hydra", "model.num_layers", "model.num_blocks", "model.num_attention_blocks")
+    tiny = [key for key in TINY["train"] if not key.startswith(other)]
     tiny.remove("model.num_output_features=8")
     files = (f"data.train={folder}/train.npz", f"data.test={folder}/test.npz")
     call("data=arrays", *files, *tiny, f"hydra.run.dir={runs['none']}")
@@ -221,6 +226,7 @@ def tiny(values: list[str], config: DictConfig, material: dict[str, str]) -> lis
     if target_of(config, "task").uses_data and config.data._target_.rpartition(".")[2] not in (
         "Images",
         "Arrays",
+        "Codes",
         "Digits",
     ):
         own = ("data=arrays", f"data.train={material['train.npz']}", f"data.test={material['test.npz']}")
@@ -244,7 +250,7 @@ def stripes(folder: Path, monkeypatch) -> list[str]:
     return [f"hydra.searchpath=[file://{folder}]"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "python.md", "own-parts.md"])
+@pytest.mark.parametrize("page", ["README.md", "python.md", "own-parts.md", "codes.md"])
 def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {"__name__": "of_a_page"}
@@ -262,7 +268,8 @@ def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):
 def test_no_python_is_left_out():
     """The others are files of data sets, which tests of their own use."""
     blocks = {page: text.count("```python\n") for page, text in PAGES.items()}
-    assert {page for page, count in blocks.items() if count} == {"README.md", "python.md", "own-parts.md", "data.md"}
+    pages = {"README.md", "python.md", "own-parts.md", "data.md", "codes.md"}
+    assert {page for page, count in blocks.items() if count} == pages
     assert blocks["data.md"] == 2
 
 
@@ -297,7 +304,8 @@ def test_every_key_and_option_that_is_named_exists():
     chosen = [[option for option in choice if option] for choice in rounds]
     plugins = (["sweep=optuna", "hydra/launcher=submitit_slurm"], ["hydra/launcher=joblib"])
     against = (["data@against=images"], ["+data@against.own=images", "+data@against.numbers=svhn", CLOTHES])
-    choices = (*chosen, *plugins, *against)
+    several = (["conditioning=[class,vector,spatial,coarse]"],)
+    choices = (*chosen, *plugins, *against, *several)
     known = set(options) | set(chain.from_iterable(accepted(composed(choice)) for choice in choices))
     named = re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_]+)*)=([\w/]*)", text)
     assert len(named) > 100

@@ -179,7 +179,11 @@ def test_a_run_is_resumed_and_revised(call, run, tmp_path):
             r"did you mean conditioning.class.num_classes\?",
         ),
         (("conditioning=[class,vector]", "conditioning.clas.num_classes=3"), r"conditioning.clas="),
-        (("conditioning=[class,vector]", "conditioning.class.num_clases=3"), r"conditioning.class.num_classes\?"),
+        (
+            ("conditioning=[class,vector]", "conditioning.class.num_clases=3"),
+            r"conditioning.class.num_clases is not a key",
+        ),
+        (("conditioning=[]",), r"conditioning is empty"),
         (("conditioning=[class,vector]", "conditioning.class.num_classes=0"), r"conditioning.class.num_classes=0"),
         (("conditioning=[class,vector]", "conditioning.class.num_classes=2"), r"conditioning.class.num_classes=2 .* 3"),
     ],

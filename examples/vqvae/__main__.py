@@ -1,7 +1,7 @@
 """Trains a VQ-VAE on Fashion-MNIST and a prior over its codes, draws from it and measures both: one command.
 
-    python examples/vqvae/run.py                              # minutes on two cores; leaves all in outputs/vqvae
-    python examples/vqvae/run.py --images train.npz test.npz  # other images: uint8 (N, H, W) and labels
+    python examples/vqvae                              # minutes on two cores; leaves all in outputs/vqvae
+    python examples/vqvae --images train.npz test.npz  # other images: uint8 (N, H, W) and labels
 
 Run it where `pixelcnn` is installed, or in a checkout of its repository.
 """
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=Path("outputs/vqvae"), help="where everything is left")
     parser.add_argument("--images", type=Path, nargs=2, help=".npz files in place of Fashion-MNIST")
     parser.add_argument("--root", type=Path, default=Path("data"), help="where Fashion-MNIST is, or is downloaded to")
-    parser.add_argument("--steps", type=int, default=1000, help="of the VQ-VAE")
+    parser.add_argument("--steps", type=int, default=300, help="of the VQ-VAE")
     parser.add_argument("--codes", type=int, default=128, help="in its codebook")
     parser.add_argument("overrides", nargs="*", help="of the prior's training, such as trainer.max_steps=200")
     options = parser.parse_args()
@@ -88,10 +88,8 @@ def main() -> None:
     show(beside, directory / "reconstructions.png", SHOWN)
 
     data = ("experiment=clothes", *(f"data.{name}={directory}/{name}.npz" for name in ("train", "test")))
-    decode, runs = (
-        "task.decode=vqvae:pictures",
-        {name: directory / name for name in ("prior", "scores", "samples", "completions")},
-    )
+    decode = "task.decode=vqvae:pictures"
+    runs = {name: directory / name for name in ("prior", "scores", "samples", "completions")}
     pixelcnn(*data, decode, f"hydra.run.dir={runs['prior']}", *options.overrides, weights=weights)
     checkpoint = f"checkpoint={runs['prior']}"
     pixelcnn("task=evaluate", checkpoint, f"hydra.run.dir={runs['scores']}", weights=weights)
@@ -109,6 +107,7 @@ def main() -> None:
         **baselines(codes, test_codes, (labels, test_labels), options.codes),
         "codes_in_use": len(codes.unique()),
         "minutes": (time.monotonic() - since) / 60,
+        "minutes_of_cpu": sum(os.times()[:4]) / 60,
     }
     (directory / "numbers.json").write_text(json.dumps(numbers, indent=1))
     for name, value in numbers.items():
