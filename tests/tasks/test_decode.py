@@ -75,7 +75,7 @@ def test_the_grids_of_a_run_are_shown_decoded(call, arrays, tmp_path):
 @pytest.mark.parametrize(
     ("named", "words"),
     [
-        ("my_hook", "decode=my_hook cannot be imported"),
+        ("my_hook", "decode=my_hook is not a function"),
         ("no_such_module:pictures", "decode=no_such_module:pictures cannot be imported"),
         ("my_hook:picture", "decode=my_hook:picture is not a function"),
         ("my_hook:none", "is not a function"),
