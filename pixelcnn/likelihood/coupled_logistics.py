@@ -167,7 +167,7 @@ class CoupledLogistics(Likelihood):
                 mean = mean + coefficient * x
 
             def standardized(bounds: Tensor, mean: Tensor = mean, inverse_scale: Tensor = inverse_scale) -> Tensor:
-                return (edges[bounds][:, None] - mean).mul_(inverse_scale)
+                return (edges.take(bounds)[:, None] - mean).mul_(inverse_scale)
 
             levels = yield _mixed(weights, standardized)
             if channel + 1 < self.channels:
