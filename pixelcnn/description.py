@@ -106,6 +106,8 @@ def _part_or_parts(chosen: Any, role: str, given: Collection[str]) -> Part | Par
         return chosen
     if role == "conditioning" and isinstance(chosen, Mapping):
         prefix = PREFIXES[role]
+        if not chosen:
+            raise UserError("conditioning={} is empty: name a conditioning, or leave it out.")
         return Parts({name: Part.of(one, given, f"{prefix}{name}.") for name, one in chosen.items()})
     return Part.of(chosen, given, PREFIXES[role])
 

@@ -25,6 +25,8 @@ class ImageShape:
     levels: int = 256
 
     def __post_init__(self) -> None:
+        for name in ("channels", "height", "width", "levels"):
+            require(isinstance(getattr(self, name), int), name, getattr(self, name), "use a whole number")
         require(1 <= self.channels <= MOST_CHANNELS, "channels", self.channels, "use a positive number")
         require(self.height > 0 and self.width > 0, "image size", f"{self.height}x{self.width}", "it must be positive")
         require(2 <= self.levels <= MOST_LEVELS, "levels", self.levels, f"use 2 to {MOST_LEVELS}")

@@ -32,9 +32,9 @@ EXACT = Temperature()
 class PixelModel(nn.Module):
     """p(images | condition), for images of integers (N, C, H, W).
 
-    ``image``: the shape of an image, (C, H, W) with 256 levels, or an `ImageShape`. Images may be of any integer type,
-    with values 0 .. levels-1; what is drawn is uint8, or int32 above 256 levels. Samples have its height and width;
-    the networks are convolutional and score any size that their strides divide. Each part is a class or a
+    ``image``: the shape of an image, (C, H, W) with 256 levels, or an `ImageShape`. Images may be uint8, uint16 or
+    signed integers of 0 .. levels-1; what is drawn is uint8, or int32 above 256 levels. Samples have its height and
+    width; the networks are convolutional and score any size that their strides divide. Each part is a class or a
     ``functools.partial`` of one with its own keywords,
 
         PixelModel((3, 32, 32), partial(PixelCNNPP, num_filters=32), conditioning=partial(ClassLabels, num_classes=10))

@@ -79,6 +79,18 @@ def test_a_model_of_all_orders_is_a_distribution_in_each_and_over_them(network, 
     torch.testing.assert_close(together, each.mean(0))
 
 
+@pytest.mark.parametrize("conditioning", ["none", "vector", "spatial"])
+def test_the_network_sees_the_order_itself(conditioning):
+    """Of an image and a map that are alike in all orders its parameters differ."""
+    model = tiny(conditioning=conditioning, shape=ImageShape(1, 4, 4, 2))
+    images, condition = torch.zeros(1, 1, 4, 4, dtype=torch.uint8), condition_for(model, 1)
+    condition = None if condition is None else torch.ones_like(condition)
+    with torch.no_grad():
+        found = [Order(order).shown(model.pixel_parameters(images, condition, order=order)) for order in ORDERS]
+    for one, other in itertools.combinations(found, 2):
+        assert not torch.allclose(one, other)
+
+
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("order", ORDERS)
 def test_another_order_is_the_usual_one_on_turned_images(likelihood, order):

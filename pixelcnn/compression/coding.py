@@ -120,4 +120,5 @@ class Coding(Scan):
 
 
 def _masses(below: Tensor) -> np.ndarray:
-    return np.maximum(np.diff(below.cpu().numpy()), LEAST)
+    cumulative = below.cpu().numpy()
+    return np.maximum(cumulative[:, 1:] - cumulative[:, :-1], LEAST)

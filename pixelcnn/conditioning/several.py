@@ -62,7 +62,13 @@ class Several(nn.Module):
             raise UserError(
                 f"condition {told}: a model with conditioning={self.name} takes a mapping of {' and '.join(kinds)}."
             )
-        features = {key: kind.encode(condition.get(key), n, height, width) for key, kind in kinds.items()}
+        missing = [key for key in kinds if condition.get(key) is None]
+        if missing:
+            raise UserError(
+                f"condition has no {missing[0]}: a model with conditioning={self.name} takes a mapping of "
+                f"{' and '.join(kinds)}."
+            )
+        features = {key: kind.encode(condition[key], n, height, width) for key, kind in kinds.items()}
         return cast(dict[str, Tensor], features)
 
     def _each(self) -> "list[Conditioning]":

@@ -72,6 +72,12 @@ def read_arrays(file: Path, where: str, levels: int | None = None, codes: bool |
     )
 
 
+def stated_levels(file: Path, where: str) -> int | None:
+    """The `levels` in an .npz file that `read_arrays` has accepted; None where it has none."""
+    stored = _stored(file, where)
+    return int(stored["levels"]) if "levels" in stored else None
+
+
 def _stored(file: Path, where: str) -> dict[str, np.ndarray]:
     try:
         archive = np.load(file, allow_pickle=False)
@@ -126,6 +132,8 @@ def _codes(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int, 
 
 def _levels(levels: int | np.ndarray, most: int, name: str, images: np.ndarray, where: str) -> int:
     array = np.asarray(levels)
+    if name == "codes" and images.max() >= most:
+        raise UserError(f"{where} holds `codes` with the value {images.max()}: use values from 0 to {most - 1}.")
     if array.ndim != 0 or array.dtype.kind not in "iu" or not 2 <= array <= most:
         raise UserError(f"{where} comes with `levels` {levels}: use a whole number from 2 to {most}.")
     value = images.min() if images.min() < 0 else images.max()
@@ -173,9 +181,10 @@ def coarse_codes(stored: dict[str, np.ndarray], images: np.ndarray, where: str) 
             f"({len(images)}, h, w), of a height and width that divide the images' {images.shape[2]} and "
             f"{images.shape[3]}."
         )
-    if levels is not None and (levels.ndim or levels.dtype.kind not in "iu"):
-        raise UserError(f"{where} comes with `coarse_levels` {levels}: use a whole number.")
-    most = MOST_CLASSES if levels is None else int(levels)
+    is_number = levels is None or (levels.ndim == 0 and levels.dtype.kind in "iu")
+    if not is_number or not 1 <= (most := MOST_CLASSES if levels is None else int(levels)) <= MOST_CLASSES:
+        told = f"use a whole number from 1 to {MOST_CLASSES}"
+        raise UserError(f"{where} comes with `coarse_levels` {levels}: {told}.")
     if codes.min() < 0 or codes.max() >= most:
         raise UserError(f"{where} holds `coarse` from {codes.min()} to {codes.max()}: use codes from 0 to {most - 1}.")
     return {"coarse": codes.astype(np.int32), "coarse_levels": None if levels is None else int(levels)}

@@ -17,8 +17,8 @@ SPLITS = ("train", "test")
 class Binarization:
     """A value v of ``levels`` becomes 1 with probability v / (levels - 1), else 0; by ``threshold``, in the upper half.
 
-    ``fixed`` draws once for each image (Salakhutdinov and Murray 2008), by the seed, its split and its place alone.
-    ``dynamic`` draws afresh in each epoch of training (Burda et al. 2015), and is fixed otherwise.
+    ``fixed`` draws once for each image (Salakhutdinov and Murray 2008), by its split and its place alone. ``dynamic``
+    draws afresh in each epoch of training (Burda et al. 2015), by the seed too, and is fixed otherwise.
     """
 
     kind: Kind
@@ -31,8 +31,9 @@ class Binarization:
         training, None otherwise."""
         if self.kind == "threshold":
             return (2 * images.int() > self.levels - 1).to(torch.uint8)
-        draw = 0 if epoch is None or self.kind == "fixed" else 1 + epoch
-        key = (self.seed, BINARIZATION, SPLITS.index(self.split), draw)
+        # Fixed coins have no seed, so that the scores of runs with other seeds are of the same images.
+        seed, draw = (0, 0) if epoch is None or self.kind == "fixed" else (self.seed, 1 + epoch)
+        key = (seed, BINARIZATION, SPLITS.index(self.split), draw)
         size = images.shape[1:]
         coins = np.stack([np.random.default_rng((*key, place)).random(size) for place in places.tolist()])
         return (torch.from_numpy(coins) * (self.levels - 1) < images).to(torch.uint8)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pixelcnn.data.arrays import Arrays, read_arrays
+from pixelcnn.data.arrays import Arrays, read_arrays, stated_levels
 from pixelcnn.data.image_arrays import ImageArrays
 
 
@@ -22,5 +22,8 @@ class Codes(Arrays):
         return read_arrays(file, f"data.{split}={file}", levels, codes=True)
 
     def _levels_of_both(self) -> int:
-        there = {split: file for split, file in self.files.items() if file is not None and os.path.isfile(file)}
-        return max(read_arrays(Path(file), f"data.{split}={file}", codes=True).levels for split, file in there.items())
+        """What a file states, or one more than the largest code of both."""
+        there = {f"data.{split}={file}": file for split, file in self.files.items() if file and os.path.isfile(file)}
+        read = [read_arrays(Path(file), where, codes=True) for where, file in there.items()]
+        stated = [stated_levels(Path(file), where) for where, file in there.items()]
+        return next((levels for levels in stated if levels is not None), max(arrays.levels for arrays in read))

@@ -175,6 +175,11 @@ def fitted(image: np.ndarray, shape: ImageShape) -> Tensor:
         raise UserError(
             f"The model's images have {shape.channels} channels, which cannot be painted: use task=complete."
         )
+    if shape.levels > 256:
+        raise UserError(
+            f"The model's images have {shape.levels} levels, which pictures on this page do not keep: use "
+            "task=complete, or task=evaluate task.maps=N."
+        )
     of_channels = Image.fromarray(image).convert("L" if shape.channels == 1 else "RGB")
     pixels = np.asarray(ImageOps.fit(of_channels, (shape.width, shape.height), Image.Resampling.BOX))
     levels = torch.from_numpy((pixels.astype(np.int64) * (shape.levels - 1) + 127) // 255).to(shape.dtype)

@@ -57,7 +57,7 @@ class CoupledLogistics(Likelihood):
         residual: Literal["none", "left", "gradient"] = "none",
         spread: bool = False,
     ) -> None:
-        remedy = "its means couple the colours of 1 or 3 channels, use likelihood=categorical"
+        remedy = "logistic mixtures couple the means of 1 or 3 channels, use likelihood=categorical"
         require(image.channels in (1, 3), "channels", image.channels, remedy)
         require(num_mixtures >= 1, "num_mixtures", num_mixtures, "use at least one mixture component")
         self.residual, self.spread = residual, spread
@@ -167,7 +167,7 @@ class CoupledLogistics(Likelihood):
                 mean = mean + coefficient * x
 
             def standardized(bounds: Tensor, mean: Tensor = mean, inverse_scale: Tensor = inverse_scale) -> Tensor:
-                return (edges[bounds][:, None] - mean).mul_(inverse_scale)
+                return (edges.take(bounds)[:, None] - mean).mul_(inverse_scale)
 
             levels = yield _mixed(weights, standardized)
             if channel + 1 < self.channels:

@@ -133,7 +133,7 @@ def _curves(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> list[Section]
     drawn = [run for run in ranked if run.history and run.history["curves"].get(f"val/{name}")][:MOST]
     if not drawn:
         return []
-    label = f"validation {as_label(name)}"
+    label = f"validation {as_label(str(name))}"
 
     def against(cost: str, unit: float) -> list[Line]:
         lines = []

@@ -82,7 +82,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tu
     task = config.task
     if task.file is not None:
         require_agreement(model.description, config.checkpoint, config, overrides)
-        pixels = pixels_of(task.file, f"task.file={task.file}", model.image.channels)
+        pixels = pixels_of(task.file, f"task.file={task.file}", model.image.levels, model.image.channels)
         height, width = pixels.shape[1:]
         if height % model.stride or width % model.stride:
             raise UserError(

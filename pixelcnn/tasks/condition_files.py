@@ -90,26 +90,28 @@ def _divides(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
 
 
 def at_levels(pixels: np.ndarray, levels: int) -> Tensor:
-    """uint8 of 256 levels rounded to ``levels``, which the project's pictures show so."""
-    return torch.from_numpy((pixels.astype(np.int64) * (levels - 1) + 127) // 255).to(tensor_type(levels))
+    """All values of uint8 or uint16 rounded to ``levels``, as the project's pictures show them."""
+    most = int(np.iinfo(pixels.dtype).max)
+    return torch.from_numpy((pixels.astype(np.int64) * (levels - 1) + most // 2) // most).to(tensor_type(levels))
 
 
-def pixels_of(file: str, where: str, channels: int | None = None) -> np.ndarray:
-    """The image in ``file``, uint8 (C, H, W); UserError, beginning with ``where`` if there is none."""
+def pixels_of(file: str, where: str, levels: int, channels: int | None = None) -> np.ndarray:
+    """The image in ``file`` (C, H, W), uint8, or uint16 if it has 16 bits and ``levels`` is above 256; UserError,
+    starting with ``where`` if there is none."""
     if not os.path.isfile(file):
         raise UserError(f"{where} names no file: give the path of an image.")
-    return read_pixels(Path(file), channels)
+    return read_pixels(Path(file), channels, levels=levels)
 
 
 def image_in(model: PixelModel, file: str, where: str) -> Tensor:
-    """The image file's pixels, uint8 (1, C, H, W), their 256 levels rounded to the model's."""
+    """The image file's pixels (1, C, H, W), rounded to the model's levels."""
     name, shape = model.description.conditioning.name, model.image
     if not model.conditioning.sees_the_image:
         raise UserError(
             f"{where} is for models with conditioning=encoder, and this one has {name}: leave it out, or complete the "
             "image by task=complete task.file=FILE."
         )
-    pixels = pixels_of(file, where)
+    pixels = pixels_of(file, where, shape.levels)
     if pixels.shape != (shape.channels, shape.height, shape.width):
         raise UserError(f"{where} is {_described(*pixels.shape)}, but this model's images are {_wanted(model)}.")
     return at_levels(pixels, shape.levels)[None]
@@ -130,6 +132,16 @@ def image_of(model: PixelModel, row: np.ndarray, where: str) -> Tensor:
             "rescale it."
         )
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).to(shape.dtype)[None]
+
+
+def codes_of(model: PixelModel, row: np.ndarray, where: str) -> Tensor:
+    """A row of the `codes` of `data=codes`, integers (H, W) or (C, H, W), as (1, C, H, W)."""
+    codes = torch.from_numpy(row.astype(np.int64).reshape(1, -1, *row.shape[-2:]))
+    try:
+        model.require_images(codes)
+    except UserError as error:
+        raise UserError(f"{where} does not fit: {error}") from error
+    return codes.to(model.image.dtype)
 
 
 def _wanted(model: PixelModel) -> str:

@@ -15,7 +15,7 @@ from pixelcnn.configuration.description import require_conditions
 from pixelcnn.configuration.tasks import CONDITIONS
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
-from pixelcnn.tasks.condition_files import features_in, image_in, image_of, rows_of
+from pixelcnn.tasks.condition_files import codes_of, features_in, image_in, image_of, rows_of
 
 # What a model can be given beside task.condition.
 REMEDIES = {"labels": "task.label=LABEL or ", "images": "task.image=FILE or "}
@@ -69,8 +69,8 @@ def given_condition(
         # What has a key of its own is not looked for in the file.
         wanted = [key for key in kinds if key not in conditions]
         for key, (name, row) in rows_of(condition, where, wanted).items():
-            if name == "images":
-                found = image_of(model, row, where)
+            if key == "images" and (name == "images" or row.dtype.kind in "iu"):
+                found = image_of(model, row, where) if name == "images" else codes_of(model, row, where)
                 conditions[key] = _code_of(model, found)
             else:
                 conditions[key] = _of_row(model, key, name, row, where, (height, width))

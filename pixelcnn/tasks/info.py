@@ -79,8 +79,19 @@ def shape_of_data(config: DictConfig) -> tuple[ImageShape, dict[str, int], int |
     except OutOfRangeError:
         raise
     except (UserError, OSError):
+        if is_here(config):
+            raise
         return RGB, {"labels": CLASSES}, None, ", since the data set is not here"
     return data.shape, data.condition_sizes, data.batches_per_epoch, ""
+
+
+def is_here(config: DictConfig) -> bool:
+    """Whether the data set's files are there."""
+    try:
+        instantiated(config, "data").where()
+    except UserError:
+        return False
+    return True
 
 
 def needs_of(config: DictConfig, model: PixelModel, batches: int | None) -> dict[str, Any]:

@@ -64,6 +64,14 @@ def test_without_levels_the_largest_code_of_both_files_says_how_many(stored):
     assert data.arrays("test").shape == data.arrays("train").shape
 
 
+def test_levels_that_one_file_states_are_those_of_both(stored):
+    train, test = stored(codes=codes_up_to(9), levels=10), stored(codes=codes_up_to(12))
+    assert Codes(train, test, **LOADING).arrays("train").levels == 10
+    with pytest.raises(UserError, match=r"data\.test=.* 12\b.* 10 levels"):
+        Codes(train, test, **LOADING).arrays("test")
+    assert Codes(test, train, **{**LOADING, "val_size": 1}).arrays("test").levels == 10
+
+
 @pytest.mark.parametrize(
     "columns, levels, named",
     [

@@ -112,6 +112,11 @@ def test_an_enlarged_image_of_the_model_comes_back(channels, levels):
     assert torch.equal(fitted(_enlarged(images, levels), shape), images)
 
 
+def test_levels_that_a_picture_does_not_keep_are_refused():
+    with pytest.raises(UserError, match=r"\b257 levels.*task=complete"):
+        fitted(np.zeros((4, 4, 3), np.uint8), ImageShape(1, 4, 4, 257))
+
+
 def test_paint_covers_the_pixels_below_it():
     shape = ImageShape(1, 4, 4)
     layer = np.zeros((40, 40, 4), np.uint8)

@@ -52,6 +52,26 @@ def test_a_row_is_of_the_array_that_the_model_is_conditioned_on(file, tmp_path):
     assert given("vector", f"{tmp_path}/codes.npy:3").tolist() == codes[3:4].tolist()
 
 
+def test_a_row_of_codes_that_are_images_is_encoded(tmp_path):
+    model = tiny("encoder", channels=1, levels=300)
+    codes = np.random.default_rng(0).integers(0, 300, (3, 8, 8))
+    np.savez(tmp_path / "codes.npz", codes=codes)
+    found = given_condition(model, 8, 8, condition=f"{tmp_path}/codes.npz:2")
+    assert found.image.dtype == torch.int32 and np.array_equal(found.image[0, 0], codes[2])
+    codes[1, 0, 0] = 300
+    np.savez(tmp_path / "codes.npz", codes=codes)
+    with pytest.raises(UserError, match=r"^task\.condition=.*codes\.npz:1 .* 300\b.* 0\.\.299"):
+        given_condition(model, 8, 8, condition=f"{tmp_path}/codes.npz:1")
+
+
+def test_an_image_file_of_16_bits_keeps_them(tmp_path):
+    model = tiny("encoder", channels=1, levels=65_536)
+    pixels = np.random.default_rng(0).integers(0, 65_536, (8, 8)).astype(np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "deep.png")
+    found = given_condition(model, 8, 8, image=str(tmp_path / "deep.png"))
+    assert np.array_equal(found.image[0, 0], pixels)
+
+
 def test_an_image_file_is_encoded_at_the_models_levels(tmp_path):
     model = tiny("encoder", channels=1, levels=17)
     image = random_images(model, 1)

@@ -164,7 +164,13 @@ def test_a_single_image_has_no_interval(arrays, call, trained, tmp_path, capsys)
     keys = (*arrays[:2], f"data.test={tmp_path}/one.npz", "task=evaluate")
     call(*keys, f"checkpoint={trained}/checkpoints/best.ckpt", f"hydra.run.dir={tmp_path}/run")
     metrics, rows = outcome(tmp_path / "run")
-    assert metrics == {"test/bits_per_dim": float(rows[0]["bits_per_dim"]), "test/num_images": 1}
+    bits, dimensions = float(rows[0]["bits_per_dim"]), test["images"][0].size
+    assert metrics == {
+        "test/bits_per_dim": bits,
+        "test/bits_per_image": pytest.approx(dimensions * bits),
+        "test/nats_per_image": pytest.approx(dimensions * bits * math.log(2)),
+        "test/num_images": 1,
+    }
     assert "bits/dim over 1 image\n" in capsys.readouterr().out
     assert "mean over all 1 image of the test set." in (tmp_path / "run/report.html").read_text()
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from pixelcnn.cli import CONF
@@ -48,6 +49,13 @@ def test_a_users_own_data_sets_are_told(call, monkeypatch, tmp_path):
     found = json.loads((tmp_path / "info.json").read_text())
     own = {path.stem for path in example.glob("conf/data/*.yaml")}
     assert own and own <= set(found["data"])
+
+
+def test_files_that_are_here_and_wrong_are_not_taken_for_missing(call, tmp_path):
+    np.savez(tmp_path / "codes.npz", codes=np.zeros((9, 4, 4), np.float32))
+    files = (f"data.train={tmp_path}/codes.npz", f"data.test={tmp_path}/codes.npz")
+    with pytest.raises(SystemExit, match=r"codes\.npz .*`codes`.*float32"):
+        call("task=info", "data=codes", *files, *SMALL, f"hydra.run.dir={tmp_path}/run")
 
 
 @pytest.mark.parametrize(
