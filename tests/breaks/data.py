@@ -27,7 +27,11 @@ DATA: list[Break] = [
         "data/augmentation.py",
         "data/test_augmentation.py",
         ("flips are the same in every epoch", "AUGMENTATION, epoch, place))", "AUGMENTATION, 0, place))"),
-        ("maps are not flipped with their images", '{"images", "maps"} & batch.keys()', '{"images"} & batch.keys()'),
+        (
+            "maps are not flipped with their images",
+            '{"images", "maps", "coarse"} & batch.keys()',
+            '{"images", "coarse"} & batch.keys()',
+        ),
         (
             "mutations undo flips",
             '            images = changed["images"]',

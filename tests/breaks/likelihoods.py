@@ -92,13 +92,17 @@ LIKELIHOODS: list[Break] = [
         ("the distance among draws is added", "2 * to_data - among_samples", "2 * to_data + among_samples"),
     ),
     *of_file(
-        "model.py",
-        "original/test_golden.py tasks/test_evaluate.py test_drawn_models.py test_classification.py",
+        "density.py",
+        "original/test_golden.py tasks/test_evaluate.py test_drawn_models.py",
         ("nats are called bits", "(math.log(2) * math.prod(images.shape[1:]))", "math.prod(images.shape[1:])"),
         ("bits are had of a bound", 'self._require_bits("bits", "score_map")', "pass"),
+        ("bits are a pixel's, not a sub-pixel's", "math.prod(images.shape[1:])", "math.prod(images.shape[2:])"),
+    ),
+    *of_file(
+        "model.py",
+        "test_classification.py",
         ("the prior of a class is another's", "weights.to(images.device)", "weights.flip(0).to(images.device)"),
         ("an image is classified by others' scores", ".view(-1, classes) + weights", ".view(classes, -1).T + weights"),
-        ("bits are a pixel's, not a sub-pixel's", "math.prod(images.shape[1:])", "math.prod(images.shape[2:])"),
     ),
     *of_file(
         "conditioning/class_label.py",

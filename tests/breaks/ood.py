@@ -10,7 +10,7 @@ OOD: list[Break] = [
         ("complexity is added", "return bits - complexity", "return bits + complexity"),
         ("typicality compares with nothing", "(images, condition) - reference", "(images, condition)"),
         ("the reference is a sum", "(total / count).float()", "total.float()"),
-        ("a conditional background is taken", "if other.conditioning.batch_key is not None:", "if False:"),
+        ("a conditional background is taken", "if kinds_of(other.conditioning):", "if False:"),
     ),
     *of_file(
         "ood/codecs.py",
@@ -36,11 +36,11 @@ OOD: list[Break] = [
     *of_file(
         "tasks/out_scores.py",
         "tasks/test_ood.py",
-        ("the condition is left out", "given.expand(len(images), *given.shape[1:])", "None"),
+        ("the condition is left out", "expanded(self.condition, len(images))", "None"),
     ),
     *of_file(
         "tasks/ood.py",
         "tasks/test_ood.py",
-        ("a conditional model is scored without", "if given is None and model", "if False and model"),
+        ("a conditional model is scored without", "    if missing:", "    if False:"),
     ),
 ]  # fmt: skip

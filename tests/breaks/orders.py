@@ -15,13 +15,17 @@ ORDERS: list[Break] = [
         ("training draws four of the orders", "torch.randint(len(ORDERS), ()", "torch.randint(4, ()"),
     ),
     *of_file(
-        "model.py",
+        "density.py",
         NEAR,
         (
             "parameters lie as the network has read",
             "return read.back(self._parameters_as_read(shown, h, incremental))",
             "return self._parameters_as_read(shown, h, incremental)",
         ),
+    ),
+    *of_file(
+        "model.py",
+        NEAR,
         ("completions are scored in the usual order", "given, order=read.name)", "given, order=None)"),
     ),
     *of_file(

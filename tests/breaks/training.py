@@ -92,8 +92,8 @@ TRAINING: list[Break] = [
         "training/test_samples.py",
         (
             "samples of a run ignore its seed",
-            "condition.to(module.device), module.seed",
-            "condition.to(module.device), 0",
+            "on_device(condition, module.device), module.seed",
+            "on_device(condition, module.device), 0",
         ),
     ),
     *of_file(
