@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from pixelcnn import UserError
+from pixelcnn import PixelModel, UserError
 from pixelcnn.conditioning import ClassLabels, CoarseCodes, Encoder, Maps, Several, Unconditional, Vectors
 from pixelcnn.network.blocks import GatedResidualBlock, project
 from tests.conftest import random_images, tiny_model
@@ -126,7 +126,6 @@ def test_other_mappings_are_refused(condition, words):
     ("conditioning", "words"),
     [
         ({"class": LABELS, "none": partial(Unconditional)}, r"\[class,none\] has none"),
-        ({}, r"conditioning=\{\} is empty"),
         ({"a": MAPS, "b": MAPS}, r"\[a,b\] takes maps twice"),
         ({"class": partial(ClassLabels, num_classes=0)}, r"conditioning\.class\.num_classes=0"),
         ({"class": partial(ClassLabels, num_clases=3)}, r"conditioning\.class\.num_clases"),
@@ -135,6 +134,11 @@ def test_other_mappings_are_refused(condition, words):
 def test_kinds_that_do_not_combine_are_refused(conditioning, words):
     with pytest.raises(UserError, match=words):
         tiny_model(conditioning=conditioning, **SMALL)
+
+
+def test_none_at_all_is_refused():
+    with pytest.raises(UserError, match=r"conditioning=\{\}"):
+        PixelModel((1, 8, 8), conditioning={})
 
 
 def test_classification_is_given_the_others():

@@ -116,9 +116,10 @@ def material(call, tmp_path_factory) -> dict[str, str]:
     for split in ("train", "test"):
         levels, labels = np.array(17), np.arange(24) % 10
         np.savez(folder / f"{split}.npz", images=images, codes=images, levels=levels, labels=labels)
-        (folder / split).mkdir()
-        for i, pixels in enumerate(images):
-            Image.fromarray(pixels).save(folder / split / f"{i}.png")
+        for root, depth in ((folder, images), (folder / "scans", images.astype(np.uint16) * 4000)):
+            (root / split).mkdir(parents=True)
+            for i, pixels in enumerate(depth):
+                Image.fromarray(pixels).save(root / split / f"{i}.png")
     runs = {kind: folder / kind for kind in ("none", "class", "encoder", "orders")}
     other = ("hydra", "model.num_layers", "model.num_blocks", "model.num_attention_blocks")
     tiny = [key for key in TINY["train"] if not key.startswith(other)]
@@ -148,6 +149,7 @@ def material(call, tmp_path_factory) -> dict[str, str]:
         "outputs/conditioning/encoder": str(runs["encoder"]),
         "outputs/conditioning/test.npz": str(folder / "test.npz"),
         "DIR": str(folder),
+        "SCANS": f"{folder}/scans",
         **{name: str(folder / "train.npz") for name in ("A.npz", "train.npz")},
         **{name: str(folder / "test.npz") for name in ("B.npz", "test.npz")},
         "params_cifar.ckpt": f"{GOLDEN}/uncond_small.npz",
