@@ -26,7 +26,8 @@ class AnotherNetwork(PixelCNNPP):
 
 
 def part(target: type, **arguments: Any) -> Part:
-    return Part.of(partial(target, **arguments), [name for given in GIVEN.values() for name in given])
+    role = target.__module__.split(".")[1]
+    return Part.of(partial(target, **arguments), GIVEN[role])
 
 
 def stored(composed) -> ModelDescription:
