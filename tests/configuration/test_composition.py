@@ -9,7 +9,7 @@ from pixelcnn.cli import CONF
 from pixelcnn.conditioning import Unconditional
 from pixelcnn.configuration.checks import check
 from pixelcnn.configuration.description import describe, execution_of
-from pixelcnn.configuration.groups import GROUPS, checked_group
+from pixelcnn.configuration.groups import GROUPS, checked_group, parts_of
 from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution
@@ -71,9 +71,8 @@ def test_each_ablation_differs_from_the_base_in_one_thing(composed):
 def test_every_option_is_typed_by_its_constructors(composed, group):
     for option in (path.stem for path in (CONF / group).glob("*.yaml")):
         config = composed(f"{group}={option}")
-        names = list(config[group]) if GROUPS[group].several else []
-        parts = {f"{group}.{name}": config[group][name] for name in names} or {group: config[group]}
-        for where, part in parts.items() if names or not GROUPS[group].several else []:
+        for where in parts_of(config, group):
+            part = OmegaConf.select(config, where)
             part.nonesuch = 1
             with pytest.raises(UserError, match=rf"^{where}.nonesuch "):
                 checked_group(config, group)

@@ -322,6 +322,6 @@ def test_every_key_and_option_that_is_named_exists():
     for key, value in set(named) - examples:
         assert key in known, key
         if key in options and re.match("[a-z]", value):
-            there = options[key] | {"stripes", "stream", "my_option"}
+            there = options[key] | {"stripes", "stream", "my_option", "tosses"}
             families = {f"{option.rpartition('/')[0]}/" for option in there}  # as in `experiment=ablation/…`
             assert value in there | families, f"{key}={value}"
