@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from pixelcnn import load, pictures
+from pixelcnn.scores import per_image
 from pixelcnn.tasks.conditions import given_condition
 from tests.tasks.conditioned import COLUMNS
 from tests.tasks.conftest import TINY
@@ -110,7 +111,8 @@ def test_evaluation_given_a_condition_of_its_own_or_one_for_all(call, checkpoint
             expected = model.score(images, condition).double().numpy()
         metrics = json.loads((run_dir / "metrics.json").read_text())
         assert metrics[f"test/{name}"] == pytest.approx(expected.mean(), rel=1e-6)
-        assert set(metrics) == {f"test/{name}", f"test/{name}_ci95", "test/num_images"}
+        of_images = {f"test/{key}" for key in per_image(name)}
+        assert set(metrics) == {f"test/{name}", f"test/{name}_ci95", "test/num_images"} | of_images
         with (run_dir / "per_image.csv").open() as csv_file:
             rows = list(csv.DictReader(csv_file))
         np.testing.assert_allclose([float(row[name]) for row in rows], expected, rtol=1e-6)
