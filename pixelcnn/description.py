@@ -126,6 +126,8 @@ def are_several(stored: Mapping[str, Any], role: str) -> bool:
 
 def stored_part(stored: Mapping[str, Any], role: str, trust: Collection[str], prefix: str = "") -> Part:
     """The part that ``{_target_: …, argument: value}`` from a file describes, as in `ModelDescription.from_dict`."""
+    if "_target_" not in stored:
+        raise UserError(f"{role} has no _target_ to say what it is: use another file.")
     arguments = {name: value for name, value in stored.items() if name != "_target_"}
     return Part.of(
         partial(trusted(stored["_target_"], role, trust), **arguments), GIVEN[role], prefix or PREFIXES[role]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 import pixelcnn
 from pixelcnn.conditioning import ClassLabels, Unconditional
 from pixelcnn.conditioning.several import by_key, kinds_of
-from pixelcnn.description import GIVEN, PREFIXES, ModelDescription
+from pixelcnn.description import GIVEN, PREFIXES, ModelDescription, are_several
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import INTEGERS
 from pixelcnn.masks import known_pixels
-from pixelcnn.model import build
+from pixelcnn.model import PixelModel, build
+from pixelcnn.network import PixelCNNPP
 from tests.drawn import SCORED, cases, conditionings, descriptions, given_to, model_of, seeds
 
 OTHER_TYPES = [torch.bool, torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64]
@@ -183,16 +184,20 @@ def test_sizes_that_the_strides_do_not_divide(description, num_stages, other, da
 @given(descriptions(), st.data())
 def test_options_out_of_range(group, description, data):
     stored = description.to_dict()
-    key = data.draw(st.sampled_from([key for key in stored[group] if key != "short_cuts"]))
-    if isinstance(stored[group][key], str):
+    values, prefix = stored[group], PREFIXES.get(group, "image.")
+    if are_several(values, group):
+        called = data.draw(st.sampled_from(sorted(values)))
+        values, prefix = values[called], f"{prefix}{called}."
+    key = data.draw(st.sampled_from([key for key in values if key != "short_cuts"]))
+    if isinstance(values[key], str):
         wrong = st.text().filter(lambda text: text not in ("concat_elu", "elu", "relu", "exact", "original"))
     elif key == "dropout":
         wrong = st.sampled_from([-1e-9, 1.0, float("nan")])
     else:
         wrong = st.integers(max_value=0) | st.floats(max_value=0) | st.just(float("nan"))
-    stored[group][key] = data.draw(wrong)
+    values[key] = data.draw(wrong)
     size = "image size=|" if key in ("height", "width") else ""
-    name = f"{group} is " if key == "_target_" else rf"{size}{PREFIXES.get(group, 'image.')}{key}="
+    name = f"{group} is " if key == "_target_" else rf"{size}{prefix}{key}="
     with pytest.raises(UserError, match=f"^({name})"):
         build(ModelDescription.from_dict(stored))
 
@@ -235,3 +240,11 @@ def test_a_text_is_a_mask_or_is_refused(text, height, width):
         assert str(refusal).startswith(str(UserError(f"task.mask={text} ")))
     else:
         assert known.dtype == torch.bool and known.shape == (height, width)
+
+
+def test_a_part_that_a_file_does_not_name():
+    network, classes = partial(PixelCNNPP, num_filters=2), partial(ClassLabels, num_classes=2)
+    stored = PixelModel((1, 4, 4), network, conditioning=classes).description.to_dict()
+    for wrong in ({}, {"num_classes": 2}, {"class": stored["conditioning"], "spatial": 0}):
+        with pytest.raises(UserError, match=r"^conditioning .*_target_"):
+            ModelDescription.from_dict({**stored, "conditioning": wrong})

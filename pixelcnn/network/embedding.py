@@ -24,7 +24,6 @@ class LevelEmbedding(nn.Module):
 
     def __init__(self, channels: int, levels: int, features: int) -> None:
         super().__init__()
-        require(features >= 1, "embedding_features", features, "use a positive number")
         self.levels, self.features = levels, features
         self.weight = nn.Parameter(torch.empty(channels * levels, features).normal_())
 
@@ -37,6 +36,7 @@ class LevelEmbedding(nn.Module):
 
 def embedding_for(input: Input, channels: int, levels: int, features: int) -> LevelEmbedding | None:
     """The embedding of a network with these keys; None where it sees levels ``scaled``."""
+    require(features >= 1, "embedding_features", features, "use a positive number")
     return LevelEmbedding(channels, levels, features) if input == "embedding" else None
 
 
