@@ -76,7 +76,7 @@ REFUSED = {
     "text for an image": (f"{IMAGES}text", "text/train/5.png", ""),
     "pipe for an image": (f"{IMAGES}pipe", "pipe/train/6.png", ""),
     "odd size": (f"{IMAGES}odd_size", "odd_size/train/5.png", ""),
-    "16-bit image": (f"{IMAGES}16_bit", "16_bit/train/5.png", "8-bit"),
+    "image of another depth": (f"{IMAGES}16_bit", "16_bit/train/5.png", "alike"),
     "CMYK image": (f"{IMAGES}cmyk", "cmyk/train/5.jpg", "data.channels"),
     "RGBA image": (f"{IMAGES}rgba", "rgba/train/5.png", "data.channels"),
     "transparent image": (f"{IMAGES}transparent", "transparent/train/5.png", "data.channels"),
