@@ -15,7 +15,8 @@ REPOSITORY = os.environ.get("DOCS_REPOSITORY", "")
 
 project = "pixelcnn"
 copyright = "the pixelcnn authors, Apache License 2.0"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "reference"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "mathml", "reference"]
+html_math_renderer = "mathml"
 exclude_patterns = ["_build", "*.py"]  # only notebooks/ has pages in Python
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "cache"  # run again only where a notebook has changed
