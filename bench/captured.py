@@ -13,7 +13,7 @@ WARM_UP = 3  # steps, in which libraries choose and allocate
 
 
 def gradient_of(model: PixelModel, images: Tensor, dtype: torch.dtype) -> Gradient:
-    """Of the loss of what ``images`` uint8 (N, C, H, W) holds when it is called, under autocast to ``dtype``."""
+    """A function that computes the gradient for the content of ``images``, uint8 (N, C, H, W), under autocast."""
 
     def gradient() -> Tensor:
         with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
@@ -41,7 +41,7 @@ def captured_gradient(model: PixelModel, images: Tensor, dtype: torch.dtype) -> 
     gradients = {weight: weight.grad for weight in model.parameters()}
 
     def replayed() -> Tensor:
-        for weight, place in gradients.items():  # which a step's end lets go of
+        for weight, place in gradients.items():  # a step's end drops them
             weight.grad = place
         graph.replay()
         return loss

@@ -4,8 +4,8 @@
     python -m bench.comparison networks trainer.max_steps=1000
     python -m bench.comparison ablation --directory RUNS --only-show
 
-Overrides after the name are given to every run. ``--directory`` keeps the runs, table.md and curves.png (needs
-matplotlib). A bound is marked by <=. ``--only-show`` reads runs that are there. To resume, run the same command again.
+Overrides after the name go to every run. ``--directory`` is where the runs, table.md and curves.png (needs matplotlib)
+are written. A bound is marked by <=. ``--only-show`` reads existing runs. To resume, run the same command again.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def run_all(folder: str, directory: Path, overrides: list[str]) -> None:
 
 
 def experiments(folder: str) -> list[Path]:
-    """The experiments of a folder, what they are compared with first."""
+    """The experiments of a folder, the reference first."""
     paths = sorted((HOME / "conf" / "experiment" / folder).glob("*.yaml"))
     if not paths:
         raise SystemExit(f"conf/experiment/{folder} holds no experiments: choose a folder that does.")
@@ -60,8 +60,8 @@ def read_curve(run: Path) -> tuple[str, Curve] | None:
 
 
 def table(curves: dict[str, tuple[str, Curve]]) -> str:
-    """Markdown: a row an experiment, a column a number of steps, the last with its difference from the first row at the
-    last steps that both have."""
+    """A Markdown table: a row per experiment, a column per number of steps, and the difference from the first row at
+    the last common step."""
     steps = sorted({step for _, curve in curves.values() for step in curve})
     against, (_, reference) = next(iter(curves.items()))
     lines = [
@@ -77,7 +77,7 @@ def table(curves: dict[str, tuple[str, Curve]]) -> str:
 
 
 def plot(curves: dict[str, tuple[str, Curve]], picture: Path) -> None:
-    """Bits/dim against steps, a line an experiment."""
+    """Plot bits/dim against steps, one line per experiment."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for place, (name, (mark, curve)) in enumerate(curves.items()):
         style = ("o-", "s--", "^:")[place // 10]
@@ -89,7 +89,7 @@ def plot(curves: dict[str, tuple[str, Curve]], picture: Path) -> None:
 
 
 def main() -> None:
-    """Run, then print the table and leave it and the picture with the runs."""
+    """Run, then print the table and write it and the picture beside the runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="a folder of conf/experiment")
     parser.add_argument("overrides", nargs="*", help="KEY=VALUE, for every run")

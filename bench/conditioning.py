@@ -1,9 +1,9 @@
 """Measure what conditions are worth on the embedded digits: trains a class-conditional model and an auto-encoder.
 
     python -m bench.conditioning                       two to eight minutes on one core
-    python -m bench.conditioning --directory DIR       uses the models in DIR that an earlier call has left there
+    python -m bench.conditioning --directory DIR       reuse the models that an earlier call left in DIR
 
-Leaves in DIR (outputs/conditioning), beside the runs, the test images in test.npz and pictures: classes.png (a row a
+Leaves in DIR (outputs/conditioning), beside the runs, the test images in test.npz and pictures: classes.png (a row per
 class), autoencoder.png (test images above samples given their codes) and interpolation/interpolation.png.
 """
 

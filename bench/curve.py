@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 
 
 def logged(run: Path) -> list[dict[str, str]]:
-    """The lines that logger=csv has left, of a resumed run those of each start in turn."""
+    """The rows that logger=csv wrote; for a resumed run, those of each start in turn."""
     starts = sorted((run / "csv").glob("version_*"), key=lambda folder: int(folder.name.removeprefix("version_")))
     lines: list[dict[str, str]] = []
     for file in (start / "metrics.csv" for start in starts):

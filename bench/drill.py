@@ -3,10 +3,9 @@
     python -m bench.drill                # 20 kills of a small model on the digits
     python -m bench.drill --kills 50 --seed 1 data.batch_size=32     # further keys go to both runs
 
-Weights, averaged weights, Adam's moments, validation and samples have to be those of a run that nothing happened to,
-bit for bit. Of three kinds of kills in turn, one (SIGKILL) comes while a checkpoint is being written, one (SIGKILL) and
-one (SIGTERM, after which a run leaves a checkpoint) at any moment, starting up included. Exits with status 1 if
-anything differs.
+Weights, EMA weights, Adam's moments, validation scores and samples must equal those of an uninterrupted run, bit for
+bit. Three kinds of kills take turns: SIGKILL while a checkpoint is being written, SIGKILL at any moment, and SIGTERM
+(after which a run leaves a checkpoint) at any moment, startup included. Exits with status 1 if anything differs.
 """
 
 import argparse
@@ -57,8 +56,8 @@ Start = Callable[[Path], Process]
 
 @dataclass(frozen=True)
 class Kill:
-    """One death of a run: its kind, the status it had, what stood half-written beside the checkpoints, and where the
-    newest checkpoint is (steps; None without one)."""
+    """One death of a run: its kind and exit status, the half-written files beside the checkpoints, and the step of the
+    newest checkpoint (None without one)."""
 
     kind: str
     seconds: float

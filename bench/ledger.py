@@ -47,8 +47,8 @@ def evaluated(model: Path, overrides: list[str]) -> dict[str, Any]:
 
 
 def release(name: str, run: Path, overrides: list[str], data: str, test: str) -> None:
-    """Write released/NAME: ``data`` is the data option that the model's users have, in place of the run's, and ``test``
-    says what images ``overrides`` are."""
+    """Write released/NAME. ``data``: the data option to record instead of the run's; ``test``: describes the images of
+    ``overrides``."""
     folder = RELEASED / name
     model, stored = load(run), read(run)["pixelcnn"]
     register()
@@ -111,10 +111,10 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Results",
         "",
-        "Written by `make ledger`, which scores every released model again and fails where a score does not come back.",
-        "Test bits/dim, with the 95 % interval over images, are of the released float16 weights in float32 arithmetic.",
-        "Minutes are training time on the device beside them, dates those of the scores. The released `digits` has its",
-        "own recipe, on its card. The quickstart's 1.77 bits/dim is `experiment=digits` on held-out training images.",
+        "Written by `make ledger`, which scores every released model again and fails if a score is not reproduced.",
+        "Scores are of the released float16 weights in float32 arithmetic, with the 95 % interval over images.",
+        "Minutes are training time on that device; dates are those of the scores. The recipe of `digits` is on its",
+        "card: it is not the quickstart's, whose 1.77 bits/dim is on held-out training images.",
         "",
         "| model | test bits/dim | parameters | images seen | FLOP | minutes | device | date | test images |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -3,10 +3,10 @@
     python -m bench.loading                      1,281,167 images of 32x32, 3.9 GB under --folder, removed afterwards
     python -m bench.loading --images 100000 --workers 0
 
-Images are converted, opened, and loaded in shuffled batches by the code that trains on them. "Starts in mid-epoch" is
-the time to the first batch of a run resumed there. Memory is that of two processes, each of which has read all images:
-Linux shares the mapped pages between them, so that each is charged half (its proportional set size). The model's step
-is forward and backward on four images without the optimiser, so that its consumption is, if anything, overstated.
+Images are converted, opened, and loaded in shuffled batches by the code that training uses. "Starts in mid-epoch" is
+the time to the first batch of a run resumed there. Memory is that of two processes that have both read all images:
+Linux shares the mapped pages, so each is charged half (its proportional set size). The model's step is forward and
+backward on four images without the optimiser, so its images/s are overstated, if anything.
 """
 
 import argparse
@@ -124,7 +124,7 @@ def memory_of_two(data: ImageDataModule) -> list[list[float]]:
 
 
 def main() -> None:
-    """Print one row a measurement."""
+    """Print one row per measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1_281_167)
     parser.add_argument("--resolution", type=int, default=32)

@@ -8,7 +8,7 @@ import torch
 
 
 def seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Of one call, until the device has done its work."""
+    """Seconds that one call takes, until the device has finished."""
     start = time.perf_counter()
     call()
     if device.type == "cuda":
@@ -17,7 +17,7 @@ def seconds(call: Callable[[], object], device: torch.device) -> float:
 
 
 def memory(device: torch.device) -> int:
-    """The most bytes that were in use so far."""
+    """Peak memory so far, in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

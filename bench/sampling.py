@@ -4,9 +4,9 @@
     python -m bench.sampling --batch 1 --repeat 3
 
 All times are of this process, on the same threads. The ratio to naive sampling is (pixels x one forward pass) / cached;
-"first call" includes what is set up once: the walk's own weights, and on a GPU its graphs, which the following calls
-use again. "caches" is the memory of all rows kept, "memory" the most that the process has had resident so far, weights
-and forward pass included (on a GPU: allocated).
+"first call" includes one-time setup: the walk's copy of the weights and, on a GPU, its graphs. "caches" is the memory
+of all cached rows, "memory" the peak resident memory of the process so far (on a GPU: allocated), including weights and
+the forward pass.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from pixelcnn.sampling.incremental import IncrementalWalk
 
 
 def papers_model(num_filters: int, num_resnet_blocks: int, side: int = 32) -> PixelModel:
-    """The paper's architecture with random weights, which cost what trained ones do; images of side x side."""
+    """The paper's architecture for images of side x side, with random weights, which are as fast as trained ones."""
     torch.manual_seed(0)
     description = ModelDescription(
         ImageShape(3, side, side),
@@ -47,7 +47,7 @@ def papers_model(num_filters: int, num_resnet_blocks: int, side: int = 32) -> Pi
 
 
 def main() -> None:
-    """Print one row a batch size."""
+    """Print one row per batch size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--repeat", type=int, default=2, help="repetitions; the fastest is shown")

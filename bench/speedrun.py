@@ -5,8 +5,8 @@
         --data train.npz test.npz                     to see that it runs, on a CPU
 
 The files hold ``images`` uint8 (N, H, W, 3), as ``data=arrays`` takes them. The model's size is chosen for the time
-(`SIZES`), unless it is given. The minutes are those of training; what comes before and after (reading, capturing,
-scoring, drawing) takes about one more, and compiling some. Leaves in ``--output``: curve.csv (and curve.png where
+(`SIZES`), unless it is given. The minutes are those of training alone; reading, capturing, scoring and drawing
+take about one more, compiling several. Leaves in ``--output``: curve.csv (and curve.png where
 matplotlib is installed), model_float32 and model_bf16 (folders for ``pixelcnn.load``, with the average of the weights),
 samples.png and result.json. It needs neither Hydra nor Weights & Biases nor a network.
 """
@@ -33,10 +33,10 @@ from pixelcnn.model import PixelModel
 from pixelcnn.network import PixelCNNPP
 from pixelcnn.training.arithmetic import matmul_peak, training_flops
 
-# Filters and blocks a stage, the largest first: the first that sees the images often enough in the time is taken.
+# Filters and blocks per stage. The largest that sees the images often enough in the time is taken.
 SIZES = [(160, 5), (160, 3), (128, 3), (96, 3), (96, 2), (64, 2), (64, 1), (32, 1), (16, 1)]
 EPOCHS = 15
-SHARE = 0.2  # of the matmul peak that training is expected to reach
+SHARE = 0.2  # of the matmul peak, expected in training
 
 
 def new_model(num_filters: int, num_resnet_blocks: int, dropout: float, side: int) -> PixelModel:
@@ -100,7 +100,7 @@ class Curve:
 
 
 def main() -> None:
-    """Choose a size, train, save, score and draw, in this order: what comes first is what matters most."""
+    """Choose a size, train, save, score and draw: most important results first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--data", nargs=2, metavar=("TRAIN", "TEST"), required=True)

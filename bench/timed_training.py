@@ -21,7 +21,8 @@ SHOWN = 50  # times that a line is printed
 
 
 def factor_at(position: float) -> float:
-    """Of the learning rate when so much of the time is over, 0 to 1: rises, stays, falls in a line to 0."""
+    """The learning rate's factor when the fraction ``position`` of the time is over: rises, stays, falls linearly to
+    0."""
     return max(0.0, min(1.0, position / WARM_UP, (1 - position) / COOL_DOWN))
 
 
@@ -29,7 +30,7 @@ class TimedTraining:
     """Trains ``model``, on its device in bf16, with ``averaged`` the moving average of its weights.
 
     images: uint8 (N, C, H, W), kept on the device. ``position`` is the fraction of ``seconds`` that is over; the clock
-    stands still while ``on_line`` runs, which is called now and then with a row of the curve.
+    stands still while ``on_line`` runs, called from time to time with a row of the curve.
     """
 
     def __init__(
@@ -85,10 +86,10 @@ class TimedTraining:
             return gradient_of(self.model, batch, torch.bfloat16)
         try:
             return captured_gradient(self.model, batch, torch.bfloat16)
-        except RuntimeError as error:  # what CUDA says: the run is worth more than its speed
+        except RuntimeError as error:  # of CUDA's: a slower run is better than none
             print(f"Not replayed as a CUDA graph: {str(error).splitlines()[0]}", flush=True)
             torch.cuda.synchronize()
-            self.model.zero_grad()  # which the capture may have left in part
+            self.model.zero_grad()  # partial ones that the capture may have left
             return gradient_of(self.model, batch, torch.bfloat16)
 
     def _shuffled(self) -> Tensor:

@@ -5,10 +5,10 @@
     python -m bench.training --batch 16 --steps 1 --activation-checkpointing
     python -m bench.training --port DIR                         beside a checkout of github.com/pclucas14/pixel-cnn-pp
 
-A step is forward and backward pass, the gradient's norm, Adam and the moving average. The peak is that of matrix
-products in the same process and precision; FLOPs are those of the network's convolutions. Memory is the most that the
-process has had resident (on a GPU: allocated). The port's step is forward and backward pass and its Adam, with as many
-filters and blocks; it has no moving average, drops whole channels, and its steps alternate with ours.
+A step is forward and backward pass, gradient norm, Adam and EMA. The peak is that of matrix products in the same
+process and precision; FLOPs are those of the network's convolutions. Memory is the process's peak resident memory (on a
+GPU: allocated). The port's step is forward and backward pass and its Adam, with as many filters and blocks; it has no
+EMA and its dropout drops whole channels. Its steps alternate with ours.
 """
 
 import argparse
@@ -61,9 +61,8 @@ def our_step(model: PixelModel, images: Tensor, dtype: torch.dtype, gradient: Gr
 
 
 def modules_of_port(directory: Path) -> dict[str, ModuleType]:
-    """The port's ``utils``, ``layers`` and ``model``, each importing those before it; print statements are made calls.
-
-    It is of Python 2 in one line.
+    """The port's ``utils``, ``layers`` and ``model``, each importing those before it; print statements become calls,
+    since one line is Python 2.
     """
     made = {name: ModuleType(name) for name in ("utils", "layers", "model")}
     for name, module in made.items():
@@ -96,7 +95,7 @@ def step_of_port(directory: Path, options: dict[str, int], images: Tensor, dtype
 
 
 def show(name: str, times: list[float], batch: int, flops: int, peaks: list[float]) -> None:
-    """The steps, and what the fastest comes to."""
+    """Print the steps and the rates of the fastest."""
     best = min(times)
     print(f"{name} " + " ".join(f"{value:.2f}" for value in times) + " s")
     print(
@@ -106,7 +105,7 @@ def show(name: str, times: list[float], batch: int, flops: int, peaks: list[floa
 
 
 def main() -> None:
-    """Print each step's seconds and what the fastest comes to."""
+    """Print each step's seconds and the rates of the fastest."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=8, help="steps to time, after a first one")

@@ -14,7 +14,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.network.embedding import embedding_of, seen_channels
 
-DRAWS = 2  # of inputs: at one of them a unit may be dead
+DRAWS = 2  # of inputs: at a single one a unit may be dead
 
 
 def check_causal(model: PixelModel, condition: Condition = None, sites: int | None = None, seed: int = 0) -> None:
@@ -57,7 +57,7 @@ def check_causal(model: PixelModel, condition: Condition = None, sites: int | No
 
 
 def _features(model: PixelModel, condition: Condition, generator: torch.Generator) -> Tensor | None:
-    """h of one image in float64: of ``condition``, or random numbers in its place."""
+    """h of one image in float64: from ``condition``, or random numbers."""
     device, (height, width) = next(model.parameters()).device, (model.image.height, model.image.width)
     if condition is None:
         kinds = kinds_of(model.conditioning)
@@ -91,12 +91,12 @@ def _by_site(values: Tensor, groups: int) -> Tensor:
 
 
 def _gradient(value: Tensor, x: Tensor) -> Tensor:
-    """That of ``value`` for ``x``, zeros where it does not depend on it."""
+    """The gradient of ``value`` with respect to ``x``; zeros if it does not depend on ``x``."""
     return torch.autograd.grad(value, x, retain_graph=True, materialize_grads=True)[0]
 
 
 def _chosen(count: int, groups: int, wanted: int | None) -> Sequence[int]:
-    """``wanted`` of ``count`` sites, of each of a pixel's ``groups`` in turn; the last alone would see little."""
+    """``wanted`` of ``count`` sites, spread over the image and cycling through a pixel's ``groups``."""
     if wanted is None or wanted >= count:
         return range(count)
     pixels = count // groups
@@ -104,7 +104,7 @@ def _chosen(count: int, groups: int, wanted: int | None) -> Sequence[int]:
 
 
 def _leak(model: PixelModel, values: Tensor, x: Tensor, seen: int) -> UserError:
-    """The refusal of a network whose ``values`` depend on the site ``seen``, with the first of them that does."""
+    """The error for a network whose ``values`` depend on the site ``seen``; it names the first that does."""
     groups, (height, width) = model.likelihood.num_groups, (model.image.height, model.image.width)
     reader = 0
     for reader in range(len(values)):

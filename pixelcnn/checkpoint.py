@@ -4,13 +4,13 @@ A checkpoint is Lightning's file with one more entry,
 
     checkpoint["pixelcnn"] = {"format": 2, "description": ModelDescription.to_dict(), "config": the composed config}
 
-and, of a training run, "data": `pixelcnn.data.fingerprint.fingerprint` of its images. The model's parts are classes by
-their dotted names: those of this project are imported, those of other packages only where the caller trusts them.
-Format 1 had names of options in their place and is read as well.
+and, for a training run, "data": `pixelcnn.data.fingerprint.fingerprint` of its images. The model's parts are named by
+their classes' dotted names. Classes of this project are imported, those of other packages only if the caller trusts
+them. Format 1, which named options instead, is read as well.
 
-The weights are under "model." in ``state_dict``: the moving average's where the run kept one (the raw weights are
-then in ``current_model_state``). An exported model is a folder of ``model.safetensors``, these weights alone, and
-``config.yaml``, that entry.
+The weights are under "model." in ``state_dict``: the EMA weights if the run kept them (the raw weights are then in
+``current_model_state``). An exported model is a folder with ``model.safetensors``, only these weights, and
+``config.yaml``, only this entry.
 """
 
 import os
@@ -39,7 +39,7 @@ FORMAT = 2
 PREFIX = "model."
 END_OF_YAML = "..."
 HALVES = (torch.float16, torch.bfloat16)
-CLASS_NAMES = "class_names"  # beside the groups of the configuration: what the data set calls the labels 0, 1, …
+CLASS_NAMES = "class_names"  # beside the groups of the configuration: the names of the labels 0, 1, …
 
 
 class Entry(TypedDict):
@@ -55,9 +55,9 @@ def load(path: str | Path, trust: Collection[str] = (), key: str = "checkpoint")
     """Load a model with its EMA weights, from a checkpoint, an exported folder or a run's directory (its best).
 
     ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). The model is on the
-    CPU, in evaluation mode and float32. ``trust``: packages, besides this project, that the file may import classes
-    from. Raises UserError if the file is missing, damaged, not from this project, or names other packages; ``key`` is
-    what it calls the file.
+    CPU, in evaluation mode and float32. ``trust``: packages, besides this project, from which the file may import
+    classes. Raises UserError if the file is missing, damaged, not from this project, or names other packages; the
+    message calls the file ``key``.
     """
     checkpoint = read(path, key)
     model = build(description_of(checkpoint, path, key, trust))
@@ -68,9 +68,9 @@ def load(path: str | Path, trust: Collection[str] = (), key: str = "checkpoint")
 
 
 def read(path: str | Path, key: str = "checkpoint") -> dict[str, Any]:
-    """The entries of a checkpoint, or those of an exported folder, tensors on the CPU.
+    """The entries of a checkpoint or an exported folder, tensors on the CPU.
 
-    UserError as in `load`, which calls the file ``key``=``path``.
+    UserError as in `load`, naming the file as ``key``=``path``.
     """
     path, named = of_run(Path(path)), f"{key}={path}"
     # Path.is_dir and is_file raise where a name is too long.
@@ -81,7 +81,7 @@ def read(path: str | Path, key: str = "checkpoint") -> dict[str, Any]:
 
 
 def of_run(path: Path) -> Path:
-    """``path``, or the best checkpoint, else the last, of the run whose directory it is, or a model by its name."""
+    """The file of ``path``: itself, a run directory's best checkpoint, else its last, or a model by its name."""
     path = located(path)
     kept = (path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
     return next((file for file in kept if os.path.isfile(file)), path)
@@ -116,7 +116,7 @@ DAMAGE = (
 
 
 def _require_whole(path: Path, named: str) -> None:
-    """UserError unless every byte of the archive at ``path`` is as it was written, which torch does not look at."""
+    """UserError unless every byte of the archive at ``path`` is intact, which torch does not check."""
     if not os.path.isfile(path):
         names = ", ".join(released())
         raise UserError(f"{named} does not exist: name a checkpoint, a run's directory, or a released model ({names}).")
@@ -164,12 +164,12 @@ def export(
     data: dict[str, str] | None = None,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """`save` with ``config``, the configuration of the run that made the model, of plain containers and values.
+    """`save` with ``config``, the configuration of the model's run, of plain containers and values.
 
-    ``dtype`` is that of the stored matrices, half of their size as float16; vectors stay as they are, and all weights
-    are float32 again when they are loaded.
+    ``dtype``: of the stored matrices, such as float16 for half the size. Vectors keep their type, and all weights are
+    loaded as float32.
     """
-    from safetensors.torch import save_file  # only here, so that training runs without it
+    from safetensors.torch import save_file  # imported here, so that training does not need it
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -194,7 +194,7 @@ def _read_folder(folder: Path, named: str) -> dict[str, Any]:
         raise UserError(f"{named} lacks {WEIGHTS} or {CONFIG}: {remedy}.") from error
     except (SafetensorError, yaml.YAMLError, RecursionError, *DAMAGE) as error:
         raise UserError(f"{named} holds a damaged {WEIGHTS} or {CONFIG}: export it again.") from error
-    # A file that was cut between two lines is well-formed, and may still describe a model.
+    # A file cut off between two lines is still valid YAML, and may still describe a model.
     if not text.rstrip().endswith("\n" + END_OF_YAML):
         raise UserError(f"{named} has a {CONFIG} without its end, {END_OF_YAML}: export it again.")
     full = {PREFIX + name: value.float() if value.dtype in HALVES else value for name, value in weights.items()}
@@ -222,13 +222,13 @@ def entry(model: PixelModel, config: dict[str, Any], data: dict[str, str] | None
 def description_of(
     checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint", trust: Collection[str] = ()
 ) -> ModelDescription:
-    """What model the weights of the checkpoint ``key``=``path`` belong to.
+    """The description of the model in the checkpoint ``key``=``path``.
 
-    UserError where this version knows none, a part is from a package that is not in ``trust``, or the weights are
-    another's. Nothing of the project's own parts is made before their weights are known to be those in the file.
+    UserError if this version knows no such model, a part is from a package that is not in ``trust``, or the weights
+    belong to another model. The project's own parts are built only once their weights are known to fit the file.
     """
     stored, present = checkpoint["pixelcnn"], _weights_in(checkpoint)
-    # Of those that are not much larger it can be said what differs.
+    # If it is not much larger, the message can say what differs.
     most = 2**20 + 2 * sum(value.numel() * value.element_size() for value in present.values())
     try:
         parts = description_of_format_2(stored["description"]) if stored["format"] == 1 else stored["description"]
@@ -247,8 +247,8 @@ def description_of(
 
 
 def load_weights(model: PixelModel, checkpoint: dict[str, Any], path: str | Path, key: str = "checkpoint") -> None:
-    """Copy the weights of the checkpoint ``key``=``path`` (the moving average's, if kept) into a model of the same
-    architecture; UserError where they are others, or not finite."""
+    """Copy the weights of the checkpoint ``key``=``path`` (the EMA weights, if kept) into a model of the same
+    architecture; UserError if they do not fit or are not finite."""
     weights = _weights_in(checkpoint)
     _require_alike(weights, model.state_dict(), f"{key}={path} has weights that do not fit the requested model")
     for name, value in weights.items():

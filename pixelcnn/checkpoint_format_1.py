@@ -27,9 +27,9 @@ ROLES = {"model": "network"}  # where a part's name has changed
 
 
 def description_of_format_2(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """``stored``, the description of a checkpoint of format 1, as `ModelDescription.from_dict` takes it.
+    """``stored``, a description of format 1, in the form that `ModelDescription.from_dict` takes.
 
-    KeyError where it names no part.
+    KeyError if it names an unknown part.
     """
     parts = {}
     for group, targets in TARGETS.items():

@@ -38,7 +38,7 @@ OmegaConf.register_new_resolver("command", lambda: " ".join(started()), replace=
 
 
 def job(config: DictConfig) -> float | None:
-    """Run the task of one composed configuration; returns what a sweep minimises, if the task has such a value."""
+    """Run the task of one composed configuration; returns the value that a sweep minimises, if there is one."""
     context = HydraConfig.get()
     with job_refusals(), limited_memory(), one_group(context):
         overrides = typed(context)
@@ -59,8 +59,8 @@ def job(config: DictConfig) -> float | None:
 
 
 def import_from(arguments: Sequence[str]) -> None:
-    """Let a user's own modules be imported, in the processes of a run or sweep too: from beside the folder of options,
-    and from the working directory."""
+    """Make a user's modules importable, also in further processes of a run or sweep: those beside the ``--config-dir``
+    and in the working directory."""
     folder = config_dir(arguments)
     places = ([] if folder is None else [str(Path(folder).resolve().parent)]) + [os.getcwd()]
     new = [place for place in dict.fromkeys(places) if place not in sys.path]
@@ -69,7 +69,7 @@ def import_from(arguments: Sequence[str]) -> None:
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """``arguments`` with every key=value at the end, for argparse takes them in one place only."""
+    """``arguments`` with every key=value at the end, since argparse accepts them in one place only."""
     return sorted(arguments, key=lambda one: not one.startswith("-") and ("=" in one or one.startswith("~")))
 
 

@@ -1,4 +1,4 @@
-"""Whether the parts of a model combine: each has its protocol's members, and the network takes what the others need."""
+"""Checks that the parts of a model combine: each implements its protocol, and the network supports the others."""
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from pixelcnn.signature import arguments_of
 
 
 def require_members(part: object, protocol: type, chosen: Part) -> None:
-    """Raise UserError where ``part`` lacks a member of ``protocol``."""
+    """Raise UserError if ``part`` lacks a member of ``protocol``."""
     names = {name for owner in protocol.__mro__ for name in (*vars(owner), *vars(owner).get("__annotations__", {}))}
     missing = sorted(name for name in names if not name.startswith("_") and not hasattr(part, name))
     if missing:
@@ -21,7 +21,7 @@ def require_members(part: object, protocol: type, chosen: Part) -> None:
 
 
 def require_compatible(description: ModelDescription, likelihood: Likelihood, conditioning: Conditioning) -> None:
-    """Raise UserError where the network does not take what the other parts have for it."""
+    """Raise UserError if the network does not support the other parts."""
     taken, network = arguments_of(description.network.target), description.network.name
     if "condition_features" not in taken and (conditioning.features or description.order == ALL):
         needing, instead = (
@@ -40,7 +40,7 @@ def require_compatible(description: ModelDescription, likelihood: Likelihood, co
 
 
 def start(network: nn.Module, likelihood: Likelihood, description: ModelDescription) -> None:
-    """Have ``network``'s output start from the likelihood's `initial_parameters`, where it has any."""
+    """Initialise ``network``'s output at the likelihood's `initial_parameters`, if it has any."""
     initial = likelihood.initial_parameters
     if initial is None:
         return

@@ -1,4 +1,4 @@
-"""The decode hook: a user's function that makes pictures to look at of images, such as the codes of a VQ-VAE."""
+"""The decode hook: a user's function that turns images, such as the codes of a VQ-VAE, into pictures to look at."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -14,10 +14,10 @@ AT_ONCE = 64  # images decoded at once, to bound memory
 
 
 class Decoder:
-    """Decodes by the function that ``decode``, "package.module:function", names.
+    """Decodes with the function named by ``decode``, "package.module:function".
 
     The function takes images int64 (N, C, H, W), on the CPU, and returns pictures uint8 (N, C', H', W') with C' 1 or 3.
-    UserError where there is no such function.
+    UserError if there is no such function.
     """
 
     def __init__(self, decode: str) -> None:
@@ -26,7 +26,7 @@ class Decoder:
         try:
             function = getattr(import_module(module), name, None)
         except (ModuleNotFoundError, ValueError) as error:
-            # What the module fails to import itself is a bug of it, with a traceback.
+            # If the module exists but its own imports fail, that is a bug with a traceback.
             if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
                 raise
             raise UserError(f"{self.named} cannot be imported ({error}): write package.module:function.") from error
@@ -36,7 +36,8 @@ class Decoder:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Pictures uint8 (N, C', H', W') of ``images`` (N, C, H, W); UserError where the function returns others."""
+        """Pictures uint8 (N, C', H', W') of ``images`` (N, C, H, W); UserError if the function returns anything
+        else."""
         parts = [self._checked(self.function(part.cpu().long()), len(part)) for part in images.split(AT_ONCE)]
         return torch.cat(parts)
 
@@ -53,5 +54,5 @@ class Decoder:
 
 
 def decoder_of(decode: str | None) -> Decoder | None:
-    """The `Decoder` that is named, if one is."""
+    """The named `Decoder`; None if none is named."""
     return None if decode is None else Decoder(decode)

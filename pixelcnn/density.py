@@ -26,7 +26,7 @@ from pixelcnn.sampling.walk import pixel_parameters_incrementally
 
 
 class Density(nn.Module):
-    """log p(images | condition), and what follows from it; `PixelModel` has its arguments."""
+    """log p(images | condition) and scores derived from it. `PixelModel` documents the arguments."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Density(nn.Module):
             condition_features=self.conditioning.features + self.orders.features,
         )
         start(self.network, self.likelihood, description)
-        self.class_names: tuple[str, ...] | None = None  # of labels 0, 1, …, of the data set that it is trained on
+        self.class_names: tuple[str, ...] | None = None  # names of the labels 0, 1, … of its training data set
         self.sampling = BatchedSampling()
         # Any module may have an attribute of this name, as a convolution has.
         self.stride = self.network.stride if isinstance(self.network, Network) else 1
@@ -81,7 +81,7 @@ class Density(nn.Module):
     def log_prob_over_orders(
         self, images: Tensor, condition: Condition = None, orders: Sequence[str] = ORDERS
     ) -> Tensor:
-        """log of the mean of p(image | condition, order) over ``orders``, nats, (N,): a mixture, which sums to one too.
+        """log of the mean of p(image | condition, order) over ``orders``, nats, (N,): a mixture, so it sums to one too.
 
         UserError for an order that the model does not know.
         """
@@ -109,7 +109,7 @@ class Density(nn.Module):
     def score_map(self, images: Tensor, condition: Condition = None, order: str | None = None) -> Tensor:
         """`score` of each sub-pixel given all before it, (N, C, H, W): its mean over an image is the image's `score`.
 
-        The chain rule over channels is the likelihood's own. Where the score is a bound, only its sum is one.
+        The chain rule over channels is the likelihood's own. If the score is a bound, only the sum of the map is one.
         """
         return self._log_prob_of_values(images, condition, order) / -math.log(2)
 
@@ -143,7 +143,7 @@ class Density(nn.Module):
         return read.back(self._parameters_as_read(shown, h, incremental))
 
     def _shown(self, images: Tensor, condition: Condition, order: str | None) -> tuple[Tensor, Tensor | None, Order]:
-        """``images`` and their h as the network takes them, and the order in which it reads them."""
+        """``images`` and their h in the form that the network takes, and the order in which it reads them."""
         self.require_images(images)
         images = images.to(self.image.dtype)
         h = self.condition_features(condition, images)
@@ -159,7 +159,7 @@ class Density(nn.Module):
             parameters = pixel_parameters_incrementally(self.network, x, h, self.likelihood.num_groups)
         else:
             parameters = self.network(x, h)
-        # In the images' order of memory, whatever the network's: the likelihood combines the two.
+        # In the images' memory format, whatever the network's: the likelihood combines the two.
         precise = torch.promote_types(parameters.dtype, torch.float32)
         parameters = parameters.to(precise, memory_format=torch.contiguous_format)
         if not self.likelihood.sees_neighbours:
@@ -168,7 +168,7 @@ class Density(nn.Module):
         return self.likelihood.given_neighbours(parameters, neighbours_of(exact))
 
     def condition_in(self, batch: Mapping[str, Tensor]) -> Condition:
-        """What of a data set's batch this model is conditioned on; UserError if the data set has none."""
+        """The model's condition from a data set's batch; UserError if the data set lacks it."""
         for key in kinds_of(self.conditioning):
             if key not in batch:
                 raise UserError(
@@ -178,7 +178,7 @@ class Density(nn.Module):
         return gathered(self.conditioning, {key: batch[key] for key in kinds_of(self.conditioning)})
 
     def require_images(self, images: Tensor) -> None:
-        """Raise UserError for images that this model does not take: another type, shape, size or number of levels."""
+        """Raise UserError for images of a type, shape, size or number of levels that this model does not take."""
         shape = self.image
         if not shape.has_form_of(images):
             raise UserError(
@@ -186,7 +186,7 @@ class Density(nn.Module):
                 f"(N, {shape.channels}, H, W) of 0..{shape.levels - 1}, such as {shape.dtype}."
             )
         self._check_size(*images.shape[2:])
-        # Not in training on a GPU, nor compiled, where reading a value stops the others: data sets have checked theirs.
+        # Not in training on a GPU nor compiled, where reading a value synchronises: data sets have checked theirs.
         looked_at = (images.is_cpu or not self.training) and not torch.compiler.is_compiling()
         outside = shape.out_of_range(images) if looked_at else None
         if outside is not None:
@@ -204,7 +204,7 @@ class Density(nn.Module):
             )
 
     def condition_features(self, condition: Condition, images: Tensor) -> Tensor | None:
-        """h of ``images`` (N, C, H, W), as they lie: (N, D) or (N, D, H, W); None without a condition."""
+        """h of ``images`` (N, C, H, W), not flipped: (N, D) or (N, D, H, W); None without a condition."""
         several = isinstance(self.conditioning, Several) and isinstance(condition, Mapping)
         for one in condition.values() if several else [condition]:  # type: ignore[union-attr]
             if not isinstance(one, Tensor | None):

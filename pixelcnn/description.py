@@ -15,20 +15,20 @@ from pixelcnn.orders import USUAL, ModelOrder
 from pixelcnn.part import Part
 from pixelcnn.signature import checked
 
-# What a model gives its parts' constructors, those that they name; see the packages of each.
+# What a model passes to its parts' constructors, if they have such arguments; see the packages of each.
 GIVEN = {
     "network": ("image_channels", "num_parameters", "num_groups", "condition_features", "image_levels"),
     "likelihood": ("image", "masked_channels"),
     "conditioning": ("image", "scale", "embedding_features"),
 }
-# What the keys of each are called in messages: as in the configuration.
+# What the keys of each begin with in messages, as in the configuration.
 PREFIXES = {"network": "model.", "likelihood": "likelihood.", "conditioning": "conditioning."}
 OWN_PACKAGES = ("pixelcnn", "torch")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Several conditionings at once, by what they are called."""
+    """Several conditionings at once, by name."""
 
     parts: Mapping[str, Part]
 
@@ -51,8 +51,8 @@ class ModelDescription:
     """The shape of the images, the parts, each a class or a ``functools.partial`` of one with its keywords, and the
     order of the pixels.
 
-    ``conditioning`` may also be a mapping of several, by what they are called. UserError where an argument of a part is
-    unknown, missing, of a wrong type or not a plain value, or for no order.
+    ``conditioning`` may also be a mapping from names to several. UserError if an argument of a part is unknown,
+    missing, of a wrong type or not a plain value, or if there is no such order.
     """
 
     image: ImageShape
@@ -69,7 +69,7 @@ class ModelDescription:
 
     @property
     def parts(self) -> dict[str, Part]:
-        """Every part by the role that it has; several conditionings as ``conditioning.NAME``."""
+        """Every part by its role; several conditionings as ``conditioning.NAME``."""
         found: dict[str, Part] = {}
         for role in GIVEN:
             part = getattr(self, role)
@@ -79,12 +79,12 @@ class ModelDescription:
 
     @property
     def embedding_features(self) -> int:
-        """Numbers in the vector by which the network sees a level of a channel; 0 where it sees a scaled number."""
+        """Length of the vector by which the network sees a level; 0 if it sees levels as scaled numbers."""
         network = self.network.arguments
         return network["embedding_features"] if network.get("input") == "embedding" else 0
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``. The usual order is
+        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``. The default order is
         left out."""
         stored = {"image": asdict(self.image), **{role: getattr(self, role).to_dict() for role in GIVEN}}
         return stored if self.order == USUAL else {**stored, "order": {"name": self.order}}
@@ -93,8 +93,8 @@ class ModelDescription:
     def from_dict(cls, stored: Mapping[str, Any], trust: Collection[str] = ()) -> "ModelDescription":
         """The inverse of ``to_dict``.
 
-        Nothing is imported from outside this project, torch and the packages or modules in ``trust``. Raises UserError
-        for other targets, and where this version has no such part or argument.
+        Imports only from this project, torch and the packages or modules in ``trust``. Raises UserError for other
+        targets, and for parts or arguments that this version does not have.
         """
         parts = {role: stored_parts(stored[role], role, trust) for role in GIVEN}
         image = Part.of(partial(ImageShape, **stored["image"]), (), "image.").build("image.")
@@ -113,7 +113,7 @@ def _part_or_parts(chosen: Any, role: str, given: Collection[str]) -> Part | Par
 
 
 def stored_parts(stored: Mapping[str, Any], role: str, trust: Collection[str]) -> Part | Parts:
-    """The part, or the several conditionings, that plain values from a file describe."""
+    """The part, or several conditionings, described by plain values from a file."""
     if not are_several(stored, role):
         return stored_part(stored, role, trust)
     return Parts({name: stored_part(one, role, trust, f"{PREFIXES[role]}{name}.") for name, one in stored.items()})
@@ -149,7 +149,7 @@ def trusted(target: Any, role: str, trust: Collection[str]) -> type:
     except (ImportError, ValueError) as error:
         told = f"{role} is {target!r}, which cannot be imported ({error}): install its package."
         raise UserError(told) from error
-    # A class that the module only imports, or a function, is none of the parts.
+    # Functions, and classes that the module only imports, are not parts.
     own = isinstance(found, type) and found.__module__.partition(".")[0] == package
     if not isinstance(found, type) or not own or not (issubclass(found, nn.Module) or hasattr(found, "sample_levels")):
         raise UserError(f"{role} is {target!r}, which is not a part of a model: use another file.")

@@ -21,10 +21,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numbers of errors
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """The file to write what shall stand at ``path``, whose directory exists; leaving the context puts it there.
+    """A file to write the new content of ``path`` to; leaving the context moves it there. The directory must exist.
 
-    On an error, OSError where the disk is full, ``path`` is as it was and nothing is left beside it. A process that is
-    killed leaves its half-written file, which the next one overwrites and `remove_partial` removes.
+    On an error, such as OSError for a full disk, ``path`` is unchanged and nothing is left beside it. A killed process
+    leaves its half-written file, which the next one overwrites and `remove_partial` removes.
     """
     partial = path.with_name(f".{path.name}{PARTIAL}")
     try:
@@ -35,17 +35,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.replace(partial, path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # as where what was opened cannot be written
+        if isinstance(error, OSError) and error.filename is None:  # e.g. the opened file cannot be written
             error.filename = str(path)
         raise
     _flush_directory(path.parent)
 
 
 def trouble_when_full(error: BaseException, folder: Path) -> str | None:
-    """What is full, in words, where ``error`` says that something is; None where it says something else.
+    """What is full, in words, if ``error`` is about a full disk; else None.
 
-    Files that are copied are named by their source, and semaphores not at all: of the file systems that may be meant,
-    ``folder``'s among them, it is one that has no room.
+    Errors name copied files by their source, and semaphores not at all. So the file system meant is the first of the
+    candidates, ``folder``'s among them, that has no room.
     """
     if isinstance(error, RuntimeError):  # torch's, of a batch that a worker sends
         of_memory = "shared memory" in str(error) and os.strerror(errno.ENOSPC) in str(error)
@@ -68,7 +68,7 @@ def _has_no_room(path: Path) -> bool:
 
 @contextmanager
 def sentence_when_full(folder: Path) -> Iterator[None]:
-    """Around a run that writes to ``folder``: raise UserError if the disk is full."""
+    """Within it, a full disk raises UserError. For a run that writes to ``folder``."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -80,7 +80,7 @@ def sentence_when_full(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def warning_when_full(folder: Path) -> Iterator[None]:
-    """Around what a run can do without: warn if the disk is full."""
+    """Within it, a full disk causes only a warning. For files that a run can do without."""
     try:
         yield
     except OSError as error:
@@ -91,13 +91,13 @@ def warning_when_full(folder: Path) -> Iterator[None]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what killed processes have left half-written in ``folder``, which may not exist."""
+    """Remove files that killed processes left half-written in ``folder``, which may not exist."""
     for partial in folder.glob(f".*{PARTIAL}"):
         partial.unlink()
 
 
 def _flush_directory(folder: Path) -> None:
-    """Have the disk know the new name: without it a machine that loses power may come back with the old file."""
+    """Flush the new name to the disk: otherwise the old file may be back after a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,7 +13,7 @@ class UserError(Exception):
 
 
 class UnknownKeyError(UserError):
-    """``key`` is not one of the class ``owner``; ``meant`` is the end of the sentence: which ones are."""
+    """``owner`` has no key ``key``; ``meant`` ends the sentence with a suggestion."""
 
     def __init__(self, key: str, owner: str, meant: str) -> None:
         super().__init__(f"{key} is not a key of {owner}: {meant}")
@@ -21,10 +21,10 @@ class UnknownKeyError(UserError):
 
 
 class OutOfRangeError(UserError):
-    """A key's value is out of range, regardless of all other keys."""
+    """A key's value is out of range, whatever the other keys are."""
 
 
 def require(condition: bool, key: str, value: object, remedy: str) -> None:
-    """Raise OutOfRangeError naming ``key``, its ``value`` and what it should be, unless ``condition`` holds."""
+    """Raise OutOfRangeError naming ``key``, its ``value`` and the ``remedy``, unless ``condition`` holds."""
     if not condition:
         raise OutOfRangeError(f"{key}={value} is out of range: {remedy}.")

@@ -1,6 +1,6 @@
 """How a network is executed: compiled, channels-last, or with activation checkpointing.
 
-None of it changes what is computed, beyond the rounding of floats, or what a checkpoint holds.
+None of this changes the results, apart from rounding, or what a checkpoint holds.
 """
 
 import os
@@ -29,9 +29,9 @@ class Execution:
 
 
 def full_float32(full: bool = True) -> None:
-    """Have GPUs multiply float32 in full, or by TF32, of ten bits of mantissa.
+    """Make GPUs multiply float32 in full precision, or with ``full=False`` in TF32, with ten bits of mantissa.
 
-    TF32 is several times faster and moves bits/dim in the third decimal: it is for the steps of training alone.
+    TF32 is several times faster and changes bits/dim in the third decimal: use it in training steps only.
     """
     torch.backends.cudnn.allow_tf32 = not full
     torch.backends.cuda.matmul.allow_tf32 = not full
@@ -40,9 +40,9 @@ def full_float32(full: bool = True) -> None:
 def execute(model: PixelModel, execution: Execution) -> None:
     """Execute ``model``'s network as ``execution`` says, from the next forward pass on.
 
-    ``compile`` is of training: of ``model(images, condition)``, likelihood included, and of the network alone.
+    ``compile`` affects training only: ``model(images, condition)`` with the likelihood, and the network by itself.
 
-    After data-dependent initialisation, which looks inside layers. UserError where a compiler is missing.
+    Call it after data-dependent initialisation, which hooks into layers. UserError if a compiler is missing.
     """
     network = model.network
     if execution.channels_last:
@@ -61,16 +61,16 @@ def execute(model: PixelModel, execution: Execution) -> None:
                 f"model.compile=true needs a C++ compiler, but {' or '.join(compilers)} is not installed: "
                 "install one or leave model.compile out."
             )
-        model.draw_order = torch.compiler.disable(model.draw_order)  # or each order would be compiled by itself
-        # The network by itself for objectives that call no more than it.
+        model.draw_order = torch.compiler.disable(model.draw_order)  # otherwise each order would be compiled separately
+        # The network by itself, for objectives that call only the network.
         for module in (network, model):
             _compile_training(module)
 
 
 def _compile_training(module: nn.Module) -> None:
-    """Compile what calls of ``module`` compute in training, whose batches have one shape.
+    """Compile calls of ``module`` in training, where batches have one shape.
 
-    Evaluation and sampling, at other sizes, stay as they are: each would be compiled for minutes.
+    Evaluation and sampling are not compiled: each of their sizes would take minutes.
     """
     module.compile(backend=BACKEND, dynamic=False)
     compiled, plain = module._compiled_call_impl, module._call_impl

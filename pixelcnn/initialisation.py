@@ -31,9 +31,9 @@ def data_dependent_initialisation(
     """Set g and b of every weight-normalised layer so that its output over the batch has mean 0, std ``init_scale``.
 
     images: uint8 (N, C, H, W) of the training set; dropout is off. Layers are initialised in order, each on the output
-    of those already initialised; V, the conditions' weights and an output that the likelihood has started stay as they
-    are. Moments are the population's. Layers
-    of the likelihood itself are initialised on ten draws of each pixel, with noise from torch's generator.
+    of those already initialised. V, the conditions' weights and an output layer initialised by the likelihood do not
+    change. Moments are those of the population (divided by N). Layers of the likelihood itself are initialised on ten
+    draws of each pixel, with noise from torch's generator.
     """
     deviations: list[Tensor] = []
 
@@ -64,7 +64,7 @@ def data_dependent_initialisation(
 
 
 def _pass(model: PixelModel, images: Tensor, condition: Condition) -> Callable[[], object]:
-    """What evaluates every layer of ``model`` on ``images``, with the same noise each time that it is called."""
+    """A function that evaluates every layer of ``model`` on ``images``, with the same noise in each call."""
     likelihood = model.likelihood
     if not isinstance(likelihood, Implicit):
         return lambda: model.pixel_parameters(images, condition)

@@ -7,7 +7,7 @@
 
 It needs torch, pytorch-lightning, torchmetrics and Triton, and neither Hydra nor Weights & Biases nor a network. Each
 check is a line, PASS or FAIL, as it comes; each number is a line with its name. All are in the JSON file too, written
-after every line. A block that fails, hangs beyond its limit or takes the GPU with it ends alone: the next ones run in a
+after every line. If a block fails, hangs or breaks the GPU's context, the next ones run in a
 new process. Exits with 1 if anything failed.
 """
 
@@ -36,7 +36,7 @@ class Results:
         self.failed: list[str] = []
 
     def begin(self, block: str) -> None:
-        """What comes next is of ``block``."""
+        """The following lines belong to ``block``."""
         print(f"# {block}", flush=True)
         self.blocks[block] = {"checks": {}, "values": {}}
 
@@ -69,7 +69,7 @@ class Supervisor:
         self._limit = self.end
 
     def run(self) -> None:
-        """Run all of them, or say of which there was no time."""
+        """Run all of them; those without time left count as failed."""
         spawn = multiprocessing.get_context("spawn")  # a process that has used a GPU cannot be forked
         while self.left and time.monotonic() < self.end:
             here, there = spawn.Pipe()
@@ -88,14 +88,14 @@ class Supervisor:
             self.results.check(name, "had time", False, "--minutes were over")
 
     def _give_up(self, name: str, detail: str) -> None:
-        """The current block, or the first where none has begun, has failed."""
+        """Report that the current block failed, or the first if none has begun."""
         if self.current is None:
             self.results.begin(self.left[0])
         self.results.check(self.left.pop(0), name, False, detail)
         self.current = None
 
     def _listen(self, here: Connection) -> tuple[str, str] | None:
-        """Take what the process says until it has done all that is left or failed; what it has failed to do."""
+        """Read the process's messages until it ends or times out; returns the failed check and why, else None."""
         while self.left:
             if not here.poll(max(0.0, min(self._limit, self.end) - time.monotonic())):
                 return "ends in time", "killed when its time was over"

@@ -18,7 +18,7 @@ WAITS_FOR_THE_DEVICE = {
 
 
 class Recording(TorchDispatchMode):
-    """What a CUDA graph keeps of some work: the operations and where their operands lie, no decision of the host."""
+    """What a CUDA graph records of some work: operations and the addresses of their operands, but no control flow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Recording(TorchDispatchMode):
         return result
 
     def replay(self) -> None:
-        """The operations again, on what lies there now."""
+        """Run the operations again, on the current contents of their operands."""
         for function, args, kwargs, results in self.calls:
             for result, place in zip(tree_leaves(function(*args, **kwargs)), tree_leaves(results), strict=True):
                 if isinstance(result, Tensor) and result.data_ptr() != place.data_ptr():
@@ -41,7 +41,7 @@ class Recording(TorchDispatchMode):
 
 
 def recorded(work: Callable[[], None]) -> Callable[[], None]:
-    """What does ``work`` again, as `pixelcnn.sampling.capture.cuda_graphs` makes it."""
+    """Return a function that replays ``work``, like those of `pixelcnn.sampling.capture.cuda_graphs`."""
     work()
     with Recording() as recording:
         work()

@@ -1,4 +1,4 @@
-"""How often a step of training waits for the GPU: once, to see whether it is skipped."""
+"""How often a training step synchronises with the GPU: once, to decide whether it is skipped."""
 
 import tempfile
 from collections import Counter

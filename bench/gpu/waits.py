@@ -1,4 +1,4 @@
-"""Counts how often steps of training have the host wait for a GPU, on a CPU too: reading a value there does."""
+"""Counts how often a training step synchronises with the GPU; on a CPU, how often it reads a value, which would."""
 
 import traceback
 import warnings

@@ -1,6 +1,6 @@
 """Trains a VQ-VAE on Fashion-MNIST and a prior over its codes, draws from it and measures both: one command.
 
-    python examples/vqvae                              # minutes on two cores; leaves all in outputs/vqvae
+    python examples/vqvae                              # minutes on two cores; writes to outputs/vqvae
     python examples/vqvae --images train.npz test.npz  # other images: uint8 (N, H, W) and labels
 
 Run it where `pixelcnn` is installed, or in a checkout of its repository.
@@ -36,8 +36,8 @@ def images_of(files: list[Path] | None, root: Path) -> list[tuple[Tensor, Tensor
 
 
 def baselines(train: Tensor, test: Tensor, labels: tuple[Tensor, Tensor], num_codes: int) -> dict[str, float]:
-    """Bits per code of test codes (M, h, w) that are independent, by their frequencies in the training ones (N, h, w):
-    over all positions, at each position, and at each position given the label."""
+    """Bits per code of test codes (M, h, w) under the frequencies of the training codes (N, h, w), as if codes were
+    independent: over all positions, at each position, and at each position given the label."""
 
     def bits(group: Tensor, group_of_test: Tensor) -> float:
         counts = torch.full((int(group.max()) + 1, num_codes), SMOOTHING, dtype=torch.float64)

@@ -1,7 +1,7 @@
 """A small VQ-VAE (van den Oord et al. 2017, "Neural Discrete Representation Learning") in plain torch.
 
-Images grey uint8 (N, 1, H, W), with H and W divisible by 4, become codes int64 (N, H / 4, W / 4) of 0 .. K-1 and come
-back. `pictures` is the decode hook of a prior over the codes: task.decode=vqvae:pictures.
+Grey images uint8 (N, 1, H, W), with H and W divisible by 4, become codes int64 (N, H / 4, W / 4) of 0 .. K-1 and are
+decoded again. `pictures` is the decode hook of a prior over the codes: task.decode=vqvae:pictures.
 """
 
 import os
@@ -57,7 +57,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def learn(self, z: Tensor, code: Tensor) -> None:
-        """Move the codes towards z (M, size), each to those that have it; unused ones to any of z."""
+        """Move each code towards the vectors z (M, size) assigned to it, and unused codes to random ones of z."""
         used = F.one_hot(code, len(self.codes)).to(z.dtype)
         self.counts.lerp_(used.sum(dim=0), 1 - DECAY)
         self.sums.lerp_(used.t() @ z, 1 - DECAY)
@@ -69,7 +69,7 @@ class Codebook(nn.Module):
 
 
 class VQVAE(nn.Module):
-    """Two convolutions of stride 2, residual blocks, the codebook, and the same way back."""
+    """Two convolutions of stride 2, residual blocks, the codebook, and the mirrored decoder."""
 
     def __init__(self, num_codes: int = 128, features: int = 32, size: int = 16) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class VQVAE(nn.Module):
         if self.training:
             self.codebook.learn(flat, code)
         commitment = F.mse_loss(z, quantised)
-        through = z + (quantised - z).detach()  # the gradient passes the codebook by
+        through = z + (quantised - z).detach()  # straight-through gradient
         return F.mse_loss(self.decoder(through), x), commitment
 
     @torch.no_grad()

@@ -2,12 +2,16 @@
 
 A frame is
 
-    length of the body, body, CRC-32; the body is
-    twice the number of images, plus one if they are raw; their conditions, unless they are integers or given; the range
-    coder's stream of these integers and of levels; the levels as they are, if raw; the CRC-32 of each image's levels
+    length of the body, body, CRC-32
+
+and a body is
+
+    twice the number of images, plus one if they are raw; their conditions, unless they are integers or not stored; the
+    range coder's stream of these integers and of levels; the levels themselves, if raw; the CRC-32 of each image's
+    levels
 
 Integers have 32 bits, little-endian. A frame is raw if decoding it did not reproduce its images. Each CRC-32 continues
-the previous frame's, the first one the header's, so that a frame is valid in its own place only.
+the previous frame's, and the first one the header's, so a frame is valid only at its own position.
 """
 
 import struct
@@ -171,7 +175,7 @@ class Compression:
         self.result.num_bytes += len(content)
 
 
-# Raised by the range coder where a stream is not one that the model's masses can have made.
+# Raised by the range coder for a stream that the model's masses cannot have produced.
 INVALID = AssertionError
 
 
@@ -275,6 +279,6 @@ def frame_of(batch_size: int, dimensions: int) -> int:
 
 
 def stored_levels(images: Tensor, levels: int) -> list[bytes]:
-    """Each image (C, H, W) as it is stored raw and its checksum is taken: a byte a level, or two, little-endian."""
+    """Each image (C, H, W) as bytes, for raw storage and checksums: one byte per level, or two, little-endian."""
     stored = array_type(levels).newbyteorder("<")
     return [image.numpy().astype(stored).tobytes() for image in images.contiguous()]

@@ -25,11 +25,11 @@ except ImportError as error:
         "pip install 'pixelcnn[compression]'."
     ) from error
 
-# A level is coded in two steps: which stretch of so many, and which of it. Tables of 16 cost a sixteenth of those of
-# 256, and masses down to 2^-48 keep their length instead of the coder's smallest, 2^-24. Above 256 levels the two steps
-# have about as many symbols.
+# A level is coded in two steps: first the stretch of levels it is in, then its place there. Tables of 16 cost a
+# sixteenth of those of 256, and masses down to 2^-48 keep their code length, while the coder's smallest mass is 2^-24.
+# Above 256 levels the two steps have about equally many symbols.
 STRETCH = 16
-FEW = 2 * STRETCH  # so many levels are coded in one step
+FEW = 2 * STRETCH  # up to this many levels are coded in one step
 LEAST = 1e-30  # above rounding below zero, and below any mass that matters: a table must not be all zeros
 FAMILY = constriction.stream.model.Categorical(perfect=False)
 
@@ -70,7 +70,7 @@ class Decoder:
 
 
 def _alike(count: int) -> constriction.stream.model.Uniform:
-    return constriction.stream.model.Uniform(max(count, 2))  # which takes no single symbol
+    return constriction.stream.model.Uniform(max(count, 2))  # which does not accept a single symbol
 
 
 class Coding(Scan):
@@ -109,7 +109,7 @@ class Coding(Scan):
                 below = conditionals.send(levels[:, channel].long())
 
     def _code_level(self, coder: Encoder | Decoder, below: DistributionFunction, known: np.ndarray) -> np.ndarray:
-        """int32 (N,), given what is ``known`` of them where there is something to encode."""
+        """Code one level of each image, int32 (N,); ``known`` are the levels to encode, ignored in decoding."""
         first, rest = np.divmod(known, self.stretch)
         if self.starts.shape[1] > 2:
             first = coder.symbols(_masses(below(self.starts)), first)

@@ -15,7 +15,7 @@ from pixelcnn.conditioning.several import MAPPED, joined, kinds_of
 from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 
-INTEGERS = {"labels": LABELS, "coarse": CODES}  # by the batch's names, how they are put into the stream
+INTEGERS = {"labels": LABELS, "coarse": CODES}  # go into the stream as integers; names as in a batch
 SIDES = 2**16  # of a map of codes, at most
 
 
@@ -37,7 +37,7 @@ def features_of(model: PixelModel, condition: Condition, images: Tensor) -> Tens
     """h of ``images`` (N, C, H, W), on the model's device. UserError if it contains NaN or inf."""
     device = next(model.parameters()).device
     each = condition.values() if isinstance(condition, Mapping) else [condition]
-    of_tensors = all(isinstance(one, Tensor) for one in each)  # what else there is the model refuses
+    of_tensors = all(isinstance(one, Tensor) for one in each)  # the model refuses everything else
     h = model.condition_features(on_device(condition, device) if of_tensors else condition, images)
     if h is not None and not h.isfinite().all():
         raise UserError("condition contains NaN or inf: fix it.")
@@ -60,7 +60,7 @@ def stored(kind: int, h: Tensor | None, condition: Condition, encoder: Encoder, 
 
 
 def integers(kind: int, decoder: Decoder, n: int, model: PixelModel) -> dict[str, Tensor]:
-    """Decode the integers among the conditions of n images, by their batch's names."""
+    """Decode the integers among the conditions of n images, by their names in a batch."""
     found = {}
     for key, how, _ in _each(kind, model):
         if how in INTEGERS.values():
@@ -98,7 +98,7 @@ def restored(
 
 
 def _each(kind: int, model: PixelModel, h: Tensor | None = None) -> Iterator[tuple[str, int, Tensor | None]]:
-    """For each condition its batch's name, how it is stored, and its features, of the ``h`` of all."""
+    """For each condition: its name in a batch, how it is stored, and its part of the features ``h``."""
     kinds = kinds_of(model.conditioning)
     parts = [None] * len(kinds) if h is None else h.split([one.features for one in kinds.values()], dim=1)
     for key, part in zip(kinds, parts, strict=True):

@@ -30,21 +30,21 @@ __all__ = [
 
 
 class Conditioning(Protocol):
-    """The interface of conditionings, which are modules. The constructor receives those of
+    """The interface of conditionings, which are modules. Besides its own keys, the constructor receives those of
 
         image (`pixelcnn.image_shape.ImageShape`), scale (levels to the numbers in [-1, 1] that networks see),
         embedding_features (of each level where the network has a `LevelEmbedding`, else 0)
 
-    that it has as arguments, besides its own keys.
+    that it has arguments for.
     """
 
     batch_key: ClassVar[str | None]  # which entry of a data set's batch is the condition
-    size_key: ClassVar[str | None]  # the argument that is the data set's number of classes, codes or features
+    size_key: ClassVar[str | None]  # the argument that receives the data set's number of classes, codes or features
     features: int  # D, the length of h; 0 for none
     sees_the_image: bool  # whether the condition is computed from the scored image
 
     def examples(self, n: int) -> Tensor | None:
-        """Example conditions for a grid of n samples; None if there are none or they are not needed."""
+        """Example conditions for a grid of n samples; None if they cannot be made up or are not needed."""
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
         """h of n images of this size: None, (N, D), or a map (N, D, height, width); UserError for other conditions."""

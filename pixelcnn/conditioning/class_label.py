@@ -12,7 +12,7 @@ from pixelcnn.errors import UserError, require
 class ClassLabels(nn.Module):
     """The condition is a class, int64 (N,) of 0 .. num_classes-1; h is its one-hot vector.
 
-    Between two classes are the mixtures of their vectors, float (N, num_classes), which are taken as they are.
+    Float (N, num_classes) is used as h directly, such as mixtures of the vectors of two classes.
     """
 
     name: ClassVar[str] = "class"
@@ -30,7 +30,7 @@ class ClassLabels(nn.Module):
         return torch.arange(n) % self.features
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
-        """h (N, num_classes), of zeros and ones for labels; UserError for what are not n labels."""
+        """h (N, num_classes), one-hot for labels; UserError unless the condition is n labels or n vectors."""
         if condition is None:
             raise UserError("condition is missing: a model with conditioning=class needs a label for each image.")
         if condition.is_floating_point() and condition.shape == (n, self.features):
@@ -40,7 +40,7 @@ class ClassLabels(nn.Module):
                 f"condition of {condition.dtype} and shape {tuple(condition.shape)} is not one label for each of {n} "
                 "images: give int64 (N,)."
             )
-        # Not in training on a GPU, where reading a value synchronises, and an index out of range is an error.
+        # Not in training on a GPU: reading a value synchronises, and an index out of range is an error anyway.
         looked_at = (condition.is_cpu or not self.training) and not torch.compiler.is_compiling()
         if n and looked_at and not 0 <= int(condition.min()) <= int(condition.max()) < self.features:
             raise UserError(

@@ -1,5 +1,5 @@
-"""The codes of a coarser level of a hierarchy, as the prior of VQ-VAE-2's bottom level is given the top one's
-(Razavi et al. 2019, section 3.2)."""
+"""Codes of a coarser level of a hierarchy, as in VQ-VAE-2: the prior of the bottom level is conditioned on the top
+level (Razavi et al. 2019, section 3.2)."""
 
 from typing import ClassVar
 
@@ -14,8 +14,7 @@ from pixelcnn.errors import UserError, require
 class CoarseCodes(nn.Module):
     """The condition is codes, integers (N, h, w) of 0 .. num_codes-1; h and w divide the images' height and width.
 
-    h is their embedding, learned with the model and upsampled. Embeddings themselves, float (N, num_features, h, w),
-    are taken as they are.
+    h is their embedding, learned with the model and upsampled. Float (N, num_features, h, w) is taken as embeddings.
     """
 
     name: ClassVar[str] = "coarse"
@@ -28,7 +27,7 @@ class CoarseCodes(nn.Module):
         require(num_codes >= 1, "num_codes", num_codes, "use a positive number")
         require(num_features >= 1, "num_features", num_features, "use a positive number")
         self.features, self.num_codes = num_features, num_codes
-        # Of length 1 at the start, like a class's one-hot vector.
+        # Of unit length initially, like a class's one-hot vector.
         self.embedding = nn.Parameter(torch.empty(num_codes, num_features).normal_(0, num_features**-0.5))
 
     def examples(self, n: int) -> Tensor | None:
@@ -36,7 +35,7 @@ class CoarseCodes(nn.Module):
         return None
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
-        """h (N, num_features, height, width); UserError for what are not n maps of codes or of their embeddings."""
+        """h (N, num_features, height, width); UserError unless the condition is n maps of codes or of embeddings."""
         if condition is None:
             raise UserError("condition is missing: a model with conditioning=coarse needs codes for each image.")
         if condition.is_floating_point() and condition.shape[:2] == (n, self.features):

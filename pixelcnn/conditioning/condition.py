@@ -1,4 +1,4 @@
-"""A condition of images: a tensor with a row for each of them, or of several conditions a mapping of such tensors."""
+"""A condition of images: a tensor with a row for each image, or for several conditions a mapping of such tensors."""
 
 from collections.abc import Callable, Mapping
 

@@ -26,7 +26,8 @@ class AveragedToSmallest(nn.Module):
 
 
 def _averages(size: int, like: Tensor) -> Tensor:
-    """(SMALLEST, size): row k averages over the k-th of as many stretches, which overlap where they do not divide."""
+    """(SMALLEST, size): row k averages over the k-th of SMALLEST stretches, which overlap if the size is not
+    divisible."""
     starts = torch.arange(SMALLEST, device=like.device)[:, None] * size
     place = torch.arange(size, device=like.device) * SMALLEST
     within = ((place > starts - SMALLEST) & (place < starts + size)).to(like.dtype)
@@ -34,7 +35,7 @@ def _averages(size: int, like: Tensor) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """The condition is images, integers (N, C, H, W), or codes float (N, code_size), which are h.
+    """The condition is images, integers (N, C, H, W), or codes, float (N, code_size). h is the code.
 
     3x3 convolutions, each but the first halving the resolution and doubling the filters, down to a map of 4x4, then
     a dense layer. Images of another size than the model's are averaged to that map, so that they have codes as well.
@@ -74,11 +75,11 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def examples(self, n: int) -> Tensor | None:
-        """None: what a code stands for is not known beforehand."""
+        """None: the meaning of a code is not known beforehand."""
         return None
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
-        """The codes (N, code_size); UserError for what are neither n images nor n codes."""
+        """The codes (N, code_size); UserError unless the condition is n images or n codes."""
         if condition is None:
             raise UserError(
                 "condition is missing: a model with conditioning=encoder needs an image or a code for each image."

@@ -1,4 +1,4 @@
-"""Features that are given with the data and enter as they are (section 2.3 of van den Oord et al. 2016b)."""
+"""Features that come with the data and are used directly (section 2.3 of van den Oord et al. 2016b)."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -16,8 +16,8 @@ class GivenFeatures(nn.Module):
     batch_key: ClassVar[str | None]
     size_key: ClassVar[str | None] = "num_features"
     sees_the_image = False
-    called: str  # one of them, in messages
-    beyond: str  # what follows their number in messages of a shape, for images of a height and width
+    called: str  # what one is called in messages
+    beyond: str  # the rest of their shape in messages, for a height and width
 
     def fits(self, shape: Sequence[int], height: int, width: int) -> bool:
         """Whether conditions of this shape, apart from their number and features, are for images of this size."""
@@ -33,7 +33,7 @@ class GivenFeatures(nn.Module):
         return None
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
-        """The condition; UserError for what has another type or shape."""
+        """The condition; UserError for another type or shape."""
         if condition is None:
             raise UserError(
                 f"condition is missing: a model with conditioning={self.name} needs {self.called} for each image."
@@ -62,7 +62,7 @@ class Vectors(GivenFeatures):
 class Maps(GivenFeatures):
     """A map for each image, (N, num_features, H, W) of the images' size, or one whose size divides it: see `upsampled`.
 
-    A pixel may depend on all of the map, on what lies at later pixels too: it is given, and not drawn.
+    A pixel may depend on the whole map, at later pixels too: the map is given, not drawn.
     """
 
     name = "spatial"
@@ -74,6 +74,6 @@ class Maps(GivenFeatures):
         return divides(shape, height, width)
 
     def encode(self, condition: Tensor | None, n: int, height: int, width: int) -> Tensor | None:
-        """The condition at the images' size; UserError for what has another type or shape."""
+        """The condition at the images' size; UserError for another type or shape."""
         given = super().encode(condition, n, height, width)
         return None if given is None else upsampled(given, height, width)

@@ -1,4 +1,4 @@
-"""Several kinds of condition at once: in every block the features of each add to those of the others."""
+"""Several kinds of condition at once: in every block their contributions are added."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -16,17 +16,17 @@ MAPPED = ("maps", "coarse")  # the batch's names of conditions that differ betwe
 
 
 class Several(nn.Module):
-    """The condition is a mapping from each kind's ``batch_key``, as "labels" and "maps", to what that kind takes.
+    """The condition is a mapping from each kind's ``batch_key``, such as "labels" or "maps", to that kind's condition.
 
-    h is the features of all kinds one after another, so that h hw is the sum of each kind's own product. Where one of
-    them is a map, all are: vectors are the same at every pixel, and their products cost as much as those of a map.
+    h concatenates the features of all kinds, so h hw is the sum of the kinds' own products. If one of them is a map,
+    all become maps: vectors are repeated at every pixel, and their products cost as much as those of a map.
     """
 
     batch_key: ClassVar[str | None] = None  # see `kinds_of`
     size_key: ClassVar[str | None] = None
 
     def __init__(self, kinds: Mapping[str, nn.Module]) -> None:
-        """``kinds``: conditionings by what they are called. UserError where two take the same, or one takes nothing."""
+        """``kinds``: conditionings by name. UserError if two take the same array, or one takes nothing."""
         super().__init__()
         self.name = name_of_several(kinds)
         self.kinds = nn.ModuleList(kinds.values())
@@ -46,16 +46,16 @@ class Several(nn.Module):
         return {str(kind.batch_key): kind for kind in self._each()}
 
     def examples(self, n: int) -> Condition:
-        """Conditions for a grid of n samples, where every kind has some; else None."""
+        """Conditions for a grid of n samples if every kind has some, else None."""
         made = {key: kind.examples(n) for key, kind in self.by_key.items()}
         return None if any(one is None for one in made.values()) else cast(dict[str, Tensor], made)
 
     def encode(self, condition: Condition, n: int, height: int, width: int) -> Tensor | None:
-        """h, (N, D) or a map (N, D, height, width); UserError for what its kinds do not take."""
+        """h, (N, D) or a map (N, D, height, width); UserError if a kind refuses its condition."""
         return joined(list(self.encode_each(condition, n, height, width).values()), height, width)
 
     def encode_each(self, condition: Condition, n: int, height: int, width: int) -> dict[str, Tensor]:
-        """The features of each kind by its ``batch_key``, (N, D) or (N, D, height, width), as `encode`."""
+        """The features of each kind by its ``batch_key``, (N, D) or (N, D, height, width); UserError as `encode`."""
         kinds, condition = self.by_key, {} if condition is None else condition
         if not isinstance(condition, Mapping) or not condition.keys() <= kinds.keys():
             told = f"has {', '.join(map(str, condition))}" if isinstance(condition, Mapping) else "is not a mapping"
@@ -76,12 +76,12 @@ class Several(nn.Module):
 
 
 def name_of_several(names: Mapping[str, object]) -> str:
-    """What several are called in messages: as an option, [class,spatial]."""
+    """Their name in messages, written like the option: [class,spatial]."""
     return f"[{','.join(names)}]"
 
 
 def joined(features: Sequence[Tensor], height: int, width: int) -> Tensor:
-    """Features (N, D) or (N, D, height, width) one after another, as maps if one of them is a map."""
+    """Concatenate features (N, D) or (N, D, height, width), as maps if one of them is a map."""
     if all(h.ndim == 2 for h in features):
         return torch.cat(list(features), dim=1)
     maps = [h if h.ndim == 4 else h[:, :, None, None].expand(-1, -1, height, width) for h in features]
@@ -89,14 +89,14 @@ def joined(features: Sequence[Tensor], height: int, width: int) -> Tensor:
 
 
 def kinds_of(conditioning: "Conditioning") -> "dict[str, Conditioning]":
-    """By its ``batch_key`` each kind of condition that a model takes: none, one or several."""
+    """The kinds of condition that a model takes, by ``batch_key``: none, one or several."""
     if isinstance(conditioning, Several):
         return conditioning.by_key
     return {} if conditioning.batch_key is None else {conditioning.batch_key: conditioning}
 
 
 def gathered(conditioning: "Conditioning", by_key: Mapping[str, Tensor]) -> Condition:
-    """The condition that ``conditioning`` takes, of the tensors ``by_key`` of its kinds."""
+    """The condition for ``conditioning``, from its kinds' tensors ``by_key``."""
     if isinstance(conditioning, Several):
         return dict(by_key)
     return next(iter(by_key.values()), None)

@@ -11,7 +11,7 @@ def divides(shape: Sequence[int], height: int, width: int) -> bool:
 
 
 def upsampled(maps: Tensor, height: int, width: int) -> Tensor:
-    """Maps (N, D, h, w) repeated to (N, D, height, width): a pixel has what the map has where it lies."""
+    """Maps (N, D, h, w) repeated to (N, D, height, width): nearest-neighbour upsampling by a whole factor."""
     n, features, h, w = maps.shape
     if (h, w) == (height, width):
         return maps

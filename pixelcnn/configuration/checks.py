@@ -38,10 +38,10 @@ STAND_IN_STEPS = 10**9
 
 
 def check(config: DictConfig, overrides: Sequence[str] = ()) -> Task:
-    """Raise UserError for the first thing wrong with a composed configuration, and give it all its defaults.
+    """Raise UserError for the first thing wrong with a composed configuration, and fill in all defaults.
 
-    Afterwards every key of every group is there, of its constructor's type. Returns the task. ``overrides`` are those
-    that were typed, given while Hydra is set up: an error that one of them causes names it.
+    Afterwards every key of every group is set and has its constructor's type. Returns the task. ``overrides`` are those
+    typed on the command line, given while Hydra is set up; an error caused by one of them names it.
     """
     try:
         OmegaConf.to_container(config, resolve=True)
@@ -74,7 +74,7 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> Task:
 
 
 def check_groups(config: DictConfig, overrides: Sequence[str]) -> None:
-    """`checked_group` for all groups; UserError also where ``overrides`` leave a part out that is not there."""
+    """`checked_group` for all groups; UserError also if ``overrides`` leave out a part that does not exist."""
     require_parts_to_leave_out(overrides)
     for group in GROUPS:
         try:
@@ -103,14 +103,14 @@ def _check_root(config: DictConfig) -> None:
 
 
 def _try_callbacks(config: DictConfig) -> None:
-    """Have the project's own callbacks say what is out of range; a user's may do what they like when they are made."""
+    """Construct the project's own callbacks, which check ranges; a user's may have side effects when constructed."""
     own = {name: part for name, part in config.callbacks.items() if is_own(imported(part["_target_"], "callbacks"))}
     stand_in = OmegaConf.create({"callbacks": own}, flags={"allow_objects": True})
     list(instantiated_parts(stand_in, "callbacks", run_dir=Path(), resume_command=""))
 
 
 def _try_optimiser(config: DictConfig) -> None:
-    """Have the optimiser and the scheduler say what is out of range, for a parameter that stands in for the model's."""
+    """Construct the optimiser and the scheduler for a dummy parameter, since they check ranges."""
     import torch
 
     from pixelcnn.optim import build_schedule
@@ -120,9 +120,9 @@ def _try_optimiser(config: DictConfig) -> None:
 
 
 def _try_parts_of_the_model(config: DictConfig) -> None:
-    """Have the constructors of the project's own parts say what is out of range, before the data set is loaded.
+    """Construct the project's own parts, which check ranges, before the data set is loaded.
 
-    On torch's meta device, where weights take neither memory nor time, and for images that stand in for the data set's.
+    They are on torch's meta device, where weights take neither memory nor time, and for a dummy image shape.
     """
     from pixelcnn.conditioning import Several
     from pixelcnn.image_shape import ImageShape

@@ -1,6 +1,6 @@
 """Tab completion that Hydra lacks: a user's own --config-dir, and keys that no file in ``conf/`` sets.
 
-Importing torch takes seconds, which nobody waits for at the tab key.
+It must not import torch, which takes seconds.
 """
 
 import ast
@@ -13,16 +13,16 @@ from hydra._internal.utils import get_args_parser
 
 from pixelcnn.configuration.groups import register
 
-QUERY = "query="  # behind -sc, where a shell asks for what completes COMP_LINE
+QUERY = "query="  # after -sc, by which a shell asks how to complete COMP_LINE
 
 
 def asked_by_shell(arguments: Sequence[str]) -> bool:
-    """Whether a shell asks what completes a command line."""
+    """Whether a shell asks how to complete a command line."""
     return any(argument.startswith(QUERY) for argument in arguments)
 
 
 def prepared(arguments: Sequence[str]) -> list[str]:
-    """``arguments`` with the --config-dir that is typed in COMP_LINE; all keys of ``trainer`` are known afterwards."""
+    """``arguments`` with the --config-dir typed in COMP_LINE; afterwards all keys of ``trainer`` are known."""
     register({"trainer": trainer_keys()})
     typed, _ = get_args_parser().parse_known_args(os.environ.get("COMP_LINE", "").split())
     there = typed.config_dir is not None and os.path.isdir(typed.config_dir)

@@ -32,7 +32,7 @@ def execution_of(config: DictConfig) -> Execution:
 
 
 def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str, int]) -> ModelDescription:
-    """The model that ``config`` asks for, on images of the data set's shape and with conditions of its sizes.
+    """The model that ``config`` describes, for images of the data set's shape and conditions of its sizes.
 
     ``condition_sizes``: the number of classes of its ``labels``, of ``coarse`` codes, of features of its ``embeddings``
     and ``maps``.
@@ -65,14 +65,14 @@ def _chosen(config: DictConfig, group: str) -> Any:
 
 
 def _one_or_several(parts: Mapping[str, Any]) -> Any:
-    """``parts`` by what their keys begin with, as ``conditioning.class``, in the form that descriptions take."""
+    """``parts``, keyed as in ``conditioning.class``, in the form that descriptions take."""
     if CONDITIONING in parts:
         return parts[CONDITIONING]
     return {where.removeprefix(f"{CONDITIONING}."): part for where, part in parts.items()}
 
 
 def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int], prefix: str) -> Any:
-    """A conditioning with the size that it leaves open; UserError where that is none, or not the data set's."""
+    """A conditioning with its size filled in; UserError if the data set has none, or another one."""
     key, column = getattr(target, "size_key", None), getattr(target, "batch_key", "")
     if key is None:
         return partial(target, **arguments)
@@ -89,7 +89,7 @@ def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int], pre
 
 
 def _fits(key: str, size: int | None, present: int | None) -> bool:
-    """Whether a model of ``size`` takes what a data set has; its labels and codes may leave some of the model's out."""
+    """Whether a model of ``size`` takes the data set's conditions; the data may use fewer labels and codes."""
     if size is None or present is None:
         return True
     return present <= size if key in ("num_classes", "num_codes") else present == size
@@ -102,9 +102,9 @@ def _counted(key: str) -> str:
 def require_conditions(
     stored: ModelDescription, source: str, sizes: Mapping[str, int], besides: Collection[str] = ()
 ) -> None:
-    """Raise UserError where the data set lacks what the model in the file ``source`` is conditioned on, or has others.
+    """Raise UserError if the data set does not have the conditions of the model in the file ``source``.
 
-    ``sizes`` is the data set's ``condition_sizes``; what is named in ``besides`` it need not have.
+    ``sizes`` is the data set's ``condition_sizes``; it need not have those named in ``besides``.
     """
     for part in _of_group(by_group(stored), CONDITIONING).values():
         key, column = getattr(part.target, "size_key", None), getattr(part.target, "batch_key", "")
@@ -123,7 +123,7 @@ def require_conditions(
 
 
 def recorded(config: DictConfig, description: ModelDescription) -> dict[str, Any]:
-    """``config`` as plain containers, with the resolved model, also if that is from a checkpoint."""
+    """``config`` as plain containers, with the model's resolved parts, even if they are from a checkpoint."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     came_to = {group: getattr(description, role).to_dict() for group, role in ROLES.items()}
     beside = {ORDER: description.order, **asdict(execution_of(config))}
@@ -135,10 +135,9 @@ def require_agreement(
 ) -> None:
     """Raise UserError if the command line or the data set contradicts the model in the file ``checkpoint``.
 
-    Only what ``overrides`` (Hydra's, as typed) set in the groups model, likelihood and conditioning is compared: the
-    defaults and an ``experiment=`` are no wishes for the architecture of a model that exists. Choosing an option, as in
-    ``model=pixelcnn_pp``, compares the classes. ``image`` is the data set's shape, where there is a data set; its
-    channels and levels have to agree.
+    Only keys of the groups model, likelihood and conditioning that ``overrides`` (Hydra's, as typed) set are compared,
+    not defaults or those of an ``experiment=``. For an option, as in ``model=pixelcnn_pp``, the classes are compared.
+    ``image`` is the data set's shape, if there is a data set; its channels and levels have to agree.
     """
     parts = by_group(stored)
     for group, key in chosen(overrides):
@@ -162,7 +161,7 @@ def require_agreement(
 
 
 def by_group(description: ModelDescription) -> dict[str, Part]:
-    """The parts of ``description`` by what their keys begin with: ``model``, or ``conditioning.class``."""
+    """The parts of ``description``, keyed as in the configuration: ``model``, or ``conditioning.class``."""
     groups = {role: group for group, role in ROLES.items()}
     return {groups.get(role, role): part for role, part in description.parts.items()}
 
@@ -172,7 +171,7 @@ def _of_group(parts: Mapping[str, Part], group: str) -> dict[str, Part]:
 
 
 def _part_of(group: str, key: str, parts: Mapping[str, Part]) -> tuple[str, str]:
-    """Where in ``parts`` ``group.key`` is: of several conditionings the key has the part's name in front."""
+    """Which of ``parts`` the key ``group.key`` belongs to; keys of several conditionings begin with the part's name."""
     if key == "_target_" or group in parts:
         return group, key
     name, _, key = key.partition(".")
@@ -180,7 +179,7 @@ def _part_of(group: str, key: str, parts: Mapping[str, Part]) -> tuple[str, str]
 
 
 def _classes_of(config: DictConfig, group: str) -> dict[str, type]:
-    """The classes that ``config`` has in ``group``, by what their keys begin with."""
+    """The classes that ``config`` has in ``group``, keyed as in ``conditioning.class``."""
     return {where: target_of(config, where) for where in parts_of(config, group)}
 
 
@@ -199,10 +198,10 @@ def revise(
     image: ImageShape,
     condition_sizes: Mapping[str, int],
 ) -> ModelDescription:
-    """The model in the file ``init_from`` with what ``overrides`` set in its groups, such as another dropout.
+    """The model in the file ``init_from``, changed by what ``overrides`` set in its groups, such as another dropout.
 
-    Raises UserError where the data set's images are of another kind or the stored model no such option; whether its
-    weights fit the revised model is a matter of `require_same_weights`.
+    Raises UserError if the data set's images are of another kind, or the stored model has no such option.
+    `require_same_weights` checks whether the weights fit the revised model.
     """
     _require_kind(stored, f"init_from={init_from}", image)
     parts, order = by_group(stored), stored.order
@@ -236,8 +235,8 @@ def revise(
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
-    """Raise UserError, naming the first option that is why, where the weights of ``stored``, which the file
-    ``init_from`` holds, do not fit the model ``revised``."""
+    """Raise UserError if the weights of ``stored``, from the file ``init_from``, do not fit the model ``revised``. The
+    message names the first option responsible."""
     fitting = _weights_of(stored)
     if _weights_of(revised) == fitting:
         return
@@ -288,7 +287,7 @@ def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> N
 
 
 def other_size(stored: ModelDescription, checkpoint: str, image: ImageShape) -> str | None:
-    """A sentence about images of another size than the model in the file ``checkpoint`` was made for; else None."""
+    """A sentence if the images' size is not that of the model in the file ``checkpoint``, else None."""
     own, size = (f"{shape.height}x{shape.width}" for shape in (stored.image, image))
     if size == own:
         return None

@@ -1,8 +1,7 @@
 """Groups of ``conf/`` with ``_target_`` options: the class's constructor is their schema.
 
-A part may be the project's own or a user's: its keys have the types of the constructor's arguments, all others are
-refused, and what the constructor itself refuses, by an error of `refusals_of_constructors`, becomes a sentence that
-names the key.
+A part may be the project's own or a user's. Its keys are the constructor's arguments, with their types; other keys are
+refused. If the constructor raises an error of `refusals_of_constructors`, it becomes a sentence that names the key.
 """
 
 import sys
@@ -27,12 +26,12 @@ TARGET = ("_target_", "_partial_")
 
 @dataclass(frozen=True)
 class Group:
-    """What is known of a group: the arguments that the program gives its parts, and keys beside the constructor's."""
+    """A group: the arguments that the program passes to its parts, and keys beside the constructor's."""
 
     given: tuple[str, ...] = ()
     beside: Callable[[], Mapping[str, Argument]] = dict
-    several: bool = False  # a dictionary of parts, by names that the options choose, whose keys may replace ``given``
-    or_one: bool = False  # of those, one that may also be a part itself; ``given`` stay the program's
+    several: bool = False  # a dictionary of parts, named by the options, whose keys may replace ``given``
+    or_one: bool = False  # like ``several``, or a single part; its keys may not replace ``given``
 
 
 def _beside_the_network() -> dict[str, Argument]:
@@ -78,7 +77,7 @@ def register(keys: Mapping[str, Iterable[str]] = MappingProxyType({})) -> None:
 
 
 def _each_in_its_own(*arguments: Any, **keywords: Any) -> Any:
-    """Hydra's list of the files to compose, where of several options in a group that may be one part each has a key."""
+    """Hydra's list of files to compose, with a key for each of several options in a group that may be one part."""
     composed = create_defaults_list(*arguments, **keywords)
     for group in (name for name, kind in GROUPS.items() if kind.or_one):
         files = [file for file in composed.defaults if file.package == group and file.config_path != "config"]
@@ -97,16 +96,16 @@ def _each_in_its_own(*arguments: Any, **keywords: Any) -> Any:
 
 
 def _option_of(path: str, parents: Mapping[str, str]) -> str:
-    """The file of the option by which the file at ``path`` came in."""
+    """The file of the option that included the file at ``path``."""
     while parents[path] in parents:
         path = parents[path]
     return path
 
 
 def checked_group(config: DictConfig, group: str) -> None:
-    """Give the keys of ``group`` their constructor's types, and those that are not set its defaults.
+    """Convert the keys of ``group`` to their constructor's types and fill in its defaults.
 
-    Raises UserError naming the key where one is unknown, missing or of the wrong type, or names no class.
+    Raises UserError naming the key if it is unknown, missing, of the wrong type, or does not name a class.
     """
     kind = GROUPS[group]
     values: dict[str, Any] = OmegaConf.to_container(config[group], resolve=True)  # type: ignore[assignment]
@@ -127,7 +126,7 @@ def _is_part(values: Any) -> bool:
 
 
 def _meant_in(parts: Mapping[str, Any], group: str, name: str) -> str:
-    """What to write in place of ``group.name``, which is none of the ``parts`` of a group of several."""
+    """What to write instead of ``group.name``, which is not one of the group's ``parts``."""
     if isinstance(parts[name], Mapping):
         return (
             f"choose the option of {group} that has it too, as in {group}=[ONE,ANOTHER], or give {group}.{name}=null."
@@ -159,7 +158,7 @@ def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
 
 
 def _left_to_the_data_set(target: Callable[..., Any]) -> str | None:
-    """The argument of a conditioning that is the data set's to say where it is not set."""
+    """The argument of a conditioning that comes from the data set unless it is set."""
     return getattr(target, "size_key", None)
 
 
@@ -169,7 +168,7 @@ def imported(target: Any, where: str) -> Any:
     try:
         found = getattr(import_module(module), name, None)
     except (ModuleNotFoundError, ValueError) as error:
-        # What an own module fails to import itself is a bug of it, with a traceback.
+        # If the module exists but its own imports fail, that is a bug with a traceback.
         if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
             raise
         raise UserError(
@@ -181,7 +180,7 @@ def imported(target: Any, where: str) -> Any:
 
 
 def trusted_packages(config: DictConfig) -> tuple[str, ...]:
-    """The packages from which a checkpoint may name parts: ``trust``, and those that the configuration uses itself."""
+    """The packages from which a checkpoint may name parts: ``trust``, and those that the configuration itself uses."""
     named = [part.get("_target_") for group in GROUPS for part in _parts_in(config[group], group)]
     return (*config.trust, *(str(target).partition(".")[0] for target in named if target))
 
@@ -194,12 +193,12 @@ def _parts_in(values: Any, group: str) -> list[Mapping[str, Any]]:
 
 
 def target_of(config: DictConfig, where: str) -> Any:
-    """The class that a group names, or one of several as ``conditioning.class``."""
+    """The class of a group, or of one of its parts, as in ``conditioning.class``."""
     return imported(OmegaConf.select(config, where)["_target_"], where)
 
 
 def own_arguments(config: DictConfig, where: str) -> dict[str, Any]:
-    """The constructor's arguments among the keys of a group, or of one of several, as `checked_group` has left them."""
+    """The constructor's arguments among the keys of a group or one of its parts, after `checked_group`."""
     return _own(OmegaConf.to_container(OmegaConf.select(config, where)), GROUPS[where.partition(".")[0]])
 
 
@@ -208,18 +207,18 @@ def _own(values: Any, kind: Group) -> dict[str, Any]:
 
 
 def instantiated(config: DictConfig, where: str, /, **given: Any) -> Any:
-    """The part of a group, or one of several as ``logger.csv``, with those of ``given`` that its constructor takes.
+    """Construct the part of a group, or one of several as in ``logger.csv``, with those of ``given`` that it takes.
 
-    Raises UserError where the constructor refuses its arguments by a ValueError or TypeError.
+    Raises UserError if the constructor raises ValueError or TypeError.
     """
     kind = GROUPS[where.partition(".")[0]]
     return _made(OmegaConf.to_container(OmegaConf.select(config, where)), where, kind, given)
 
 
 def partially(config: DictConfig, group: str) -> Callable[..., Any]:
-    """The constructor that ``group`` names with its own arguments, a ``functools.partial``.
+    """The constructor of ``group`` with its own arguments, as a ``functools.partial``.
 
-    Called, it raises UserError where it refuses its arguments by a ValueError or TypeError.
+    Calling it raises UserError if the constructor raises ValueError or TypeError.
     """
     from hydra.utils import instantiate
 
@@ -239,7 +238,7 @@ class _Constructor(partial):
 
 
 def parts_of(config: DictConfig, group: str) -> dict[str, dict[str, Any]]:
-    """The parts of ``group`` as plain containers, by what their keys begin with: ``logger.csv``, or ``data``."""
+    """The parts of ``group`` as plain containers, keyed as in ``logger.csv`` or ``data``."""
     kind = GROUPS[group]
     values: dict[str, Any] = OmegaConf.to_container(config[group])  # type: ignore[assignment]
     if kind.several and not (kind.or_one and _is_part(values)):
@@ -248,7 +247,7 @@ def parts_of(config: DictConfig, group: str) -> dict[str, dict[str, Any]]:
 
 
 def bound_parts(config: DictConfig, group: str) -> Iterator[tuple[str, partial[Any]]]:
-    """Name and target for each of a group of several, bound to its own arguments, to be called with those given."""
+    """Name and constructor for each part of a group, bound to its own arguments."""
     from hydra.utils import instantiate
 
     for where, values in parts_of(config, group).items():
@@ -257,7 +256,7 @@ def bound_parts(config: DictConfig, group: str) -> Iterator[tuple[str, partial[A
 
 
 def instantiated_parts(config: DictConfig, group: str, /, **given: Any) -> Iterator[tuple[str, Any]]:
-    """Name and part for each of a group of several, in their order."""
+    """Name and part for each part of a group, in order."""
     for where in parts_of(config, group):
         yield where.removeprefix(f"{group}."), instantiated(config, where, **given)
 
@@ -279,6 +278,6 @@ def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any
 
 
 def refusals_of_constructors() -> tuple[type[Exception], ...]:
-    """What constructors raise for wrong arguments: those of Lightning's parts have an exception of their own."""
+    """What constructors raise for wrong arguments; Lightning's have their own exception."""
     lightning = sys.modules.get("lightning_fabric.utilities.exceptions")
     return (UserError, ValueError, TypeError, *([] if lightning is None else [lightning.MisconfigurationException]))

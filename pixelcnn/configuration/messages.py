@@ -12,13 +12,13 @@ from pixelcnn.configuration.root import Root
 
 # Unhelpful lines: Hydra's search path, OmegaConf's type names, advice that would fail.
 LEFT_OUT = ("To append", "See https", "full_key", "object_type", "reference_type")
-# Optuna's, with a storage and without, asked for the best of none.
+# Optuna's, with a storage and without, if no trial has finished.
 NO_TRIAL = ("Record does not exist", "No trials are completed yet")
 PLUGINS = ("hydra/sweeper/", "hydra/launcher/")
 
 
 def sentence(error: Exception) -> str:
-    """What ``error``, raised while Hydra composed or set up a run, means to its user."""
+    """One sentence for a user about ``error``, raised while Hydra composed or set up a run."""
     # Logging wraps what it meets when it opens run.log.
     of_file = error if isinstance(error, OSError) else error.__cause__
     if isinstance(of_file, OSError) and not isinstance(error, MissingConfigException):
@@ -50,6 +50,6 @@ def sentence(error: Exception) -> str:
 
 
 def in_a_line(error: Exception) -> str:
-    """The message of ``error`` without what would not help."""
+    """The message of ``error``, without unhelpful lines."""
     lines = [line.strip() for line in str(error).partition("Config search path")[0].splitlines()]
     return " ".join(line for line in lines if line and not line.startswith(LEFT_OUT)).rstrip(".")

@@ -29,7 +29,7 @@ def preset_of(key: str, overrides: Sequence[str]) -> str | None:
 
 
 def require_parts_to_leave_out(overrides: Sequence[str]) -> None:
-    """Raise UserError where one of ``overrides`` leaves out a part that is not there: ``callbacks.sampels=null``."""
+    """Raise UserError if one of ``overrides`` leaves out a part that does not exist: ``callbacks.sampels=null``."""
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         group, _, name = override.key_or_group.partition(".")
         several = group in GROUPS and GROUPS[group].several
@@ -52,7 +52,7 @@ def require_parts_to_leave_out(overrides: Sequence[str]) -> None:
 
 
 def _parts_in(group: str, overrides: Sequence[str], files: Sequence[tuple[str, DictConfig]]) -> list[str]:
-    """The names of the parts in the options of ``group``, and of those that ``overrides`` and their ``files`` add."""
+    """The names of the parts in the options of ``group`` and of those that ``overrides`` and ``files`` add."""
     loader = GlobalHydra.instance().config_loader()
     options = (f"{group}/{name}" for name in loader.get_group_options(group, ObjectType.CONFIG))
     alone = [_loaded(path, group) for path in options]
@@ -63,9 +63,9 @@ def _parts_in(group: str, overrides: Sequence[str], files: Sequence[tuple[str, D
 
 
 def _composed_of(overrides: Sequence[str]) -> list[tuple[str, DictConfig]] | None:
-    """The files that are composed, in their order: each one's name within ``conf/``, and the keys that it sets.
+    """The composed files in order: each one's name within ``conf/``, and the keys that it sets.
 
-    None where one is found by ``hydra.searchpath``, in which Hydra looks only while it composes.
+    None if a file is found by ``hydra.searchpath``, which Hydra searches only while it composes.
     """
     loader = GlobalHydra.instance().config_loader()
     try:

@@ -38,15 +38,15 @@ def require_same_run(
 ) -> None:
     """Raise UserError if ``config`` or the ``images`` differ from those of the checkpoint's run.
 
-    ``stored`` is what the checkpoint has under "pixelcnn", ``images`` are fingerprints, by part, of those that are to
-    be compared. Keys that the stored configuration does not have (an imported model's, or an earlier version's) are
-    free. Of what data sets call by a text, such as a folder, the fingerprint decides, where the checkpoint has one;
-    without one there are no images to compare. ``only`` names the keys to compare, None all that are not changeable.
+    ``stored`` is the checkpoint's entry "pixelcnn"; ``images`` are the fingerprints to compare, by part. Keys that the
+    stored configuration lacks (that of an imported model or an earlier version) are not compared. Data keys with text
+    values, such as a folder, may differ if the checkpoint has a fingerprint of the images, which decides instead.
+    ``only``: the keys to compare; None: all that are not changeable.
     """
     before = dict(_leaves(stored["config"]))
     now = dict(_leaves(OmegaConf.to_container(config, resolve=True)))
     known = stored.get("data") or {}
-    # Keys at the root come first, which others may follow.
+    # Keys at the root first, since others may follow from them.
     for key, asked in sorted(now.items(), key=lambda item: item[0].count(".")):
         compared = not _is_changeable(key) if only is None else key in only
         decided_by_images = known and key.startswith("data.") and isinstance(asked, str)

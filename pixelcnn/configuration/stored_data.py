@@ -1,4 +1,4 @@
-"""What a run takes from its checkpoint before keys are checked: the parts of the model, and the data set."""
+"""What a run takes from its checkpoint before keys are checked: model parts and data set."""
 
 import os
 from pathlib import Path
@@ -16,15 +16,15 @@ from pixelcnn.errors import UserError
 
 
 def typed(hydra: HydraConf | DictConfig) -> list[str]:
-    """The overrides of the job whose Hydra node is ``hydra``, as they were typed: interpolations are not resolved."""
+    """The overrides of the job whose Hydra node is ``hydra``, as typed, with interpolations unresolved."""
     return list(OmegaConf.to_container(hydra.overrides.task, resolve=False))  # type: ignore[arg-type]
 
 
 def take_stored(config: DictConfig, overrides: list[str]) -> None:
-    """Give ``config`` the parts of the model in its checkpoint, and a task that reads one the data set of its run.
+    """Put the parts of the checkpoint's model into ``config``, and for tasks that read images its run's data set.
 
-    Keys that ``overrides`` set stay, and so does a group whose option they choose, a data set by an experiment too.
-    UserError where a class is from a package that is not trusted.
+    Keys set by ``overrides`` stay, and so does a group whose option they choose (for data, also through an experiment).
+    UserError if a class is from a package that is not trusted.
     """
     key = "init_from" if config.checkpoint is None else "checkpoint"
     path = Path(str(config[key]))
@@ -40,7 +40,7 @@ def take_stored(config: DictConfig, overrides: list[str]) -> None:
 
 
 def _take_model(config: DictConfig, overrides: list[str], parts: dict[str, dict[str, Any]], named: str) -> None:
-    """Only parts of another class than the configured: of the same, all keys are known."""
+    """Only parts whose class differs from the configured one; for equal classes all keys are known."""
     from pixelcnn.configuration.description import ROLES, chosen
     from pixelcnn.description import are_several, stored_parts
 
@@ -48,7 +48,7 @@ def _take_model(config: DictConfig, overrides: list[str], parts: dict[str, dict[
     for group, role in ROLES.items():
         stored = parts.get(role, {})
         several = are_several(stored, role)
-        # What lacks a target is of an earlier format, with parts of the project, or damaged.
+        # Parts without a target are of an earlier format, with parts of the project, or damaged.
         if group in wanted or (not several and stored.get("_target_") in (None, config[group].get("_target_"))):
             continue
         try:
@@ -73,7 +73,7 @@ def _take_data(config: DictConfig, overrides: list[str], stored: Any, path: Path
 
 
 def _replace(config: DictConfig, group: str, stored: dict[str, Any], overrides: list[str]) -> None:
-    """Have ``stored`` in place of ``group``, with the keys that ``overrides`` set in it."""
+    """Replace ``group`` by ``stored``, keeping the keys that ``overrides`` set in it."""
     values = OmegaConf.create(stored, flags={"struct": False})
     for override in OverridesParser.create().parse_overrides(overrides):
         of, _, key = override.key_or_group.partition(".")
@@ -104,6 +104,6 @@ def _is_value(value: Any) -> bool:
 
 
 def _chosen(overrides: list[str]) -> bool:
-    """Whether ``data`` is chosen by one of ``overrides`` or by an experiment among them; not all of them choose one."""
+    """Whether one of ``overrides``, or an experiment among them, chooses ``data``."""
     loader = GlobalHydra.instance().config_loader()
     return "data" in loader.compute_defaults_list("config", overrides, RunMode.RUN).overrides.override_choices

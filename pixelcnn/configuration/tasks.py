@@ -7,11 +7,11 @@ from pixelcnn.errors import UserError, require
 
 SPLITS = ("val", "test")
 ORDERS = 8  # the number of `pixelcnn.orders.ORDERS`
-CONDITIONS = ("label", "condition", "image")  # what names one
+CONDITIONS = ("label", "condition", "image")  # the keys that set a condition
 
 
 class Task:
-    """What is known of a task beside its options."""
+    """A task: everything beside its options."""
 
     needs_checkpoint: ClassVar[bool]
     uses_data: ClassVar[bool]
@@ -24,7 +24,7 @@ def _named(task: Any) -> list[str]:
 
 
 def require_one_condition(task: Task) -> None:
-    """Raise UserError where ``task`` names several conditions, for a model that takes one."""
+    """Raise UserError if ``task`` names several conditions for a model that takes one."""
     takes_any = all(hasattr(task, key) for key in CONDITIONS)
     if takes_any and len(_named(task)) > 1:
         raise UserError(f"{' and '.join(_named(task))} exclude each other: give one condition.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 
-# Ranges that Lightning does not check, or checks only in the run; types are its constructor's.
+# Ranges that Lightning does not check, or checks only during the run; types come from its constructor.
 AT_LEAST = {
     **dict.fromkeys(("num_nodes", "check_val_every_n_epoch", "accumulate_grad_batches"), 1),
     **dict.fromkeys(("min_epochs", "min_steps", "fast_dev_run", "log_every_n_steps", "gradient_clip_val"), 0),
@@ -42,7 +42,7 @@ CHOICES: dict[str, tuple[tuple[Any, ...], str]] = {
     "use_distributed_sampler": ((False,), "leave it false: the data sets shard their images themselves"),
 }
 
-# Of Lightning's callbacks, those that change training without storing it in checkpoints, and what to use instead.
+# Lightning's callbacks that change training without storing it in checkpoints, and what to use instead.
 NOT_STORED = {
     "BatchSizeFinder": "use data.batch_size",
     "LearningRateFinder": "use optim.lr",
@@ -87,7 +87,7 @@ def require_epoch(options: DictConfig, batches: int) -> None:
 
 
 def planned_steps(options: DictConfig, batches: int) -> int | None:
-    """The optimiser's steps of a run whose data set has ``batches`` in an epoch, None where nothing bounds them."""
+    """The optimiser steps of a run with ``batches`` per epoch; None if unlimited."""
     limits = [options.max_steps] if options.max_steps > 0 else []
     if options.max_epochs is not None and options.max_epochs >= 0:
         limits.append(options.max_epochs * -(-_batches_trained(options, batches) // options.accumulate_grad_batches))
@@ -95,7 +95,7 @@ def planned_steps(options: DictConfig, batches: int) -> int | None:
 
 
 def _batches_trained(options: DictConfig, batches: int) -> int:
-    """Of an epoch, with ``trainer.limit_train_batches``."""
+    """Batches trained on in an epoch, given ``trainer.limit_train_batches``."""
     limit = options.limit_train_batches
     return batches if limit is None else min(batches, limit) if isinstance(limit, int) else int(limit * batches)
 
@@ -107,7 +107,7 @@ def build_trainer(
     run_dir: Path,
     checkpoint_io: "CheckpointIO | None" = None,
 ) -> "Trainer":
-    """Lightning's Trainer as ``options`` ask for it, with the run's own loggers, callbacks and writer of checkpoints.
+    """Lightning's Trainer with ``options`` and the run's own loggers, callbacks and checkpoint writer.
 
     ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` override ours.
     Raises UserError where Lightning refuses an argument.
@@ -129,7 +129,7 @@ def build_trainer(
         plugins = list(plugins) if isinstance(plugins, list) else [plugins]
         has_own = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
         arguments["plugins"] = plugins if checkpoint_io is None or has_own else [*plugins, checkpoint_io]
-        # Lightning's own choice would begin with Apple's GPUs, which lack float64.
+        # Lightning would prefer Apple's GPUs, which lack float64.
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         arguments["accelerator"] = automatic if options.accelerator == "auto" else options.accelerator
         arguments["logger"] = False if options.logger is False else loggers
@@ -162,8 +162,8 @@ def require_resumable(callbacks: "list[Callback]") -> None:
 
 @contextmanager
 def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> Iterator[None]:
-    """Around what Lightning does with ``options`` and the group ``callbacks``: its refusals, some of which it has only
-    in a run, are ours."""
+    """Within it, errors that Lightning raises about ``options`` or the group ``callbacks``, some only during a run,
+    become UserErrors."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     try:
@@ -181,7 +181,7 @@ def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> It
 
 
 def _refused(error: Exception, options: DictConfig) -> UserError:
-    """Lightning's ``error`` with the keys, of those that are set in ``options``, that it is about."""
+    """A UserError for Lightning's ``error`` that names the keys of ``options`` that it is about."""
     target = imported(options._target_, "trainer")
     defaults = arguments_of(target)
     values = {name: value for name, value in arguments_in(options).items() if value != defaults[name].default}

@@ -21,10 +21,11 @@ def require_callbacks(callbacks: Iterable[Any]) -> None:
 
 
 def raised_by(error: Exception, targets: Mapping[str, str]) -> str | None:
-    """For which callback Lightning's code has raised ``error``, as KEY=TARGET; None if none, as for a bug of ours.
+    """The callback for which Lightning's code raised ``error``, as KEY=TARGET; None if there is none, as for a bug of
+    ours.
 
-    ``targets`` are the callbacks' classes by their keys. What Lightning's code calls of its own and of torch counts
-    as its code; an error from anyone else's, such as the user's callback itself, is that code's.
+    ``targets`` are the callbacks' classes by their keys. Lightning's and torch's code count as Lightning's; an error
+    raised in other code, such as the user's callback itself, does not count.
     """
     kinds: set[str] = set()
     for frame, _ in walk_tb(error.__traceback__):

@@ -13,7 +13,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.image_shape import MOST_LEVELS, array_type
 
 NAMES = ("images", "codes", "levels", "labels", "embeddings", "maps", "coarse", "coarse_levels")
-MOST_CLASSES = 1_000_000  # a model has weights for each class up to the largest label
+MOST_CLASSES = 1_000_000  # a model has weights for every class up to the largest label
 # Raised by numpy and zipfile for files that are damaged, encrypted or contain Python objects.
 DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
@@ -21,10 +21,10 @@ DAMAGED = (OSError, EOFError, ValueError, MemoryError, RuntimeError, zipfile.Bad
 class Arrays(ImageDataModule):
     """Two .npz files, ``train`` and ``test``; a task needs only those it uses.
 
-    A file holds ``images`` uint8 or uint16 (N, H, W, C) or (N, H, W) and, as it likes, ``levels`` (one integer; without
-    it 256, or 65,536 for uint16), ``labels`` integers (N,), ``embeddings`` floats (N, D), ``maps`` floats
-    (N, D, h, w), with h and w dividing H and W, and ``coarse`` integers (N, h, w) of ``coarse_levels`` (one integer).
-    Other arrays are ignored.
+    A file holds ``images`` uint8 or uint16 (N, H, W, C) or (N, H, W), and optionally ``levels`` (one integer, by
+    default 256, or 65,536 for uint16), ``labels`` integers (N,), ``embeddings`` floats (N, D), ``maps`` floats (N, D,
+    h, w) and ``coarse`` integers (N, h, w) of ``coarse_levels`` (one integer), where h and w divide H and W. Other
+    arrays are ignored.
     """
 
     def __init__(self, train: str | None, test: str | None, levels: int | None = None, **loading: Any) -> None:
@@ -53,9 +53,9 @@ class Arrays(ImageDataModule):
 
 
 def read_arrays(file: Path, where: str, levels: int | None = None, codes: bool | None = False) -> ImageArrays:
-    """What `Arrays` reads of an .npz file, which messages call ``where``; ``levels`` overrides what it says.
+    """The arrays of an .npz file, which messages call ``where``; ``levels`` overrides the file's.
 
-    With ``codes`` its `codes` are read in place of `images`, None for whichever it has.
+    With ``codes`` its `codes` are read instead of `images`; None: whichever it has.
     """
     stored = _stored(file, where)
     name = "codes" if codes or (codes is None and "images" not in stored and "codes" in stored) else "images"
@@ -73,7 +73,7 @@ def read_arrays(file: Path, where: str, levels: int | None = None, codes: bool |
 
 
 def stated_levels(file: Path, where: str) -> int | None:
-    """The `levels` in an .npz file that `read_arrays` has accepted; None where it has none."""
+    """The `levels` in an .npz file that `read_arrays` has accepted, if it has them."""
     stored = _stored(file, where)
     return int(stored["levels"]) if "levels" in stored else None
 
@@ -95,12 +95,12 @@ def _stored(file: Path, where: str) -> dict[str, np.ndarray]:
 
 
 def fault(error: Exception) -> str:
-    """What numpy says of a file that it does not load, without its advice to run the code that may be in it."""
+    """numpy's reason for not loading a file, without its advice to allow code in it to run."""
     return "it is of another kind, or holds objects" if "pickle" in str(error) else str(error)
 
 
 def _images(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int, int]:
-    """uint8 or uint16 (N, C, H, W), a view of what is stored; how many levels they are likely to, and can, have."""
+    """uint8 or uint16 (N, C, H, W), a view of what is stored; the assumed and the largest number of levels."""
     if "images" not in stored:
         raise UserError(f"{where} has no array `images`: store them by np.savez(FILE, images=...).")
     images = stored["images"]
@@ -118,7 +118,7 @@ def _images(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int,
 
 
 def _codes(stored: dict[str, np.ndarray], where: str) -> tuple[np.ndarray, int, int]:
-    """Integers (N, C, H, W), and as of `_images`, the largest of them saying what is likely."""
+    """Integers (N, C, H, W), and the same numbers as `_images`; the number assumed is the largest code plus one."""
     if "codes" not in stored:
         raise UserError(f"{where} has no array `codes`: store them by np.savez(FILE, codes=...).")
     codes = stored["codes"]

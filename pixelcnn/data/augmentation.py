@@ -13,7 +13,7 @@ from pixelcnn.image_shape import array_type
 class Augmentation:
     """Changes training batches by draws from ``seed``, the epoch and each image's ``index`` alone.
 
-    So a resumed run has the draws of an uninterrupted one, whatever the batch size, the devices and the workers.
+    So a resumed run sees the same images as an uninterrupted one, whatever the batch size, devices and workers.
     """
 
     seed: int

@@ -30,18 +30,18 @@ from pixelcnn.image_shape import MOST_LEVELS, ImageShape
 
 log = logging.getLogger(__name__)
 
-WORKERS_PER_CORE = 16  # at most; more only take memory and processes
+WORKERS_PER_CORE = 16  # more only take memory and processes
 
 
 class ImageDataModule(LightningDataModule):
     """Makes batches of the images that ``load`` returns; your own data set implements only ``load``.
 
-    A batch is a dictionary: ``images`` (B, C, H, W), uint8, or int32 above 256 levels, ``index`` int64 (B,), the
-    images' places in the arrays of their split, and ``labels``, ``embeddings``, ``maps`` and ``coarse`` where the set
-    has them.
+    A batch is a dictionary: ``images`` (B, C, H, W), uint8, or int32 above 256 levels; ``index`` int64 (B,), the
+    images' places in the arrays of their split; and ``labels``, ``embeddings``, ``maps`` and ``coarse`` if the set has
+    them.
 
-    Sizes are checked here and once the images are known; raises UserError naming the key. Devices are the trainer's,
-    or one without a trainer. The trainer needs ``use_distributed_sampler=False``.
+    Sizes are checked here and again when the images are known; UserError names the key. Without a trainer there is one
+    device. The trainer needs ``use_distributed_sampler=False``.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class ImageDataModule(LightningDataModule):
         """``batch_size`` is over all devices together; ``val_size`` training images are held out, chosen by ``seed``.
 
         ``val_size=0`` validates on the test set, as the original did; the log then says so. ``levels`` reduces the bit
-        depth of all images, as `ImageArrays.with_levels`; ``flip`` and ``mutate`` change training batches alone, as
-        `Augmentation`. ``shard_size`` is of `TrainingOrder`, ``binarize`` of `Binarization`.
+        depth of all images (`ImageArrays.with_levels`); ``flip`` and ``mutate`` change training batches only
+        (`Augmentation`). For ``shard_size`` see `TrainingOrder`, for ``binarize`` `Binarization`.
         """
         super().__init__()
         for key, value, least in (
@@ -108,7 +108,7 @@ class ImageDataModule(LightningDataModule):
             self._places("test")
 
     def arrays(self, split: str) -> ImageArrays:
-        """The arrays of ``split``, "train" or "test", loaded when they are first asked for."""
+        """The arrays of ``split``, "train" or "test", loaded on first use."""
         if split not in self._loaded:
             loaded = self.load(split).with_levels(self.levels).binarized(self.binarize, self.seed, split)
             shape = loaded.shape
@@ -145,7 +145,7 @@ class ImageDataModule(LightningDataModule):
     def condition_sizes(self) -> dict[str, int]:
         """The size of each kind of condition that all loaded splits have, by its name in a batch.
 
-        For labels the number of classes, for coarse codes of codes, for embeddings and maps the number of features.
+        The number of classes for labels, of codes for coarse codes, of features for embeddings and maps.
         Known after ``setup``.
         """
         sizes = {} if self.num_classes is None else {"labels": self.num_classes}
@@ -170,11 +170,11 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def batches_per_epoch(self) -> int:
-        """Whole batches of training images: what is left over in an epoch's order is dropped."""
+        """Whole batches of training images; the images left over in an epoch are dropped."""
         return self.num_training_images // self.batch_size
 
     def require_shares(self, devices: int) -> None:
-        """Raise UserError unless so many devices can share a batch."""
+        """Raise UserError unless this many devices can share a batch."""
         remedy = f"use a multiple of {devices}, the number of devices"
         require(self.batch_size % devices == 0, "data.batch_size", self.batch_size, remedy)
 
@@ -187,7 +187,7 @@ class ImageDataModule(LightningDataModule):
         return self.arrays("train").at(chosen)
 
     def first(self, part: str, n: int) -> Batch:
-        """A batch of the first n images of ``part`` ("train", "val" or "test"), or of all where there are fewer."""
+        """A batch of the first n images of ``part`` ("train", "val" or "test"), or of all if there are fewer."""
         return self.arrays(self._split(part)).at(self._places(part)[:n])
 
     def at(self, part: str, index: np.ndarray) -> Batch:
@@ -195,7 +195,7 @@ class ImageDataModule(LightningDataModule):
         return self.arrays(self._split(part)).at(index)
 
     def evenly_spaced(self, part: str, most: int) -> np.ndarray:
-        """The ``index``, int64 (N,), of up to ``most`` images of ``part``, the first and the last among them."""
+        """The ``index``, int64 (N,), of up to ``most`` images of ``part``, including the first and the last."""
         places = self._places(part)
         count = min(most, len(places))
         return places[np.arange(count) * (len(places) - 1) // max(count - 1, 1)]
@@ -250,8 +250,8 @@ class ImageDataModule(LightningDataModule):
             collate_fn=in_shared_memory,  # type: ignore[arg-type]
             num_workers=self.num_workers,
             worker_init_fn=leave_signals_to_the_run,
-            # Without one of its own a loader draws its workers' seed from torch's global generator, once a pass, and
-            # the model's dropout would depend on how often a run was interrupted.
+            # Without its own generator a loader draws its workers' seed from torch's global one, once per pass, and
+            # the model's dropout would depend on how often the run was interrupted.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
@@ -275,11 +275,11 @@ class ImageDataModule(LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size
 
     def _batches_trained(self) -> int:
-        """Batches that the run has trained on since it began, before interruptions too.
+        """Batches that the run has trained on since it began, including those before interruptions.
 
-        Lightning stores this count in its checkpoints and has restored it before a loader is first iterated. Its
-        counts within the epoch and of epochs will not do: at the end of an epoch they depend on the hook that the
-        checkpoint was saved in, and a run stopped by ``max_steps`` counts its unfinished epoch as finished.
+        Lightning stores this count in its checkpoints and restores it before a loader is first iterated. Its counts of
+        epochs and within the epoch do not work: at the end of an epoch they depend on the hook in which the checkpoint
+        was saved, and a run stopped by ``max_steps`` counts its unfinished epoch as finished.
         """
         if self.trainer is None:
             return 0

@@ -21,7 +21,7 @@ SHARDS_AT_ONCE = 16  # whose images are shuffled together
 
 def batch_at(places: np.ndarray, columns: Mapping[str, np.ndarray]) -> Batch:
     """The rows at ``places`` int64 (B,) of every array, as contiguous tensors, and ``index``, the places themselves."""
-    # Rows of a transposed view come out in the view's memory order, which convolutions would inherit.
+    # Indexing a transposed view keeps its memory order, which convolutions would inherit.
     rows = {name: np.ascontiguousarray(column[places]) for name, column in columns.items()}
     return {name: torch.from_numpy(row) for name, row in {**rows, "index": places}.items()}
 
@@ -29,8 +29,8 @@ def batch_at(places: np.ndarray, columns: Mapping[str, np.ndarray]) -> Batch:
 class TrainingOrder:
     """Training batches, numbered from the run's start without end.
 
-    With n whole batches in an epoch, batch t is the (t mod n)-th stretch of the permutation that ``seed`` gives for
-    epoch t // n, and a device takes its own share of the batch. What is left over in a permutation is dropped.
+    With n whole batches in an epoch, batch t is the (t mod n)-th stretch of the permutation for epoch t // n, which
+    ``seed`` determines. Each device takes its share of the batch. Images left over in a permutation are dropped.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class TrainingOrder:
     ) -> None:
         """``places`` int64 (N,) with N >= ``batch_size``, a multiple of ``world_size`` (all devices together).
 
-        With ``shard_size`` a permutation is of shards, that many successive places each, taken SHARDS_AT_ONCE at a time
-        with their images shuffled: images that are read at about the same time are stored near each other.
+        With ``shard_size``, shards of that many successive places are permuted, and the images of each SHARDS_AT_ONCE
+        shards are shuffled together: images read at about the same time are stored near each other.
         """
         assert len(places) >= batch_size and batch_size % world_size == 0
         self.places = places
@@ -82,8 +82,8 @@ class TrainingOrder:
 def evaluation_order(places: np.ndarray, batch_size: int, rank: int = 0, world_size: int = 1) -> list[np.ndarray]:
     """All images once: consecutive chunks of ``places`` of at most ``batch_size // world_size``, dealt to the devices.
 
-    Chunks are as equal as they can be, and as many on each device, because collective operations wait for every
-    device; only where there are fewer images than chunks do the last devices have one chunk less.
+    Chunks are as equal as possible, and each device has as many, because collective operations wait for every device.
+    Only if there are fewer images than chunks do the last devices have one chunk less.
     """
     assert batch_size % world_size == 0
     rounds = -(-len(places) // batch_size)
@@ -100,7 +100,7 @@ class IndexedBatches(Dataset[Batch]):
         order: TrainingOrder | Sequence[np.ndarray],
         *changes: Callable[[Batch, int], Batch],
     ) -> None:
-        """``at`` returns the images at places int64 (B,), ``changes`` what is trained on of them in an epoch."""
+        """``at`` returns the images at places int64 (B,); ``changes`` augments a batch for an epoch."""
         self.at = at
         self.order = order
         self.changes = changes
@@ -118,8 +118,8 @@ class IndexedBatches(Dataset[Batch]):
 class FromPosition(Sampler[int]):
     """The numbers of the ``length`` batches from number ``position()`` on.
 
-    ``position`` is called again whenever a pass begins, so that nothing depends on how often a loader is iterated, how
-    far its workers read ahead or where a pass was broken off. A pass that begins in mid-epoch runs on into the next.
+    ``position`` is called whenever a pass begins, so nothing depends on how often a loader is iterated, how far its
+    workers read ahead or where a pass was broken off. A pass that begins in mid-epoch continues into the next epoch.
     """
 
     def __init__(self, position: Callable[[], int], length: int) -> None:

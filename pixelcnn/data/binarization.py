@@ -1,4 +1,4 @@
-"""``data.binarize``: images of two levels from grey values, as the literature on binary MNIST has them."""
+"""``data.binarize``: images of two levels from grey values, as in the literature on binary MNIST."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,10 +15,10 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class Binarization:
-    """A value v of ``levels`` becomes 1 with probability v / (levels - 1), else 0; by ``threshold``, in the upper half.
+    """A value v of ``levels`` becomes 1 with probability v / (levels - 1), or with ``threshold`` if in the upper half.
 
-    ``fixed`` draws once for each image (Salakhutdinov and Murray 2008), by its split and its place alone. ``dynamic``
-    draws afresh in each epoch of training (Burda et al. 2015), by the seed too, and is fixed otherwise.
+    ``fixed`` draws once per image (Salakhutdinov and Murray 2008), from its split and place alone. ``dynamic`` draws
+    again in each epoch of training (Burda et al. 2015), from the seed too; other images are as with ``fixed``.
     """
 
     kind: Kind
@@ -31,7 +31,7 @@ class Binarization:
         training, None otherwise."""
         if self.kind == "threshold":
             return (2 * images.int() > self.levels - 1).to(torch.uint8)
-        # Fixed coins have no seed, so that the scores of runs with other seeds are of the same images.
+        # Fixed draws do not use the seed, so runs with different seeds score the same images.
         seed, draw = (0, 0) if epoch is None or self.kind == "fixed" else (self.seed, 1 + epoch)
         key = (seed, BINARIZATION, SPLITS.index(self.split), draw)
         size = images.shape[1:]

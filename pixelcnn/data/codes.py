@@ -8,11 +8,11 @@ from pixelcnn.data.image_arrays import ImageArrays
 
 
 class Codes(Arrays):
-    """Two .npz files, ``train`` and ``test``, as of `Arrays`, that hold ``codes`` in place of ``images``.
+    """Two .npz files like those of `Arrays`, ``train`` and ``test``, with ``codes`` instead of ``images``.
 
     ``codes`` are integers of any type, (N, H, W) or (N, C, H, W), 0 .. levels-1; in memory they are uint8, or uint16
-    above 256 levels. Without ``levels``, in a file or as an argument, there is one more than the largest code of both
-    files, which are fewer than the codebook has if it does not use its last.
+    above 256 levels. Without ``levels``, in a file or as an argument, it is the largest code of both files plus one,
+    which is too small if the last code of the codebook does not occur.
     """
 
     def load(self, split: str) -> ImageArrays:
@@ -22,7 +22,7 @@ class Codes(Arrays):
         return read_arrays(file, f"data.{split}={file}", levels, codes=True)
 
     def _levels_of_both(self) -> int:
-        """What a file states, or one more than the largest code of both."""
+        """The number stated in a file, or the largest code of both plus one."""
         there = {f"data.{split}={file}": file for split, file in self.files.items() if file and os.path.isfile(file)}
         read = [read_arrays(Path(file), where, codes=True) for where, file in there.items()]
         stated = [stated_levels(Path(file), where) for where, file in there.items()]

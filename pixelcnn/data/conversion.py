@@ -1,7 +1,7 @@
 """One-time conversion of images into memory-mapped arrays: on all cores, atomic and resumable.
 
-Converted images are a folder of ``images.npy`` and, where they have labels, ``labels.npy``. While it is being filled
-its name ends in .partial, after a hash of the source, and ``done.npy`` in it says which parts are on the disk.
+Converted images are a folder with ``images.npy`` and, if they have labels, ``labels.npy``. Until it is complete its
+name ends in a hash of the source and .partial, and its ``done.npy`` says which parts are on the disk.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Part(Protocol):
-    """Consecutive images of a source that one process reads at once; its ``repr`` tells one source from another."""
+    """Consecutive images of a source that one process reads at once; its ``repr`` identifies the source."""
 
     def __len__(self) -> int:
         """How many images."""
@@ -41,9 +41,9 @@ class Part(Protocol):
 def open_converted(
     folder: Path, parts: Callable[[], Sequence[Part]], image_shape: tuple[int, int, int], labelled: bool
 ) -> ImageArrays:
-    """The images of ``folder``, mapped; if it is not there they are converted from ``parts()``, one after the other.
+    """The images of ``folder``, mapped. If it does not exist, ``parts()`` are converted, one after the other.
 
-    Several processes may ask at once: one converts, the others wait. Raises UserError naming the file or folder that
+    If several processes call at once, one converts and the others wait. Raises UserError naming the file or folder that
     cannot be read or written.
     """
     if not folder.is_dir():
@@ -107,7 +107,7 @@ def _convert(folder: Path, parts: Sequence[Part], image_shape: tuple[int, int, i
 
 
 def _begun(partial: Path, parts: int, total: int, image_shape: tuple[int, int, int], labelled: bool) -> np.memmap:
-    """uint8, 1 for each part that is written; the arrays are made if they are not there yet."""
+    """uint8, 1 for each part that is written; creates the arrays if necessary."""
     marks = partial / "done.npy"
     if not marks.is_file():
         shutil.rmtree(partial, ignore_errors=True)
@@ -115,7 +115,7 @@ def _begun(partial: Path, parts: int, total: int, image_shape: tuple[int, int, i
         np.lib.format.open_memmap(partial / "images.npy", "w+", np.uint8, (total, *image_shape))
         if labelled:
             np.lib.format.open_memmap(partial / "labels.npy", "w+", np.int64, (total,))
-        # Last, and in one go: the arrays beside it are of full length where it is there.
+        # Written last and atomically: if it exists, the arrays beside it have their full length.
         with open(partial / "new.npy", "wb") as opened:
             np.save(opened, np.zeros(parts, np.uint8))
             opened.flush()
@@ -133,9 +133,9 @@ def _write(task: tuple[Part, int, Path]) -> None:
 
 
 def _write_rows(file: Path, start: int, rows: np.ndarray) -> None:
-    """Put ``rows`` into the array in ``file`` from row ``start`` on, and on the disk, so that they can be called done.
+    """Write ``rows`` to the array in ``file`` from row ``start`` on, and flush them to the disk.
 
-    By writing, not through a map: a full disk is then an error instead of a signal that ends the process.
+    Not through a memory map: there a full disk would be a signal that ends the process instead of an error.
     """
     first = np.load(file, mmap_mode="r").offset
     with open(file, "r+b") as opened:
@@ -147,7 +147,8 @@ def _write_rows(file: Path, start: int, rows: np.ndarray) -> None:
 
 @contextmanager
 def _progress(total: int, had: int) -> Iterator[Callable[[int], Any]]:
-    """A bar on a terminal and a line every half minute elsewhere; yields what to call with the number of new images."""
+    """A bar on a terminal, elsewhere a line every half minute; yields a function to call with the number of new
+    images."""
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
         bar = progress.add_task("images", total=total, completed=had)
         printed = time.monotonic()

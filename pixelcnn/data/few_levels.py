@@ -11,9 +11,9 @@ PER_VALUE = 8  # levels
 
 
 def few_levels(data: ImageDataModule) -> str | None:
-    """A sentence about training images whose values are few among their levels: a model has to learn that; else None.
+    """A warning if training images use few of their levels, which a model would have to learn; else None.
 
-    ``data`` is set up. Codes may well be few: their values are names.
+    ``data`` is set up. Codes are exempt: their values are names.
     """
     if isinstance(data, Codes):
         return None
@@ -31,7 +31,7 @@ def few_levels(data: ImageDataModule) -> str | None:
     if not numbered:
         count = len(values)
     shown = ", ".join(map(str, values[:4])) + (f" … {values[-1]}" if len(values) > 4 else "")
-    # data.levels is what files of data=arrays hold, and what all other images are reduced to.
+    # For data=arrays, data.levels describes the files; all other images are reduced to it.
     told_apart = np.unique(stored.astype(int) * count // (arrays.stored_levels or levels)).tolist()
     if numbered if isinstance(data, Arrays) else told_apart == list(range(count)):
         remedy = f"set data.levels={count}"

@@ -5,20 +5,20 @@ import hashlib
 from pixelcnn.data.base import ImageDataModule
 
 PARTS = ("train", "val")
-MOST = 4096  # images that are hashed of a part: a fraction of a second, also for millions in mapped files
+MOST = 4096  # images hashed per part: takes a fraction of a second, even for millions in mapped files
 AT_ONCE = 64
 
 
 def fingerprint(data: ImageDataModule) -> dict[str, str]:
-    """`fingerprint_of` the training images and of those held out."""
+    """`fingerprint_of` the training images and the held-out ones."""
     return {part: fingerprint_of(data, part) for part in PARTS}
 
 
 def fingerprint_of(data: ImageDataModule, part: str) -> str:
-    """A line that is the same for the same images in the same order, wherever they are and however they are loaded.
+    """A line that identifies images and their order, wherever they are stored and however they are loaded.
 
-    ``part`` is "train" or "val". The line says how many images there are, of what shape and how many levels, and has a
-    hash of evenly spaced ones, of their places and of all that the data set knows of them (labels, embeddings, maps).
+    ``part`` is "train" or "val". The line has the number of images, their shape and levels, and a hash of evenly spaced
+    images with their places and everything that comes with them (labels, embeddings, maps).
     """
     index = data.evenly_spaced(part, MOST)
     digest = hashlib.sha256()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def files_under(folder: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, str], int]:
-    """The files in ``folder`` and its sub-folders whose names are ``wanted``: their paths by their real paths.
+    """The files in ``folder`` and its sub-folders whose names are ``wanted``: a mapping from real paths to paths.
 
-    Links to files and folders are followed, hidden folders and files passed over. What is reached in two ways counts
-    once, in a folder of its own rather than by a link; the second value is how many links were left out for that.
+    Links to files and folders are followed; hidden folders and files are skipped. A file reached in several ways counts
+    once, preferably without a link; the second value is the number of links left out.
     """
     found: dict[str, str] = {}
     linked_files: list[str] = []

@@ -15,7 +15,7 @@ Crop = int | list[int] | Literal["square"] | None
 class Framing:
     """First ``crop``, about the centre, then ``size``; None leaves images as they are.
 
-    A crop larger than an image fills what is missing with black; "square" is the largest square within each image.
+    A crop larger than an image pads it with black; "square" is the largest square within each image.
     Resizing is bicubic and antialiased (Pillow's) and does not keep proportions. Raises OutOfRangeError naming the key.
     """
 

@@ -13,8 +13,8 @@ from pixelcnn.data.images import decode, read_pixels, require_channels
 from pixelcnn.data.items import UNLABELLED, arrays_of
 from pixelcnn.errors import UserError
 
-SAVED = "dataset_dict.json"  # in a folder that DatasetDict.save_to_disk has left
-LONGEST = 300  # characters of what the library says
+SAVED = "dataset_dict.json"  # in a folder written by DatasetDict.save_to_disk
+LONGEST = 300  # characters of the library's message
 
 
 class HuggingFace(ImageDataModule):
@@ -36,7 +36,7 @@ class HuggingFace(ImageDataModule):
     ) -> None:
         """``name`` is OWNER/NAME on the Hub, or a folder; ``train`` and ``test`` are splits, as in "train[:90%]".
 
-        ``image_key`` and ``label_key`` are columns, None for the only one of images and the first of class labels.
+        ``image_key`` and ``label_key`` are columns; None: the only column of images, the first of class labels.
         ``channels``, ``size`` and ``crop`` are those of `Images`, ``options`` further arguments of ``load_dataset``;
         ``converted`` is the folder of the arrays.
         """
@@ -53,7 +53,7 @@ class HuggingFace(ImageDataModule):
         self.converted = Path(converted)
 
     def where(self) -> str:
-        """The folder, or the Hub, which is not asked."""
+        """The folder, or the Hub, without contacting it."""
         _library()
         return (
             self.source if Path(self.source).is_dir() else f"{self.source} of the Hugging Face Hub, or its cache here"

@@ -14,7 +14,7 @@ from pixelcnn.image_shape import ImageShape, array_type, tensor_type
 
 @dataclass(frozen=True, eq=False)
 class ImageArrays:
-    """What a split holds. Integers stay as small as they are: the model scales or embeds them, batch by batch."""
+    """The arrays of a split. Integers keep their small types; the model scales or embeds them batch by batch."""
 
     images: np.ndarray  # uint8, or uint16 above 256 levels (N, C, H, W), 0 .. levels-1; may be a transposed view
     levels: int = 256
@@ -23,9 +23,9 @@ class ImageArrays:
     maps: np.ndarray | None = None  # float32 (N, D, h, w), h and w dividing H and W
     class_names: tuple[str, ...] | None = None  # of the labels 0, 1, …, where they have any
     coarse: np.ndarray | None = None  # int32 (N, h, w), codes of a coarser level; h and w divide H and W
-    coarse_levels: int | None = None  # of ``coarse``, which are 0 .. coarse_levels-1; None: what they go up to
-    stored_levels: int | None = None  # of ``images``, where batches have fewer: see `with_levels`
-    binarization: Binarization | None = None  # of these levels, to the two that batches have
+    coarse_levels: int | None = None  # ``coarse`` is 0 .. coarse_levels-1; None: up to its largest code
+    stored_levels: int | None = None  # of ``images``, if batches have fewer: see `with_levels`
+    binarization: Binarization | None = None  # from these levels to the two of batches
 
     def __post_init__(self) -> None:
         images = array_type(self.stored_levels or self.levels)
@@ -38,30 +38,30 @@ class ImageArrays:
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
-        """The arrays that are there, by the names they have in a batch."""
+        """The arrays that are not None, by their names in a batch."""
         names = ("images", "labels", "embeddings", "maps", "coarse")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def num_codes(self) -> int | None:
-        """How many codes ``coarse`` is of; None without it."""
+        """The number of codes of ``coarse``; None without it."""
         if self.coarse is None:
             return None
         return int(self.coarse.max()) + 1 if self.coarse_levels is None else self.coarse_levels
 
     @property
     def num_features(self) -> dict[str, int]:
-        """D of ``embeddings`` and ``maps``, of those that are there."""
+        """D of ``embeddings`` and ``maps``, for those that are not None."""
         return {name: self.columns[name].shape[1] for name in ("embeddings", "maps") if name in self.columns}
 
     @property
     def shape(self) -> ImageShape:
-        """Channels, height, width and levels; raises UserError where they are none that a model can have."""
+        """Channels, height, width and levels; UserError if no model can have them."""
         channels, height, width = self.images.shape[1:]
         return ImageShape(channels, height, width, self.levels if self.binarization is None else 2)
 
     def with_levels(self, levels: int | None) -> "ImageArrays":
-        """The same images with ``levels`` levels in batches, or with their own where that is None.
+        """The same images with ``levels`` levels in batches; None: with their own.
 
         A value x of L levels becomes x * levels // L. Raises OutOfRangeError where ``levels`` is more than L.
         """
@@ -73,20 +73,20 @@ class ImageArrays:
         return replace(self, levels=levels, stored_levels=self.levels)
 
     def binarized(self, kind: Kind | None, seed: int, split: str) -> "ImageArrays":
-        """The same images of two levels in batches, by `Binarization`; as they are where ``kind`` is None."""
+        """The same images with two levels in batches, by `Binarization`; unchanged if ``kind`` is None."""
         return self if kind is None else replace(self, binarization=Binarization(kind, seed, split, self.levels))
 
     def at(self, places: np.ndarray) -> Batch:
         """The rows at ``places`` int64 (B,) of every array, as `batch_at` returns them."""
         batch = batch_at(places, self.columns)
-        # Here and not at once: mapped files stay mapped.
+        # Per batch, not for all images at once: mapped files stay mapped.
         images = torch.from_numpy(self.reduced(batch["images"].numpy())).to(tensor_type(self.levels))
         if self.binarization is not None:
             images = self.binarization(images, places)
         return {**batch, "images": images}
 
     def reduced(self, values: np.ndarray) -> np.ndarray:
-        """``values`` of ``images``, of any shape, as batches have them."""
+        """``values`` of ``images``, of any shape, converted as in batches."""
         if self.stored_levels is None:
             return values
         of_level = np.arange(self.stored_levels) * self.levels // self.stored_levels

@@ -18,13 +18,13 @@ CLASSES = 1000
 
 @dataclass(frozen=True)
 class BatchPart:
-    """One batch file; while it is read a process holds its images, 0.4 GB of 32x32 or 1.6 GB of 64x64.
+    """One batch file. Reading it takes the memory of its images: 0.4 GB for 32x32, 1.6 GB for 64x64.
 
-    Of pickles of protocol 2, which have them as text, it is two and a half times as much: 0.9 and 3.9 GB.
+    Pickles of protocol 2 store images as text and take two and a half times as much: 0.9 and 3.9 GB.
     """
 
     file: Path
-    modified: int  # nanoseconds: another batch under the same name is another source
+    modified: int  # nanoseconds: a changed file of the same name is another source
     count: int
     resolution: int
 
@@ -32,12 +32,12 @@ class BatchPart:
         return self.count
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 (N, 3, H, W), int64 (N,) from 0 on, where the files count from 1; UserError names what is wrong."""
+        """uint8 (N, 3, H, W), int64 (N,) from 0 (the files count from 1); UserError names what is wrong."""
         return read_batch(self.file, self.resolution)
 
 
 def batch_source(root: Path, split: str) -> list[Path]:
-    """The batch files of ``split`` that are under ``root``, in their order; of two forms of a batch the .npz."""
+    """The batch files of ``split`` under ``root``, in order; the .npz if a batch exists in both forms."""
     preferred = [root / f"{name}.npz" if (root / f"{name}.npz").is_file() else root / name for name in NAMES[split]]
     return [file for file in preferred if file.is_file()]
 

@@ -23,17 +23,17 @@ from pixelcnn.png import PNG_START, is_cut_short
 
 log = logging.getLogger(__name__)
 
-# Pillow's modes of pixels that need no conversion, and their number of channels.
+# Pillow's modes that need no conversion, and their number of channels.
 CHANNELS = {"1": 1, "L": 1, "RGB": 3, "P": 3}
 # Modes that can be converted to 8-bit grey or RGB on request, at a loss.
 CONVERTIBLE = (*CHANNELS, "LA", "PA", "RGBA", "CMYK", "YCbCr")
-# The kinds of files that it calls images and that hold something else, or something beside it.
+# Files that Pillow opens as images but that hold something else, or more than an image.
 NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF"}
-# Endings of images that it does not know in every build.
+# Endings of images that not every build of Pillow knows.
 FURTHER_ENDINGS = {".avif", ".heic", ".heif", ".jxl", ".svg", ".svgz"}
-# Raised by its decoders for damaged files.
+# Raised by Pillow's decoders for damaged files.
 DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
-# How it calls samples of 16 bits in a file, which may become a mode of 8 bits; BGR;16 has 5 or 6 bits each.
+# Pillow's names for 16-bit samples in a file, whose mode may have 8 bits; BGR;16 has 5 or 6 bits per sample.
 SIXTEEN_BITS = re.compile(r";16[BLN]")
 
 
@@ -43,7 +43,7 @@ class Images(ImageDataModule):
     def __init__(
         self, root: str | None, channels: int | None = None, size: Size = None, crop: Crop = None, **loading: Any
     ) -> None:
-        """``channels`` 1 or 3 converts every image to grey or RGB; None takes them as they are, all alike.
+        """``channels`` 1 or 3 converts every image to grey or RGB; None: no conversion, all images must be alike.
 
         ``crop`` and ``size`` are those of `Framing`, after which all images must have one size.
         """
@@ -60,7 +60,7 @@ class Images(ImageDataModule):
         return " and ".join(str(self._folder(split)) for split in ("train", "test"))
 
     def load(self, split: str) -> ImageArrays:
-        """The images of ``root``/``split`` in the order of their paths; class k is train's k-th sub-folder by name."""
+        """The images of ``root``/``split`` ordered by path; class k is the k-th sub-folder of train by name."""
         folder = self._folder(split)
         found = {name: _found(self.root / name) for name in ("train", "test") if os.path.isdir(self.root / name)}
         twice = min(found["train"].keys() & found["test"].keys(), default=None) if len(found) == 2 else None
@@ -88,11 +88,10 @@ def require_channels(channels: int | None) -> None:
 def read_images(
     folder: Path, files: list[Path], channels: int | None, classes: list[str], framing: Framing = AS_IT_IS
 ) -> ImageArrays:
-    """Read the ``files`` of ``folder``, labelled by the place of their sub-folder in ``classes`` if it has sub-folders.
+    """Read the ``files`` of ``folder``; labels are the places of their sub-folders in ``classes``, if there are any.
 
-    Raises UserError naming the file that is damaged, or differs from the first one in size, channels or depth, or has
-    pixels of a kind that does not become 8-bit or 16-bit grey or RGB without loss (``channels`` allows what can be
-    converted to 8 bits).
+    Raises UserError naming a file that is damaged, differs from the first one in size, channels or depth, or cannot be
+    read as 8-bit or 16-bit grey or RGB without loss (with ``channels``, lossy conversion to 8 bits is allowed).
     """
     first = read_pixels(files[0], channels, framing, MOST_LEVELS)
     images = np.empty((len(files), *first.shape), first.dtype)
@@ -127,7 +126,7 @@ def _labels(folder: Path, files: list[Path], classes: list[str]) -> np.ndarray |
 
 
 def _found(folder: Path) -> dict[str, Path]:
-    """Every image file of ``folder``, of kinds that are not read too, by its real path."""
+    """Every image file of ``folder``, including formats that are not supported, by its real path."""
     endings = {*IMG_EXTENSIONS, *_endings_not_read()}
     found, left_out = files_under(folder, lambda name: Path(name).suffix.lower() in endings)
     if left_out:
@@ -143,8 +142,8 @@ def _classes(folder: Path, found: dict[str, Path]) -> list[str]:
 
 
 def _image_files(folder: Path, found: dict[str, Path]) -> list[Path]:
-    """What was ``found`` in ``folder``, sorted; raises UserError if that is nothing, or if only some have a class, or
-    if one is of a kind that is not read.
+    """The files ``found`` in ``folder``, sorted. Raises UserError if there are none, if only some have a class, or if
+    one has an unsupported format.
     """
     files = sorted(found.values())
     unread = [path for path in files if path.suffix.lower() not in IMG_EXTENSIONS]
@@ -164,7 +163,7 @@ def _endings_not_read() -> set[str]:
 
 
 def unlike(shape: tuple[int, ...], of_first: tuple[int, ...], file: Path, first: Path) -> UserError:
-    """What is said of a ``file`` of another ``shape`` (C, H, W) than the ``first`` one of its folder."""
+    """The error for a ``file`` whose ``shape`` (C, H, W) differs from that of the ``first`` one of its folder."""
     remedy = "convert their colours with data.channels=1 or 3"
     if shape[0] == of_first[0]:
         remedy = "crop or resize them with data.crop=square data.size=32, or other sizes"
@@ -177,7 +176,7 @@ def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS, l
 
     UserError as `read_images`.
     """
-    # Opening a pipe would wait for ever; Path.is_file() raises where a name is too long.
+    # Opening a pipe would wait forever; Path.is_file() raises if a name is too long.
     if not os.path.isfile(file):
         fault = "is not a file" if os.path.exists(file) else "does not exist"
         raise UserError(f"{file} {fault}: give the path of an image, or remove it from its folder.")
@@ -191,7 +190,7 @@ def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS, l
 def decode(
     content: bytes, file: Path, channels: int | None, framing: Framing = AS_IT_IS, levels: int = 256
 ) -> np.ndarray:
-    """The image in ``content``, as `read_pixels`, upright where its Exif data says how it was held.
+    """The image in ``content``, as `read_pixels`, rotated as its Exif data says.
 
     UserError as `read_images`, naming ``file``.
     """
@@ -219,7 +218,7 @@ def pixels_of(
 ) -> np.ndarray:
     """The pixels of ``image``, loaded from ``file``, uint8 (C, H, W); UserError as `read_images`.
 
-    ``bits`` says of what unusual depth its samples were.
+    ``bits`` describes its samples' depth if that is unusual.
     """
     if bits or image.mode not in CONVERTIBLE:
         raise UserError(f"{file} holds {bits}{image.mode} pixels, which are not 8-bit: save it as 8-bit grey or RGB.")

@@ -1,4 +1,4 @@
-"""Images from a library's data set, as arrays: in memory, or in mapped files, converted once."""
+"""Images of a library's data set as arrays: in memory, or in mapped files that are converted once."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pixelcnn.data.image_arrays import ImageArrays
 from pixelcnn.data.images import unlike
 
 PART = 2**26  # bytes of pixels at most that a process converts at once
-PARTS = 64  # at least, where there are as many images
+PARTS = 64  # at least, if there are as many images
 UNLABELLED = -1
 
 Item = Callable[[int], tuple[np.ndarray, int]]  # pixels uint8 (C, H, W) and label of an image, by its place
@@ -23,7 +23,7 @@ class Items:
     """A stretch of such images, a part of a conversion."""
 
     item: Item = field(repr=False)
-    name: Path  # that messages have before an image's place
+    name: Path  # in messages, before an image's place
     shape: tuple[int, ...]
     start: int
     stop: int
@@ -47,8 +47,8 @@ def arrays_of(
 ) -> ImageArrays:
     """The ``count`` images of ``item``, labelled if each of them has a label.
 
-    Mapped, from the folder ``converted``, where they are converted unless they are there from the same ``source``, told
-    by its ``repr``; in memory where ``converted`` is None.
+    They are mapped from the folder ``converted``, after converting them unless it has those of the same ``source``, as
+    identified by its ``repr``. If ``converted`` is None, they are in memory.
     """
     pixels, _ = item(0)
     channels, height, width = pixels.shape

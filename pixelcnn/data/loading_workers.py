@@ -16,7 +16,7 @@ class Loader(DataLoader[Batch]):
     """A data loader with `leave_signals_to_the_run` as ``worker_init_fn``, which signals cannot precede."""
 
     def __iter__(self) -> Any:
-        # Workers are born with these signals blocked: one that came before they are dealt with would end them.
+        # Workers start with these signals blocked: one that came before its handler is set would end them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, OF_THE_RUN if self.num_workers else ())
         try:
             return super().__iter__()
@@ -25,7 +25,7 @@ class Loader(DataLoader[Batch]):
 
 
 def in_shared_memory(batch: Batch) -> Batch:
-    """The batch, in a worker moved to where it is sent from: without room there it fails here, and not unheard."""
+    """The batch, moved to shared memory if in a worker: a lack of room then raises here instead of being lost."""
     if get_worker_info() is not None:
         for column in batch.values():
             column.share_memory_()
@@ -33,7 +33,7 @@ def in_shared_memory(batch: Batch) -> Batch:
 
 
 def leave_signals_to_the_run(worker: int) -> None:
-    """A terminal and Slurm send signals to every process of a run, which would fail if its workers died of them."""
+    """Ignore signals in a worker: terminals and Slurm signal every process, and a run fails if its workers die."""
     for number in OF_THE_RUN:
         signal.signal(number, signal.SIG_IGN)
     waited_for = set()
@@ -45,7 +45,7 @@ def leave_signals_to_the_run(worker: int) -> None:
 
 
 def _end_when_the_run_says_so(run: int) -> None:
-    """Python ends by SIGTERM the workers that a run which failed has left, and waits for them."""
+    """Wait for the run's own SIGTERM, by which Python ends the workers of a failed run; others' are ignored."""
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run:
         continue
     os._exit(0)

@@ -7,14 +7,14 @@ import numpy as np
 
 
 class MappedArray(np.memmap):
-    """A whole .npy file, mapped read-only. Sent to another process it is the file's name, not its content."""
+    """A whole .npy file, mapped read-only. Pickling it sends the file's name, not its content."""
 
     def __reduce__(self) -> Any:
-        # numpy makes the base of a part the array that it is a part of.
+        # numpy keeps the whole array as the base of a part.
         whole = type(self.base) is np.memmap
         return (mapped, (self.filename,)) if whole else np.array(self).__reduce__()
 
 
 def mapped(file: str | Path) -> MappedArray:
-    """The array in ``file``; OSError or ValueError where it is absent or shorter than it says."""
+    """The array in ``file``; OSError or ValueError if it is missing or shorter than its header says."""
     return np.lib.format.open_memmap(file, mode="r").view(MappedArray)

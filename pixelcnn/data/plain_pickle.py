@@ -10,8 +10,8 @@ import numpy as np
 class PlainUnpickler(pickle.Unpickler):
     """Reads lists, dictionaries, numbers, texts and arrays of numbers, of Python 2 or 3 with ``encoding="latin1"``.
 
-    UnpicklingError where the file names anything else. ``numpy.asarray`` makes arrays of the stand-ins that it gives
-    for them: numpy's own functions would follow pointers in a forged type.
+    UnpicklingError if the file names anything else. Arrays are returned as stand-ins, which ``numpy.asarray`` converts:
+    numpy's own reconstruction would follow pointers in a forged type.
     """
 
     def find_class(self, module: str, name: str) -> Any:

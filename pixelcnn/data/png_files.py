@@ -13,7 +13,7 @@ from pixelcnn.errors import UserError
 
 PART = 4096  # images that one process reads at once
 
-Member = tuple[str, int, int]  # of a folder or tar: a name, its first byte, and its length, -1 for the whole file
+Member = tuple[str, int, int]  # name, first byte and length in a folder or tar; -1: the whole file
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,19 @@ class PNGPart:
 
 
 def folder_name(split: str, resolution: int) -> str:
-    """What van den Oord et al. call the images of ``split``."""
+    """Van den Oord et al.'s name for the images of ``split``."""
     return f"{'train' if split == 'train' else 'valid'}_{resolution}x{resolution}"
 
 
 def png_source(root: Path, split: str, resolution: int) -> Path | None:
-    """The folder or tar of ``split`` under ``root``; the tar where both are there, for it cannot be half unpacked."""
+    """The folder or tar of ``split`` under ``root``; the tar if both exist, since a folder may be half unpacked."""
     folder = root / folder_name(split, resolution)
     tar = root / f"{folder.name}.tar"
     return tar if tar.is_file() else folder if folder.is_dir() else None
 
 
 def png_parts(source: Path, resolution: int) -> list[PNGPart]:
-    """The images of a folder or tar, in the order of their names, alike for both; UserError where there are none."""
+    """The images of a folder or tar, ordered by name in either case; UserError if there are none."""
     if source.is_dir():
         paths = files_under(source, _is_image)[0].values()
         members = [(os.path.relpath(path, source), 0, -1) for path in paths]
@@ -77,7 +77,7 @@ def _is_image(path: str) -> bool:
 
 
 def _in_tar(source: Path) -> list[Member]:
-    """The images of an archive; of several of one name the last, as by unpacking it."""
+    """The images of an archive; the last of several with one name, as unpacking would leave."""
     found = {}
     try:
         with tarfile.open(source, "r:") as archive:
@@ -85,7 +85,7 @@ def _in_tar(source: Path) -> list[Member]:
                 archive.members = []  # type: ignore[attr-defined]  # a million of them would fill the memory
                 if member.isfile() and _is_image(member.name):
                     found[member.name] = (member.name, member.offset_data, member.size)
-            # tarfile takes a damaged header for the end, which is a block of zeros.
+            # tarfile takes a damaged header for the end; the real end is a block of zeros.
             end = tarfile.BLOCKSIZE
             archive.fileobj.seek(archive.offset)
             whole = archive.fileobj.read(end) == bytes(end)

@@ -16,10 +16,10 @@ Result = TypeVar("Result")
 
 
 def in_processes(call: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
-    """The places of ``items`` and what ``call`` returned for them, in the order in which they are ready.
+    """Yield the place of each of ``items`` and the result of ``call``, as they become ready.
 
-    ``call``, items and results are pickled. The first exception is raised, and nothing is begun after it; UserError
-    where a process was killed.
+    ``call``, items and results are pickled. The first exception is raised, and no further item is started; UserError if
+    a process was killed.
     """
     pool = ProcessPoolExecutor(max(1, min(len(items), cores())), initializer=_belong_to_parent)
     try:

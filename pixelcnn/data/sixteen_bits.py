@@ -1,4 +1,4 @@
-"""Image files of 16 bits a channel, read as they are: grey PNG and TIFF by Pillow, RGB PNG by torchvision.
+"""Image files with 16 bits per channel: grey PNG and TIFF by Pillow, RGB PNG by torchvision.
 
 Pillow reduces 16-bit RGB to 8 bits, and torchvision reads no TIFF.
 """
@@ -17,9 +17,9 @@ from pixelcnn.png import PNG_START
 
 
 def sixteen_bits(image: Image.Image, content: bytes, file: Path, channels: int | None, framing: Framing) -> np.ndarray:
-    """The pixels of a ``file`` of 16 bits, uint16 (C, H, W), from its ``content`` or what Pillow has loaded of it.
+    """The pixels of a 16-bit ``file``, uint16 (C, H, W), from its ``content`` or Pillow's ``image``.
 
-    UserError for what is neither grey nor an RGB PNG, and for ``channels`` and ``framing`` that would change it.
+    UserError unless it is grey or an RGB PNG, and if ``channels`` or ``framing`` would change it.
     """
     if framing != AS_IT_IS:
         raise UserError(f"{file} has 16 bits a channel, which data.crop and data.size are not for: prepare it before.")
@@ -27,7 +27,7 @@ def sixteen_bits(image: Image.Image, content: bytes, file: Path, channels: int |
         pixels = np.asarray(image).astype(np.uint16)[np.newaxis]
     elif content.startswith(PNG_START):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # it says that another package is to replace it
+            warnings.simplefilter("ignore", DeprecationWarning)  # its warning that another package will replace it
             pixels = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8)).numpy()
     else:
         raise UserError(f"{file} holds 16-bit {image.mode} pixels that are not read: save it as grey, or as PNG.")

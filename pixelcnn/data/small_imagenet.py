@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 class SmallImageNet(ImageDataModule):
     """1.28 million training images and the official validation set, which is the test set.
 
-    Papers report bits/dim of both variants under one name, and they do not compare: van den Oord et al. made theirs
-    without anti-aliasing, Chrabaszcz et al. with, which is easier, and with labels.
+    Papers report bits/dim of two variants under one name, and they do not compare: van den Oord et al. downsampled
+    without anti-aliasing, Chrabaszcz et al. with it, which is easier to model, and with labels.
 
-    When a split is first loaded its files are converted into memory-mapped arrays, which are all that is needed later.
+    On first use the files of a split are converted into memory-mapped arrays; later only these are needed.
     """
 
     def __init__(self, root: str, variant: str, resolution: int, converted: str | None = None, **loading: Any) -> None:
-        """``root`` holds the files of one variant; ``converted`` is where the arrays are kept, None for ``root``.
+        """``root`` holds the files of one variant; ``converted`` is the folder of the arrays, by default ``root``.
 
         "oord": train_32x32 and valid_32x32 for ``resolution`` 32, 64 likewise, each a folder of PNG files or a .tar;
         "chrabaszcz": train_data_batch_1 to _10 and val_data, each a pickle or .npz.
@@ -48,7 +48,7 @@ class SmallImageNet(ImageDataModule):
         self.converted = self.root if converted is None else Path(converted)
 
     def where(self) -> str:
-        """The converted arrays' folder, or that of the files that they would be converted from."""
+        """The folder of the converted arrays, or of the files to convert."""
         if all(self._converted(split).is_dir() for split in ("train", "test")):
             return str(self._converted("train").parent)
         for split in ("train", "test"):

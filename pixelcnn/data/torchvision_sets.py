@@ -1,4 +1,4 @@
-"""``data=torchvision``: torchvision's sets of images and their classes, by name."""
+"""``data=torchvision``: torchvision's data sets of images with classes, by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from pixelcnn.data.items import UNLABELLED, arrays_of
 from pixelcnn.errors import UserError, require
 from pixelcnn.signature import arguments_of, checked_arguments
 
-# Arguments that are given by this module, or are functions.
+# Arguments that this module passes, or that are functions.
 GIVEN = ("root", "train", "download", "what", "transform", "target_transform", "transforms", "loader")
 ABSENT = (RuntimeError, OSError)  # torchvision's words for absent or damaged files
 
@@ -63,7 +63,7 @@ class TorchvisionSet(ImageDataModule):
                 raise self._absent(f"could not be read or downloaded ({told})") from error
 
     def load(self, split: str) -> ImageArrays:
-        """The images of ``split`` with their labels, where each of them has one; mapped if they are files."""
+        """The images of ``split``, with labels if each has one; mapped if they are files."""
         source = self._opened(split)
         if source is None:
             raise self._absent("is not there or damaged")
@@ -125,7 +125,7 @@ class Torchvision(TorchvisionSet):
         """``train`` and ``test`` are names of splits, where the set has several ("extra", "val").
 
         ``options`` are further arguments of its class. Sets of image files are converted into mapped arrays in the
-        folder ``converted``, None for ``root``.
+        folder ``converted``, by default ``root``.
         """
         super().__init__(root, **loading)
         self.source = _named(name)
@@ -164,7 +164,7 @@ class _Reader:
 
 
 def _named(name: str | None) -> type[datasets.VisionDataset]:
-    """The class that torchvision calls ``name``; UserError where there is none, or none that has two splits."""
+    """torchvision's class called ``name``; UserError if there is none, or it lacks two splits."""
     if name is None:
         raise UserError("data.name is not set: give data.name=MNIST, or another of torchvision's data sets.")
     classes = [one for one in map(vars(datasets).get, datasets.__all__) if isinstance(one, type)]

@@ -28,7 +28,7 @@ from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.scores import as_label
 
 NOT_DRAWN = 0.5  # grey, as a fraction of the highest level
-PAINTED = 0.25  # of a pixel's area, at least, has to be painted over
+PAINTED = 0.25  # fraction of a pixel's area that has to be painted over
 SIDE = 512  # of pictures on the page, at least
 
 Draw = Callable[[Callable[[Tensor], object]], Tensor]
@@ -42,7 +42,7 @@ class Choice:
     mixture_temperature: float
     scale_temperature: float
     label: int | None  # of a class; None: the classes in turn
-    place: int  # in the test set, of the image whose condition is taken
+    place: int  # place in the test set of the image whose condition is used
 
 
 class Explorer:
@@ -58,7 +58,7 @@ class Explorer:
         return not isinstance(likelihood, Implicit), not isinstance(likelihood, Implicit | Categorical)
 
     def drawn(self, n: int, choice: Choice) -> Iterator[Tensor]:
-        """Yield n samples, uint8 (n, C, H, W), after each row; pixels that are not drawn yet are grey."""
+        """Yield n samples, uint8 (n, C, H, W), after each row; pixels not drawn yet are grey."""
         shape = self.model.image
         condition = self._condition(n, choice)
         known = torch.zeros(shape.height, shape.width, dtype=torch.bool)

@@ -18,14 +18,14 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.masks import KINDS, known_pixels
 from pixelcnn.pictures import black_to_white
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # which gradio reads when it is imported, and asks its makers about
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio reads it when imported, and would otherwise call home
 
 import gradio as gr
 
 MOST = 16  # images at once
 SIDE_OF_EDITOR = 512
 FIRST_PORT, PORTS = 7860, 100
-BUTTONS: Any = ["download", "fullscreen"]  # and not one that uploads a picture to share it
+BUTTONS: Any = ["download", "fullscreen"]  # without the button that uploads a picture to share it
 CACHED = 600  # seconds that gradio keeps the files of its pictures
 IN_TURN = -1  # the value of "each in turn" among the classes
 CSS = ".pixels img { image-rendering: pixelated; }"
@@ -112,7 +112,7 @@ def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.B
 def serve(blocks: gr.Blocks, host: str, port: int | None) -> str:
     """Serve the page from threads of this process and return its address. UserError if the port is in use."""
     os.environ["GRADIO_NUM_PORTS"] = str(PORTS)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio asks itself whether it is there
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio's request to itself
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
         _, url, _ = blocks.queue().launch(

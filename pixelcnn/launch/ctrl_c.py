@@ -1,4 +1,4 @@
-"""Ctrl-C ends the command with the status of a process that died of it, and without a traceback."""
+"""Ctrl-C ends the command with status 130 and without a traceback."""
 
 import signal
 import sys
@@ -10,7 +10,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 @contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
-    """Around everything: exits with status 130 where Ctrl-C was pressed, also where Lightning caught it and exits."""
+    """Around everything: exit with status 130 if Ctrl-C was pressed, even if Lightning caught it and exits."""
     try:
         yield
     except KeyboardInterrupt as interrupt:

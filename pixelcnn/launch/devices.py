@@ -9,16 +9,16 @@ from omegaconf import DictConfig
 from pixelcnn.errors import UserError
 from pixelcnn.launch.ranks import started_outside
 
-PROCESSES_TO_TRY = 8  # on any number of cores, to try out eight devices
+PROCESSES_TO_TRY = 8  # allowed on any number of cores, to try out eight devices
 FORMS = 'use a number, -1 or "auto" for all there are, or a list of which ones'
 
 
 def check_devices(options: DictConfig) -> None:
     """Raise UserError if this machine lacks what ``trainer.accelerator`` and ``trainer.devices`` ask for.
 
-    Lightning's ``auto`` replaces GPUs that are not there by as many CPU processes; here these have to be asked for, by
-    ``trainer.accelerator=cpu``. The names of ``trainer.accelerator`` and ``trainer.strategy`` are checked too. Apple's
-    GPUs are refused: scores are summed in float64, and pixels drawn in it, which they lack.
+    Lightning's ``auto`` replaces missing GPUs by as many CPU processes; here these need ``trainer.accelerator=cpu``.
+    The names of ``trainer.accelerator`` and ``trainer.strategy`` are checked too. Apple's GPUs are refused, because
+    they lack float64, in which scores are summed and pixels drawn.
     """
     _check_names(options)
     accelerator, wanted = options.accelerator, _wanted(options.devices)
@@ -72,7 +72,7 @@ def _check_names(options: DictConfig) -> None:
     if strategy in usable:
         return
     if strategy in methods:
-        # Such processes are copies of this one, without its checks, locks and logs, and would not train.
+        # Such processes are copies of this one without its checks, locks and logs, and would not train.
         raise UserError(
             f"trainer.strategy={strategy} starts processes by {methods[strategy]}, which is not supported: use ddp, "
             "which starts the command again for each."
@@ -87,7 +87,7 @@ def _is_parallel(strategy: str) -> bool:
 
 
 def require_machines(options: DictConfig) -> None:
-    """Raise UserError where several machines are asked for and nothing has started this run on them: it would wait."""
+    """Raise UserError if several machines are requested but nothing started this run on them: it would wait."""
     if options.num_nodes > 1 and started_outside() == 1 and "MASTER_ADDR" not in os.environ:
         raise UserError(
             f"trainer.num_nodes={options.num_nodes} needs the command to be started on each machine: "
@@ -96,7 +96,7 @@ def require_machines(options: DictConfig) -> None:
 
 
 def processes(options: DictConfig) -> int:
-    """How many processes ``options`` ask for on each machine, one for each device."""
+    """The number of processes per machine that ``options`` ask for, one per device."""
     wanted = _wanted(options.devices)
     if isinstance(wanted, list):
         return len(wanted)
@@ -106,7 +106,7 @@ def processes(options: DictConfig) -> int:
 
 
 def one_device(options: DictConfig) -> str:
-    """The device of what runs on one: the first that ``options`` name, for ``auto`` a GPU if there is one."""
+    """The device for tasks that use one: the first that ``options`` name; for ``auto`` a GPU if there is one."""
     wanted = _wanted(options.devices)
     if options.accelerator == "cpu" or not _gpus():
         return "cpu"
@@ -114,7 +114,7 @@ def one_device(options: DictConfig) -> str:
 
 
 def check_gpus(options: DictConfig, there: int) -> None:
-    """Raise UserError where ``options`` ask for more GPUs than are ``there``, or for one with none there."""
+    """Raise UserError if ``options`` ask for more GPUs than there are."""
     accelerator, given, wanted = options.accelerator, options.devices, _wanted(options.devices)
     asks_for_gpu = accelerator != "auto" or wanted not in (None, 1)
     if there == 0 and asks_for_gpu:
@@ -131,7 +131,7 @@ def check_gpus(options: DictConfig, there: int) -> None:
 
 
 def _wanted(devices: Any) -> int | list[int] | None:
-    """A number of devices (-1: all), or which ones; None for Lightning's ``auto``."""
+    """A number of devices (-1: all), or a list of their indices; None for Lightning's ``auto``."""
     if devices == "auto":
         return None
     if isinstance(devices, str):

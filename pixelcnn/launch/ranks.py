@@ -11,7 +11,7 @@ ORDER = (("RANK",), ("LOCAL_RANK", "NODE_RANK"), ("SLURM_PROCID",))
 
 
 def is_first(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process speaks and writes for all: rank 0, or the only one."""
+    """Whether this process logs and writes for all: rank 0, or the only one."""
     for names in ORDER:
         given = [environment[name] for name in names if name in environment]
         if given:
@@ -20,7 +20,7 @@ def is_first(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def started_outside(environment: Mapping[str, str] = os.environ) -> int:
-    """How many processes torchrun or Slurm's srun have started for this run, this one among them."""
+    """How many processes torchrun or Slurm's srun started for this run, including this one."""
     if "TORCHELASTIC_RUN_ID" in environment:
         return int(environment["WORLD_SIZE"])
     if interactive(environment) or not started_by_srun(environment):
@@ -29,21 +29,21 @@ def started_outside(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def interactive(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this is a job of Slurm in which people start processes by hand, by the names that Lightning goes by."""
+    """Whether this is an interactive Slurm job, judged by its name as in Lightning."""
     return environment.get("SLURM_JOB_NAME") in ("bash", "interactive")
 
 
 def started_by_srun(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process is a task of srun's: a job's script has the number of its tasks too, and is none."""
+    """Whether srun started this process as a task; a job's script also has the number of tasks, but is not one."""
     return environment.get("SLURM_STEP_NUM_TASKS", "") == environment.get("SLURM_NTASKS")
 
 
 @contextmanager
 def directory_of_its_own(arguments: list[str]) -> Iterator[None]:
-    """Unless this is the first process, have Hydra's files for it go to a directory that is removed in the end.
+    """Unless this is the first process, redirect its Hydra files to a temporary directory.
 
-    ``arguments`` are those of the command line, to which this is added. torchrun and Slurm start all processes alike,
-    and each would make a run directory by its own clock; Lightning has each leave a log of its own.
+    Adds a key to the command line's ``arguments``. torchrun and Slurm start all processes alike, and each would make a
+    run directory by its own clock; with Lightning each would write its own log.
     """
     if is_first():
         yield

@@ -22,7 +22,7 @@ from pixelcnn.durable import trouble_when_full
 from pixelcnn.errors import UserError
 from pixelcnn.launch.run_directory import EARLIER_FILES
 
-# What a path can be that no check looks for: closed to this user, too long, a ring of links, on a disk that fails.
+# Faults of paths that no check looks for: no permission, too long, a loop of links, a failing disk.
 OF_THE_FILE_SYSTEM = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR),
     *(errno.EIO, errno.ESTALE),
@@ -36,7 +36,7 @@ def tracebacks_wanted() -> bool:
 
 @contextmanager
 def refusals(task: Callable[..., Any]) -> Iterator[None]:
-    """Around Hydra's main: wrong input exits with its sentence, be it found by Hydra or by ``task``, which it calls."""
+    """Around Hydra's main: wrong input exits with one sentence, whether found by Hydra or by ``task``."""
     if tracebacks_wanted():
         yield
         return
@@ -57,16 +57,16 @@ def refusals(task: Callable[..., Any]) -> Iterator[None]:
 
 
 def _storage_errors() -> tuple[type[Exception], ...]:
-    """What the storage of a search raises, where one has been opened."""
+    """The errors that the storage of a search raises; none if no storage was opened."""
     sqlalchemy = sys.modules.get("sqlalchemy.exc")
     return () if sqlalchemy is None else (sqlalchemy.SQLAlchemyError,)
 
 
 @contextmanager
 def job_refusals() -> Iterator[None]:
-    """Around a single job: exits with the sentence at once, for Hydra has more lines to say about a failed job.
+    """Around a single job: exit with the sentence at once, before Hydra adds its own lines about a failed job.
 
-    A job of a multirun must not exit, since others come after it; its error goes to the sweeper.
+    A job of a multirun must not exit, since others follow; its error goes to the sweeper.
     """
     try:
         yield
@@ -100,7 +100,7 @@ def _end(refusal: UserError, error: Exception) -> NoReturn:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Of any device: torch has a class for GPUs alone, and says the others in words."""
+    """For any device: torch has an exception class for GPUs only, and messages for others."""
     told = str(error)
     return type(error).__name__ in ("MemoryError", "OutOfMemoryError") or any(
         words in told for words in ("can't allocate memory", "Storage size calculation overflowed")
@@ -109,7 +109,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 @contextmanager
 def callback_refusals() -> Iterator[None]:
-    """Around a callback of Hydra's, which would take an error for a warning and go on: exits with the sentence."""
+    """Around a Hydra callback, whose errors Hydra turns into warnings: exit with the sentence."""
     try:
         yield
     except UserError as error:
@@ -121,7 +121,7 @@ def callback_refusals() -> Iterator[None]:
 
 
 def require_options(arguments: Sequence[str], conf: Path) -> None:
-    """Raise UserError where a group is given something that is not an option's name, for Hydra does not say which."""
+    """Raise UserError if a group is given something other than an option's name; Hydra's message lacks the group."""
     typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     for override in OverridesParser.create().parse_overrides(typed):
         group, value = override.key_or_group, override.value()

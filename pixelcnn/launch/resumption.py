@@ -1,4 +1,4 @@
-"""What resuming a run takes: its directory, known to every rank."""
+"""The directory of a run, known to every rank."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ DIRECTORY = "hydra.run.dir"
 
 
 def directory_of_run(output_dir: Path, arguments: Sequence[str], config: DictConfig) -> Path:
-    """The run directory on rank 0, whatever the rank: ``output_dir``, or where that is a rank's own, what was typed.
+    """Rank 0's run directory, on any rank: ``output_dir``, or the typed one if that is a rank's temporary directory.
 
-    ``arguments`` are the command line as `pixelcnn.launch.ranks.directory_of_its_own` has left it. Without a
-    typed directory rank 0 makes one by the clock, which has nothing in it, and ``output_dir`` is as good.
+    ``arguments`` are the command line after `pixelcnn.launch.ranks.directory_of_its_own`. If no directory was typed,
+    rank 0 makes a new, empty one, and ``output_dir`` serves as well.
     """
     of_rank = f"{DIRECTORY}={output_dir}"
     if is_first() or of_rank not in arguments:

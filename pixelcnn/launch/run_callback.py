@@ -28,9 +28,9 @@ from pixelcnn.launch.sweep_results import swept_keys, write_results
 
 
 def require_keys_of_jobs(config: DictConfig) -> None:
-    """Raise UserError where a grid over keys, not over options, has jobs with an unknown key.
+    """Raise UserError if a grid over keys (not over options) has an unknown key.
 
-    ``config`` has Hydra's node; what has several values is in it as if it was not given.
+    ``config`` has Hydra's node; keys with several values are absent from it.
     """
     parsed = OverridesParser.create().parse_overrides(typed(config.hydra))
     swept = [override for override in parsed if override.is_sweep_override()]
@@ -44,7 +44,7 @@ def require_keys_of_jobs(config: DictConfig) -> None:
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
-    """A composed configuration as its job gets it."""
+    """A composed configuration in the form that its job gets."""
     job = config.copy()
     OmegaConf.set_readonly(job, False)
     with open_dict(job):
@@ -56,7 +56,7 @@ class RunCallback(Callback):
     """Named in ``conf/config.yaml``."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what is wrong before Hydra writes into the run directory, which may hold an earlier run."""
+        """Refuse wrong input before Hydra writes into the run directory, which may hold an earlier run."""
         HydraConfig.instance().set_config(config)
         job_config = without_hydra(config)
         with callback_refusals():
@@ -70,7 +70,7 @@ class RunCallback(Callback):
             require_machines(job_config.trainer)
             if uses_devices:
                 require_tasks(job_config.trainer)
-            if is_first():  # the others of a distributed run come later, and write no files of Hydra's
+            if is_first():  # other ranks come later and write no Hydra files
                 run_dir = Path(config.hydra.run.dir)
                 composed = run_dir / str(config.hydra.output_subdir)
                 EARLIER_FILES.note(run_dir, composed)
@@ -78,7 +78,7 @@ class RunCallback(Callback):
                 EARLIER_FILES.keep(composed)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse a sweep in each of several processes; have a directory for its results."""
+        """Refuse a sweep that runs in each of several processes, and prepare the directory for its results."""
         count = started_outside()
         if count > 1:
             raise SystemExit(
@@ -94,7 +94,7 @@ class RunCallback(Callback):
             CLAIMS.callback(write_results, *self._sweep)  # however it ends
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Add a sweep's job to its results, which are there if a later one fails."""
+        """Add a sweep's job to the results at once, in case a later one fails."""
         if config.hydra.mode == RunMode.MULTIRUN and is_first():
             self._best = write_results(*self._sweep)
 

@@ -1,4 +1,4 @@
-"""A run directory holds one run: another one is refused before it overwrites anything, unless it resumes it."""
+"""A run directory holds one run: any other run is refused before it overwrites anything, unless it resumes it."""
 
 import errno
 import fcntl
@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pixelcnn.errors import UserError
 
-# Files that tasks write. Hydra's own do not make a run: a refused one leaves them too, and is started again.
+# Files that tasks write. Hydra's own files do not count: a refused run leaves them too, and may be started again.
 RESULTS = (
     *("checkpoints", "run.json", "metrics.json", "samples", "report.html", "per_image.csv"),
     *("samples.npz", "samples.png", "interpolation.png", "completions.npz", "completions.png"),
@@ -24,16 +24,16 @@ RESULTS = (
 
 LOCK, SWEEP_LOCK = ".lock", ".sweep.lock"
 COMPOSED = ("config.yaml", "hydra.yaml", "overrides.yaml")  # by Hydra, in .hydra
-WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system that has none; runs are not kept apart
-BEFORE_A_JOB = ("hydra.job.", "now:")  # interpolations of a sweep's subdir that resolve before a job has begun
-SECONDS_TO_LEAVE = 30  # for an earlier run that got a signal, to save
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # concurrent runs are then not detected
+BEFORE_A_JOB = ("hydra.job.", "now:")  # interpolations in a sweep's subdir that resolve before a job begins
+SECONDS_TO_LEAVE = 30  # for an earlier run that is saving after a signal
 
 
 def require_free(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> None:
-    """Raise UserError where ``run_dir`` holds a run that the run of ``config`` does not resume.
+    """Raise UserError if ``run_dir`` holds a run that the run of ``config`` does not resume.
 
-    Training resumes in the directory into whose ``checkpoints`` the file given by ``checkpoint`` was written, or by
-    ``checkpoint=last`` in any that a training run has left. ``key`` is what has chosen the directory.
+    Training may resume in the directory whose ``checkpoints`` folder holds the file ``checkpoint``, or with
+    ``checkpoint=last`` in any training run's directory. ``key`` is the key that chose the directory.
     """
     held = next((name for name in RESULTS if (run_dir / name).exists()), None)
     training = config.task.name == "train"
@@ -53,10 +53,10 @@ def _resumes(run_dir: Path, checkpoint: str | None) -> bool:
 
 @contextmanager
 def claimed(run_dir: Path, config: DictConfig, key: str = "hydra.run.dir") -> Iterator[None]:
-    """`occupied` for the run of ``config``; UserError where ``run_dir`` holds another one, or does so by then."""
+    """`occupied` for the run of ``config``; UserError if ``run_dir`` holds another run, before or after waiting."""
     require_free(run_dir, config, key)
     with occupied(run_dir, key):
-        require_free(run_dir, config, key)  # the process that was waited for may have left a run
+        require_free(run_dir, config, key)  # the process waited for may have left a run
         yield
 
 
@@ -72,9 +72,9 @@ def claimed_sweep(config: DictConfig) -> Iterator[None]:
 
 @contextmanager
 def occupied(run_dir: Path, key: str = "hydra.run.dir", lock_name: str = LOCK) -> Iterator[None]:
-    """Within it no other process gets in; UserError where one is there and does not leave within half a minute.
+    """Lock ``run_dir`` for this process; UserError if another one holds it for more than half a minute.
 
-    A process that dies leaves with it. ``key`` is what has chosen the directory.
+    A process that dies releases its lock. ``key`` is the key that chose the directory.
     """
     deadline = time.monotonic() + SECONDS_TO_LEAVE
     while True:
@@ -92,7 +92,7 @@ def occupied(run_dir: Path, key: str = "hydra.run.dir", lock_name: str = LOCK) -
 
 
 def _is_at(path: Path, file: IO[str]) -> bool:
-    """Whether ``file`` is still the one at ``path``: a run that is refused removes its lock."""
+    """Whether ``file`` is still the one at ``path``: a refused run removes its lock file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def _is_at(path: Path, file: IO[str]) -> bool:
 def _locked(lock: IO[str]) -> bool:
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # POSIX leaves it open which
+    except (BlockingIOError, PermissionError):  # POSIX allows either
         return False
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
@@ -111,10 +111,10 @@ def _locked(lock: IO[str]) -> bool:
 
 
 def require_free_sweep(config: DictConfig) -> None:
-    """Raise UserError where a sweep's first job would get the directory of an earlier one.
+    """Raise UserError if a sweep's first job would get the directory of an earlier one.
 
-    ``config`` is a whole composed configuration, with Hydra's node. Directories that are named by more than the jobs'
-    numbers, such as by an option that differs between them, are left to the jobs.
+    ``config`` is a whole composed configuration, with Hydra's node. If directories are named by more than the jobs'
+    numbers, such as by an option that differs between jobs, each job checks its own.
     """
     subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]
     if not all(name.startswith(BEFORE_A_JOB) for name in re.findall(r"\$\{(.*?)\}", str(subdir))):
@@ -128,14 +128,14 @@ def require_free_sweep(config: DictConfig) -> None:
 
 
 class EarlierFiles:
-    """What a run directory held before Hydra wrote into it, for a run that may yet be refused."""
+    """The content of a run directory before Hydra wrote into it, in case the run is refused."""
 
     def __init__(self) -> None:
         self._absent: list[Path] = []
         self._kept: dict[Path, bytes] = {}
 
     def note(self, run_dir: Path, composed: Path) -> None:
-        """Remember what is not there; to be called before ``run_dir`` is claimed."""
+        """Remember which folders do not exist; call it before ``run_dir`` is claimed."""
         hydras = [run_dir / LOCK, run_dir / "run.log", *(composed / name for name in COMPOSED)]
         self._absent = [path for path in (*hydras, composed, run_dir, *run_dir.parents) if not path.exists()]
 
@@ -144,7 +144,7 @@ class EarlierFiles:
         self._kept = {file: file.read_bytes() for file in composed.glob("*.yaml")}
 
     def restore(self, run_dir: Path) -> None:
-        """Put the files back. Where the run has left nothing of its own, also remove what was not there."""
+        """Restore the files. If the run wrote nothing of its own, also remove what did not exist before."""
         for file, content in self._kept.items():
             file.write_bytes(content)
         if not any((run_dir / name).exists() for name in RESULTS):

@@ -1,4 +1,4 @@
-"""Log handlers: the terminal, and ``run.log``, which a run can do without."""
+"""Log handlers: the terminal, and ``run.log``, which may fail without ending the run."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ from pixelcnn.durable import FULL
 
 
 class RunLog(logging.FileHandler):
-    """Leaves out what a full disk has no room for: the terminal has it, and the run says what it could not save."""
+    """Skips lines that a full disk has no room for: the terminal has them."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         error = sys.exc_info()[1]
@@ -17,7 +17,7 @@ class RunLog(logging.FileHandler):
 
 
 class Terminal(logging.StreamHandler):
-    """Writes to what standard output is at the time: a progress bar replaces it, and puts what it gets above itself."""
+    """Writes to the current standard output: a progress bar replaces it, and prints lines above itself."""
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 
 from pixelcnn.launch.ranks import is_first
 
-SECONDS_FOR_THE_OTHERS = 3  # to come to the same refusal
-# What names a run to its processes: Lightning's and torchrun's meeting point, and Slurm's step.
+SECONDS_FOR_THE_OTHERS = 3  # for other processes to reach the same error
+# What identifies a run to its processes: Lightning's and torchrun's rendezvous address, and Slurm's step.
 NAMES = ("MASTER_ADDR", "MASTER_PORT"), ("SLURM_JOB_ID", "SLURM_STEP_ID")
 
 
 @contextmanager
 def said_once() -> Iterator[None]:
-    """Around a command that exits with a sentence: exits without it where another process of the run has said it.
+    """Around a command that may exit with a sentence: exit silently if another process of the run has printed it.
 
-    A process that says nothing has status 0, but the first: Lightning kills the first one when another one fails.
+    A silent process exits with status 0, except the first: Lightning kills the first one when another one fails.
     """
     try:
         yield
@@ -39,7 +39,7 @@ def said_once() -> Iterator[None]:
 
 
 def _run(environment: Mapping[str, str] = os.environ) -> list[str] | None:
-    """What names the run that this process is one of several of; None where it is the only one."""
+    """What identifies the run if this process is one of several; None if it is the only one."""
     for names in NAMES:
         if all(name in environment for name in names):
             return [environment[name] for name in names]

@@ -1,7 +1,7 @@
 """Refuses Slurm tasks that do not match ``trainer.devices`` and ``trainer.num_nodes``.
 
-Lightning takes a task for a device. It would train on one device unasked, wait for tasks that nobody has started, or
-end in a traceback.
+Lightning assumes one task per device. Otherwise it would silently train on one device, wait for tasks that were never
+started, or end in a traceback.
 """
 
 import os
@@ -15,7 +15,7 @@ from pixelcnn.launch.ranks import interactive, started_by_srun
 
 
 def require_tasks(options: DictConfig, environment: Mapping[str, str] = os.environ) -> None:
-    """Raise UserError in a job of Slurm whose tasks are not the processes that ``options`` ask for."""
+    """Raise UserError in a Slurm job whose tasks do not match the processes that ``options`` ask for."""
     if "TORCHELASTIC_RUN_ID" in environment or "SLURM_NTASKS" not in environment:
         return
     tasks, by_srun = int(environment["SLURM_NTASKS"]), started_by_srun(environment)
@@ -28,7 +28,7 @@ def require_tasks(options: DictConfig, environment: Mapping[str, str] = os.envir
             )
         return
     machines, per_node = int(environment.get("SLURM_NNODES", "1")), environment.get("SLURM_NTASKS_PER_NODE")
-    # Lightning needs to know how many tasks a machine has.
+    # Lightning needs to know the number of tasks per machine.
     known = per_node == str(devices) or (per_node is None and tasks == 1)
     if (by_srun or tasks == 1) and (tasks, machines) == (devices * nodes, nodes) and known:
         return

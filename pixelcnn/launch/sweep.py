@@ -28,11 +28,11 @@ PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def runs_apart(options: DictConfig, mode: RunMode | None) -> bool:
-    """Whether a job is one of a sweep and of several processes, which are to be started for it.
+    """Whether a job is part of a sweep and needs several processes that have to be started for it.
 
-    Lightning starts further processes by the command line, which in a sweep is that of all jobs. Those that Slurm has
-    started for a single job, by ``hydra/launcher=submitit_slurm hydra.launcher.tasks_per_node=8``, are all there.
-    Raises UserError where another machine would have to start some.
+    Lightning starts further processes by repeating the command line, which in a sweep is that of all jobs. Processes of
+    ``hydra/launcher=submitit_slurm hydra.launcher.tasks_per_node=8`` have already been started by Slurm. Raises
+    UserError if processes on another machine would be needed.
     """
     if mode != RunMode.MULTIRUN:
         return False
@@ -52,7 +52,7 @@ def runs_apart(options: DictConfig, mode: RunMode | None) -> bool:
 
 
 def require_runnable(config: DictConfig) -> None:
-    """Raise UserError where a sweep's launcher or sweeper could not begin; ``config`` has Hydra's node."""
+    """Raise UserError if a sweep's launcher or sweeper cannot start; ``config`` has Hydra's node."""
     if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm" and shutil.which("srun") is None:
         raise UserError(
             "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
@@ -65,7 +65,7 @@ def require_runnable(config: DictConfig) -> None:
 
 
 def warn_without_sacct() -> None:
-    """Say it where Slurm does not tell what has become of a job: submitit learns of one that was killed by it alone."""
+    """Warn if sacct does not work: only from sacct does submitit learn that a job was killed."""
     if shutil.which("sacct") is None:
         why = "there is no sacct"
     else:
@@ -82,16 +82,16 @@ def warn_without_sacct() -> None:
 
 @contextmanager
 def one_group(context: HydraConf) -> Iterator[None]:
-    """Within it W&B groups the runs of a sweep by the name of its directory, unless WANDB_RUN_GROUP is given."""
+    """Within it, W&B groups a sweep's runs by the name of its directory, unless WANDB_RUN_GROUP is set."""
     groups = context.mode == RunMode.MULTIRUN and "WANDB_RUN_GROUP" not in os.environ
     with env_override({"WANDB_RUN_GROUP": Path(context.sweep.dir).name} if groups else {}):
         yield
 
 
 def run_apart(context: HydraConf) -> float | None:
-    """Run the job of ``context`` as a run of its own, in the job's directory; returns its objective.
+    """Run the job of ``context`` as a separate command in the job's directory; returns its objective.
 
-    Raises UserError where it fails, having said why itself.
+    Raises UserError if it fails; the command itself has printed why.
     """
     run_dir = Path(context.runtime.output_dir)
     # The last of several values counts. The sweep has written .hydra.
@@ -101,7 +101,7 @@ def run_apart(context: HydraConf) -> float | None:
     command = [sys.executable, "-m", "pixelcnn", *config_dir, *context.overrides.hydra, *context.overrides.task, *alone]
     # Under this name Lightning starts processes itself, although Slurm has started this one.
     environment = {**os.environ, "SLURM_JOB_NAME": "interactive", "PYTHONPATH": os.pathsep.join(sys.path)}
-    # In a process group of its own the terminal's Ctrl-C reaches it through this process alone: once, not twice.
+    # In its own process group, the terminal's Ctrl-C reaches it only through this process: once, not twice.
     process = subprocess.Popen(
         command, cwd=context.runtime.cwd, env=environment, preexec_fn=_end_with_the_parent, process_group=0
     )
@@ -123,7 +123,7 @@ def run_apart(context: HydraConf) -> float | None:
         handler = before[signal.Signals(left_on)] if left_on in HANDED_ON[1:] else None
         if callable(handler):  # submitit's, which requeues the job
             handler(left_on, None)
-        # On a signal the run has saved and printed how to resume, or was about to finish; the sweep ends with it.
+        # After a signal the run has saved and printed how to resume, or was about to finish; the sweep ends too.
         raise SystemExit(128 + (told[0] if told else left_on))
     if status != 0:
         raise UserError(f"The run in {run_dir} failed (status {status}): see its error above.")
@@ -133,6 +133,6 @@ def run_apart(context: HydraConf) -> float | None:
 
 
 def _end_with_the_parent() -> None:
-    """Have this process told to leave when the one that has started it dies, as Linux can."""
+    """Ask Linux to send this process SIGTERM when its parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,7 +1,8 @@
 """A sweep's results: ``sweep.csv``, one job per line, ``sweep.png``, the objective by hyper-parameter, and
 ``sweep.html``, the jobs side by side.
 
-A sweep over seeds has ``seeds.csv`` too: mean and standard deviation over the seeds for all else that is swept.
+A sweep over seeds also has ``seeds.csv``: mean and standard deviation over the seeds, for each setting of the other
+keys.
 """
 
 import csv
@@ -34,7 +35,7 @@ OVERRIDES = ".hydra/overrides.yaml"  # in the directory of a job
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a sweep; ``score`` is name and value of its objective, None until it has one."""
+    """A job of a sweep; ``score``: name and value of its objective, None until there is one."""
 
     directory: str  # within the sweep's
     values: dict[str, Any]
@@ -42,14 +43,15 @@ class Job:
 
 
 def swept_keys(config: DictConfig) -> list[str]:
-    """The keys that the sweep of ``config`` (with Hydra's node) gives several values."""
+    """The keys that have several values in the sweep of ``config`` (with Hydra's node)."""
     parsed = OverridesParser.create().parse_overrides(typed(config.hydra))
     swept = [override.key_or_group for override in parsed if override.is_sweep_override()]
     return list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *swept]))
 
 
 def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
-    """Write table, picture and page of the jobs in ``sweep_dir`` so far, also of an earlier part of the sweep.
+    """Write table, picture and page of all jobs in ``sweep_dir`` so far, including those of an earlier part of the
+    sweep.
 
     Returns a sentence about the best job.
     """
@@ -69,7 +71,8 @@ def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
 
 
 def compare(root: Path, directories: Sequence[Path], keys: Sequence[str], page: Path) -> str | None:
-    """Write the page about the runs in ``directories``, named relative to ``root``; a sentence about the best run."""
+    """Write the page about the runs in ``directories``, named relative to ``root``; returns a sentence about the
+    best."""
     from pixelcnn.report.comparison import ComparedRun, best_of, comparison_page
     from pixelcnn.report.page import write
 
@@ -100,7 +103,7 @@ def compare(root: Path, directories: Sequence[Path], keys: Sequence[str], page: 
 
 
 def keys_apart(directories: Sequence[Path]) -> list[str]:
-    """The keys of the runs' command lines that not all of them were given alike."""
+    """The keys in which the runs' command lines differ."""
     of_runs = [yaml.safe_load((directory / OVERRIDES).read_text()) or [] for directory in directories]
     shared = set.intersection(*map(set, of_runs))
     lines = [line for of_run in of_runs for line in of_run if line not in shared]
@@ -108,9 +111,9 @@ def keys_apart(directories: Sequence[Path]) -> list[str]:
 
 
 def over_seeds(jobs: list[Job], keys: list[str]) -> list[tuple[list[Any], int, float, float]]:
-    """For all that ``keys`` were in the jobs with a score: these values, how many jobs, mean and standard deviation.
+    """For each combination of values of ``keys``: these values, the number of scored jobs, mean and standard deviation.
 
-    The deviation is that of a sample, over n - 1; nan for one job.
+    The deviation is the sample's (n - 1); nan for one job.
     """
     groups: dict[str, tuple[list[Any], list[float]]] = {}
     for job in jobs:
@@ -124,12 +127,12 @@ def over_seeds(jobs: list[Job], keys: list[str]) -> list[tuple[list[Any], int, f
 
 
 def directories_in(folder: Path) -> list[Path]:
-    """``folder`` and those below it in which runs were started, in their order."""
+    """``folder`` and the folders below it in which runs were started, in order."""
     directories = []
     for each, below, _ in os.walk(folder):
         if (Path(each) / OVERRIDES).is_file():
             directories.append(Path(each))
-            if Path(each) != folder:  # what a job has left may be many files
+            if Path(each) != folder:  # a job's directory may have many files
                 below.clear()
     return sorted(directories, key=_in_order)
 
@@ -148,7 +151,7 @@ def _read(sweep_dir: Path, directory: Path, keys: tuple[str, ...]) -> Job:
 
 @cache  # it takes far longer than the rest, and all jobs are read after each
 def _values(directory: Path, keys: tuple[str, ...], written_at: int) -> dict[str, Any]:
-    """As the job was given them; those that it was not, in an earlier part of the sweep, as it was composed."""
+    """The values given to the job; for keys that it was not given, those of its composed configuration."""
     lines = yaml.safe_load((directory / OVERRIDES).read_text()) or []  # being written
     swept = [line for line in lines if re.split("[=@]", line)[0].lstrip("+") in keys]
     parsed = OverridesParser.create().parse_overrides(swept)
@@ -158,7 +161,7 @@ def _values(directory: Path, keys: tuple[str, ...], written_at: int) -> dict[str
     config = OmegaConf.load(directory / ".hydra/config.yaml")
     composed = {key: OmegaConf.select(config, key) for key in keys}
     plain = {key: OmegaConf.to_container(v) if isinstance(v, ListConfig) else v for key, v in composed.items()}
-    # Of a group the option's name is meant, which the configuration does not have.
+    # For a group this would be the option's name, which the configuration does not have.
     return {key: None if isinstance(value, DictConfig) else value for key, value in plain.items()} | given
 
 
@@ -178,7 +181,7 @@ def _write(path: Path, rows: list[list[Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """``value``, a text so that a spreadsheet takes it for no formula."""
+    """``value``; text is escaped so that spreadsheets do not read it as a formula."""
     return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(tuple("=+-@")) else value
 
 
@@ -208,7 +211,7 @@ def _draw(path: Path, keys: list[str], name: str, jobs: list[Job]) -> None:
 
 
 def _on_an_axis_of_names(axes: "Axes", names: list[str]) -> list[int]:
-    """Where ``names`` are on the x-axis, which is labelled with them: by what tells them apart, as nothing but text."""
+    """Positions of ``names`` on the x-axis. Labels are shortened to what tells them apart, and are plain text."""
     distinct = list(dict.fromkeys(names))
     every = -(-len(distinct) // LABELS)
     labels = [_shortened(name) for name in _apart(distinct)]
@@ -219,7 +222,7 @@ def _on_an_axis_of_names(axes: "Axes", names: list[str]) -> list[int]:
 
 
 def _apart(paths: list[str]) -> list[str]:
-    """``paths`` without the folders, and the files within them, that all have in common."""
+    """``paths`` without the leading and trailing parts that all have in common."""
     parts = [path.split("/") for path in paths]
     shared = min(len(part) for part in parts) - 1
     before = next((i for i in range(shared) if len({part[i] for part in parts}) > 1), shared)
@@ -233,5 +236,5 @@ def _shortened(text: str) -> str:
 
 
 def _beside(path: Path) -> Path:
-    """Where to write a file first: jobs that end at the same time write it in turn."""
+    """A temporary name beside ``path``, so that jobs that end at the same time do not mix their output."""
     return path.with_name(f".{path.name}.{os.getpid()}")
