@@ -1,6 +1,6 @@
 """Makes allocations beyond the machine's memory fail with an error instead of killing the process.
 
-Linux grants more memory than there is, and kills a process that uses it, without a word.
+Linux grants more memory than there is, and silently kills a process that uses it.
 """
 
 import resource
@@ -16,9 +16,9 @@ SHARE = 0.95  # of what is available; other processes need some too
 
 @contextmanager
 def limited_memory() -> Iterator[None]:
-    """Within it this process has no more private memory than the machine can give.
+    """Within it, this process cannot allocate more private memory than the machine has available.
 
-    No limit is set where that is unknown, or where there is a GPU, whose driver reserves more than it uses.
+    No limit is set if that is unknown, or if there is a GPU, whose driver reserves more than it uses.
     """
     import torch  # heavy
 
@@ -45,7 +45,7 @@ def available_memory() -> int | None:
 
 
 def _limits_of_groups() -> Iterator[int]:
-    """What the control groups (version 2) of this process allow to all of their processes."""
+    """The limits of this process's control groups (version 2), each for all processes in it."""
     told = Path("/proc/self/cgroup").read_text().splitlines()
     own = next((line.removeprefix("0::/") for line in told if line.startswith("0::/")), None)
     if own is None:

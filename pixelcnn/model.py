@@ -40,7 +40,7 @@ class PixelModel(Density):
 
     @property
     def num_classes(self) -> int | None:
-        """K, how many classes a model that is conditioned on labels knows; None for others."""
+        """K, the number of classes of a model conditioned on labels; None for others."""
         of_conditions = [part for role, part in self.description.parts.items() if role.startswith("conditioning")]
         kinds = kinds_of(self.conditioning)
         of_labels = dict(zip(kinds, of_conditions, strict=False)).get("labels")
@@ -56,10 +56,10 @@ class PixelModel(Density):
     ) -> Tensor:
         """log p(class | image) by Bayes' rule, in nats, float64 (N, K), of a model that is conditioned on class labels.
 
-        Of a model with several conditions, ``condition`` has all others, which the classes are given too.
+        For a model with several conditions, ``condition`` has all the others.
 
         ``prior``: weights of the classes (K,), uniform by default. Each image is scored given every class,
-        ``batch_size`` of these pairs at a time, by the probability that `sample` draws it, even where `log_prob` is a
+        ``batch_size`` of these pairs at a time, by the probability that `sample` draws it, even if `log_prob` is a
         bound. UserError for a model without classes or density, a prior that is not K positive numbers, or no batch.
         """
         classes = self.num_classes
@@ -97,7 +97,7 @@ class PixelModel(Density):
     ) -> Tensor:
         """Draw n images (n, C, H, W) from the distribution that `log_prob` scores (at temperature 1).
 
-        ``temperature`` may be one number for both of its parts. Image k depends only on the random numbers of (seed,
+        ``temperature`` may be one number for both parts. Image k depends only on the random numbers of (seed,
         ``numbers[k]``); by default ``numbers`` is 0 .. n-1. ``batch_size``: images drawn at a time. ``on_pixel`` is
         called for each pixel of a batch, a line at a time, to show progress; then ``on_row`` with the batch so far,
         (n, C, H, W), to show it growing.
@@ -126,7 +126,7 @@ class PixelModel(Density):
         """Draw the pixels of ``images`` (N, C, H, W) where ``known`` bool (H, W) is False, otherwise as `sample`.
 
         Returns the completed images and, float64 (N,), log p in nats of the drawn pixels, each given all before it.
-        These are exact log-probabilities at temperature 1, whatever ``temperature`` is and even if `log_prob` is a
+        These are exact log-probabilities at temperature 1, whatever ``temperature`` is, and even if `log_prob` is a
         bound. Completions are exact if the known pixels come first in ``order``, by default `completion_order`;
         otherwise a pixel is not conditioned on known ones after it. An auto-encoder conditioned on the originals has
         seen the unknown pixels. Raises UserError for a likelihood without density.
@@ -154,7 +154,7 @@ class PixelModel(Density):
             read,
         )
         scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
-        with torch.no_grad(), in_evaluation(self):  # as it has drawn
+        with torch.no_grad(), in_evaluation(self):  # in the order of drawing
             for first in range(0, len(images), batch_size):
                 part = slice(first, first + batch_size)
                 given = in_each(condition, lambda one, part=part: one[part])  # type: ignore[misc]

@@ -1,10 +1,10 @@
 """The eight raster orders in which an image can be read, line by line, each a product of conditionals (equation 1).
 
-An order is named by where the next pixel lies and where the next line lies: ``right_down``, the usual one, reads rows
-from left to right, the top row first; ``up_left`` reads columns from bottom to top, the rightmost first.
+An order is named after the direction of the next pixel and that of the next line: ``right_down``, the usual one, reads
+rows from left to right, the top row first; ``up_left`` reads columns from bottom to top, the rightmost first.
 
-Networks always read in the usual order. Another one flips or transposes the images that they are shown, and their
-parameters back: an isometry of the grid, exact, at the cost of a copy.
+Networks always read in the usual order. For other orders the images that they see are flipped or transposed, and their
+parameters transformed back: exact, at the cost of a copy.
 """
 
 import math
@@ -58,7 +58,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Orders:
-    """The orders that a model knows: one, or all eight, which the network sees as a one-hot vector beside h."""
+    """The orders that a model knows: one, or all eight; then a one-hot vector beside h tells the network which."""
 
     name: ModelOrder
 
@@ -68,7 +68,7 @@ class Orders:
         return len(ORDERS) if self.name == ALL else 0
 
     def chosen(self, asked: str | None) -> Order:
-        """The order ``asked`` for; None: the model's own, or the usual one of all. UserError for unknown ones."""
+        """The order named ``asked``; None: the model's only order, or the usual one. UserError for unknown orders."""
         known = ORDERS if self.name == ALL else (self.name,)
         for name in known:
             if asked in (None, name):
@@ -86,7 +86,8 @@ class Orders:
         return next((order for order in orders if comes_first(order.shown(known))), None)
 
     def shown(self, images: Tensor, h: Tensor | None, order: Order, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-        """``images`` (N, C, H, W) and their features h (N, D) or (N, D, H, W), or None, as the network takes them.
+        """``images`` (N, C, H, W) and their features h, (N, D), (N, D, H, W) or None, in the form that the network
+        takes.
 
         ``dtype``: of the features that name the order.
         """

@@ -11,10 +11,9 @@ from pixelcnn.signature import arguments_of, checked_arguments, name_of, refusal
 
 @dataclass(frozen=True)
 class Part:
-    """``target``, called with ``arguments`` and what the model gives it, makes the part.
+    """``target``, called with ``arguments`` and those that the model adds, makes the part.
 
-    The arguments are plain values, all that the constructor has defaults for among them: a stored model stays the same
-    when a default changes.
+    The arguments are plain values and include all defaults, so a stored model stays the same when a default changes.
     """
 
     target: type
@@ -22,10 +21,10 @@ class Part:
 
     @classmethod
     def of(cls, chosen: "Part | Callable[..., Any]", given: Collection[str], prefix: str = "") -> "Part":
-        """The part that a class, or ``functools.partial`` of a class and keyword arguments, stands for.
+        """The part for a class, or for a ``functools.partial`` of a class with keyword arguments.
 
-        ``given`` are the arguments that the model adds. UserError, naming the key as ``prefix`` and its name, where an
-        argument is unknown, missing, of a wrong type, or not a plain value.
+        ``given``: the arguments that the model adds. UserError if an argument is unknown, missing, of a wrong type, or
+        not a plain value; it names the key as ``prefix`` and the argument's name.
         """
         if isinstance(chosen, Part):
             return chosen
@@ -37,9 +36,9 @@ class Part:
         return cls(target, checked_arguments(target, values, given, prefix))
 
     def build(self, prefix: str, **given: Any) -> Any:
-        """The part itself, with those of ``given`` that its constructor takes.
+        """Construct the part, with those of ``given`` that its constructor takes.
 
-        UserError, naming the key as ``prefix`` and its name, where the constructor refuses one by a ValueError or
+        UserError, naming the key as ``prefix`` and the argument's name, if the constructor raises ValueError or
         TypeError.
         """
         taken = arguments_of(self.target)

@@ -15,9 +15,9 @@ SMALLEST_SIDE = 64  # pixels; smaller images are enlarged, so that digits can be
 
 
 def black_to_white(images: Tensor, levels: int) -> Tensor:
-    """``images``, integers (N, C, H, W) of 0 .. levels-1, which become 0 .. 255, uint8.
+    """``images``, integers (N, C, H, W) of 0 .. levels-1, scaled to uint8 0 .. 255.
 
-    Of other than 1 or 3 channels, as codes may have, the mean is shown, (N, 1, H, W).
+    If there are not 1 or 3 channels, as for codes, their mean is returned, (N, 1, H, W).
     """
     highest = levels - 1
     scaled = (images.int() * 255 + highest // 2) // highest
@@ -26,7 +26,7 @@ def black_to_white(images: Tensor, levels: int) -> Tensor:
 
 
 def enlarged(images: Tensor, levels: int) -> Tensor:
-    """`black_to_white` images; small ones are enlarged by a whole factor, pixel by pixel."""
+    """`black_to_white` images; small ones are enlarged by a whole factor (nearest neighbour)."""
     scaled = black_to_white(images, levels)
     factor = max(1, SMALLEST_SIDE // max(images.shape[-2:]))
     return scaled.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
@@ -42,12 +42,12 @@ def grid(images: Tensor, levels: int, columns: int | None = None) -> Tensor:
 
 
 def grid_of(images: Tensor, levels: int, decoder: Decoder | None, columns: int | None = None) -> Tensor:
-    """`grid` of ``images``, or of the pictures that ``decoder`` makes of them."""
+    """`grid` of ``images``, or of their pictures by ``decoder``."""
     return grid(images, levels, columns) if decoder is None else grid(decoder(images), 256, columns)
 
 
 def save(picture: Tensor, path: Path) -> None:
-    """Write a picture, uint8 (3, height, width), as PNG, whole or not at all; its folder is made if it is missing."""
+    """Write a picture, uint8 (3, height, width), as PNG, atomically; creates its folder if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, format="PNG")

@@ -1,4 +1,4 @@
-"""Whether a PNG file is complete: its end and all its rows. Pillow checks the rest, and that rows end as they should.
+"""Whether a PNG file is complete: its end and all its rows. Pillow checks the rest.
 
 The format: https://www.w3.org/TR/png-3.
 """
@@ -16,7 +16,7 @@ AT_ONCE = 1 << 20  # bytes
 def is_cut_short(content: bytes) -> bool:
     """Whether ``content``, which begins as a PNG file does, lacks its end or rows of its image.
 
-    Pillow lets both pass where the data end with a whole row, which are black rows then.
+    Pillow accepts both if the data end with a whole row, and fills in black rows.
     """
     return PNG_END not in content or _lacks_rows(content)
 

@@ -12,21 +12,21 @@ WEIGHTS, CONFIG = "model.safetensors", "config.yaml"  # of an exported model
 
 
 def released() -> dict[str, Path]:
-    """The folders of the released models by name, as in ``pixelcnn.load("cifar10_small")``."""
+    """The released models' folders by name, as in ``pixelcnn.load("cifar10_small")``."""
     found = (folder.parent for home in HOMES for folder in sorted(home.glob("*/model.safetensors")))
     return {folder.name: folder for folder in found}
 
 
 def located(path: str | Path) -> Path:
-    """Where the model ``path`` is on this machine: itself, a released one's folder, or where hf://owner/name is loaded.
+    """The path of a model on this machine: ``path`` itself, a released model's folder, or the cache of hf://owner/name.
 
-    A file that is there goes before a name; ``released/NAME`` is a name from any directory. UserError where a
-    repository cannot be loaded.
+    An existing file takes precedence over a name; ``released/NAME`` works from any directory. UserError if a repository
+    cannot be loaded.
     """
     if str(path).startswith(HUB):
         return _from_hub(str(path).removeprefix(HUB).strip("/"))
     path = Path(path)
-    # Path.exists raises where a name is too long, which no released model's is.
+    # Path.exists raises if a name is too long, which no released model's is.
     if len(path.name) < 100 and path.parent in (Path("."), Path("released")) and not path.exists():
         return released().get(path.name, path)
     return path
@@ -43,9 +43,10 @@ def _from_hub(repository: str) -> Path:
 
 
 def push(folder: Path, repository: str) -> None:
-    """Upload the exported model of ``folder`` to ``repository``, owner/name on the Hugging Face hub, made if missing.
+    """Upload the exported model in ``folder`` to ``repository``, owner/name on the Hugging Face hub; creates it if
+    needed.
 
-    UserError without an account's token, or where the hub refuses it.
+    UserError without an account's token, or if the hub refuses it.
     """
     hub = _hub(f"task.push={repository}")
     try:

@@ -1,6 +1,6 @@
 """The arguments of a constructor as a schema: their names, types and defaults, and whether given values fit them.
 
-Every part of a configuration is checked by it, the project's own and a user's own alike.
+All parts of a configuration are checked with it, the project's own and a user's alike.
 """
 
 import inspect
@@ -25,7 +25,7 @@ KINDS: dict[Any, str] = {
     Path: "a path",
     NoneType: "null",
 }
-LARGEST = 2**53  # up to which floats hold every whole number
+LARGEST = 2**53  # floats represent every whole number up to this
 PLAIN = (NoneType, bool, int, float, str)
 
 
@@ -33,7 +33,7 @@ PLAIN = (NoneType, bool, int, float, str)
 class Argument:
     """One argument of a constructor."""
 
-    hint: Any  # Any where it has no annotation, or one that cannot be resolved
+    hint: Any  # Any if it has no annotation, or one that cannot be resolved
     default: Any = inspect.Parameter.empty
 
     @property
@@ -45,13 +45,13 @@ class Argument:
 def arguments_of(target: Callable[..., Any]) -> dict[str, Argument]:
     """The arguments of a class's constructor or of a function, by name.
 
-    Where a constructor hands ``**`` on, the arguments of its parent's constructor are among them.
+    If a constructor passes ``**`` on, the arguments of its parent's constructor are included.
     """
     return _arguments_and_openness(target)[0]
 
 
 def takes_any_keyword(target: Callable[..., Any]) -> bool:
-    """Whether ``target`` takes keywords that nothing names: a ``**`` that is not its parent's."""
+    """Whether ``target`` takes arbitrary keywords: a ``**`` that it does not pass to its parent."""
     return _arguments_and_openness(target)[1]
 
 
@@ -71,7 +71,7 @@ def _arguments_and_openness(target: Callable[..., Any]) -> tuple[dict[str, Argum
 
 
 def _constructors(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """The constructors that a call of ``target`` may reach, its own first; those of object and nn.Module take nothing.
+    """The constructors that a call of ``target`` may reach, its own first, without those of object and nn.Module.
 
     The class identifies them, not the function: torch.compile replaces nn.Module's constructor with a wrapper.
     """
@@ -88,7 +88,7 @@ def _constructors(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 def _hints(constructor: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(constructor)
-    except NameError:  # a name that only type checkers import
+    except NameError:  # a name imported only for type checkers
         return {}
 
 
@@ -97,8 +97,8 @@ def checked_arguments(
 ) -> dict[str, Any]:
     """``values`` for the constructor ``target``, converted to its types, and its plain defaults for all others.
 
-    ``given`` are the arguments that whoever calls the constructor adds, which ``values`` must not hold. Raises
-    UserError, naming the key as ``prefix`` and its name, where one is unknown, missing, not finite or of a wrong type.
+    ``given`` are the arguments that the caller adds, which ``values`` must not contain. Raises UserError, naming the
+    key as ``prefix`` and the argument's name, if one is unknown, missing, not finite or of a wrong type.
     """
     known = {name: argument for name, argument in arguments_of(target).items() if name not in given}
     is_open = takes_any_keyword(target)
@@ -117,7 +117,7 @@ def checked_arguments(
 
 
 def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, Any], prefix: str) -> UserError:
-    """The sentence for ``error``, by which the constructor ``target`` has refused ``values``: it names their key."""
+    """The UserError for ``error``, by which the constructor ``target`` refused ``values``; it names the key."""
     told = " ".join(str(error).split()).rstrip(".")
     kind = type(error) if isinstance(error, UserError) else UserError
     if any(told.startswith(f"{name}=") for name in values):
@@ -131,26 +131,26 @@ def refusal(error: Exception, target: Callable[..., Any], values: Mapping[str, A
 
 
 def _quoted(told: str, values: Mapping[str, Any]) -> list[str]:
-    """The argument whose value is quoted in a message: torch's "Invalid learning rate: -1.0"."""
+    """The argument whose value a message quotes, as in torch's "Invalid learning rate: -1.0"."""
     words = told.casefold().split()
     found = [name for name, value in values.items() if type(value) is not bool and str(value).casefold() in words]
     return found if len(found) == 1 else []
 
 
 def _unlike_defaults(target: Callable[..., Any], values: Mapping[str, Any]) -> list[str]:
-    """The arguments without a type that are text where their default is a number."""
+    """The arguments without annotation that are text although their default is a number."""
     known = arguments_of(target)
     numbers = [name for name in values if name in known and isinstance(known[name].default, (int, float))]
     return [name for name in numbers if known[name].hint is Any and isinstance(values[name], str)]
 
 
 def _not_numbers(values: Mapping[str, Any]) -> list[str]:
-    """The arguments that are no numbers or switches, whose types and ranges have been checked."""
+    """The arguments other than numbers and switches, whose types and ranges have been checked."""
     return [name for name, value in values.items() if not isinstance(value, int | float)]
 
 
 def name_of(target: Callable[..., Any]) -> str:
-    """The dotted name that imports ``target``: by the outermost package that offers it."""
+    """The dotted name to import ``target`` from: by the outermost package that offers it."""
     module = target.__module__
     packages = module.split(".")
     for depth in range(1, len(packages)):
@@ -181,7 +181,7 @@ def require_plain(value: Any, key: str) -> None:
 
 
 def checked(value: Any, hint: Any, key: str) -> Any:
-    """``value`` as ``hint`` has it; UserError naming ``key`` where it is of another type or not finite."""
+    """``value`` converted to ``hint``; UserError naming ``key`` if it is of another type or not finite."""
     try:
         return _converted(value, hint)
     except TypeError as error:
@@ -196,7 +196,7 @@ def checked(value: Any, hint: Any, key: str) -> Any:
 
 
 def _items_of(hint: Any) -> Any:
-    """What the items of a list of the annotation ``hint`` are, None where it is not of lists, or of any items."""
+    """The item type of the list annotation ``hint``; None if it is not one, or has any items."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint]
     lists = [kind for kind in kinds if _is_sequence(get_origin(kind)) and get_args(kind)]
     return get_args(lists[0])[0] if lists else None
@@ -233,8 +233,8 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """``value`` as ``hint`` has it; TypeError where it is something else, ArithmeticError where it is not finite or too
-    large, which says what to use."""
+    """``value`` converted to ``hint``; TypeError for another type, ArithmeticError, saying what to use, if it is not
+    finite or too large."""
     origin, of = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _converted_to_one(value, of)

@@ -9,10 +9,10 @@ MOST_SHOWN = 60  # characters of a value in a message
 
 
 def misfit(value: Any, kind: Any, where: str) -> str | None:
-    """What part of ``value``, which is called ``where``, is not of the type ``kind``, and why; None where all fits.
+    """Which part of ``value``, called ``where``, is not of the type ``kind``, and why; None if all of it is.
 
-    ``kind``: a class; float, which whole numbers are too; a union; a list, tuple or dict of such; a TypedDict, whose
-    further keys are free; or a dataclass for a dictionary of its fields, where those with a default may be left out.
+    ``kind``: a class; float, which includes whole numbers; a union; a list, tuple or dict of such; a TypedDict, which
+    may have further keys; or a dataclass for a dictionary of its fields, of which those with defaults are optional.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:

@@ -15,8 +15,8 @@ from torch import Tensor
 from pixelcnn.errors import UserError
 from pixelcnn.typed import shown
 
-DEPTH = 32  # real checkpoints have less than ten
-ENTRIES = 500_000  # of all containers together, repeated ones counted each time
+DEPTH = 32  # real checkpoints need less than ten
+ENTRIES = 500_000  # of all containers together, counting repeated ones each time
 LARGEST = 2**53
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -25,9 +25,10 @@ DTYPES = (
 
 
 def opened(value: Any, named: str, without_tensors: tuple[str, ...] = ()) -> Any:
-    """A copy of ``value``, read from the file ``named``, its tensors sharing their memory; UserError as above.
+    """A copy of ``value``, read from the file ``named``, whose tensors share memory with the original; UserError for
+    anything else than the above.
 
-    ``without_tensors`` are entries in which there are plain values alone.
+    ``without_tensors``: entries that may contain plain values only.
     """
     return _Door(named, without_tensors).copied(value, "", 0)
 
@@ -61,7 +62,7 @@ class _Door:
     def _copied_tensor(self, value: Tensor, where: str) -> Tensor:
         if where.startswith(self.without_tensors):
             raise self._refused(where, "is a tensor")
-        # Such entries are no object's attributes, which a file may set as it likes.
+        # These are data descriptors of Tensor, which attributes set by a file cannot shadow.
         if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in DTYPES:
             raise self._refused(where, f"is a tensor of {value.dtype}, {value.layout}, on {value.device}")
         plain = Tensor.detach(value)

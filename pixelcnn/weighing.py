@@ -19,10 +19,10 @@ class TooLargeError(Exception):
 
 
 def weights_of(description: ModelDescription, most: float = math.inf) -> dict[str, Tensor]:
-    """The state_dict of a model of ``description``, of meta tensors where all its parts are the project's or torch's.
+    """The state_dict of a model of ``description``; of meta tensors if all parts are the project's or torch's.
 
-    Then TooLargeError as soon as its parameters take more than ``most`` bytes; what others' constructors do is their
-    own affair. UserError where its parts do not combine.
+    In that case TooLargeError as soon as parameters take more than ``most`` bytes; other packages' constructors may
+    allocate what they like. UserError if the parts do not combine.
     """
     packages = {part.target.__module__.partition(".")[0] for part in description.parts.values()}
     if not packages <= set(OWN_PACKAGES):
@@ -33,7 +33,7 @@ def weights_of(description: ModelDescription, most: float = math.inf) -> dict[st
 
 @contextmanager
 def weightless(most: float = math.inf) -> Iterator[None]:
-    """Within it modules have their weights on the meta device; TooLargeError from ``most`` bytes on."""
+    """Within it, modules have their weights on the meta device; TooLargeError above ``most`` bytes."""
     total = 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -55,7 +55,8 @@ def weightless(most: float = math.inf) -> Iterator[None]:
 
 
 class _WithoutDraws(TorchFunctionMode):
-    """Leaves random initial values out: on the meta device they would only import torch's decompositions, for 2 s."""
+    """Skips random initial values: on the meta device they would only import torch's decompositions, which takes 2
+    s."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))

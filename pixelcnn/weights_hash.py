@@ -7,7 +7,7 @@ from torch import nn
 
 
 def weights_hash(module: nn.Module) -> str:
-    """SHA-256 of all parameters of ``module``, in hexadecimal: of their names, types, shapes and bits."""
+    """SHA-256 of all parameters of ``module``: names, types, shapes and bits; hexadecimal."""
     digest = hashlib.sha256()
     for name, parameter in module.named_parameters():
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())

@@ -95,7 +95,9 @@ class Compression:
             raise UserError(f"batch_size={self.batch_size} is out of range: use a positive number of images.")
         if not self.model.likelihood.has_density:
             name = self.model.description.likelihood.name
-            raise UserError(f"likelihood={name} has no density to compress by: use a model of another likelihood.")
+            raise UserError(
+                f"likelihood={name} has no density, which compression needs: use a model with another likelihood."
+            )
         self._batches = _Batches(self.model, self.batch_size, self.on_pixel)
         self._kind: int | None = None
         self._crc = 0
@@ -205,8 +207,8 @@ class Decompression:
                 "Python condition=…)."
             )
         if there.conditions != GIVEN and self.condition is not None:
-            told = "holds images without conditions" if there.conditions == NONE else "holds its own conditions"
-            raise UserError(f"{self.named} {told}: give none.")
+            told = "has images without conditions" if there.conditions == NONE else "has its own conditions"
+            raise UserError(f"{self.named} {told}: leave the condition out.")
 
     def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         """Yield the images of each frame, (N, C, H, W), on the CPU, with the integers among their stored conditions.
@@ -220,7 +222,7 @@ class Decompression:
                 yield images, integers
                 done += len(images)
         if self.file.read(1):
-            raise UserError(f"{self.named} goes on after its last image: use an undamaged copy.")
+            raise UserError(f"{self.named} has bytes after its last image: use an undamaged copy.")
 
     def _frame(self, batches: _Batches, done: int) -> tuple[Tensor, dict[str, Tensor]]:
         head, header = self._read(NUMBER.size), self.header
@@ -264,7 +266,7 @@ class Decompression:
 
     def _not_back(self, image: int) -> UserError:
         return UserError(
-            f"{self.named} does not give back image {image}, whose checksum differs: decompress it with the model, "
+            f"{self.named} decodes image {image} to other pixels (its checksum differs): decompress it with the model, "
             "conditions, versions and machine that compressed it."
         )
 

@@ -21,7 +21,7 @@ try:
     import constriction
 except ImportError as error:
     raise UserError(
-        "constriction is not installed, which compression codes by: pip install -r requirements-compression.txt, or "
+        "constriction is not installed, but compression needs it: pip install -r requirements-compression.txt, or "
         "pip install 'pixelcnn[compression]'."
     ) from error
 

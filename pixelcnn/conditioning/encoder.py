@@ -26,8 +26,7 @@ class AveragedToSmallest(nn.Module):
 
 
 def _averages(size: int, like: Tensor) -> Tensor:
-    """(SMALLEST, size): row k averages over the k-th of SMALLEST stretches, which overlap if the size is not
-    divisible."""
+    """(SMALLEST, size): row k averages over the k-th of SMALLEST stretches, which may overlap by a place."""
     starts = torch.arange(SMALLEST, device=like.device)[:, None] * size
     place = torch.arange(size, device=like.device) * SMALLEST
     within = ((place > starts - SMALLEST) & (place < starts + size)).to(like.dtype)

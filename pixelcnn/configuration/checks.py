@@ -85,7 +85,7 @@ def check_groups(config: DictConfig, overrides: Sequence[str]) -> None:
                 raise
             raise UserError(
                 f"{error.key} is set by {preset}, but is not a key of {error.owner}: choose another "
-                f"{preset.partition('=')[0]}, or the {group} that it is for."
+                f"{preset.partition('=')[0]}, or the {group} that it belongs to."
             ) from error
 
 

@@ -88,7 +88,7 @@ class EvaluateTask(Task):
         require(1 <= self.orders <= ORDERS, "orders", self.orders, f"use 1 to {ORDERS}")
         if self.orders > 1 and self.maps:
             raise UserError(
-                f"task.maps={self.maps} is of one order, in which pixels have a cost each: leave task.orders out."
+                f"task.maps={self.maps} needs a single order, which a pixel's cost depends on: leave task.orders out."
             )
 
 

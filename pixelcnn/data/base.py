@@ -100,7 +100,7 @@ class ImageDataModule(LightningDataModule):
         """Load what ``stage`` ("fit", "validate" or "test") needs; idempotent."""
         if stage == "fit":
             count = len(self._places("train"))
-            remedy = f"there are {count} training images beside data.val_size={self.val_size}, use at most as many"
+            remedy = f"data.val_size={self.val_size} leaves {count} training images, use at most that many"
             require(self.batch_size <= count, "data.batch_size", self.batch_size, remedy)
         if stage in ("fit", "validate"):
             self._places("val")

@@ -99,7 +99,7 @@ def read_images(
         pixels = read_pixels(file, channels, framing, MOST_LEVELS)
         if pixels.dtype != first.dtype:
             own, others = (8 * each.dtype.itemsize for each in (pixels, first))
-            raise UserError(f"{file} has {own} bits a channel where {files[0]} has {others}: save all images alike.")
+            raise UserError(f"{file} has {own} bits per channel where {files[0]} has {others}: save all images alike.")
         if pixels.shape != first.shape:
             raise unlike(pixels.shape, first.shape, file, files[0])
         images[place] = pixels

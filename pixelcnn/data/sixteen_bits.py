@@ -22,7 +22,9 @@ def sixteen_bits(image: Image.Image, content: bytes, file: Path, channels: int |
     UserError unless it is grey or an RGB PNG, and if ``channels`` or ``framing`` would change it.
     """
     if framing != AS_IT_IS:
-        raise UserError(f"{file} has 16 bits a channel, which data.crop and data.size are not for: prepare it before.")
+        raise UserError(
+            f"{file} has 16 bits per channel, which data.crop and data.size do not support: crop or resize the file."
+        )
     if image.mode.startswith("I;16"):
         pixels = np.asarray(image).astype(np.uint16)[np.newaxis]
     elif content.startswith(PNG_START):

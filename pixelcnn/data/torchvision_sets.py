@@ -92,7 +92,7 @@ class TorchvisionSet(ImageDataModule):
         try:
             return self.source(self.root, **{**self.options, **chosen})
         except (ValueError, TypeError, AssertionError) as error:
-            told = " ".join(str(error).split()).rstrip(".") or "its files are not what they should be"
+            told = " ".join(str(error).split()).rstrip(".") or "its files are damaged"
             raise UserError(
                 f"{self.title} is rejected by torchvision ({told}): change data.options, data.train or data.test, or "
                 f"download its files into data.root={self.root} again."

@@ -197,7 +197,7 @@ def unpainted(layers: list[np.ndarray], shape: ImageShape) -> Tensor:
         area = np.asarray(ImageOps.fit(paint, (shape.width, shape.height), Image.Resampling.BOX))
         painted |= torch.from_numpy(area >= 255 * PAINTED)
     if not painted.any():
-        raise UserError("Nothing is painted over: paint what is to be drawn again, or give a mask such as top:0.5.")
+        raise UserError("Nothing is painted over: paint the pixels to draw again, or give a mask such as top:0.5.")
     return ~painted
 
 

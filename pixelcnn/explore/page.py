@@ -30,7 +30,7 @@ CACHED = 600  # seconds that gradio keeps the files of its pictures
 IN_TURN = -1  # the value of "each in turn" among the classes
 CSS = ".pixels img { image-rendering: pixelated; }"
 PARTLY = (
-    "Some known pixels come after drawn ones in every order that the model knows: they are kept, but pixels before "
+    "In every order of this model some known pixels come after drawn ones: they are kept, but pixels before "
     "them are not conditioned on them."
 )
 
@@ -183,7 +183,7 @@ def _outputs(explorers: Sequence[Explorer], name: str) -> list[Any]:
 
 def _editor(height: int, width: int) -> tuple[Any, Any]:
     editor = gr.ImageEditor(
-        label="paint over what is to be drawn again",
+        label="paint over the pixels to draw again",
         buttons=BUTTONS,
         sources=["upload", "clipboard"],
         format="png",
@@ -195,7 +195,7 @@ def _editor(height: int, width: int) -> tuple[Any, Any]:
         elem_id="editor",
     )
     mask = gr.Textbox(
-        label="or what is known, in place of paint",
+        label="or a mask of the known pixels",
         placeholder="top:0.5, left:0.5, hole:0.2:0.2:0.8:0.8",
         elem_id="mask",
     )

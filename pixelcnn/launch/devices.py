@@ -24,7 +24,7 @@ def check_devices(options: DictConfig) -> None:
     accelerator, wanted = options.accelerator, _wanted(options.devices)
     if accelerator == "cpu":
         if isinstance(wanted, list) or wanted == -1:
-            raise UserError(f"trainer.devices={options.devices} is not a number of CPU processes: give one.")
+            raise UserError(f"trainer.devices={options.devices} is not a number of CPU processes: use a whole number.")
         most = max(os.cpu_count() or 1, PROCESSES_TO_TRY)
         if wanted is not None and wanted > most:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The logistic mass of a level's bin, which reaches half a level to both sides, those of the ends to infinity."""
+"""The logistic mass of a level's bin, half a level to each side; the outer bins extend to infinity."""
 
 import math
 
@@ -10,8 +10,8 @@ from torch import Tensor
 def log_bin_mass(centered: Tensor, log_scales: Tensor, images: Tensor, levels: int) -> Tensor:
     """log of the logistic mass between the edges of each value's bin, stable for any scale and distance.
 
-    centered: the values, scaled to [-1, 1], less the logistics' means (N, M, C, H, W); log_scales likewise; images
-    integers (N, C, H, W) of so many levels. With upper edge a and lower edge b in units of the scale, sigmoid(a) -
+    centered: the values, scaled to [-1, 1], minus the logistics' means (N, M, C, H, W); log_scales likewise; images:
+    integers (N, C, H, W) with ``levels`` levels. With upper edge a and lower edge b in units of the scale, sigmoid(a) -
     sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)); the outer bins have no lower or no upper edge.
     """
     values = images[:, None]
@@ -24,9 +24,9 @@ def log_bin_mass(centered: Tensor, log_scales: Tensor, images: Tensor, levels: i
 
 
 def bin_mass(edges: Tensor) -> Tensor:
-    """The logistic mass between a lower and an upper edge, (..., 2) in units of the scale and less the mean: (...).
+    """The logistic mass between a lower and an upper edge, (..., 2) minus the mean and in units of the scale: (...).
 
-    On the side of the mean where the distribution function is small, so that small masses keep their digits.
+    Computed on the side of the mean where the distribution function is small, so that small masses keep their digits.
     """
     side = torch.where(edges[..., :1] > 0, -1.0, 1.0).to(edges.dtype)
     return torch.sigmoid(edges * side).diff(dim=-1)[..., 0].abs()

@@ -1,13 +1,13 @@
 """A softmax over the levels of each channel (van den Oord et al. 2016a, section 2.2).
 
-With a network that masks channels, G's logits are the network's given R, and B's given R and G; the parameters of an
-RGB pixel are [R: L logits | G: L logits | B: L logits]. With one that does not, the ablation of the PixelCNN++ paper
-(section 3.4.1): logits depend linearly on the channels before, scaled to [-1, 1], by coefficients of the network,
+If the network masks channels, it computes G's logits given R, and B's given R and G; the parameters of an RGB pixel are
+[R: L logits | G: L logits | B: L logits]. Otherwise, as in the ablation of the PixelCNN++ paper (section 3.4.1), logits
+depend linearly on the channels before, scaled to [-1, 1], with coefficients from the network:
 
     logits_R = r,    logits_G = g + a x_R,    logits_B = b + c x_R + d x_G,
 
-a, c and d with one number for each level; 6 L parameters [R: r | G: g, a | B: b, c, d]. R may thus make any level of G
-likelier, but only by log-odds of two levels that are linear in x_R. With one channel there are L logits.
+where a, c and d have one number per level: 6 L parameters [R: r | G: g, a | B: b, c, d]. R can thus favour any level of
+G, but the log-odds of two levels are linear in x_R. With one channel there are L logits.
 """
 
 from typing import ClassVar
@@ -22,7 +22,7 @@ from pixelcnn.likelihood.cumulative import cumulative_sum, distribution_function
 from pixelcnn.likelihood.protocol import Conditionals, Likelihood
 from pixelcnn.likelihood.softmax import LogSoftmaxAt, by_channel, logits_of
 
-# Operations whose backward pass does not read their result: a convolution, and a copy in another order of memory.
+# Operations whose backward pass does not read their result: a convolution, and a copy to another memory format.
 MAKERS = ("ConvolutionBackward", "ToCopyBackward", "CloneBackward")
 
 
@@ -51,7 +51,7 @@ class Categorical(Likelihood):
         return self._log_prob(parameters, images, spend=False)
 
     def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """`log_prob` whose gradient needs no memory beside the parameters'."""
+        """`log_prob` whose gradient overwrites the parameters instead of taking more memory."""
         return self._log_prob(parameters, images, spend=True).sum(dim=1)
 
     def _log_prob(self, parameters: Tensor, images: Tensor, spend: bool) -> Tensor:
@@ -85,7 +85,7 @@ class Categorical(Likelihood):
             before = self.scale(torch.cat(drawn, dim=1).to(parameters.dtype)) if drawn else parameters[:, :0]
             logits = self._logits(parameters, place, before)
             cumulative = cumulative_sum(F.softmax(logits / mixture_temperature, dim=1), dim=1)
-            # Relative to the last one, which rounding leaves a little off 1.
+            # Relative to the last one, which rounding may leave slightly off 1.
             drawn.append((cumulative[:, :-1] <= u * cumulative[:, -1:]).sum(dim=1, keepdim=True))
         return torch.cat(drawn, dim=1).to(tensor_type(self.levels))
 
@@ -104,5 +104,5 @@ class Categorical(Likelihood):
 
 
 def unread_by_their_maker(parameters: Tensor) -> bool:
-    """Whether the backward pass of what made ``parameters`` is known to do without them, as a convolution's does."""
+    """Whether the operation that made ``parameters`` is known not to need them in its backward pass."""
     return parameters.grad_fn is not None and parameters.grad_fn.name().startswith(MAKERS)

@@ -4,13 +4,13 @@ Given the mixture component, the channels are logistic with means
 
     mu_R,    mu_G + a x_R,    mu_B + b x_R + c x_G
 
-and common component, so that G depends on R, and B on both. Parameters per pixel are in the original's order:
+and share the component, so G depends on R, and B on both. Parameters per pixel are in the original's order:
 [M mixture logits | for each channel: M means, M log-scales, M coefficients], the coefficients (before tanh) a in R's
 place, b in G's, c in B's; with one channel there are none.
 
-With ``residual`` the mixture is over r = x - p in place of x, with p a causal prediction of the pixel from its
+With ``residual`` the mixture is over r = x - p instead of x, where p is a causal prediction of the pixel from its
 neighbours (`pixelcnn.likelihood.prediction`): the means are m_R, m_G + a r_R, m_B + b r_R + c r_G. In x these are
-mixtures as above, whose means are shifted by what came before, so that bins, masses and sampling stay what they are.
+mixtures as above with means shifted by earlier pixels, so bins, masses and sampling stay the same.
 """
 
 import math
@@ -42,11 +42,11 @@ Terms = Callable[[Tensor, Tensor, Tensor], Tensor]  # as `CoupledLogistics.log_t
 
 
 class CoupledLogistics(Likelihood):
-    """What the likelihoods of such a mixture share; they differ in `log_terms`, the score of a value of a channel.
+    """The base of likelihoods with such a mixture; they differ in `log_terms`, the score of a channel's value.
 
-    ``residual`` names what the means are counted from: nothing, the pixel to the left, or the gradient predictor.
-    ``spread`` has training start from components that cover the range of values (`initial_parameters`), instead of
-    alike ones around 0: the first steps need not find the range.
+    ``residual`` is the prediction that means are relative to: none, the pixel to the left, or the gradient predictor.
+    With ``spread``, training starts from components that cover the range of values (`initial_parameters`) instead of
+    equal ones around 0, so the first steps need not find the range.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class CoupledLogistics(Likelihood):
         self.num_mixtures = num_mixtures
         self.channels, self.levels = image.channels, image.levels
         self.per_channel = 3 if image.channels == 3 else 2
-        # Above 256 levels as small a part of a bin as for 256.
+        # Above 256 levels, the same fraction of a bin as for 256.
         self.min_log_scale = MIN_LOG_SCALE - max(0.0, math.log((image.levels - 1) / 255))
 
     @property
@@ -79,11 +79,11 @@ class CoupledLogistics(Likelihood):
 
     @property
     def sees_neighbours(self) -> bool:
-        """Whether the parameters depend on a pixel's neighbours by more than the network: see `given_neighbours`."""
+        """Whether the parameters also depend on a pixel's neighbours outside the network: see `given_neighbours`."""
         return self.residual != "none"
 
     def given_neighbours(self, parameters: Tensor, neighbours: Neighbours) -> Tensor:
-        """The parameters (N, P, H, W) of mixtures over x, from the network's, which are of mixtures over x - p."""
+        """The parameters (N, P, H, W) of mixtures over x, from the network's, of mixtures over x - p."""
         if not self.sees_neighbours:
             return parameters
         p = PREDICTIONS[self.residual](neighbours)[:, :, None].to(parameters.dtype)  # N C 1 H W
@@ -99,10 +99,10 @@ class CoupledLogistics(Likelihood):
 
     @property
     def initial_parameters(self) -> Tensor | None:
-        """(P,): what the network's output starts from with ``spread``, else None.
+        """(P,), the network's initial output with ``spread``, else None.
 
-        Grey values from -0.9 to 0.9, one a component, with their channels nearly equal; with ``residual`` differences
-        around 0, of a scale to each component.
+        Grey values from -0.9 to 0.9, one per component, with nearly equal channels; with ``residual``, differences
+        around 0, with a different scale per component.
         """
         if not self.spread:
             return None
@@ -123,7 +123,7 @@ class CoupledLogistics(Likelihood):
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
         """Log score of each value under each component, (N, M, C, H, W), given the channels before it.
 
-        centered: the values less the component's means (N, M, C, H, W); log_scales likewise; images (N, C, H, W).
+        centered: the values minus the component's means (N, M, C, H, W); log_scales likewise; images (N, C, H, W).
         """
 
     def log_prob(self, parameters: Tensor, images: Tensor) -> Tensor:
@@ -131,15 +131,15 @@ class CoupledLogistics(Likelihood):
         return self._log_prob(parameters, images, self.log_terms)
 
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W): of the masses of all its bins,
-        whatever `log_terms` has in their place."""
+        """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W): from the bins' masses, even if
+        `log_terms` scores something else."""
         return self._log_prob(parameters, images, partial(log_bin_mass, levels=self.levels))
 
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log p(R), log p(G | R), log p(B | R, G) of each pixel in nats, (N, C, H, W); they sum to `log_prob`.
 
-        Each is of a mixture whose weights are the components' posterior given the channels before: with differences of
-        joint log-probabilities in its place, a likely value after an unlikely one would lose its digits.
+        Each is a mixture weighted by the components' posterior given the channels before. Differences of joint
+        log-probabilities would lose the digits of a likely value after an unlikely one.
         """
         log_weights, log_terms = self._components(parameters, images, self.log_terms)
         log_probs = []
@@ -152,7 +152,7 @@ class CoupledLogistics(Likelihood):
     def conditionals(self, parameters: Tensor) -> Conditionals:
         """`Likelihood.conditionals`: the components' distribution functions, mixed by their posterior weights.
 
-        The masses are those of all bins, whatever `log_terms` has in their place.
+        They give the bins' masses, even if `log_terms` scores something else.
         """
         logits, components = self._grouped(parameters[:, :, None, None])
         components = components[..., 0]  # N C K M 1
@@ -226,7 +226,7 @@ class CoupledLogistics(Likelihood):
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """log weights (N, M, H, W); means, log-scales and coefficients (N, M, C, H, W)."""
         logits, components = self._grouped(parameters)
-        # Not by indices, each of which has a gradient of the size of all.
+        # Not by indexing, whose gradients each have the size of the whole.
         means, log_scales, *coefficients = components.transpose(1, 3).unbind(2)
         tanh = torch.tanh(coefficients[0]) if coefficients else None
         return F.log_softmax(logits, dim=1), means, log_scales.clamp_min(self.min_log_scale), tanh
@@ -246,10 +246,10 @@ class CoupledLogistics(Likelihood):
         return log_weights, terms(self._centered(images, x, torch.stack(shifts, dim=2)), log_scales, images)
 
     def _centered(self, images: Tensor, x: Tensor, means: Tensor) -> Tensor:
-        """The values less the means, in units of x."""
+        """The values minus the means, in units of x."""
         if self.levels <= 256:
             return x - means
-        # By level, of which all are exact: x is rounded, at 16 bits by a part of the smallest scale that counts.
+        # From exact levels: x is rounded, at 16 bits by a noticeable part of the smallest scale.
         half = (self.levels - 1) / 2
         return (images[:, None].to(means.dtype) - (means * half + half)) / half
 

@@ -1,7 +1,7 @@
-"""Noise that makes levels continuous: uniform numbers that an image itself determines.
+"""Noise that makes levels continuous: uniform numbers determined by the image itself.
 
-Neither a generator nor the image's place in a batch plays a part, so that the score of an image is the same whatever
-its batch, order and device, and each time that it is asked for.
+They do not depend on a generator or on the image's place in a batch, so an image's score is the same in every batch,
+order and device, and each time.
 """
 
 import torch
@@ -9,13 +9,13 @@ from torch import Tensor
 
 WORD = 0xFFFFFFFF  # 32 bits, kept in int64, where the products below cannot overflow
 MULTIPLIER = 0x45D9F3B
-PLACES_OF_VALUES, PLACES_OF_NOISE = 0x9E3779B9, 0x7F4A7C15  # different first words, so that the two uses do not meet
+PLACES_OF_VALUES, PLACES_OF_NOISE = 0x9E3779B9, 0x7F4A7C15  # different first words: independent uses
 
 
 def dequantisation_noise(images: Tensor) -> Tensor:
     """Numbers in [0, 1), float64 in the shape of ``images`` integers (N, C, H, W): uniform, and as if independent.
 
-    Each is a hash of all values of its image and of its place in it, channel, row and column.
+    Each is a hash of all values of its image and of its channel, row and column.
     """
     values = images.flatten(1).long()
     place = torch.arange(values.shape[1], device=images.device)
@@ -24,7 +24,7 @@ def dequantisation_noise(images: Tensor) -> Tensor:
 
 
 def _mixed(word: Tensor) -> Tensor:
-    """A one-to-one map of the numbers of 32 bits in which each bit of the result hangs on every bit of ``word``."""
+    """A one-to-one map of 32-bit numbers; each bit of the result depends on every bit of ``word``."""
     for _ in range(2):
         word = ((word >> 16) ^ word) * MULTIPLIER & WORD
     return (word >> 16) ^ word

@@ -1,7 +1,7 @@
 """Mixture of discretized logistics with linear dependence between R, G and B (section 2.1 and 2.2 of the paper).
 
-A value v of {0 .. L-1} stands for x = 2 v / (L-1) - 1 in [-1, 1]; its bin reaches half a level to both sides, the first
-and the last bin to infinity.
+A value v of {0 .. L-1} means x = 2 v / (L-1) - 1 in [-1, 1]. Its bin reaches half a level to each side; the first and
+the last bin extend to infinity.
 """
 
 import math
@@ -45,7 +45,7 @@ class DiscretizedLogisticMixture(CoupledLogistics):
         self.tails = tails
 
     def log_terms(self, centered: Tensor, log_scales: Tensor, images: Tensor) -> Tensor:
-        """log of the mass of the value's bin, or with the original's tails of what stands for it where it is small."""
+        """log of the mass of the value's bin; with the original's tails, of its substitute where the mass is small."""
         log_mass = log_bin_mass(centered, log_scales, images, self.levels)
         if self.tails == "exact":
             return log_mass

@@ -5,7 +5,7 @@ uniform noise e of [-1, 1]:
 
     f <- f + dense(e),    f <- dense(concat_elu(f)),    x = tanh(dense(concat_elu(f)))
 
-with the weight-normalised layers of the rest. The channels share the noise, and so depend on each other.
+with weight-normalised layers as in the network. The channels share the noise, so they depend on each other.
 """
 
 from typing import ClassVar
@@ -23,7 +23,7 @@ from pixelcnn.network.topology import POINT
 
 
 class Implicit(nn.Module, Likelihood):
-    """The head, with weights of its own, which objective=energy_distance trains."""
+    """The head, with its own weights, which objective=energy_distance trains."""
 
     name: ClassVar[str] = "implicit"
     has_density: ClassVar[bool] = False

@@ -19,15 +19,15 @@ from pixelcnn.likelihood.dequantisation import dequantisation_noise
 class LogisticMixture(CoupledLogistics):
     """The density of one pixel's channels given its parameters: `log_prob` is a bound.
 
-    `sample_levels` draws a real number and takes the nearest level. Its log-probability is log of the integral of the
-    density over the pixel's bins (those of the first and the last level reaching to infinity), and as nothing but the
-    density's own argument has noise, by Jensen's inequality pixel by pixel
+    `sample_levels` draws a real number and takes the nearest level. The log-probability of that is the log of the
+    integral of the density over the pixel's bins (the first and the last extend to infinity). Since only the density's
+    own argument has noise, Jensen's inequality gives, pixel by pixel,
 
         E_u[log_prob] <= log P(levels),
 
-    the expectation over noise uniform on the bins. The noise of `log_prob` is determined by the image (see
-    `pixelcnn.likelihood.dequantisation`): over many images its mean is that expectation, for a single one it may lie
-    above. `log_prob_by_channel` splits the bound; only the sum of its parts is one.
+    with the expectation over noise uniform on the bins. The noise of `log_prob` is determined by the image (see
+    `pixelcnn.likelihood.dequantisation`): its mean over many images is that expectation, but a single image may be
+    above its bound. `log_prob_by_channel` splits the bound; only the sum of the parts is one.
     """
 
     name: ClassVar[str] = "logistic_mixture"

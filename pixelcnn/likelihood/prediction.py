@@ -1,7 +1,7 @@
-"""Causal predictions of a pixel from its neighbours, from which a mixture's means may be counted.
+"""Causal predictions of a pixel from its neighbours, to which a mixture's means may be relative.
 
-A prediction sees pixels before its own in raster order only, so that what it shifts stays a distribution of the pixel
-given those before it. Outside the image values are 0, the middle of [-1, 1].
+A prediction sees only pixels before its own in raster order, so the shifted mixture is still a distribution of the
+pixel given those before it. Outside the image values are 0, the middle of [-1, 1].
 """
 
 from typing import NamedTuple

@@ -15,23 +15,23 @@ from pixelcnn.likelihood.prediction import Neighbours
 
 # Of levels: takes bounds int64 (N or 1, K) of 0 .. L and returns P(level < bound), (N, K).
 DistributionFunction = Callable[[Tensor], Tensor]
-# Yields that of each channel in turn, and is sent the levels int64 (N,) of that channel before it yields the next.
+# Yields the function of each channel in turn; the caller sends the levels of that channel, int64 (N,), for the next.
 Conditionals = Generator[DistributionFunction, Tensor, None]
 
 
 class Likelihood(Protocol):
     """The interface of likelihoods; your own may inherit its defaults.
 
-    Its constructor receives those of
+    Besides its own keys, the constructor receives those of
 
         image (`pixelcnn.image_shape.ImageShape`), masked_channels (whether the network can compute a channel's
         parameters from the channels before it)
 
-    that it has as arguments, besides its own keys, and sets ``channels`` and ``levels``.
+    that it has arguments for. It sets ``channels`` and ``levels``.
 
-    A pixel's channels are drawn in ``num_groups`` groups, one after another. The network sees the groups before the one
-    that it computes parameters for; the likelihood defines how the channels inside a group depend on each other.
-    Parameters come group by group, P / num_groups each; so do the uniform numbers.
+    A pixel's channels are drawn in ``num_groups`` groups, one after another. The network computes a group's parameters
+    from the groups before it; the likelihood defines how the channels inside a group depend on each other. Parameters
+    and uniform numbers come group by group, P / num_groups each.
     """
 
     has_density: ClassVar[bool] = True  # whether log_prob exists
@@ -56,12 +56,13 @@ class Likelihood(Protocol):
         return False
 
     def given_neighbours(self, parameters: Tensor, neighbours: Neighbours) -> Tensor:
-        """The parameters (N, P, H, W) that all other methods take, from the network's and the pixels' neighbours."""
+        """The parameters (N, P, H, W) for all other methods, from the network's parameters and the pixels'
+        neighbours."""
         return parameters
 
     @property
     def initial_parameters(self) -> Tensor | None:
-        """(P,), the network's initial output; None: up to the network."""
+        """(P,), the output that the network should start with; None: up to the network."""
         return None
 
     def scale(self, levels: Tensor) -> Tensor:
@@ -73,13 +74,14 @@ class Likelihood(Protocol):
         return self.log_prob_by_channel(parameters, images).sum(dim=1)
 
     def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """`log_prob` of parameters that nobody reads again: the backward pass may write their gradient over them."""
+        """`log_prob` of parameters that nobody reads again: the backward pass may overwrite them with their
+        gradient."""
         return self.log_prob(parameters, images)
 
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
         """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W).
 
-        It is `log_prob` where that is not a bound and replaces no mass by an approximation.
+        By default `log_prob`, which is right unless that is a bound or approximates masses.
         """
         return self.log_prob(parameters, images)
 
@@ -90,9 +92,9 @@ class Likelihood(Protocol):
     def conditionals(self, parameters: Tensor) -> Conditionals:
         """Each channel's distribution function, given the levels of the channels before it in its group.
 
-        parameters (N, P / num_groups), float64, of a group at N sites. The masses of levels are differences of the
-        distribution function; multiplied over a pixel's channels they are the exp of `log_mass`. Entropy coding uses
-        them. By default they are summed up from `log_prob_by_channel` of every level; UserError where that is a bound.
+        parameters (N, P / num_groups), float64, of a group at N sites. Entropy coding uses the masses of levels, which
+        are differences of these functions; multiplied over a pixel's channels they equal exp(`log_mass`). By default
+        they are summed from `log_prob_by_channel` of every level; UserError if that is a bound.
         """
         if self.is_bound:
             raise UserError(
@@ -101,7 +103,7 @@ class Likelihood(Protocol):
             )
         of_all_groups = parameters.repeat(self.levels, self.num_groups)[:, :, None, None]
         every_level = torch.arange(self.levels, dtype=tensor_type(self.levels), device=parameters.device)
-        # Every level of the channel in turn, with what is known of the others.
+        # Every level of the channel in turn, with the known levels of the others.
         images = every_level.new_zeros(self.levels, len(parameters), self.channels, 1, 1)
         for channel in range(self.channels // self.num_groups):
             images[:, :, channel, 0, 0] = every_level[:, None]

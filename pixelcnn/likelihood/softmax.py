@@ -1,7 +1,8 @@
-"""log softmax at given levels, whose memory is that of the logits: of 1,024 levels, a thousand numbers a sub-pixel.
+"""log softmax at given levels that needs little more memory than the logits, a thousand numbers per sub-pixel for 1,024
+levels.
 
-``F.cross_entropy`` keeps the logarithms of all probabilities beside the logits, and makes two more tensors of their
-size in the backward pass. Here both passes compute them for a few images at a time, or a few rows of one.
+``F.cross_entropy`` keeps all log-probabilities beside the logits, and makes two more tensors of their size in the
+backward pass. Here both passes compute them for a few images at a time, or a few rows of one.
 """
 
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ class LogSoftmaxAt(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """That of ``parameters``."""
+        """The gradient of ``parameters``."""
         parameters, levels, x = ctx.saved_tensors
         parameters = parameters.detach()
         gradient = parameters if ctx.spend else torch.empty_like(parameters)

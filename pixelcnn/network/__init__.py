@@ -2,13 +2,13 @@
 
 A network is any ``nn.Module`` with ``forward(x, h) -> (N, P, H, W)``, where x (N, C, H, W) holds values in [-1, 1] and
 h is None, (N, D) or (N, D, H, W). One with a `LevelEmbedding` as its attribute ``embedding`` sees that of the levels as
-x (N, C E, H, W). Its constructor receives those of
+x (N, C E, H, W). Besides its own keys, its constructor receives those of
 
     image_channels, num_parameters (P), num_groups (of channels, see `pixelcnn.network.topology`),
     condition_features (D), image_levels
 
-that it has as arguments, besides its own keys. A `Network` has a topology and is sampled with caches; other networks
-are sampled with one forward pass per pixel. For ``likelihood.spread=true`` a network needs a method
+that it has arguments for. A `Network` has a topology and is sampled with caches; other networks are sampled with one
+forward pass per pixel. For ``likelihood.spread=true`` a network needs a method
 ``start_at(parameters)``, as `Network` has: it makes every pixel's output start near ``parameters`` (P,).
 """
 

@@ -1,7 +1,7 @@
 """The nonlinearities of the residual blocks, with the dropout and padding that follow, and the gate that ends a block.
 
-Between the convolutions of a block lies nothing but memory traffic, so that it counts how often the activations pass
-through memory and which of them are kept for the gradient.
+Between the convolutions of a block, time goes into memory traffic: what counts is how often activations pass through
+memory and which of them are kept for the gradient.
 """
 
 import math
@@ -46,7 +46,7 @@ def elu(x: Tensor, dropout: float = 0.0, padding: Padding = NONE) -> Tensor:
 def gated(x: Tensor, ab: Tensor) -> Tensor:
     """x + a * sigmoid(b), a and b the two halves of the channels of ab: (N, F, H, W) and (N, 2F, H, W) to the first.
 
-    Torch's own gated linear unit is slow in the order of memory that has the channels last.
+    Torch's own gated linear unit is slow in the channels_last memory format.
     """
     if torch.compiler.is_compiling():
         return x + F.glu(ab, dim=1)
@@ -152,8 +152,8 @@ def _empty(x: Tensor, channels: int) -> Tensor:
 def kept(x: Tensor, dropout: float) -> Tensor:
     """Which elements dropout keeps, bool in the shape and order of x, from torch's generator.
 
-    On a CPU, whose generator takes as long for a number of one bit as for one of 64, it cuts such numbers into pieces
-    of 16 bits, or of 8 where these express the probability; it is rounded to what they express, by 1e-5 at most.
+    A CPU's generator takes as long for one bit as for 64. So numbers of 64 bits are cut into pieces of 16 bits, or of 8
+    if these express the probability, which is rounded by at most 1e-5.
     """
     keep = torch.empty_like(x, dtype=torch.bool)
     if x.device.type != "cpu":

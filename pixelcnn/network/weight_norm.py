@@ -1,7 +1,7 @@
 """Weight normalisation: W = g * V / max(||V||, 1e-6), the norm of each output channel (Salimans and Kingma 2016).
 
-It reads every weight of a network at every step and computes next to nothing: what it costs is passes over memory and,
-on a GPU, kernels. `normalized` therefore takes many layers at once.
+It reads every weight at every step and computes little: its cost is passes over memory and, on a GPU, kernel launches.
+`normalized` therefore takes many layers at once.
 """
 
 from collections import defaultdict

@@ -22,8 +22,8 @@ METHODS = ("score_name", "channel_scores", "losses", "losses_by_channel")
 class Objective(Protocol):
     """The interface of objectives."""
 
-    needs_density: ClassVar[bool]  # whether it trains likelihoods with a density, or those without
-    unit: float  # a score is the mean loss of an image over its number of sub-pixels and this
+    needs_density: ClassVar[bool]  # whether it trains likelihoods with a density, or without
+    unit: float  # a score is an image's mean loss divided by its sub-pixels and by this
 
     def score_name(self, model: PixelModel) -> str:
         """The name of its score for ``model``."""
@@ -43,7 +43,8 @@ class Objective(Protocol):
 
 
 def require_trainable(objective: type[Objective], likelihood: type, source: str = "") -> None:
-    """Raise UserError where ``objective`` does not train ``likelihood``, both as classes; ``source`` is whose it is."""
+    """Raise UserError if ``objective`` does not train ``likelihood`` (both classes); ``source`` says where that is
+    from."""
     missing = [name for name in METHODS if not hasattr(objective, name)]
     if missing:
         raise UserError(

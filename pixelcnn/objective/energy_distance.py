@@ -1,12 +1,12 @@
 """The generalised energy distance between images and draws of their pixels: the original's ``-ed`` loss.
 
-With d(x, y) = |127.5 (x - y)|^1.5, the distance of two pixels over their channels, a data set's pixels x and draws x',
+With the distance of two pixels over their channels d(x, y) = |127.5 (x - y)|^1.5, pixels x of the data and draws x',
 x'' of the model,
 
     2 E d(x, x') - E d(x', x'')
 
-is smallest where the draws have the distribution of the data (Szekely and Rizzo 2013, with the exponent 1.5 of (0, 2)).
-It needs no density.
+is smallest if the draws have the distribution of the data (Szekely and Rizzo 2013, for exponents in (0, 2)). It needs
+no density.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,15 @@ from pixelcnn.likelihood import Implicit
 from pixelcnn.model import PixelModel
 from pixelcnn.sampling.sampler import uniforms_of
 
-# Half of 256 levels. It is kept whatever the number of levels, which the formula does not know: it multiplies the loss
-# by a constant, next to which the 1e-10 that keeps gradients finite would otherwise not always vanish, and data sets of
-# different levels stay comparable.
+# Half of 256 levels, for any number of levels. It only scales the loss, but keeps data sets of different levels
+# comparable, and the loss large compared with the 1e-10 that keeps gradients finite.
 HALF_RANGE = 127.5
 
 
 class EnergyDistance:
-    """The energy distance of ``num_samples`` draws of each pixel, given the pixels before it, to the pixel.
+    """The energy distance between each pixel and ``num_samples`` draws of it given the pixels before.
 
-    Its score has the loss's own unit, grey levels of 256 to the power 1.5.
+    The score is in the loss's own unit, grey levels (of 256) to the power 1.5.
     """
 
     name: ClassVar[str] = "energy_distance"
@@ -70,7 +69,7 @@ def energy_distance(x: Tensor, samples: Tensor) -> Tensor:
     """The loss of each image, (N,), summed over its pixels; the sum over N is the original's loss.
 
     x (N, C, H, W) and S >= 2 independent draws of each pixel given those before it, samples (S, N, C, H, W), all in
-    [-1, 1]. The second expectation is the mean over the S (S-1) / 2 pairs of draws. The unit is grey levels of 256 to
+    [-1, 1]. The second expectation is the mean over the S (S-1) / 2 pairs of draws. The unit is grey levels (of 256) to
     the power 1.5.
     """
     num_samples = len(samples)

@@ -18,7 +18,7 @@ class MaximumLikelihood:
     unit = math.log(2)
 
     def score_name(self, model: PixelModel) -> str:
-        """bits_per_dim, or another name where the model's score is only a bound or given the image's code."""
+        """bits_per_dim, or another name if the score is only a bound or conditional on the image's code."""
         return model.score_name
 
     def channel_scores(self, model: PixelModel) -> list[str]:

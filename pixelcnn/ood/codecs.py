@@ -19,15 +19,15 @@ def codec_bits(images: Tensor, codecs: Sequence[str] = ("png", "webp")) -> Tenso
 
     ``images``: uint8 (N, C, H, W) of 1 or 3 channels.
 
-    ``codecs`` are names of `CODECS`. UserError for others, one whose package is not installed, and other images.
+    ``codecs``: names of `CODECS`. UserError for other names, missing packages and other images.
     """
     if images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
         raise UserError(
-            f"images of {images.dtype} with {images.shape[1]} channels are not for codecs of 8-bit grey and RGB: leave "
-            "out scores=complexity."
+            f"images of {images.dtype} with {images.shape[1]} channels do not suit codecs, which need 8-bit grey or "
+            "RGB: leave out scores=complexity."
         )
     if not codecs:
-        raise UserError(f"codecs=[] are none: choose some of {', '.join(CODECS)}.")
+        raise UserError(f"codecs=[] is empty: choose from {', '.join(CODECS)}.")
     for name in codecs:
         if name not in CODECS:
             raise UserError(f"codecs={name} does not exist: choose from {', '.join(CODECS)}.")

@@ -22,7 +22,7 @@ LEVEL = (0.025, 0.975)  # of the intervals
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """``values`` and 95 % ``intervals`` by the names auroc, aupr and fpr95; the ROC curve, ``tpr`` against ``fpr``.
+    """``values`` and 95 % ``intervals``, keyed by auroc, aupr and fpr95; the ROC curve, ``tpr`` against ``fpr``.
 
     auroc: the probability that an out-of-distribution image has the higher score than an in-distribution one, ties
     counting half. aupr: average precision; a useless score has the fraction of out-of-distribution images. fpr95: the
@@ -40,7 +40,7 @@ def detection(inside: np.ndarray, outside: np.ndarray, resamples: int = 200, see
 
     Intervals are quantiles over ``resamples`` bootstrap resamples of both sets, seeded by ``seed``.
     """
-    # torchmetrics takes what is outside of [0, 1] for logits, and its float32 sigmoid would make ties.
+    # torchmetrics treats values outside [0, 1] as logits, and its float32 sigmoid would create ties.
     values, ranks = np.unique(np.concatenate([inside, outside]), return_inverse=True)
     unit = ranks / len(values)
     n, m = len(inside), len(outside)

@@ -35,7 +35,7 @@ class Adam(torch.optim.Adam):
         require_not_negative("weight_decay", weight_decay)
         fused = None if epsilon_inside_root else True
         super().__init__(params, lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, fused=fused)
-        # Otherwise Lightning assumes that it unscales float16 gradients itself, and refuses to clip them.
+        # Otherwise Lightning assumes that the optimiser unscales float16 gradients itself, and refuses to clip them.
         self._step_supports_amp_scaling = False
         self.epsilon_inside_root = epsilon_inside_root
 

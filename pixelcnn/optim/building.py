@@ -25,9 +25,9 @@ def build_optimizer(
 ) -> Optimizer:
     """``make(parameters)`` for all of ``model``'s parameters, split into ``groups`` (`parameter_groups`).
 
-    ``make`` is an optimiser's class or a partial of it. It is given ``matrices`` too (`hidden_matrices`) if it has an
-    argument of this name. What it loads takes the parameters' order in memory. UserError for groups that match nothing,
-    or whose options ``make`` refuses.
+    ``make`` is an optimiser's class or a partial of it. If it has an argument ``matrices``, it receives
+    `hidden_matrices`. State that it loads is laid out in memory like the parameters. UserError for groups that match
+    nothing, or whose options ``make`` refuses.
     """
     parameters = parameter_groups(model.named_parameters(), groups)
     for number, group in enumerate(groups):
@@ -44,9 +44,9 @@ def build_optimizer(
 
 
 def _check(make: Callable[..., Optimizer], group: Mapping[str, Any], where: str) -> None:
-    """UserError, naming the key, unless ``make`` has the options of a group, ``where`` it stands, and in range.
+    """UserError, naming the key, unless ``make`` has the options of the group ``where``, and they are in range.
 
-    torch checks its constructors' arguments, but neither the names nor the ranges of what a group says.
+    torch checks its constructors' arguments, but neither names nor ranges of a group's options.
     """
     target, own = (make.func, make.keywords) if isinstance(make, partial) else (make, {})
     arguments = {name: known for name, known in arguments_of(target).items() if name not in GIVEN}
@@ -69,8 +69,8 @@ def _check(make: Callable[..., Optimizer], group: Mapping[str, Any], where: str)
 def build_schedule(make: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int | None) -> LRScheduler:
     """``make(optimizer)``, with the run's ``total_steps`` if it has an argument of this name.
 
-    ``total_steps`` is the number of optimiser steps of the whole run, None where nothing bounds it. A ``total_steps``
-    that a partial sets already stands. UserError for a schedule that goes by a score and not by steps.
+    ``total_steps`` is the number of optimiser steps of the whole run, None if unlimited. A ``total_steps`` already set
+    by a partial is kept. UserError for a schedule that depends on a score instead of steps.
     """
     argument = signature(make).parameters.get("total_steps")
     if argument is None or getattr(make, "keywords", {}).get("total_steps") is not None:

@@ -1,9 +1,9 @@
 """Which of a model's parameters are the matrices of hidden layers, the ones that Muon orthogonalises.
 
-Muon is for matrices between hidden activations. The layers that read the image and the one that gives the pixels'
-parameters keep Adam, as embeddings and heads do elsewhere (Jordan et al. 2024, "Muon: An optimizer for hidden layers in
-neural networks", kellerjordan.github.io/posts/muon), and so do gains, biases, weights of conditions, and whatever lies
-outside the network: encoders of conditions, and layers of the likelihood.
+Muon is for matrices between hidden activations. The layers that read the image and the output layer keep Adam, as
+embeddings and heads do elsewhere (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks",
+kellerjordan.github.io/posts/muon). So do gains, biases, weights of conditions, and everything outside the network:
+encoders of conditions and layers of the likelihood.
 """
 
 from typing import Any
@@ -19,10 +19,11 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 def hidden_matrices(model: nn.Module) -> dict[str, int]:
     """The names of the hidden layers' weights, with the axis of each that is the output channel.
 
-    A weight is the ``v`` of a layer that names its output axis as ``out_dim``, or the weight of a torch convolution or
-    linear layer, under weight normalisation its direction. Of a network with a topology, ``model`` itself or its
-    ``network``, the matrices of the nodes that read the image and the last of the last node are left out; of one
-    without, the first matrix and the last, in the order in which the modules were defined.
+    A weight is the ``v`` of a layer with an attribute ``out_dim``, its output axis, or the weight of a torch
+    convolution or linear layer (with torch's weight normalisation, its direction). In a network with a topology,
+    ``model`` itself or its ``network``, the matrices of nodes that read the image and the last matrix of the last node
+    are left out. In other networks the first and the last matrix are left out, in the order in which modules were
+    defined.
     """
     network: nn.Module = getattr(model, "network", model)
     prefix = "" if network is model else "network."

@@ -8,9 +8,9 @@ from torch.optim import Optimizer
 def order_as_parameters(optimizer: Optimizer) -> None:
     """Lay out all state of a parameter's shape in memory as the parameter is.
 
-    A hook for after ``load_state_dict``, which keeps the order of the checkpoint. Fused Adam walks through the memory
-    of parameters, gradients and moments side by side: resumed with channels_last switched on or off, it would pair each
-    weight with another weight's moments, without an error.
+    A hook after ``load_state_dict``, which keeps the checkpoint's memory format. Fused Adam reads the memory of
+    parameters, gradients and moments in parallel: resumed with channels_last switched on or off, it would silently pair
+    each weight with another weight's moments.
     """
     for parameter, state in optimizer.state.items():
         for key, value in state.items():

@@ -1,4 +1,4 @@
-"""Muon: momentum whose every matrix is orthogonalised before it is subtracted; Adam for the other parameters."""
+"""Muon: momentum whose matrices are orthogonalised before each step; Adam for the other parameters."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ class _Options:
         return {"lr": self.lr, "momentum": self.momentum, "ns_steps": self.ns_steps, "weight_decay": self.weight_decay}
 
     def of_others(self) -> dict[str, Any]:
-        # fused has load_state_dict put the step count where fused Adam wants it.
+        # With fused, load_state_dict puts the step count where fused Adam needs it.
         adam = {"betas": tuple(self.adam_betas), "eps": self.adam_eps, "fused": True}
         return {"lr": self.adam_lr, **adam, "weight_decay": self.weight_decay}
 
@@ -89,7 +89,7 @@ class Muon(Optimizer):
     A convolution's weight is the matrix (out, in * rows * columns). Its update is the Nesterov momentum of its
     gradient, orthogonalised and multiplied by ``0.2 * sqrt(max(out, in * rows * columns))``, which gives it the root
     mean square of a typical step of Adam (Liu et al. 2025, "Muon is scalable for LLM training", arXiv 2502.16982), so
-    that a learning rate holds for matrices of any size. On convolutional networks: arXiv 2510.19376.
+    that one learning rate suits matrices of any size. On convolutional networks: arXiv 2510.19376.
 
     params: parameters, named parameters, or groups of either. ``matrices``: the names of the parameters to
     orthogonalise, each with its output channel's axis (`pixelcnn.optim.hidden_matrices`); needs named parameters.

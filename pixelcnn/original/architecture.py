@@ -25,8 +25,8 @@ def infer_description(
     """The model of ``variables`` ("model/conv2d_0/V", … as in the original), with the original's likelihood formula,
     or for its option ``-ed`` without a density.
 
-    ``nonlinearity`` is needed for models other than concat_elu: elu and relu have the same variables. UserError where
-    the names are not those of any PixelCNN++, naming what is missing.
+    ``nonlinearity`` is needed unless it is concat_elu: elu and relu have the same variables. UserError, naming what is
+    missing, if the names do not fit any PixelCNN++.
     """
     scopes = Counter(
         match[1] for name in variables if (match := re.fullmatch(r"model/([a-z0-9_]+?)_\d+/(?:V|hw)", name))
@@ -60,7 +60,7 @@ def infer_description(
 
 
 def _likelihood(variables: dict[str, np.ndarray], output: int, source: str) -> Callable[..., Any]:
-    """What the dense layers from number ``output`` on make: one for a mixture, four for ``-ed``."""
+    """The likelihood of the dense layers from number ``output`` on: one for a mixture, four for ``-ed``."""
     layer = f"model/dense_{output}/V"
     outputs, of_noise = _shape(variables, layer, 2, source)[1], f"model/dense_{output + 1}/V"
     if of_noise in variables:

@@ -22,16 +22,16 @@ class OriginalCheckpoint:
     average: dict[str, Tensor] | None  # None if the source has no moving average
     moments: dict[str, tuple[Tensor, Tensor]] | None  # Adam's first and second; None without
     steps: int  # taken so far; 0 without Adam's state
-    ignored: tuple[str, ...]  # names in the source that are none of the original's
+    ignored: tuple[str, ...]  # names in the source that the original does not have
 
 
 def without_average(variables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """``variables`` by the names of the weights, also where there is only their average."""
+    """``variables`` under the names of the weights, even if only their average is there."""
     return {**{name.removesuffix(AVERAGE): value for name, value in variables.items()}, **variables}
 
 
 def interpret(variables: dict[str, np.ndarray], model: PixelModel, source: str) -> OriginalCheckpoint:
-    """Sort ``variables`` by what they are for ``model``.
+    """Sort ``variables`` into weights, averages and Adam's state for ``model``.
 
     UserError naming the first variable that is missing, surplus or misshapen.
     """

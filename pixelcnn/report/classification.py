@@ -15,12 +15,12 @@ from pixelcnn.report.page import Outcome, Page, Picture, Section, Table
 from pixelcnn.report.plots import FIRST, LINES, SECOND, STYLE, TEXT, Plot, bare, plot_of
 from pixelcnn.report.words import count, duration, label_in_words, plural
 
-WRITTEN = 20  # classes at most whose counts and names are written into the matrix
+WRITTEN = 20  # up to this many classes, counts and names are written into the matrix
 
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """An image whose likeliest class is not its label; both in words."""
+    """An image whose likeliest class is not its label; both as text."""
 
     index: int
     label: str
@@ -37,7 +37,7 @@ class ClassifiedSplit:
     checkpoint: str
     split: str
     metrics: Mapping[str, float]  # as in metrics.json
-    counts: np.ndarray  # int (K, K): rows are labels, columns what they were taken for
+    counts: np.ndarray  # int (K, K): rows are labels, columns predicted classes
     class_names: Sequence[str] | None
     prior: Sequence[float] | None
     plots: list[Picture]  # confusion matrix, calibration
@@ -76,7 +76,7 @@ def classification_page(classified: ClassifiedSplit) -> Page:
 
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Plot:
-    """How many images of each label (rows) were taken for each class (columns); colours are fractions of a row."""
+    """The number of images of each label (rows) predicted as each class (columns); colours are fractions of a row."""
     classes = len(counts)
     few = classes <= WRITTEN
     fractions = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
@@ -97,7 +97,7 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Plot:
 
 
 def calibration(told: np.ndarray, right: np.ndarray, confidence: np.ndarray) -> Plot:
-    """The fraction that is ``right`` against the mean posterior ``told``, both (B,), and the ``confidence`` of all."""
+    """The fraction ``right`` against the mean posterior ``told``, both (B,), and a histogram of ``confidence``."""
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))

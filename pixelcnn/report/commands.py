@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# What Hydra takes for one word; anything else is quoted for it.
+# What Hydra reads as one word; anything else needs quotes.
 PLAIN = re.compile(r"[\w/.:@%+-]+", re.ASCII)
 
 
@@ -37,7 +37,7 @@ def resumed(overrides: Sequence[str], run_dir: Path) -> str:
 def evaluated(overrides: Sequence[str], checkpoint: Path, config: Mapping[str, Any]) -> str:
     """``task=evaluate`` of a checkpoint on the data of the training run of ``config``.
 
-    Evaluation takes only full precision, which the command asks for where the run had another.
+    Evaluation needs full precision, so the command sets it if the run had another.
     """
     precision = config["trainer"]["precision"]
     kept = [override for override in overrides if _key(override).split(".")[0] in ("data", "experiment", "seed")]
@@ -46,14 +46,14 @@ def evaluated(overrides: Sequence[str], checkpoint: Path, config: Mapping[str, A
 
 
 def sampled(checkpoint: Path, needs_condition: bool, config: Mapping[str, Any]) -> str:
-    """``task=sample`` from a checkpoint of the run of ``config``; a condition that is needed is left to fill in."""
+    """``task=sample`` from a checkpoint of the run of ``config``; a required condition is left to fill in."""
     condition = ["task.condition=FILE:ROW"] if needs_condition else []
     checkpoint_and_trust = [f"checkpoint={_value(checkpoint)}", *_trust(config)]
     return _command("task=sample", *checkpoint_and_trust, "task.num_samples=64", *condition)
 
 
 def config_dir(arguments: Sequence[str]) -> str | None:
-    """The folder of options beside the project's own that Hydra is given, if any."""
+    """Hydra's ``--config-dir``, if any."""
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         name, equals, folder = argument.partition("=")
         if name in ("--config-dir", "-cd"):
@@ -62,13 +62,13 @@ def config_dir(arguments: Sequence[str]) -> str | None:
 
 
 def _command(*overrides: str) -> str:
-    """Started as this process was: from a checkout or as an installed program, with its own folder of options."""
+    """A command started like this process: from a checkout or as an installed program, with its ``--config-dir``."""
     folder = config_dir(sys.argv)
     return shlex.join([*started(), *([] if folder is None else ["--config-dir", folder]), *overrides])
 
 
 def _trust(config: Mapping[str, Any]) -> list[str]:
-    """What a checkpoint of the run needs where its model has parts from outside the project."""
+    """The ``trust`` override for a checkpoint whose model has parts from outside the project."""
     conditioning = config["conditioning"]
     conditionings = [conditioning] if "_target_" in conditioning else conditioning.values()
     targets = [part["_target_"] for part in (config["model"], config["likelihood"], *conditionings)]

@@ -13,12 +13,12 @@ from pixelcnn.report.plots import SERIES, Line, curves
 from pixelcnn.report.words import count, duration, plural
 from pixelcnn.scores import as_label, in_words
 
-MOST = len(SERIES)  # runs that are drawn
+MOST = len(SERIES)  # runs in the plots
 
 
 @dataclass(frozen=True, eq=False)
 class ComparedRun:
-    """A run; ``history`` is its ``history.json``, empty where it has left none."""
+    """A run; ``history`` is its ``history.json``, empty if there is none."""
 
     name: str
     values: Mapping[str, Any]  # of the keys in which the runs differ
@@ -43,13 +43,13 @@ def comparison_page(runs: Sequence[ComparedRun], directory: Path) -> Page:
 
 
 def _rank(run: ComparedRun) -> tuple[bool, str, float]:
-    """By value among scores of one name; those without a finite score come last."""
+    """A sort key: by value among scores of one name; runs without a finite score come last."""
     name, value = run.score or ("", math.nan)
     return (False, name, value) if math.isfinite(value) else (True, name, 0.0)
 
 
 def best_of(runs: Sequence[ComparedRun]) -> ComparedRun | None:
-    """The run of the lowest score; None without any, and where scores of several names do not compare."""
+    """The run with the lowest score; None if there are no scores, or scores with different names."""
     scored = [run for run in sorted(runs, key=_rank) if not _rank(run)[0]]
     return scored[0] if len({_rank(run)[1] for run in scored}) == 1 else None
 
@@ -81,7 +81,7 @@ def _facts(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
 
 
 def _told(run: ComparedRun, keys: Sequence[str]) -> str:
-    """The values that tell ``run`` apart, or its name."""
+    """The values of ``keys`` in ``run``, or its name."""
     told = ", ".join(f"{key.rpartition('.')[2]}={run.values[key]}" for key in keys if run.values.get(key) is not None)
     return told or run.name
 
@@ -128,7 +128,7 @@ def _number(value: float | None, form: str) -> str | Cell:
 
 def _curves(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> list[Section]:
     """The validation score of the best runs against steps, wall time and FLOP."""
-    # Of the first run's name: others do not compare.
+    # Only scores named like the first run's: others do not compare.
     name = next((run.history["score"] for run in ranked if run.history), "")
     drawn = [run for run in ranked if run.history and run.history["curves"].get(f"val/{name}")][:MOST]
     if not drawn:

@@ -6,10 +6,10 @@ CAPACITY = 1000  # points; half as many are enough to see a curve
 
 
 class Curve:
-    """Values against steps: every value at first, and in a long run means of as many values in turn for each point.
+    """Values against steps: every value at first, and in a long run the mean of equally many values per point.
 
-    It never holds more than ``capacity`` points (an even number), and at least half as many once it was full. Values
-    that are not finite are the caller's to leave out.
+    It never holds more than ``capacity`` points (an even number), and at least half as many once it was full. The
+    caller leaves out values that are not finite.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -32,7 +32,7 @@ class Curve:
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        """Step and value of each point; the last may be the mean of fewer values than the others."""
+        """Step and value of each point; the last point may be the mean of fewer values."""
         return [*self._points, _mean(self._begun)] if self._begun else list(self._points)
 
     def state_dict(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Curve:
 
 
 def smoothed(values: list[float], width: int) -> list[float]:
-    """The mean of up to ``width`` values around each, fewer at both ends, as many before as after."""
+    """The mean of up to ``width`` values around each, equally many before and after, fewer at both ends."""
     means = []
     for i in range(len(values)):
         reach = min(width // 2, i, len(values) - 1 - i)

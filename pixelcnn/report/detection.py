@@ -14,7 +14,7 @@ from pixelcnn.report.plots import Plot
 from pixelcnn.report.words import count, duration
 
 MEASURES = {"auroc": "AUROC", "aupr": "AUPR", "fpr95": "FPR at 95 % TPR"}
-CHANCE = 0.5  # the AUROC of a score that tells nothing
+CHANCE = 0.5  # the AUROC of a useless score
 EXPLAINED = (
     "An AUROC of 0.5 is chance; below it, images out of distribution look more familiar than those in distribution. "
     "AUPR compares with the share of images out of distribution. Brackets are 95 % bootstrap intervals."
@@ -34,10 +34,10 @@ class Separation(Protocol):
 class ScoredSets:
     """One score of all sets, by their names; the first is in distribution."""
 
-    batch: int  # images that have one score together
+    batch: int  # images that share one score
     scores: Mapping[str, np.ndarray]  # float64 (N // batch,)
     separations: Mapping[str, Any]  # each a Separation, without the first set
-    surprising: Mapping[str, Sequence[Mapped]]  # the highest scores first; none where a score has no map
+    surprising: Mapping[str, Sequence[Mapped]]  # the highest scores first; empty if a score has no map
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class DetectionRun:
 
     run_dir: Path
     checkpoint: str
-    titles: Mapping[str, str]  # of the sets by their names, that in distribution first
+    titles: Mapping[str, str]  # by the names of the sets, the one in distribution first
     num_images: Mapping[str, int]
     scored: Mapping[str, ScoredSets]  # by the scores' names
     seconds: float

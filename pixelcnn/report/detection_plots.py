@@ -12,16 +12,16 @@ from matplotlib.figure import Figure
 from pixelcnn.report.maps import COLOURS, PAIRS, ROW, WIDTH, scale_of
 from pixelcnn.report.plots import LINES, SERIES, STYLE, WIDE, Plot, bare, plot_of
 
-COLOURS_OF_SCORES = (*SERIES, "#c98a00", "#7a869a")  # the last two are seen on either page
+COLOURS_OF_SCORES = (*SERIES, "#c98a00", "#7a869a")  # the last two are visible on light and dark pages
 SIGNED = "RdBu_r"  # colours for maps that have negative values, white at 0
-OUTLIERS = 0.002  # of the scores at either end that are beyond a histogram
+OUTLIERS = 0.002  # fraction of scores at either end left out of a histogram
 
 Points = tuple[np.ndarray, np.ndarray]  # x and y
 
 
 @dataclass(frozen=True, eq=False)
 class Mapped:
-    """An image, its score and where that comes from."""
+    """An image, its score and the score's map."""
 
     index: int
     score: float
@@ -38,7 +38,7 @@ def roc(curves: Mapping[str, Mapping[str, Points]]) -> Plot:
             axes.patch.set_alpha(0)
             axes.plot([0, 1], [0, 1], color=LINES, linewidth=1)
             for (name, points), colour in zip(lines.items(), cycle(COLOURS_OF_SCORES), strict=False):
-                # Of thousands of points those that can be told apart.
+                # Of thousands of points, those that can be distinguished.
                 axes.plot(*np.unique(np.stack(points).round(3), axis=1), color=colour, linewidth=1.6, label=name)
             axes.set(xlabel="false positive rate", ylabel="true positive rate")
             axes.tick_params(length=0)

@@ -33,16 +33,16 @@ class EvaluatedSplit:
     checkpoint: str
     split: str
     score_name: str
-    given: str | None  # the one condition of all images, where they have not been given their own
-    against: str | None  # the other evaluation that metrics has the difference from
-    other_size: str | None  # a sentence, where the images are not of the model's size
+    given: str | None  # the condition of all images, unless each has its own
+    against: str | None  # the evaluation that ``metrics`` has the difference from
+    other_size: str | None  # a sentence if the images are not of the model's size
     metrics: Mapping[str, float]  # as in metrics.json
     images: Ranking
     maps: HeatMaps | None
     labels: np.ndarray | None  # int64 (N,)
     class_names: Sequence[str] | None
-    by_channel: Mapping[str, float]  # the mean part of each channel given those before; empty where there is but one
-    by_order: Mapping[str, float]  # the score of each order alone; empty where there is but one
+    by_channel: Mapping[str, float]  # the mean score of each channel given those before; empty for one channel
+    by_order: Mapping[str, float]  # the score of each order alone; empty for one order
     seconds: float
     world_size: int
     record: Mapping[str, Any]
@@ -98,7 +98,7 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
 
 
 def difference_in_words(split: str, score_name: str, metrics: Mapping[str, float]) -> str:
-    """By how much the score is higher, or with a minus lower, than that of the other evaluation."""
+    """The difference from the other evaluation's score, as text; negative if this one is lower."""
     name = f"{split}/{score_name}_difference"
     interval = metrics.get(f"{name}_ci95")
     bounded = "" if interval is None else f" ± {interval:.4f}"

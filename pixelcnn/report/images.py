@@ -10,7 +10,7 @@ from PIL import Image
 from pixelcnn.report.page import Picture
 
 MOST_GRIDS = 12
-BYTES_OF_GRIDS = 900_000  # which data URIs make a third longer; fewer grids where they are large
+BYTES_OF_GRIDS = 900_000  # data URIs add a third; fewer grids are shown if they are large
 SHOWN_SIDE = 96  # CSS pixels of a single image, at least
 
 
@@ -30,7 +30,7 @@ def single(pixels: np.ndarray, alt: str, caption: str) -> Picture:
 
 
 def grids(files: list[tuple[int, Path]]) -> list[Picture]:
-    """Pictures of samples by the step that they were drawn at, evenly chosen; the last is always there."""
+    """Pictures of sample grids, (step, file), evenly chosen; always including the last."""
     if not files:
         return []
     mean_size = sum(file.stat().st_size for _, file in files) / len(files)

@@ -14,7 +14,7 @@ from pixelcnn.report.scored_images import Example
 PAIRS = 4  # an image and its map, in a row
 WIDTH, ROW = 8.4, 1.25  # inches
 COLOURS = "inferno"
-SHOWN = 99.5  # per cent of the values are within the scale: single pixels may be far off
+SHOWN = 99.5  # per cent of the values are within the scale; single pixels may be outliers
 
 
 def heat_maps(
@@ -24,7 +24,7 @@ def heat_maps(
     of_worst: Sequence[np.ndarray],
     label: str,
 ) -> Plot:
-    """The best images and the worst, each beside its map, float (H, W) of what ``label`` says."""
+    """The best images and the worst, each beside its map, float (H, W); ``label`` names its values."""
     groups = [("best", best, of_best), ("worst", worst, of_worst)]
     rows = [
         (name if first == 0 else "", list(zip(shown, maps, strict=True))[first : first + PAIRS])
@@ -50,7 +50,7 @@ def heat_maps(
 
 
 def maps_beside(pixels: np.ndarray, maps: Mapping[str, np.ndarray], label: str) -> Plot:
-    """An image uint8 (C, H, W) and maps of it, float (H, W), by what to call each."""
+    """An image uint8 (C, H, W) and maps of it, float (H, W), by title."""
     low, high = scale_of(list(maps.values()))
     with rc_context(STYLE):
         figure = Figure(figsize=(2.6 * (1 + len(maps)) + 0.8, 3), layout="constrained")
@@ -64,7 +64,7 @@ def maps_beside(pixels: np.ndarray, maps: Mapping[str, np.ndarray], label: str) 
 
 
 def mean_map(values: np.ndarray, label: str) -> Plot:
-    """The map of means, float (H, W), over all images, with a colour scale of its own."""
+    """The map of means over all images, float (H, W), with its own colour scale."""
     low, high = scale_of([values])
     with rc_context(STYLE):
         figure = Figure(figsize=(4.1, 3.2), layout="constrained")
@@ -75,7 +75,7 @@ def mean_map(values: np.ndarray, label: str) -> Plot:
 
 
 def scale_of(maps: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The least and the highest value of a colour scale for all ``maps``; outliers are beyond it, and so is NaN."""
+    """The lowest and the highest value of a colour scale for all ``maps``; outliers and NaN are outside it."""
     values = np.concatenate([each.ravel() for each in maps])
     finite = values[np.isfinite(values)]
     if not len(finite):

@@ -11,19 +11,19 @@ from pixelcnn.durable import replacing
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as data URIs; ``dark`` is the one for a dark page, ``narrow`` that for a phone, where they differ."""
+    """A picture as data URIs; ``dark`` and ``narrow`` are the versions for dark pages and phones, if they differ."""
 
     light: str
     alt: str
     dark: str | None = None
     narrow: "Picture | None" = None
     caption: str = ""
-    width: int | None = None  # of CSS pixels; None: its own, or what there is room for
+    width: int | None = None  # in CSS pixels; None: its own, or the available width
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell with a ``link``, or with the ``number`` that a sortable table sorts it by."""
+    """A cell with a ``link``, or with the ``number`` to sort by."""
 
     text: str
     number: float | None = None
@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells that are ready to be read; ``sortable`` by a click on a column's name."""
+    """Rows of formatted cells; if ``sortable``, a click on a column's name sorts them."""
 
     header: list[str]
     rows: Sequence[Sequence[str | Cell]]
@@ -52,7 +52,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is seen at a glance: ``state`` in a word or two, coloured by ``mood`` ("good", "open" or "bad")."""
+    """The headline: ``state`` in a word or two, coloured by ``mood`` ("good", "open" or "bad")."""
 
     state: str
     mood: str
@@ -62,7 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Page:
-    """All of a report. What it says is text, which the template escapes. Parts that are empty are left out."""
+    """The content of a report, as plain text, which the template escapes. Empty parts are left out."""
 
     title: str
     directory: str  # of the run
@@ -70,14 +70,14 @@ class Page:
     facts: list[tuple[str, str]]
     sections: list[Section]
     written: str  # date and time
-    commands: list[tuple[str, str]] = field(default_factory=list)  # what for, command line
+    commands: list[tuple[str, str]] = field(default_factory=list)  # purpose, command line
     overrides: list[str] = field(default_factory=list)
     configuration: str = ""  # YAML
     environment: list[tuple[str, str]] = field(default_factory=list)
 
 
 def write(page: Page, path: Path) -> None:
-    """Write ``page`` as one HTML file that refers to nothing outside it; an earlier file stays until it is whole."""
+    """Write ``page`` as one self-contained HTML file, replacing an earlier file atomically."""
     template = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

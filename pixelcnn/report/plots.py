@@ -18,7 +18,7 @@ from pixelcnn.report.page import Picture
 # Drawn in the colours of a light page, which are then exchanged for the others.
 TEXT, LINES, FIRST, SECOND = "#30363d", "#d8dee4", "#1f6feb", "#cf5b16"
 DARK = {TEXT: "#c9d1d9", LINES: "#3a424c", FIRST: "#6cb0ff", SECOND: "#ffa861"}
-# All but the first two are seen on either page.
+# All but the first two are visible on light and dark pages.
 SERIES = (FIRST, SECOND, "#2a9d62", "#b04fc4", "#b8901a", "#1c9aa8", "#d6508a", "#8a7466")
 STYLE: Any = {
     "font.size": 9,
@@ -37,10 +37,10 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "pixelcnn",
 }
-# matplotlib writes six decimals of a pixel, which make up most of a file.
+# matplotlib writes coordinates with six decimals, which are most of a file.
 POINT_OF_PATH = re.compile(r"([ML] )(-?\d+\.\d\d)\d* (-?\d+\.\d\d)\d*")
 WIDE, NARROW, PHONE = (8.4, 3.1), (4.1, 2.3), (4.1, 2.9)  # inches
-BEGINNING = 0.05  # of the steps, whose height does not set that of a wide plot
+BEGINNING = 0.05  # first fraction of the steps, which does not set a wide plot's range
 NOISY_FROM = 60  # points
 DPI = 150  # of PNG files
 LOGARITHMIC_FROM = 30  # highest over lowest value
@@ -48,7 +48,7 @@ LOGARITHMIC_FROM = 30  # highest over lowest value
 
 @dataclass(frozen=True)
 class Line:
-    """A curve: ``points`` are steps and finite values; a ``noisy`` one is drawn with its running mean."""
+    """A curve: ``points`` are steps and finite values; a ``noisy`` curve also gets its running mean."""
 
     name: str
     points: list[tuple[float, float]]
@@ -66,7 +66,7 @@ class Plot:
 def curves(
     lines: list[Line], label: str, wide: bool = False, mark: tuple[int, float] | None = None, against: str = "steps"
 ) -> Picture:
-    """Up to eight curves ``against`` steps or another cost; ``mark`` is a point to stand out, the best."""
+    """Up to eight curves ``against`` steps or another cost; ``mark`` highlights a point, the best."""
     with rc_context(STYLE):
         figure, axes = _axes(WIDE if wide else NARROW)
         for line, colour in zip(lines, SERIES, strict=False):
@@ -94,7 +94,7 @@ def curves(
 
 
 def histogram(values: list[float], label: str, mean: float) -> Picture:
-    """How many images have which score."""
+    """The distribution of images' scores."""
     with rc_context(STYLE):
         figure, axes = _axes(WIDE)
         low, high = min(values), max(values)
@@ -121,7 +121,7 @@ def _axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
 
 
 def _set_range(axes: Axes, of_lines: list[list[tuple[float, float]]], beginning: float) -> None:
-    """Show the course of a run rather than the height it comes from: its ``beginning`` may leave the plot."""
+    """Set the range by the later part of a run: its ``beginning``, usually far higher, may leave the plot."""
     last = max(points[-1][0] for points in of_lines)
     everything = [value for points in of_lines for _, value in points]
     settled = [value for points in of_lines for step, value in points if step >= beginning * last]
@@ -134,7 +134,7 @@ def _set_range(axes: Axes, of_lines: list[list[tuple[float, float]]], beginning:
 
 
 def plot_of(figure: Figure, alt: str) -> Plot:
-    """``figure`` in both forms; to be called, like all of matplotlib here, with `STYLE` set."""
+    """``figure`` in both forms; call it, like all of matplotlib here, with `STYLE` set."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=DPI, facecolor="white")
     figure.patch.set_alpha(0)
@@ -151,7 +151,7 @@ def bare(axes: Axes) -> Axes:
 
 
 def _picture(figure: Figure, alt: str, on_a_phone: tuple[float, float] | None = None) -> Picture:
-    """``figure`` as it is, and of the size ``on_a_phone``."""
+    """``figure`` in its own size and in the size ``on_a_phone``."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     light = dark = POINT_OF_PATH.sub(r"\1\2 \3", file.getvalue())

@@ -1,4 +1,4 @@
-"""What is shown of the scores of single images: their histogram, the best and the worst of them."""
+"""Sections about the scores of single images: their histogram, the best and the worst images."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class Example:
     """An image and its score."""
 
     index: int
-    label: str | None  # in words
+    label: str | None  # as text
     score: float
     pixels: np.ndarray  # uint8 (C, H, W), 0 .. 255
 
@@ -45,7 +45,7 @@ def examples(
 
 
 def sections(images: Ranking, of: str, label: str, note: str = "") -> list[Section]:
-    """Histogram, best and worst images; ``of`` says which images they are, ``label`` what the score is."""
+    """Histogram, best and worst images; ``of`` describes the images, ``label`` names the score."""
     finite = images.scores[np.isfinite(images.scores)]
     if not len(finite):
         return []

@@ -14,7 +14,7 @@ from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, plural
 from pixelcnn.scores import as_label, in_words
 
-# Plotted next to the score, if logged.
+# Plotted beside the score, if logged.
 PANELS = {
     "train/images_per_second": "images/s",
     "lr": "learning rate",
@@ -29,7 +29,7 @@ CONDITION_NEEDED = ("Vectors", "Maps", "CoarseCodes", "Encoder")
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: in a word or two, whether that is "good", "open" or "bad", and in a sentence."""
+    """How a run ended: in a word or two, whether that is "good", "open" or "bad", and in one sentence."""
 
     state: str
     mood: str
@@ -47,7 +47,7 @@ class Start:
 
 @dataclass(frozen=True, eq=False)
 class TrainingRun:
-    """What is known of a training run, those parts included that it was resumed from."""
+    """A training run, including the earlier parts that it was resumed from."""
 
     run_dir: Path
     score_name: str
@@ -72,7 +72,7 @@ class TrainingRun:
 
 
 def history_of(run: TrainingRun) -> dict[str, Any]:
-    """``history.json``: what `comparison` reads, the curves and what they cost."""
+    """``history.json``, which `comparison` reads: the curves and what they cost."""
     return {
         "state": run.ending.state,
         "score": run.score_name,

@@ -20,7 +20,7 @@ def duration(seconds: float) -> str:
 
 
 def label_in_words(label: int, names: Sequence[str] | None) -> str:
-    """What the class is called; its number where it has no name."""
+    """The class's name, or its number if it has none."""
     return names[label] if names is not None and 0 <= label < len(names) else str(label)
 
 

@@ -1,4 +1,4 @@
-"""Drawing any number of images in batches, by samplers that later calls can use again."""
+"""Drawing any number of images in batches, with samplers that later calls can reuse."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from pixelcnn.sampling.sampler import Capture, Sampler, Temperature, uniforms_of
 class BatchedSampling:
     """Draws images some at a time.
 
-    On a GPU the sampler is kept for the next call, since capturing its graphs takes seconds: a call with the same size
-    of batches, mask and temperature reads the weights again and replays them. A last, smaller batch is filled up for
-    the same reason. Copies, as of the model that it belongs to, keep nothing. ``capture`` replaces what captures.
-    Threads can draw at the same time; where a sampler is kept they wait for each other.
+    On a GPU the sampler is kept for the next call, since capturing its graphs takes seconds: a call with the same batch
+    size, mask and temperature reads the weights again and replays the graphs. A last, smaller batch is padded for the
+    same reason. Copies, such as those of the model, do not keep a sampler. ``capture`` replaces the capturing function.
+    Threads can draw at the same time; if a sampler is kept, they wait for each other.
     """
 
     def __init__(self, capture: Capture | None = None) -> None:

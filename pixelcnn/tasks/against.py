@@ -39,7 +39,7 @@ def read_evaluation(against: str, score: str) -> Evaluated:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
         numbers = [(int(row["index"]), int(row["label"] or -1), float(row[score])) for row in rows]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:  # TypeError of a line that is cut short
+    except (KeyError, ValueError, TypeError, csv.Error) as error:  # TypeError: a truncated line
         raise UserError(
             f"{named} does not contain index, label and {score} of each image: evaluate it again."
         ) from error
@@ -48,13 +48,13 @@ def read_evaluation(against: str, score: str) -> Evaluated:
 
 
 def paired(own: Evaluated, other: Evaluated, against: str, score: str) -> dict[str, float]:
-    """The mean of ``own`` minus ``other``, and the half-width of its 95 % interval where there are several images.
+    """The mean of ``own`` minus ``other``, and the half-width of its 95 % interval if there are several images.
 
-    UserError if they are not of the same images.
+    UserError if they did not score the same images.
     """
     if not (np.array_equal(own.index, other.index) and np.array_equal(own.label, other.label)):
         raise UserError(
-            f"task.against={against} has scored other images, {len(other.index)} instead of {len(own.index)}: "
+            f"task.against={against} scored different images, {len(other.index)} instead of {len(own.index)}: "
             "evaluate both models on the same split of the same data."
         )
     difference = own.scores - other.scores

@@ -66,7 +66,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 
 
 def require_classes(model: PixelModel, config: DictConfig) -> None:
-    """Raise UserError where the model has no classes or no density, or ``task.prior`` is not one of its classes."""
+    """Raise UserError if the model has no classes or no density, or ``task.prior`` does not fit its classes."""
     name, prior = model.description.conditioning.name, config.task.prior
     if model.num_classes is None:
         raise UserError(
@@ -91,7 +91,7 @@ def write_results(
     trainer: Trainer,
     seconds: float,
 ) -> None:
-    """Write and print the results that ``trainer`` has found."""
+    """Write and print the results of ``trainer``."""
     assert scoring.rows is not None
     split, (index, label, log_posterior) = config.task.split, scoring.rows
     posterior = np.exp(log_posterior)
@@ -165,7 +165,7 @@ def summary(label: np.ndarray, log_posterior: np.ndarray) -> dict[str, float]:
 
 
 def write_per_image(path: Path, index: np.ndarray, label: np.ndarray, posterior: np.ndarray) -> None:
-    """One line an image: index, label, the likeliest class, and the posterior (N, K) of each class."""
+    """One line per image: index, label, the likeliest class, and the posterior (N, K) of each class."""
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["index", "label", "predicted", *(f"posterior_{k}" for k in range(posterior.shape[1]))])

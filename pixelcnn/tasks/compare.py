@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``comparison.html`` about all training runs in the directories ``task.runs`` and the folders below them."""
+    """Write ``comparison.html`` about all training runs in and below the directories ``task.runs``."""
     directories: list[Path] = []
     for folder in map(Path, config.task.runs):
         found = [each for each in directories_in(folder.resolve()) if (each / "history.json").exists()]

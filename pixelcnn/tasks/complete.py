@@ -39,7 +39,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 
     A row of the picture is the masked image, its completions and the original. The arrays: ``images``
     (N K, H, W, C), K completions of each of N images in turn; ``index`` (N K,), the place of the original; ``mask``
-    bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels given all before each of them;
+    bool (H, W), True where known; ``log_prob`` (N K,), nats of the drawn pixels, each given all before it;
     ``decoded``, the pictures that ``task.decode`` makes of the images.
     """
     task, decoder = config.task, decoder_of(config.task.decode)
@@ -64,7 +64,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 
 
 def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
-    """Say in what order pixels are drawn if it is chosen, and whether those that are ``known`` come first in it."""
+    """Print the order of drawing if it was chosen, and whether the ``known`` pixels come first in it."""
     order = model.completion_order(known).name
     if model.orders.with_first(known) is None:
         known_orders = "every order" if model.orders.name == ALL else f"the order {order}"
@@ -77,8 +77,8 @@ def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
 
 
 def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tuple[Batch, Given | None]:
-    """The images to complete with what comes with them, a file's or the first of the test set, and what ``task`` gives
-    for all of them."""
+    """The images to complete with their conditions, from a file or the first of the test set, and the conditions that
+    ``task`` sets for all of them."""
     task = config.task
     if task.file is not None:
         require_agreement(model.description, config.checkpoint, config, overrides)
@@ -105,9 +105,9 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tu
 
 
 def conditions_of(batch: Batch, given: Given | None, model: PixelModel, task: DictConfig) -> Condition:
-    """What the K completions of each of the N images in turn are drawn given, first axis N K.
+    """The conditions of the K completions of each of the N images in turn, first axis N K.
 
-    What is ``given`` for all of them, the interpolation to another one, or the images' own.
+    They are those ``given`` for all, an interpolation to another one, or the images' own.
     """
     n, k, (height, width) = len(batch["images"]), task.num_completions, batch["images"].shape[2:]
     if task.interpolate_to is not None:
@@ -122,8 +122,8 @@ def completions(
 ) -> tuple[Tensor, Tensor]:
     """`PixelModel.complete` of images (N K, C, H, W), on the one device that ``trainer.*`` names, to the CPU.
 
-    With a progress bar. Along an interpolation nothing but the condition changes, the K completions
-    of an image having the same random numbers.
+    With a progress bar. Along an interpolation only the condition changes: the K completions of an image use the
+    same random numbers.
     """
     task, n = config.task, len(images)
     of_each = 1 if task.interpolate_to is None else task.num_completions

@@ -117,7 +117,7 @@ def _of_file(file: Path, where: str, model: PixelModel) -> Source:
 
 
 def _fitting(source: Source, file: str, model: PixelModel) -> Source:
-    """``source``, which raises a UserError that names ``file`` for images that ``model`` does not take."""
+    """``source``, raising a UserError that names ``file`` for images that ``model`` does not take."""
 
     def at(wanted: range) -> Batch:
         batch = source.at(wanted)
@@ -147,7 +147,7 @@ def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Bat
 
 @torch.no_grad()
 def bits_of(model: PixelModel, images: Tensor, condition: Condition, batch_size: int) -> float:
-    """-log2 p(images | condition), by the masses of their bins and all pixels at once."""
+    """-log2 p(images | condition) from the bins' masses, all pixels at once."""
     device, nats = next(model.parameters()).device, 0.0
     for first in range(0, len(images), batch_size):
         part = images[first : first + batch_size].to(device)

@@ -14,8 +14,8 @@ from pixelcnn.errors import UserError
 from pixelcnn.image_shape import array_type, tensor_type
 from pixelcnn.model import PixelModel
 
-# By a conditioning's batch_key, where it is not the array of a file that holds such conditions: the arrays that may,
-# the first that is there is taken.
+# By a conditioning's batch_key, if it is not also the array's name in a file: the possible arrays, of which the first
+# that exists is used.
 ARRAYS = {"labels": ("labels", "label_weights"), "images": ("codes", "images")}
 
 
@@ -25,10 +25,10 @@ def arrays_of(batch_key: str) -> tuple[str, ...]:
 
 
 def rows_of(spec: str, where: str, keys: Collection[str]) -> dict[str, tuple[str, np.ndarray]]:
-    """The rows that FILE:ROW means: for each of the ``keys`` of conditions that the file has, the row of which array.
+    """The rows for FILE:ROW: for each of the ``keys`` of conditions that the file has, the array's name and its row.
 
     An .npy file holds the first of the first key's arrays, or images if its dtype is uint8 or uint16. UserError,
-    starting with ``where``, for anything else, and where there is none.
+    starting with ``where``, for anything else, and if there is none.
     """
     file, _, number = spec.rpartition(":")
     if not file or not number.isdecimal():
@@ -68,8 +68,8 @@ def rows_of(spec: str, where: str, keys: Collection[str]) -> dict[str, tuple[str
 
 
 def features_in(row: np.ndarray, name: str, where: str, features: int, size: tuple[int, int]) -> Tensor:
-    """A row of ``name`` as float32 (1, ...): ``features``, or a map of them for images of ``size``, or one that divides
-    it. UserError, beginning with ``where``, for another type or shape."""
+    """A row of ``name`` as float32 (1, ...): ``features``, or a map of them whose size divides ``size``. UserError,
+    beginning with ``where``, for another type or shape."""
     is_map = name == "maps"
     fits = row.shape[:1] == (features,) and (row.ndim == 1 or (is_map and _divides(row.shape[1:], size)))
     if row.dtype.kind != "f" or not fits or is_map == (row.ndim == 1):

@@ -1,4 +1,4 @@
-"""Conditions set for a task: a label, a row of a file, or an image to encode; or what several kinds take of them."""
+"""Conditions set for a task: a label, a row of a file, or an image to encode; for several kinds, any of these."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.condition_files import codes_of, features_in, image_in, image_of, rows_of
 
-# What a model can be given beside task.condition.
+# How to set a condition other than by task.condition.
 REMEDIES = {"labels": "task.label=LABEL or ", "images": "task.image=FILE or "}
 SHOWN = 20  # of the names of classes
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Conditions, first axis 1, by their names in a batch: labels, features, codes, with the image that they are of."""
+    """Conditions, first axis 1, by their names in a batch: labels, features, codes; with the image they belong to."""
 
     conditions: Mapping[str, Tensor]
     image: Tensor | None = None  # uint8 (1, C, H, W), if it is known
@@ -45,10 +45,11 @@ def given_condition(
     image: str | None = None,
     ends: Mapping[str, str] | None = None,
 ) -> Given | None:
-    """What ``task.label``, ``task.condition`` and ``task.image`` name, for images of this size; None if none is set.
+    """The conditions set by ``task.label``, ``task.condition`` and ``task.image``, for images of this size, if any.
 
-    Of a model with several conditions that may be some of them, or all; others take one. ``ends``: what to call each
-    key in place of ``task.KEY=VALUE``. UserError where there is no such condition or the model takes none of the kind.
+    Models with several conditions may get some or all of them; others take one. ``ends``: names for the keys in
+    messages, instead of ``task.KEY=VALUE``. UserError if there is no such condition or the model takes none of the
+    kind.
     """
     values = {"label": label, "image": image, "condition": condition}
     wheres = {key: f"task.{key}={value}" for key, value in values.items() if value is not None} | dict(ends or {})
@@ -66,7 +67,7 @@ def given_condition(
         kinds, where = kinds_of(model.conditioning), wheres["condition"]
         if not kinds:
             raise UserError(f"{where} is for conditional models, and this one has conditioning=none: leave it out.")
-        # What has a key of its own is not looked for in the file.
+        # Conditions set by their own key are not read from the file.
         wanted = [key for key in kinds if key not in conditions]
         for key, (name, row) in rows_of(condition, where, wanted).items():
             if key == "images" and (name == "images" or row.dtype.kind in "iu"):
@@ -89,9 +90,9 @@ def _of_row(model: PixelModel, key: str, name: str, row: np.ndarray, where: str,
 
 
 def _codes(kind: Conditioning, row: np.ndarray, where: str, size: tuple[int, int]) -> Tensor:
-    """Codes (1, h, w), or as `task=sample` stores the steps of an interpolation, their embeddings."""
+    """Codes (1, h, w), or embeddings, as `task=sample` stores the steps of an interpolation."""
     if row.ndim == 3 and len(row) == 1:
-        row = row[0]  # as a data set may have them too
+        row = row[0]  # as in data sets
     codes = torch.from_numpy(row.astype(np.float32 if row.dtype.kind == "f" else np.int64))[None]
     try:
         kind.encode(codes, 1, *size)
@@ -101,21 +102,21 @@ def _codes(kind: Conditioning, row: np.ndarray, where: str, size: tuple[int, int
 
 
 def given_in(task: DictConfig, model: PixelModel, height: int, width: int) -> Given | None:
-    """`given_condition` of what ``task`` names."""
+    """`given_condition` for ``task``."""
     return given_condition(model, height, width, **{key: task[key] for key in CONDITIONS})
 
 
 def named_kind(task: DictConfig) -> str | None:
-    """Which of `CONDITIONS` ``task`` names, the first if there are several, if any."""
+    """The first of `CONDITIONS` that ``task`` sets, if any."""
     return next((kind for kind in CONDITIONS if task[kind] is not None), None)
 
 
 def for_images(
     model: PixelModel, given: Given | None, n: int, own: Mapping[str, Tensor], instead: str = ""
 ) -> Condition:
-    """The condition of n images: what is ``given`` for all of them, and otherwise their ``own``, by name.
+    """The condition of n images: those ``given`` for all of them, otherwise their ``own``, by name.
 
-    UserError where neither has it: ``instead`` says why it is not there.
+    UserError if one is in neither; ``instead`` says why.
     """
     conditions = {}
     for key in kinds_of(model.conditioning):
@@ -132,7 +133,7 @@ def for_images(
 def way_between(
     model: PixelModel, height: int, width: int, task: DictConfig, shares: Tensor
 ) -> tuple[tuple[Given, Given], Condition]:
-    """Interpolate from what ``task`` names to ``task.interpolate_to``, of the same kind as the first key named.
+    """Interpolate from the condition that ``task`` sets to ``task.interpolate_to``, of the same kind as the first key.
 
     Returns both, and features (S, D) or (S, D, H, W) of each condition at the positions ``shares`` (S,), from the first
     (0) to the second (1).
@@ -161,7 +162,7 @@ def way_between(
 
 
 def missing_condition(model: PixelModel, key: str, instead: str = "") -> UserError:
-    """The refusal to draw without the condition ``key``."""
+    """The error for drawing without the condition ``key``."""
     name, other = model.description.conditioning.name, REMEDIES.get(key, "")
     of_several = f" ({key})" if isinstance(model.conditioning, Several) else ""
     return UserError(
@@ -176,8 +177,8 @@ def require_own(
     class_names: Sequence[str] | None,
     checkpoint: str,
 ) -> None:
-    """Raise UserError where a data set lacks what the model in ``checkpoint`` is conditioned on, has others, or calls
-    its classes otherwise; apart from what is ``given`` for all images.
+    """Raise UserError if a data set lacks the conditions of the model in ``checkpoint``, or has other sizes or class
+    names. Conditions ``given`` for all images are exempt.
 
     ``sizes`` and ``class_names`` are the data set's, as `pixelcnn.data.base.ImageDataModule` has them.
     """

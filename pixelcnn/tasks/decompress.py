@@ -23,8 +23,8 @@ from pixelcnn.tasks.conditions import for_images, given_in
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and the ``labels`` and ``coarse`` codes that the
-    archive has.
+    """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and ``labels`` and ``coarse`` codes if the
+    archive has them.
 
     Nothing is written unless all images match their checksums.
     """
@@ -47,7 +47,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 
 
 def write(path: Path, header: Header, frames: Iterable[tuple[Tensor, dict[str, Tensor]]]) -> None:
-    """An .npz file of ``frames``, images and integers, of which one is in memory at a time."""
+    """An .npz file of ``frames``, images and integers, holding one frame in memory at a time."""
     shape = (header.num_images, header.height, header.width, header.channels)
     columns: dict[str, list[np.ndarray]] = {}
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:

@@ -1,6 +1,6 @@
 """``task=evaluate``: scores every image of a split exactly once, and the split as a whole.
 
-The score is bits/dim, or what `PixelModel.score_name` says of a model that scores something else; it has that name in
+The score is bits/dim, or for models that score something else what `PixelModel.score_name` says, which is its name in
 all files.
 """
 
@@ -47,10 +47,10 @@ RANKED = 16  # best and worst images in the report
 
 
 class Evaluation(Scoring):
-    """The score of each image by channel, in bits: given what is ``fixed`` for all, and else each image given its own.
+    """The score of each image by channel, in bits, given the condition ``fixed`` for all, else each image's own.
 
-    With several ``orders``: the score over them, and that of each, in bits of the whole image, (N, 1 + K).
-    ``mean_map``, float64 (C, H, W), is the mean of their maps of ``map_shape``, once all images are scored.
+    With several ``orders``: the score over them, and that of each, in bits per image, (N, 1 + K). ``mean_map``, float64
+    (C, H, W), is the mean of all maps of ``map_shape``, available once all images are scored.
     """
 
     def __init__(
@@ -127,8 +127,8 @@ def write_results(
     given: str | None,
     other: Evaluated | None,
 ) -> float:
-    """Write and print what ``trainer`` has found in ``evaluation``; ``given`` is the condition of all images, if they
-    had one, and ``other`` the evaluation to compare with."""
+    """Write and print the results of ``evaluation``; ``given``: the condition of all images, if there was one;
+    ``other``: the evaluation to compare with."""
     model, device = evaluation.model, trainer.strategy.root_device
     split, score = config.task.split, model.score_name
     assert evaluation.rows is not None
@@ -188,7 +188,7 @@ def write_results(
 
 
 def orders_of(config: DictConfig, model: PixelModel) -> tuple[str, ...]:
-    """The orders that ``task.orders`` averages over, none where it is 1; UserError where ``model`` knows but one."""
+    """The orders that ``task.orders`` averages over, none if it is 1; UserError if ``model`` knows only one."""
     count = config.task.orders
     if count > 1 and model.orders.name != ALL:
         raise UserError(
@@ -199,7 +199,7 @@ def orders_of(config: DictConfig, model: PixelModel) -> tuple[str, ...]:
 
 
 def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig) -> tuple[Given | None, str | None]:
-    """What ``task`` names for all images, and what to call it; None where it names nothing."""
+    """The condition that ``task`` sets for all images, and its name in messages; None if it sets none."""
     first = " and ".join(f"task.{key}={task[key]}" for key in CONDITIONS if task[key] is not None)
     if task.interpolate_to is None:
         return given_in(task, model, height, width), first or None
@@ -212,12 +212,12 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
 def summary(score: str, bits: np.ndarray, dimensions: int) -> dict[str, float]:
     """The score of a split, called ``score``, from those of its images, float64 (N,), in the order of the split.
 
-    Beside bits/dim there are bits and nats of whole images, of so many ``dimensions``.
+    Beside bits/dim there are bits and nats per image of that many ``dimensions``.
 
     ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors), which a single
     image does not have.
     ``SCORE_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left out
-    where nothing is dropped or nothing would be left.
+    if nothing is dropped or nothing would remain.
     """
     values = {score: float(bits.mean()), "num_images": len(bits)}
     if len(bits) > 1:
@@ -231,7 +231,7 @@ def summary(score: str, bits: np.ndarray, dimensions: int) -> dict[str, float]:
 
 
 def describe(split: str, score: str, metrics: dict[str, float], given: str | None = None) -> str:
-    """One line for the terminal; ``given`` names the condition of all images, if they had one."""
+    """One line for the terminal; ``given`` names the condition of all images, if there was one."""
     value, interval = metrics[f"{split}/{score}"], metrics.get(f"{split}/{score}_ci95")
     told = "" if interval is None else f" (95 % interval +-{interval:.4f})"
     images = metrics[f"{split}/num_images"]
@@ -247,7 +247,7 @@ def write_maps(
     images: Ranking,
     device: torch.device,
 ) -> HeatMaps:
-    """``maps.npz``, ``maps.png`` and ``mean_map.png``: where the bits go, in ``count`` of the best and of the worst of
+    """Write ``maps.npz``, ``maps.png`` and ``mean_map.png``: where the bits go in the ``count`` best and worst of
     ``images``, and on average.
 
     The arrays: ``mean`` float64 (C, H, W) over the split, ``index`` (M,), the best first and then the worst, and
@@ -271,7 +271,7 @@ def write_maps(
 def ranking(
     data: ImageDataModule, split: str, index: np.ndarray, labels: np.ndarray | None, scores: np.ndarray, most: int
 ) -> Ranking:
-    """The scores of all images and, with their pixels, the images of the ``most`` lowest and the ``most`` highest."""
+    """The scores of all images, and the images with the ``most`` lowest and ``most`` highest scores."""
 
     def at(places: np.ndarray) -> list[Example]:
         pixels = black_to_white(data.at(split, index[places])["images"], data.shape.levels).numpy()
@@ -290,10 +290,10 @@ def write_per_image(
     bits: np.ndarray,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """One line an image: index, label (empty without), its score, the part of each channel given those before, and what
-    the label is called, if it has a name.
+    """One line per image: index, label (may be empty), score, the score of each channel given those before, and the
+    label's name if it has one.
 
-    bits: float64 (N, C), bits per pixel of each channel. Where the score is a bound, only its sum is one.
+    bits: float64 (N, C), bits per pixel of each channel. If the score is a bound, only their sum is one.
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)

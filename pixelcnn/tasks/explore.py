@@ -64,7 +64,7 @@ def require_same_images(model: PixelModel, other: PixelModel, config: DictConfig
 
 
 def images_there(config: DictConfig, model: PixelModel) -> ImageDataModule | None:
-    """The data set, if its test images are on this machine and fit the model; else print why not."""
+    """The data set if its test images are on this machine and fit the model; else print why not."""
     try:
         data: ImageDataModule = instantiated(config, "data")
         data.setup("test")

@@ -12,7 +12,7 @@ from pixelcnn.released import push
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``model.safetensors``, and the model's own run's ``config.yaml``; ``pixelcnn.load(run_dir)`` opens them."""
+    """Write ``model.safetensors`` and the training run's ``config.yaml``; ``pixelcnn.load(run_dir)`` opens them."""
     model = load(config.checkpoint, trusted_packages(config))
     require_agreement(model.description, config.checkpoint, config, overrides)
     stored = read(config.checkpoint)["pixelcnn"]

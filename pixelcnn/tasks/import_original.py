@@ -35,7 +35,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     weights = original.raw if original.raw is not None else original.average
     assert weights is not None
     model.load_state_dict(weights)
-    # What the source's own training was is not known, beyond its optimiser.
+    # Of the source's training only the optimiser is known.
     plain = {key: recorded(config, description)[key] for key in (*ROLES, "optim", "scheduler")}
     objective = objective_of(description)
     plain["objective"] = {"_target_": name_of(type(objective))}
@@ -60,13 +60,13 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 
 
 def objective_of(description: ModelDescription) -> Objective:
-    """The objective that the original trained such a model by."""
+    """The objective with which the original trained such a model."""
     has_density = description.likelihood.target.has_density  # type: ignore[attr-defined]
     return MaximumLikelihood() if has_density else EnergyDistance(DRAWS)
 
 
 def in_words(likelihood: Part) -> str:
-    """What an imported model draws from."""
+    """The likelihood of an imported model, as text."""
     if likelihood.target is not Implicit:
         return f"{likelihood['num_mixtures']} mixture components"
     return f"likelihood=implicit of {likelihood['num_features']} features and {likelihood['num_noise']} uniform numbers"

@@ -26,12 +26,12 @@ from pixelcnn.training.arithmetic import training_flops
 from pixelcnn.training.needs import memory_of
 from pixelcnn.training.record import run_record, write_record
 
-RGB = ImageShape(3, 32, 32)  # what is counted for where the data set is not here, with ten classes
+RGB = ImageShape(3, 32, 32)  # counted for if the data set is missing, with ten classes
 CLASSES = 10
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Print what is found, and write it to ``info.json``."""
+    """Print everything and write it to ``info.json``."""
     there = data_sets(config)
     image, sizes, batches, why = shape_of_data(config)
     model = build(describe(config, image, sizes))
@@ -47,8 +47,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 
 
 def data_sets(config: DictConfig) -> dict[str, str]:
-    """For each option of ``data``, a user's own too, where its images are or how to get them; the chosen one's by its
-    own keys, for which UserError where one is out of range."""
+    """For each option of ``data``, including a user's own, where its images are or how to get them. The chosen option
+    uses its own keys; UserError if one is out of range."""
     chosen = HydraConfig.get().runtime.choices["data"]
     told = {}
     for name in GlobalHydra.instance().config_loader().get_group_options("data", ObjectType.CONFIG):
@@ -66,9 +66,9 @@ def data_sets(config: DictConfig) -> dict[str, str]:
 
 
 def shape_of_data(config: DictConfig) -> tuple[ImageShape, dict[str, int], int | None, str]:
-    """The shape of the data set's images, its ``condition_sizes``, the batches of an epoch, and what to say of it.
+    """The shape of the data set's images, its ``condition_sizes``, the batches per epoch, and a remark about them.
 
-    Nothing is downloaded for it: where the images are not here, those of `RGB`.
+    Nothing is downloaded: if the images are missing, those of `RGB` are assumed.
     """
     size = config.task.image_size
     if size is not None:
@@ -95,7 +95,7 @@ def is_here(config: DictConfig) -> bool:
 
 
 def needs_of(config: DictConfig, model: PixelModel, batches: int | None) -> dict[str, Any]:
-    """What training takes in float32, without activation checkpointing: parameters, FLOP, bytes on a device, steps."""
+    """What training takes in float32 without activation checkpointing: parameters, FLOP, bytes per device, steps."""
     batch_size = config.data.batch_size
     a_device = -(-batch_size // (processes(config.trainer) * config.trainer.num_nodes))
     memory = memory_of(model, instantiated(config, "objective"), an_image(model))
@@ -132,7 +132,7 @@ def _a_condition(key: str, kind: Conditioning, image: ImageShape) -> torch.Tenso
 
 
 def memory_there(device: torch.device) -> int | None:
-    """Bytes of the GPU, or those that this process could have; None if unknown."""
+    """Bytes of the GPU, or those available to this process; None if unknown."""
     return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else available_memory()
 
 

@@ -86,7 +86,7 @@ def _separations(batches: Mapping[str, np.ndarray], config: DictConfig) -> dict[
 
 
 def _write_result(result: DetectionRun) -> None:
-    """Write and print what was found."""
+    """Write and print the results."""
     run_dir = result.run_dir
     write_record(run_dir / "metrics.json", metrics_of(result))
     with replacing(run_dir / "roc.png") as file:
@@ -102,7 +102,7 @@ def _write_result(result: DetectionRun) -> None:
 def metrics_of(result: DetectionRun) -> dict[str, float]:
     """``auroc/SCORE``, ``aupr/SCORE``, ``fpr95/SCORE`` and their intervals as ``auroc_low/SCORE`` and ``…_high/SCORE``.
 
-    Of several sets each has its own, ``auroc/SCORE/SET``.
+    With several sets there is one per set, ``auroc/SCORE/SET``.
     """
     metrics: dict[str, float] = {f"num_images/{name}": count for name, count in result.num_images.items()}
     for name, sets in result.scored.items():
@@ -120,9 +120,9 @@ def _places(data: ImageDataModule, num_images: int | None) -> np.ndarray:
 
 
 def _condition(config: DictConfig, model: PixelModel, data: ImageDataModule) -> Condition:
-    """The condition that the task names for all images, first axis 1; None for a model that takes none.
+    """The condition that the task sets for all images, first axis 1; None for a model that takes none.
 
-    UserError where one is missing, and for a model whose score is not a likelihood.
+    UserError if one is missing, and for a model whose score is not bits/dim.
     """
     if model.score_name != "bits_per_dim":
         raise UserError(
@@ -133,7 +133,7 @@ def _condition(config: DictConfig, model: PixelModel, data: ImageDataModule) -> 
     missing = [key for key in kinds if given is None or key not in given.conditions]
     if missing:
         raise UserError(
-            f"checkpoint={config.checkpoint} is a model given {' and '.join(missing)}, which differ in meaning "
+            f"checkpoint={config.checkpoint} is conditioned on {' and '.join(missing)}, which differ in meaning "
             "between data sets: give one for all images with task.label, task.condition or task.image."
         )
     return for_images(model, given, 1, {})
@@ -158,7 +158,7 @@ def _require_numbers(found: Mapping[str, Mapping[str, np.ndarray]], places: Mapp
 def _grouped(
     score: Score, of_images: Mapping[str, np.ndarray], seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, list[float | None]]]:
-    """The scores of the batches of each set, and for each image that of its batch, None if it is left over."""
+    """The scores of each set's batches, and for each image its batch's score, None if it is left over."""
     batches, columns = {}, {}
     for name, values in of_images.items():
         batches[name], place = of_batches(values, score.batch, score.two_sided, seed)
@@ -174,7 +174,7 @@ def _surprising(
     values: np.ndarray,
     config: DictConfig,
 ) -> list[Mapped]:
-    """The images of the highest scores with their maps; none where the score has no map."""
+    """The images with the highest scores and their maps; empty if the score has no map."""
     shown = np.abs(values) if score.two_sided else values
     order = (-shown).argsort(kind="stable")[: config.task.num_maps]
     maps = scoring.maps(score, data, places[order]) if len(order) else None
@@ -188,7 +188,7 @@ def _surprising(
 def _write_scores(
     path: Path, places: Mapping[str, np.ndarray], columns: Mapping[str, Mapping[str, list[float | None]]]
 ) -> None:
-    """One line an image: its set, its index in it, and every score, empty for images left over of batches."""
+    """One line per image: its set, its index there, and every score, empty for images left over from batches."""
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["set", "index", *columns])

@@ -35,7 +35,7 @@ class Score:
         return "reference" in arguments_of(self.function.func)
 
     def __call__(self, **given: Any) -> Tensor:
-        """Its maps, (N, …), or scores, (N,), from those of ``given`` that it takes."""
+        """Maps, (N, …), or scores, (N,), from those of ``given`` that it takes."""
         known = arguments_of(self.function.func)
         try:
             maps = self.function(**{name: value for name, value in given.items() if name in known})
@@ -59,7 +59,7 @@ def scores_of(config: DictConfig) -> list[Score]:
 
 
 def _once(bits: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """``bits``, which keeps what it has returned, for calls with the very same tensors."""
+    """``bits``, keeping its last result for calls with the very same tensors."""
     latest: tuple[Tensor, Condition, Tensor] | None = None
 
     def kept(images: Tensor, condition: Condition = None) -> Tensor:
@@ -80,8 +80,8 @@ class ScoringOfSets:
         self.device = next(model.parameters()).device
         self.condition = on_device(condition, self.device)
         self.batch_size = batch_size
-        self._expanded: tuple[int, Condition] | None = None  # one object for all scores of a batch: see `_once`
-        self.given: dict[str, Any] = {"model": model}  # and what else scores are given beside images and condition
+        self._expanded: tuple[int, Condition] | None = None  # one object for all scores of a batch, see `_once`
+        self.given: dict[str, Any] = {"model": model}  # further arguments of scores, beside images and condition
         # All scores of a batch share one pass of the model.
         model.bits = _once(model.bits)  # type: ignore[method-assign]
 

@@ -13,8 +13,8 @@ from pixelcnn.errors import UserError
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.signature import arguments_of
 
-INSIDE, OUTSIDE = "in", "out"  # the names of the set in distribution, and of the other where it has none of its own
-# The keys that convert images, by what they change.
+INSIDE, OUTSIDE = "in", "out"  # names of the set in distribution, and of an unnamed other one
+# The keys that convert images, by the property that they change.
 CONVERSIONS = {"channels": ("channels",), "size": ("height", "width"), "levels": ("levels",)}
 
 
@@ -41,7 +41,7 @@ def title_of(name: str, values: Mapping[str, Any]) -> str:
 
 @contextmanager
 def named_as(where: str, values: Mapping[str, Any]) -> Iterator[None]:
-    """Have errors about keys of a data set name those of ``where`` in place of ``data``."""
+    """Within it, errors about a data set's keys name those of ``where`` instead of ``data``."""
     keys = "|".join(arguments_of(imported(values["_target_"], where)))
     try:
         yield

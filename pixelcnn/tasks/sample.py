@@ -27,9 +27,9 @@ from pixelcnn.tasks.drawing import drawing
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """Write ``samples.png``, a grid, and ``samples.npz``.
 
-    The arrays: ``images`` (`channels_last`), ``levels``, what they were drawn given, ``labels``, ``embeddings``,
-    ``maps``, ``coarse`` or ``codes``, and ``decoded``, the pictures that ``task.decode`` makes of them.
-    ``task.interpolate_to`` draws an interpolation, in ``interpolation.png`` too.
+    The arrays: ``images`` (`channels_last`), ``levels``, their conditions (``labels``, ``embeddings``, ``maps``,
+    ``coarse`` or ``codes``), and ``decoded``, their pictures by ``task.decode``. ``task.interpolate_to`` draws an
+    interpolation, also in ``interpolation.png``.
     """
     task, decoder = config.task, decoder_of(config.task.decode)
     model = load(config.checkpoint, trusted_packages(config))
@@ -42,7 +42,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     ends, way = way_between(model, *size, task, torch.linspace(0, 1, task.num_samples))
     rows = task.interpolate_rows
     of_each = in_each(way, lambda one: one.repeat(rows, *[1] * (one.ndim - 1)))
-    # A row by the same random numbers.
+    # A row uses the same random numbers.
     numbers = torch.arange(rows).repeat_interleave(task.num_samples).tolist()
     images = sampled(model, of_each, numbers, config)
     write(model, images, of_each, task.num_samples, run_dir, decoder)
@@ -56,8 +56,9 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
 def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Condition, int | None]:
     """How many images to draw, their conditions, and the columns of their picture.
 
-    What is given, for all of ``task.num_samples``; ``task.label=all`` for so many of each class, a row a class; without
-    a label the classes in turn. UserError where the model needs a condition, or does not know this one.
+    The conditions set by the task, for all of ``task.num_samples``; with ``task.label=all`` that many of each class,
+    one row per class; without a label the classes in turn. UserError if the model lacks a condition or does not know
+    it.
     """
     size = model.image.height, model.image.width
     n, classes, label, columns = task.num_samples, model.num_classes, task.label, None
@@ -72,7 +73,7 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Condition, int
 
 
 def sampled(model: PixelModel, condition: Condition, numbers: Sequence[int], config: DictConfig) -> Tensor:
-    """An image for each of ``numbers``, which choose their random numbers: (N, C, H, W), on the CPU.
+    """An image for each of ``numbers``, which select the random numbers: (N, C, H, W), on the CPU.
 
     With a progress bar, on the one device that ``trainer.*`` names.
     """

@@ -54,7 +54,7 @@ class Scoring(LightningModule):
         self._require_whole(self.trainer.val_dataloaders, self.trainer.num_val_batches)
 
     def _require_whole(self, loader: Any, batches: list[int | float]) -> None:
-        """Raise UserError where the Trainer would leave out images."""
+        """Raise UserError if the Trainer would leave out images."""
         if batches != [len(loader)]:
             raise left_out(self.options)
 
@@ -62,7 +62,7 @@ class Scoring(LightningModule):
         self.scores.update(batch["index"], batch.get("labels"), self.of_batch(batch))
 
     def on_test_epoch_end(self) -> None:
-        # Not after the loop: Lightning's teardown moves the scores to the CPU, where NCCL gathers nothing.
+        # Not after the loop: Lightning's teardown moves the scores to the CPU, where NCCL cannot gather.
         self.gather()
 
     validation_step = test_step
@@ -72,7 +72,7 @@ class Scoring(LightningModule):
 def split_of(config: DictConfig, overrides: list[str], model: PixelModel) -> ImageDataModule:
     """The data set, with ``task.split`` loaded.
 
-    UserError where its images are not the model's, or are not those that were held out of the model's run.
+    UserError if its images do not fit the model, or are not those held out in the model's run.
     """
     split = config.task.split
     data = instantiated(config, "data")
@@ -91,7 +91,7 @@ def split_of(config: DictConfig, overrides: list[str], model: PixelModel) -> Ima
 def score_split(scoring: Scoring, data: ImageDataModule, split: str, run_dir: Path) -> tuple[Trainer, float]:
     """Run ``scoring`` over every image of ``split``. Returns the Trainer and the seconds it took.
 
-    UserError where its options would leave out images.
+    UserError if its options would leave out images.
     """
     options = scoring.options
     shown: list[Callback] = [] if options.enable_progress_bar is False else [RunProgress()]
@@ -116,7 +116,7 @@ def require_float32(config: DictConfig) -> None:
 
 
 def left_out(options: DictConfig) -> UserError:
-    """What to say where ``options`` have the Trainer leave out images."""
+    """The error if ``options`` make the Trainer leave out images."""
     defaults = arguments_of(imported(options._target_, "trainer"))
     names = [name for name in (*AMOUNTS, "fast_dev_run") if options[name] != defaults[name].default]
     keys = " with ".join(f"trainer.{name}={options[name]}" for name in names)

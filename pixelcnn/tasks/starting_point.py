@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
     """``config`` with ``checkpoint=last`` replaced by the run's newest checkpoint.
 
-    Where it has left none yet, a new run begins, so that the same command starts a run and resumes it.
-    UserError where those that it has left are all damaged.
+    If there is none yet, a new run begins, so the same command starts a run and resumes it. UserError if all
+    checkpoints are damaged.
     """
     if config.checkpoint != LAST:
         return config
@@ -81,10 +81,10 @@ def earlier_run_id(checkpoint: str | None, run_dir: Path) -> str | None:
 def starting_point(
     config: DictConfig, overrides: list[str], data: ImageDataModule, images: dict[str, str]
 ) -> tuple[PixelModel, dict[str, float]]:
-    """The model to train and what its initialisation achieved: fresh, as ``init_from`` left it, or to be restored.
+    """The model to train and what its initialisation achieved: fresh, from ``init_from``, or to be restored.
 
-    A resumed model's weights come with the optimiser's state, when the trainer restores the checkpoint. ``images`` is
-    the fingerprint of ``data``, which is that of the resumed run.
+    A resumed model's weights come later, with the optimiser's state, when the trainer restores the checkpoint.
+    ``images`` is the fingerprint of ``data``, which must match the resumed run's.
     """
     torch.manual_seed(config.seed)
     objective = target_of(config, "objective")
@@ -124,7 +124,7 @@ def starting_point(
 
 
 def _initialise(model: PixelModel, data: ImageDataModule, config: DictConfig) -> dict[str, float]:
-    """Data-dependent initialisation on the device that trains: what it has achieved. ``model`` is on the CPU again."""
+    """Data-dependent initialisation on the training device; returns what it achieved. ``model`` ends on the CPU."""
     device = torch.device(one_device(config.trainer))
     batch = data.initialisation_batch(min(config.initialisation.size, data.num_training_images))
     batch = {name: value.to(device) for name, value in batch.items()}
@@ -134,7 +134,7 @@ def _initialise(model: PixelModel, data: ImageDataModule, config: DictConfig) ->
 
 
 def states_to_restore(config: DictConfig, module: DensityEstimation) -> dict[str, Any]:
-    """The callbacks' states in the checkpoint to resume, where there is one; UserError where it cannot be resumed."""
+    """The callbacks' states in the checkpoint to resume, if there is one; UserError if it cannot be resumed."""
     if config.checkpoint is None:
         return {}
     checkpoint = read(config.checkpoint)

@@ -70,7 +70,7 @@ UNFIT = {
     SparseAdam: "takes sparse gradients, which no network here has",
     LBFGS: "keeps a history of variable shape, which cannot be resumed",
 }
-SITES_TO_CHECK = 12  # of an image, where a network from outside could see what it should not
+SITES_TO_CHECK = 12  # of an image, checked for causality in networks from outside
 
 
 @handing_on()
@@ -98,7 +98,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
     if not is_own(model.description.network.target):
         check_causal(model, sites=SITES_TO_CHECK)
     execution = execution_of(config)
-    if not execution.activation_checkpointing:  # which is asked for where memory is short
+    if not execution.activation_checkpointing:  # which is recommended if memory is short
         keep_freed_memory()
     execute(model, execution)
     plain = recorded(config, model.description)
@@ -134,7 +134,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
 
 
 def require_optimizer(module: DensityEstimation, total_steps: int | None) -> None:
-    """Raise UserError, before anything is written, where optim, its groups or scheduler do not fit the model."""
+    """Raise UserError, before anything is written, if optim, its groups or scheduler do not fit the model."""
     try:
         optimizer, _ = module.optimizer_and_scheduler(total_steps)
     except UserError as error:
@@ -167,8 +167,8 @@ def callbacks(
 ) -> list[Callback]:
     """The callbacks of a run.
 
-    Every run has EMA weights, checkpoints and a history; the others are of the group ``callbacks``. Recorders are last:
-    they read what the others log.
+    Every run has EMA weights, checkpoints and a history; the others are from the group ``callbacks``. Recorders come
+    last, because they read what the others log.
     """
     given = {"run_dir": run_dir, "resume_command": commands.resumed(overrides, run_dir)}
     chosen = dict(instantiated_parts(config, "callbacks", **given))
@@ -185,7 +185,7 @@ def callbacks(
     has_own = any(isinstance(callback, ProgressBar) for callback in chosen.values())
     bar = [] if has_own or config.trainer.enable_progress_bar is False else [RunProgress()]
     recorders = [RankRecord(run_dir / "run.json", overrides), history, RunReport(run_dir, history, overrides, plain)]
-    # What ends a run between batches has seen what all others made of the latest.
+    # Callbacks that end a run between batches come after all others have seen the batch.
     ends = [callback for callback in chosen.values() if isinstance(callback, GracefulInterruption)]
     others = [callback for callback in chosen.values() if callback not in ends]
     return [*kept, *others, *bar, *recorders, last, *ends]

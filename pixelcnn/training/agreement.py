@@ -1,4 +1,4 @@
-"""Numbers that all ranks agree on while they train, without waiting for each other or for a GPU."""
+"""Numbers that all ranks agree on during training, without waiting for each other or for a GPU."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 class Agreement:
-    """The largest of all ranks' numbers, each known at the call after the one that it was given to.
+    """The largest of all ranks' numbers, known one call later.
 
-    All ranks call it equally often. Between two calls they meet anyway, as gradients are averaged, so that what the
-    call before has started is done by then: nothing is waited for. The numbers are in the hosts' memory and travel by
-    gloo, beside what the GPUs exchange. ``processes``: how many ranks there are; one agrees with itself at once.
+    All ranks call it equally often. Between two calls they synchronise anyway, to average gradients, so the exchange
+    started by the previous call has finished and nobody waits. The numbers are in host memory and travel by gloo,
+    independent of the GPUs' communication. ``processes``: the number of ranks; a single one agrees at once.
     """
 
     def __init__(self, processes: int) -> None:
@@ -20,9 +20,9 @@ class Agreement:
         self._pending: tuple[Tensor, dist.Work] | None = None
 
     def on(self, number: int) -> int:
-        """The largest number that was given to the call before this one, 0 if none was.
+        """The largest number passed in the previous call, 0 if there was none.
 
-        One above 0 ends an exchange: the number given with it is not passed on.
+        If that is above 0, ``number`` is not exchanged.
         """
         if self._group is None:
             return number
@@ -35,10 +35,10 @@ class Agreement:
         return agreed
 
     def last(self) -> int:
-        """What the last call has started comes to, 0 if it has been read."""
+        """The result of the last call's exchange, 0 if it has been read."""
         if self._pending is None:
             return 0
         value, work = self._pending
         self._pending = None
         work.wait()
-        return int(value.numpy())  # not as a tensor's item(), which is how a GPU would be read
+        return int(value.numpy())  # not by item(), which would look like a GPU synchronisation

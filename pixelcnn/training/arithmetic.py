@@ -15,24 +15,24 @@ LARGEST_MATRIX = 8192
 
 
 def training_flops(model: PixelModel) -> int:
-    """FLOPs of one image's forward and backward pass through the network: two a multiply-add of its convolutions
-    and of attention, where pixels that are masked count too.
+    """FLOPs of one image's forward and backward pass through the network: two per multiply-add of convolutions and
+    attention, including attention's masked pixels.
 
-    For images of the description's size. What activation checkpointing computes twice counts once.
+    For images of the description's size. Recomputation by activation checkpointing does not count.
     """
     network = copy.deepcopy(model.network).cpu().eval()
     network.activation_checkpointing = False
     image, features = model.image, model.conditioning.features + model.orders.features
     x = torch.zeros(1, seen_channels(embedding_of(network), image.channels), image.height, image.width)
     h = torch.zeros(1, features) if features else None
-    # Attention as plain products: torch counts those of its fused kernels on GPUs alone.
+    # Attention as plain products: torch counts fused kernels on GPUs only.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         network(x, h).sum().backward()
     return counter.get_total_flops()
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype, seconds: float = 0.05) -> float:
-    """FLOP/s of the fastest of a few products of square matrices, tried for about ``seconds``."""
+    """FLOP/s of the fastest of several products of square matrices, tried for about ``seconds``."""
     size, best = 256, 0.0
     while True:
         matrix = torch.randn(size, size, device=device).to(dtype)

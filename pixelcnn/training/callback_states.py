@@ -1,4 +1,4 @@
-"""Callbacks' states in checkpoints, and whether they are of the kinds that the callbacks load."""
+"""Checks of the callbacks' states in checkpoints."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,9 +52,9 @@ STATES: dict[type[Callback], Any] = {
 
 
 def require_states(states: dict[str, Any], callbacks: Sequence[Callback], named: str) -> None:
-    """Raise UserError where what the file ``named`` keeps for one of the user's ``callbacks`` is of another kind than
-    what that has at its start: text, say, where it has a number. What it leaves open may be anything; Lightning's own
-    leave no keys open."""
+    """Raise UserError if the state of one of the user's ``callbacks`` in the file ``named`` differs in type from the
+    callback's initial state, such as text instead of a number. Keys that the initial state lacks may be anything,
+    except in Lightning's own callbacks."""
     for callback in callbacks:
         key, own = callback.state_key, callback.state_dict()
         if type(callback) in STATES or not states.get(key):
@@ -81,7 +81,7 @@ def _sort(value: Any) -> type:
 
 
 def keys_of(callbacks: Sequence[type[Callback]], monitor: str) -> set[str]:
-    """Under which keys Lightning keeps the states of ``callbacks``."""
+    """The keys under which Lightning stores the states of ``callbacks``."""
     keys = {callback.__qualname__ for callback in callbacks if callback is not ValidatedCheckpoint}
     several = checkpoint_callbacks(Path(), monitor) if ValidatedCheckpoint in callbacks else []
     return keys | {callback.state_key for callback in several}
@@ -99,7 +99,7 @@ def faults_of_states(states: dict[str, Any], needed: set[str], steps: int) -> It
 
 
 def _faults_of_values(entry: Any, where: str, steps: int) -> Iterator[str]:
-    """What the project's own callbacks keep are steps, counts of steps, and scores."""
+    """The project's own callbacks store steps, counts of steps, and scores."""
     if type(entry) is int and not 0 <= entry <= max(1, steps):
         yield f"{where}={entry} after {steps} steps"
     if isinstance(entry, Tensor) and (entry.ndim or not entry.is_floating_point()):

@@ -49,7 +49,7 @@ class _Loops(TypedDict):
 
 
 class TrainingState(TypedDict):
-    """What a run is resumed from, beside the weights that tasks use."""
+    """The state to resume a run from, beside the weights."""
 
     current_model_state: dict[str, Tensor]
     averaging_state: dict[str, Tensor]
@@ -61,10 +61,10 @@ class TrainingState(TypedDict):
 
 
 class DurableCheckpointIO(CheckpointIO):
-    """Writes checkpoints whole or not at all, and reads them without running code from them.
+    """Writes checkpoints atomically, and reads them without running code from them.
 
-    Lightning writes on rank 0 alone, while the others wait for it: what keeps it from writing is therefore not raised
-    but logged and left in ``trouble``, None after a success, for `save` to find on its way out.
+    Lightning writes on rank 0 while the other ranks wait for it. An error in writing is therefore not raised but logged
+    and stored in ``trouble`` (None after a success), where `save` finds it.
     """
 
     def __init__(self) -> None:
@@ -93,10 +93,10 @@ class DurableCheckpointIO(CheckpointIO):
 
 
 def save(trainer: Trainer, path: Path) -> str | None:
-    """Write a checkpoint of ``trainer``, on all ranks at once; returns why it is not at ``path``, None where it is.
+    """Write a checkpoint of ``trainer``, called on all ranks; returns why that failed, None for success.
 
-    The file that stood there is then as it was. UserError where the folder has no checkpoint at all: a run that cannot
-    save anything must not continue.
+    After a failure an earlier file at ``path`` is unchanged. UserError if the folder has no checkpoint at all: a run
+    that cannot save anything must not continue.
     """
     trainer.save_checkpoint(path)
     writer = trainer.strategy.checkpoint_io
@@ -110,9 +110,9 @@ def save(trainer: Trainer, path: Path) -> str | None:
 
 
 class ValidatedCheckpoint(Checkpoint):
-    """One file, overwritten at each validation's end, or where that lowered ``monitor``, a logged value.
+    """One file, overwritten at the end of each validation, or only of those that lowered the logged value ``monitor``.
 
-    ``trouble`` says why the latest attempt to write it has failed, and is None if it has not.
+    ``trouble`` says why the latest attempt to write it failed; None if it did not.
     """
 
     def __init__(self, directory: Path, filename: str, monitor: str | None) -> None:
@@ -123,7 +123,7 @@ class ValidatedCheckpoint(Checkpoint):
 
     @property
     def state_key(self) -> str:
-        # That of the ModelCheckpoint which older checkpoints hold the state of.
+        # The key of the ModelCheckpoint whose state older checkpoints hold.
         intervals = {"every_n_train_steps": 0, "every_n_epochs": 1, "train_time_interval": None}
         return f"ValidatedCheckpoint{ {'monitor': self.monitor, 'mode': 'min', **intervals} }"
 
@@ -162,7 +162,7 @@ def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
 
 
 def require_directories(trainer: Trainer) -> None:
-    """Raise UserError where another of ``trainer``'s callbacks would write checkpoints where no directory can be."""
+    """Raise UserError if another of ``trainer``'s callbacks would write checkpoints to an impossible directory."""
     for callback in trainer.checkpoint_callbacks:
         directory = getattr(callback, "dirpath", None)
         if directory is None:
@@ -188,8 +188,8 @@ def require_saved(trainer: Trainer) -> None:
 
 
 def has_training_state(checkpoint: dict[str, Any]) -> bool:
-    """Whether a run can be resumed from ``checkpoint``: an exported model has only its weights, and what a
-    callback of the user's saved between accumulated batches lacks their gradients."""
+    """Whether a run can be resumed from ``checkpoint``: an exported model has only weights, and a checkpoint saved by a
+    user's callback between accumulated batches lacks their gradients."""
     there = misfit(checkpoint, TrainingState, "checkpoint") is None
     if not there or len(checkpoint["optimizer_states"]) != 1 or len(checkpoint["lr_schedulers"]) != 1:
         return False

@@ -9,7 +9,7 @@ from pixelcnn.durable import warning_when_full
 
 
 class CSVLog(CSVLogger):
-    """Without room its file stays as it was, and the rows wait for the next time."""
+    """On a full disk its file is unchanged, and the rows wait for the next time."""
 
     @rank_zero_only
     def save(self) -> None:

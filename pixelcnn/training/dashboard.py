@@ -18,7 +18,7 @@ from pixelcnn.training.validation_images import Validation, ValidationImages
 class Dashboard(ABC):
     """A logger that shows pictures beside curves. All methods are called on rank 0.
 
-    ``step`` counts the optimiser's steps, ``images`` the training images that the run has seen.
+    ``step`` counts optimiser steps, ``images`` the training images seen by the run.
     """
 
     @abstractmethod
@@ -31,14 +31,14 @@ class Dashboard(ABC):
 
     @abstractmethod
     def keep_checkpoint(self, path: Path, step: int) -> None:
-        """Keep the run's checkpoint at ``path``, of ``step``, if this logger keeps any."""
+        """Keep the run's checkpoint of ``step`` at ``path``, if this logger keeps checkpoints."""
 
     def mark_preempting(self) -> None:  # noqa: B027
         """Mark the run as preempted, to be resumed, where this logger shows it."""
 
 
 def dashboards(trainer: Trainer) -> Iterator[Dashboard]:
-    """Those among the trainer's loggers; none on other ranks than 0."""
+    """The dashboards among the trainer's loggers; none on ranks other than 0."""
     if trainer.is_global_zero:
         yield from (logger for logger in trainer.loggers if isinstance(logger, Dashboard))
 
@@ -49,7 +49,7 @@ def against_images(metrics: Mapping[str, float], names: Iterable[str]) -> dict[s
 
 
 class Occasional(Callback):
-    """Calls ``show`` every ``every_n_epochs`` validations of a whole epoch and when training ends, once at any step.
+    """Calls ``show`` every ``every_n_epochs`` validations of a whole epoch and when training ends, once per step.
 
     ``every_n_epochs=0``: only when training ends.
     """
@@ -99,7 +99,7 @@ class RankedImages(Occasional):
 
     def show(self, trainer: Trainer, module: DensityEstimation) -> None:
         last = ValidationImages.of(trainer).last
-        if last is None or last.step != trainer.global_step:  # stopped without one
+        if last is None or last.step != trainer.global_step:  # stopped before a validation
             return
         for dashboard in dashboards(trainer):
             dashboard.show_validation(last, module.score_name, module.model.image.levels, module.images_seen)

@@ -15,14 +15,14 @@ from pixelcnn.training.module import DensityEstimation
 
 
 class ExponentialMovingAverage(WeightAveraging):
-    """average <- d * average + (1 - d) * weights after every step that is taken, starting at the initialised weights.
+    """average <- d * average + (1 - d) * weights after every step (except skipped ones), from the initialised weights.
 
     After t updates d is ``decay``, or with ``warmup`` min(decay, (1 + t) / (10 + t)), which forgets the initial
     weights sooner. ``horizon`` sets d to 1 - 1 / horizon instead, in steps, or below 1 as a fraction of the run.
 
     Unlike Lightning's callback, the first update averages instead of copying. Every checkpoint has the average in
     ``state_dict`` and the raw weights in ``current_model_state``, even if saved while validation has the two swapped.
-    The module keeps its raw weights when training ends, so that the last checkpoint resumes exactly.
+    The module keeps its raw weights when training ends, so the last checkpoint resumes exactly.
     """
 
     def __init__(self, decay: float = 0.9995, warmup: bool = False, horizon: float | None = None) -> None:
@@ -41,7 +41,7 @@ class ExponentialMovingAverage(WeightAveraging):
         self._copies_seen = 0  # n_averaged on the host: reading the device's synchronises
 
     def decay_after(self, updates: int) -> float:
-        """d of the update that follows ``updates`` others."""
+        """d of the next update after ``updates`` updates."""
         return min(self.decay, (1 + updates) / (10 + updates)) if self.warmup else self.decay
 
     @staticmethod
@@ -57,7 +57,7 @@ class ExponentialMovingAverage(WeightAveraging):
 
     @torch.no_grad()
     def _update(self, average: list[Tensor], weights: list[Tensor], copies_seen: int) -> None:
-        # The initial weights are the first copy seen.
+        # The initial weights count as the first update.
         torch._foreach_lerp_(average, weights, 1 - self.decay_after(copies_seen - 1))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -74,7 +74,7 @@ class ExponentialMovingAverage(WeightAveraging):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, DensityEstimation)
-        # Between two steps of accumulated batches a resumed run does not know whether the last one was skipped.
+        # While batches accumulate, a resumed run does not know whether the last step was skipped.
         if not pl_module.skipped_last_step and pl_module.between_steps:
             # Lightning's own, by `update_parameters`, reads n_averaged three times.
             average = average_of(self)

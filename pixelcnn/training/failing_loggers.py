@@ -17,10 +17,10 @@ Kind = TypeVar("Kind", bound=Logger)
 
 
 def tolerated(logger: Kind, remedy: str = "") -> Kind:
-    """``logger`` itself, whose logging methods and ``experiment`` raise nothing from here on.
+    """``logger`` itself, whose logging methods and ``experiment`` no longer raise.
 
-    The first failure is a warning, which ends with ``remedy``; later ones are logged at the debug level. Any error
-    counts, as each library has classes of its own and lets those of sockets, files and servers pass.
+    The first failure is a warning that ends with ``remedy``; later ones are logged at debug level. Any exception
+    counts: libraries have their own classes, and pass on those of sockets, files and servers.
     """
     kind, failures = type(logger), 0
     if getattr(kind, TOLERATED, False):

@@ -15,10 +15,10 @@ from pixelcnn.report.training import Start
 
 
 class History(Callback):
-    """Curves of ``train/*``, ``val/*`` and ``lr``: of training at the steps that loggers get, of every validation.
+    """Curves of ``train/*``, ``val/*`` and ``lr``: training at the steps that loggers get, and every validation.
 
-    It has to stand behind the callbacks that log. ``score`` is the name of the value whose lowest is the best. What it
-    knows is the same on all ranks.
+    It has to come after the callbacks that log. ``score``: the logged value whose lowest is the best. Its content is
+    the same on all ranks.
     """
 
     def __init__(self, score: str, run_dir: Path) -> None:
@@ -28,7 +28,7 @@ class History(Callback):
         self.starts: list[Start] = []
         self.best: tuple[int, float] | None = None  # step and score
         self.last: tuple[int, float] | None = None
-        self._seconds = 0.0  # of training before this part of the run
+        self._seconds = 0.0  # of training, before this part of the run
         self._since: float | None = None
         self._recorded_at = -1  # step
 

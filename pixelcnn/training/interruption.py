@@ -1,9 +1,9 @@
 """Protection of a run's work: periodic saves, a clean finish on Ctrl-C, a save and exit on signals.
 
 Lightning's own signal handling is disabled (`pixelcnn.training.lightning_internals`): on SIGTERM it ends without a
-checkpoint, after a collective operation within the handler, and under Slurm it saves to, requeues and resumes from
-files of its own. Here all signals do the same on every cluster: the run writes a checkpoint and exits with a status,
-and is resumed by whoever started it.
+checkpoint, after a collective operation within the handler, and under Slurm it saves to, requeues and resumes from its
+own files. Here all signals act alike on every cluster: the run writes a checkpoint and exits with a status, and whoever
+started it resumes it.
 """
 
 import logging
@@ -34,7 +34,7 @@ SIGNALS_TO_LEAVE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Request(IntEnum):
-    """What a rank asks for after a batch; if they differ, all do the largest."""
+    """What a rank asks for after a batch; if ranks differ, all do the largest."""
 
     NOTHING = 0
     SAVE = 1
@@ -43,10 +43,10 @@ class Request(IntEnum):
 
 
 class Left(SystemExit):
-    """Raised when a run leaves on a signal: exits with status 128 + the signal's number, as if killed by it.
+    """Raised when a signal ends a run: exits with status 128 + the signal's number, as if killed by it.
 
-    On other ranks than 0 the status is 0, as Lightning kills the process that has launched one that fails. ``handler``
-    is what would have handled the signal, if it is a function.
+    On ranks other than 0 the status is 0, because Lightning kills the process that launched a failing one. ``handler``
+    is the function that would have handled the signal, if there is one.
     """
 
     def __init__(self, number: int, first: bool, handler: Any) -> None:
@@ -58,7 +58,7 @@ class Left(SystemExit):
 class Interrupted(SystemExit):
     """Raised after Ctrl-C, when the run has validated, saved and written its files; it also ends a sweep.
 
-    On other ranks than 0 the status is 0, for the reason that `Left` has.
+    On ranks other than 0 the status is 0, for the same reason as in `Left`.
     """
 
     def __init__(self, first: bool) -> None:
@@ -68,13 +68,13 @@ class Interrupted(SystemExit):
 class GracefulInterruption(Callback):
     """Saves ``checkpoints/last.ckpt`` between validations, and ends a run on a signal or Ctrl-C.
 
-    It saves every ``every_n_steps`` steps and every ``every_n_minutes`` minutes, 0: never. Both are after an optimiser
+    It saves every ``every_n_steps`` steps and every ``every_n_minutes`` minutes (0: never), always after an optimiser
     step, from which a resumed run continues bit for bit.
 
-    The first Ctrl-C lets a run validate, save and finish after the current step (`end_if_interrupted`); the second one
-    kills it. On each of ``SIGNALS_TO_LEAVE``, on any rank, all ranks save after the current step and raise `Left`,
-    without validating or drawing samples, for which there may be no time. During a validation the state before it is
-    saved, so that the resumed run validates in full. Several ranks do so one step, or batch of a validation, later, as
+    After the first Ctrl-C the run finishes the current step, validates, saves and ends (`end_if_interrupted`); the
+    second one kills it. After any of ``SIGNALS_TO_LEAVE``, on any rank, all ranks save after the current step and raise
+    `Left`, without validating or drawing samples, since there may be no time. During a validation the state before it
+    is saved, so the resumed run validates in full. Several ranks do so one step, or validation batch, later, because
     they learn of each other's signals without waiting (`Agreement`). ``resume_command`` is the command in the message.
     Before the first and after the last step these signals keep their earlier handlers: there is nothing to save.
     """
@@ -98,7 +98,7 @@ class GracefulInterruption(Callback):
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C was pressed since training began: on any rank until the last step, then on this one."""
+        """Whether Ctrl-C was pressed since training began: on any rank until the last step, after it on this one."""
         return self._interrupted
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -165,7 +165,7 @@ class GracefulInterruption(Callback):
             rank_zero_only(log.warning)("Stopped at once. To resume from %s:\n    %s", self.checkpoint, self.remedy)
 
     def end_if_interrupted(self, trainer: Trainer) -> None:
-        """Raise `Interrupted` if Ctrl-C was pressed, saying how to resume if steps are left; to be called last."""
+        """Raise `Interrupted` if Ctrl-C was pressed, printing how to resume if steps are left. Call it last."""
         if not self._interrupted:
             return
         if limit_reached(trainer) is None:
@@ -198,7 +198,7 @@ class GracefulInterruption(Callback):
 
     def _leave(self, trainer: Trainer) -> None:
         trouble = self._save(trainer)
-        # The signal may have reached another rank alone.
+        # The signal may have reached only another rank.
         number = self._told_to_leave or signal.SIGTERM
         if trainer.is_global_zero:
             saved = "saved in" if trouble is None else "newer than"
@@ -235,7 +235,7 @@ class GracefulInterruption(Callback):
 
 
 def limit_reached(trainer: Trainer) -> str | None:
-    """Which of ``trainer.max_epochs`` and ``trainer.max_steps`` a run has reached; None while steps are left."""
+    """Which of ``trainer.max_epochs`` and ``trainer.max_steps`` the run has reached; None while steps are left."""
     batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
     if trainer.max_epochs not in (None, -1) and batches >= trainer.max_epochs * trainer.num_training_batches:
         return "trainer.max_epochs"
@@ -244,9 +244,9 @@ def limit_reached(trainer: Trainer) -> str | None:
 
 @contextmanager
 def handing_on() -> Iterator[None]:
-    """Around a run: once it has left, the signal goes to the function that would have handled it.
+    """Around a run: after a signal ended it, call the function that would have handled the signal.
 
-    Such is submitit's, which requeues the job.
+    For submitit, that function requeues the job.
     """
     try:
         yield

@@ -6,9 +6,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 
 class LastMetrics(Callback):
-    """Keeps the last value of everything logged in checkpoints: a resumed run may log some of it no more.
+    """Stores the last value of everything logged in checkpoints, since a resumed run may not log all of it again.
 
-    ``initialisation`` is what the data-dependent initialisation achieved, in the part of the run that had one.
+    ``initialisation``: what the data-dependent initialisation achieved, if this part of the run had one.
     """
 
     KEY = "metrics"
@@ -17,7 +17,7 @@ class LastMetrics(Callback):
         self.earlier = dict(initialisation)
 
     def of(self, trainer: Trainer) -> dict[str, float]:
-        """By name, all that was logged so far; the same on all ranks."""
+        """Everything logged so far, by name; the same on all ranks."""
         return {**self.earlier, **{name: float(value) for name, value in trainer.callback_metrics.items()}}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

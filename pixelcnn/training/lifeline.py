@@ -1,9 +1,9 @@
 """If one process of a run dies, the others exit with how to resume it.
 
-gloo raises in the survivors at once, and torchrun and ``srun --kill-on-bad-exit=1`` kill them. Left are processes that
-Lightning has launched and that wait for the dead one where nothing raises, as in NCCL's operations or while they start
-up: they look after each other's process ids, as Lightning's own observer kills the launcher without a word and leaves
-what it has launched behind when it dies itself.
+gloo raises in the survivors at once, and torchrun and ``srun --kill-on-bad-exit=1`` kill them. But processes launched
+by Lightning may wait for a dead one where nothing raises, as in NCCL's operations or during startup. These watch each
+other's process ids: Lightning's own observer kills the launcher silently, and leaves the launched processes behind when
+the launcher dies.
 """
 
 import os
@@ -19,14 +19,14 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 LAUNCHER = "PIXELCNN_LAUNCHER"  # environment variable, a process id
 SECONDS_BETWEEN_LOOKS = 0.05  # the observer has five
-SECONDS_TO_RAISE = 2  # for an operation that does raise, after which loggers are finished
+SECONDS_TO_RAISE = 2  # for an operation that does raise, so that loggers are finished
 OF_A_LOST_PEER = re.compile(  # gloo's words, NCCL's, and those of torch's store
     "Connection (closed|reset) by peer|Broken pipe|remote process exit|Connection was .*closed"
 )
 
 
 class Lifeline(Callback):
-    """``checkpoint``, on rank 0, is the file that the run is resumed from."""
+    """``checkpoint``: the file to resume the run from, on rank 0."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
@@ -35,7 +35,7 @@ class Lifeline(Callback):
 
     @contextmanager
     def holding(self, trainer: Trainer) -> Iterator[None]:
-        """Around ``trainer.fit``: with a process lost, exit instead of raising what a collective operation says."""
+        """Around ``trainer.fit``: if a process died, exit instead of raising the collective operation's error."""
         launcher = int(os.environ.setdefault(LAUNCHER, str(os.getpid())))
         threading.Thread(target=self._watch, args=(trainer, launcher), name="lifeline", daemon=True).start()
         try:

@@ -1,11 +1,11 @@
 """All uses of Lightning's private names, checked at start.
 
-Every finished run has validated its last weights, whatever stopped it, and a resumed one makes up for the validation
-that its checkpoint was saved before. Lightning validates at fixed batches, of which a resumed run leaves out the
-first; no hook lies between a batch's end and the choice whether to validate, and none in a run without a step to take.
-So both loops, `_FitLoop` and `_TrainingEpochLoop`, are subclassed. Validating while the epoch is still open, rather
-than after training, also lets a resumed run go on in the middle of it. It happens between two steps of the optimiser
-only, as gradients that are being accumulated are in no checkpoint; what is due in between follows the step.
+Every finished run has validated its last weights, whatever stopped it, and a resumed run makes up for a validation that
+its checkpoint was saved before. Lightning validates at fixed batches, and a resumed run skips the first. There is no
+hook between the end of a batch and the decision to validate, and none in a run without steps left. So both loops,
+`_FitLoop` and `_TrainingEpochLoop`, are subclassed. Validating while the epoch is still open, not after training, also
+lets a resumed run continue in mid-epoch. Validations happen only between two optimiser steps, because checkpoints do
+not store accumulating gradients; one that is due in between follows the step.
 """
 
 from operator import attrgetter
@@ -21,7 +21,7 @@ from pixelcnn.errors import UserError
 
 
 def lacking(name: str) -> UserError:
-    """What refuses a release of Lightning without ``name``."""
+    """The error for a release of Lightning without ``name``."""
     release = f"pytorch-lightning {pytorch_lightning.__version__}"
     return UserError(f"{release} lacks {name}, which training needs: pip install 'pytorch-lightning<2.7'.")
 
@@ -44,14 +44,14 @@ USED = {
     "Trainer.fit_loop._can_stop_early": "whether min_epochs and min_steps let a run stop",
     "WeightAveraging._average_model": "read: public hooks cannot start an average at the initial weights",
 }
-# In the state of the loop of batches: whether it was saved with no accumulated gradients, which it lacks.
+# In the batch loop's state: whether it was saved without pending accumulated gradients, which it does not store.
 BETWEEN_STEPS = "between_steps"
 
 
 def adapt(trainer: Trainer) -> None:
-    """Have ``trainer.fit`` validate after the run's last batch and leave signals alone; to be called before it.
+    """Make ``trainer.fit`` validate after the run's last batch and not handle signals. Call it before ``fit``.
 
-    UserError where this release of Lightning lacks what that takes.
+    UserError if this release of Lightning lacks what that needs.
     """
     parts = SimpleNamespace(Trainer=trainer, WeightAveraging=WeightAveraging())
     for name in USED:
@@ -66,15 +66,15 @@ def adapt(trainer: Trainer) -> None:
 
 
 def average_of(callback: WeightAveraging) -> AveragedModel:
-    """What ``callback`` averages in, from its setup on."""
+    """The model in which ``callback`` averages; set during its setup."""
     assert callback._average_model is not None
     return callback._average_model
 
 
 def loops_before_validation(trainer: Trainer) -> dict[str, Any]:
-    """The state of the loops for a checkpoint that is saved at a batch's end or in the validation that follows it.
+    """The state of the loops for a checkpoint saved at the end of a batch or in the validation that follows it.
 
-    A run that resumes from it starts with that validation, in full, if one is due; Lightning would leave it out.
+    A run resumed from it starts with that validation, in full, if one is due; Lightning would skip it.
     """
     epoch_loop = trainer.fit_loop.epoch_loop
     assert isinstance(epoch_loop, _ValidatedEpochLoop)
@@ -82,9 +82,9 @@ def loops_before_validation(trainer: Trainer) -> dict[str, Any]:
         return epoch_loop.before_validation
     epoch_loop.validation_due = epoch_loop._should_check_val_fx(None)
     state = trainer.fit_loop.state_dict()
-    # As it has when validation starts, the batch counts as finished. So it does at an epoch's end: Lightning would
-    # count that epoch as finished and the next one as not begun, for which the run after the next would train one
-    # too many.
+    # The batch counts as finished, as it does when validation starts. This also holds at the end of an epoch, where
+    # Lightning would count the epoch as finished and the next one as not begun; the run after the next would then
+    # train one epoch too many.
     if epoch_loop.validation_due or epoch_loop._num_ready_batches_reached():
         for part in ("total", "current"):
             state["epoch_loop.batch_progress"][part]["completed"] += 1
@@ -95,10 +95,10 @@ def loops_before_validation(trainer: Trainer) -> dict[str, Any]:
 class _ValidatedFitLoop(_FitLoop):
     def run(self) -> None:
         super().run()
-        # No step was left to take: the limit was 0, or the run resumes a finished one.
+        # No steps are left: the limit was 0, or the run resumes a finished one.
         if self.trainer.enable_validation and not self.epoch_loop.val_loop._has_run:
             self.trainer.validating = True
-            # Restored from a validation's end, it would take its first batch for the only one left.
+            # Restored from the end of a validation, it would treat its first batch as the only one left.
             self.epoch_loop.val_loop.restarting = False
             self.epoch_loop._batches_that_stepped = max(0, self.epoch_loop.global_step - 1)  # as after the last step
             self.epoch_loop.val_loop.run()
@@ -124,7 +124,7 @@ class _ValidatedEpochLoop(_TrainingEpochLoop):
         self._validates_first = state_dict.get("validation_due", False)
 
     def advance(self, data_fetcher: Any) -> None:
-        # The step that loggers show is counted apart from the optimiser's, and falls behind it on resuming.
+        # The loggers' step is counted separately from the optimiser's, and falls behind it on resuming.
         self._batches_that_stepped = self.global_step
         if not self._should_accumulate():  # of the batch before
             self._due_since_step = self._validates_first
@@ -134,7 +134,7 @@ class _ValidatedEpochLoop(_TrainingEpochLoop):
             self._batches_that_stepped -= 1  # as in the validation that follows a step
             return
         if self.restarted_on_last and self._num_ready_batches_reached():
-            # Resumed between two epochs: the old one only has to end, which Lightning knows of those it validates.
+            # Resumed between two epochs: the old one only has to end, without the validation that Lightning would add.
             self._skip_next_val = True
             return
         super().advance(data_fetcher)

@@ -15,7 +15,7 @@ from pixelcnn.training.failing_loggers import tolerated
 
 @contextmanager
 def finishing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """Within it ``loggers`` are written to; on leaving those that have a ``finish`` are finished, by an exit code."""
+    """Within it, ``loggers`` are in use; on leaving, those with a method ``finish`` are finished with an exit code."""
     exit_code = 1
     try:
         yield
@@ -39,14 +39,14 @@ def wandb_logger(
     notes: str | None = None,
     checkpoints: Literal["end", "never"] = "end",
 ) -> Logger | None:
-    """A run in Weights & Biases: online if there is a key and its server answers, else offline in ``run_dir/wandb``.
+    """A run in Weights & Biases: online if there is a key and the server answers, else offline in ``run_dir/wandb``.
 
-    The key is in the environment, netrc or wandb's settings. It never asks, follows WANDB_MODE where that is set, and
-    says how to upload an offline run. ``config`` is recorded with the run, and the lowest of each value whose name is
-    in ``minimised``; ``group`` gathers the runs of a sweep. ``checkpoints`` is "end", to keep the last and the best
-    with the run. ``run_id`` is that of a run to resume. ValueError where Weights & Biases refuses ``project``.
+    The key comes from the environment, netrc or wandb's settings. It never prompts, follows WANDB_MODE, and prints how
+    to upload an offline run. ``config`` is recorded with the run, and the lowest value of each name in ``minimised``;
+    ``group`` groups the runs of a sweep. ``checkpoints="end"`` uploads the last and the best when the run ends.
+    ``run_id``: a run to resume. ValueError if Weights & Biases refuses ``project``.
 
-    None where no run can be started, which has been said.
+    None, after a message, if no run can be started.
     """
     _require_project(project)  # on all ranks; only the first starts a run
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
@@ -66,7 +66,7 @@ def wandb_logger(
 
 
 def _require_project(project: str) -> None:
-    import wandb  # here and above, since it takes a tenth of what other runs take to start
+    import wandb  # imported only here: it takes a tenth of a run's startup time
 
     try:
         wandb.Settings(project=project)
@@ -85,9 +85,9 @@ def mlflow_logger(
     notes: str | None = None,
     tracking_uri: str | None = None,
 ) -> Logger:
-    """A run in MLflow, on the server ``tracking_uri`` or in ``run_dir/mlflow.db``; its files are then beside that."""
+    """A run in MLflow, on the server ``tracking_uri``, or in ``run_dir/mlflow.db`` with its files beside it."""
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return DummyLogger()  # one process makes the data base
+        return DummyLogger()  # one process creates the database
     run_dir.mkdir(parents=True, exist_ok=True)
     here = tracking_uri is None
     described = {**(tags or {}), **({} if notes is None else {"mlflow.note.content": notes})}
@@ -101,7 +101,7 @@ def mlflow_logger(
 
 
 def wandb_run_id(loggers: list[Logger]) -> str | None:
-    """The id of the run that one of ``loggers`` writes to Weights & Biases, None where there is none."""
+    """The id of the Weights & Biases run among ``loggers``, if there is one."""
     return next((str(logger.version) for logger in loggers if isinstance(logger, WandbLogger)), None)
 
 

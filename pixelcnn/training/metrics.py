@@ -10,8 +10,8 @@ from torchmetrics.utilities import dim_zero_cat
 class LossPerDimension(Metric):
     """Sum of the losses of all images seen, divided by the number of their dimensions and by ``unit``.
 
-    With losses in nats and a unit of log 2 these are bits/dim. Losses are summed in float64. Over several devices sums
-    and counts are added, so that each image counts once provided that each device is given other images.
+    For losses in nats and a unit of log 2 this is bits/dim. Losses are summed in float64. Sums and counts are added
+    over devices, so each image counts once if the devices have different images.
     """
 
     full_state_update = False
@@ -38,7 +38,7 @@ class LossPerDimension(Metric):
 
 
 class ImageScores(Metric):
-    """The loss of every image by channel, gathered from all devices; sums are left to the reader, in float64."""
+    """The loss of every image by channel, gathered from all devices, for summing in float64."""
 
     full_state_update = False
     collected: list[Tensor]

@@ -85,13 +85,13 @@ class DensityEstimation(LightningModule):
         self.skipped_last_step = False
         self.between_steps = True  # of the optimiser, with no gradients accumulated
         self._latest_batch_size = 0
-        # Read by DDP, which would broadcast these constants at every step: each rank has its own.
+        # For DDP, which would otherwise broadcast these constants at every step.
         stored = self.state_dict()
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers() if name not in stored]
 
     @property
     def score_names(self) -> list[str]:
-        """Under what names scores are logged, all the better the lower they are."""
+        """The names under which scores are logged; lower is better for all."""
         return [
             f"train/{self.score_name}",
             f"val/{self.score_name}",
@@ -100,11 +100,12 @@ class DensityEstimation(LightningModule):
 
     @cached_property
     def flops_of_an_image(self) -> int:
-        """`pixelcnn.training.arithmetic.training_flops` of the model: it takes as long as several small steps."""
+        """`pixelcnn.training.arithmetic.training_flops` of the model, cached: it takes as long as several small
+        steps."""
         return training_flops(self.model)
 
     def dictionary(self, batch: Any) -> Batch:
-        """The batch of any data loader as the project's data sets give them: from images, or (images, condition)."""
+        """Any data loader's batch, of images or (images, condition), in the form of the project's data sets."""
         if isinstance(batch, Mapping):
             return batch  # type: ignore[return-value]
         images, *condition = batch if isinstance(batch, list | tuple) else [batch]
@@ -140,8 +141,8 @@ class DensityEstimation(LightningModule):
         self.log(f"train/{self.score_name}", score / self.trainer.world_size)
         self.log_number("images", self.images_seen + self._batch_size)
         self.log_number("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        # The loss is the sum over the global batch, as the original's, whose gradients dwarf Adam's epsilon:
-        # undo that gradients are averaged over devices and over accumulated batches.
+        # The loss is summed over the global batch, as in the original, so that gradients are large compared with Adam's
+        # epsilon: undo the averaging over devices and accumulated batches.
         return with_bad_gradient_if_not_finite(loss * (self.trainer.world_size * self.trainer.accumulate_grad_batches))
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -158,7 +159,7 @@ class DensityEstimation(LightningModule):
         self.log_number("train/skipped_steps", self.skipped_steps)
 
     def log_number(self, name: str, value: float) -> None:
-        """Log what the host knows. Lightning would copy a plain number to the GPU, and wait for it."""
+        """Log a number known on the host. Lightning would copy a plain number to the GPU, and wait for it."""
         self.log(name, torch.tensor(value, dtype=torch.float64))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
@@ -185,18 +186,18 @@ class DensityEstimation(LightningModule):
         return losses
 
     def on_validation_epoch_end(self) -> None:
-        # All ranks know it: there is nothing to reduce.
+        # The same on all ranks: there is nothing to reduce.
         images = torch.tensor(self.images_seen, dtype=torch.float64)
         self.log("images", images, sync_dist=True, rank_zero_only=True)
 
     @property
     def images_seen(self) -> int:
-        """Training images of the batches that the run has trained on, over all devices, before interruptions too."""
+        """Training images seen by the run, over all devices, including those before interruptions."""
         return self._batches_done * self._batch_size
 
     @property
     def epochs_trained(self) -> int:
-        """Whole epochs of the training images since the run began, before interruptions too."""
+        """Whole epochs since the run began, including those before interruptions."""
         return self._batches_done // self._batches_per_epoch()
 
     @property
@@ -217,7 +218,7 @@ class DensityEstimation(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def optimizer_and_scheduler(self, total_steps: int | None) -> tuple[Optimizer, LRScheduler | None]:
-        """New ones, for a run of ``total_steps`` steps, None where nothing bounds them."""
+        """New ones, for a run of ``total_steps`` steps; None: unlimited."""
         optimizer = build_optimizer(self.make_optimizer, self.model, self.parameter_groups)
         if self.make_scheduler is None:
             return optimizer, None
@@ -225,7 +226,7 @@ class DensityEstimation(LightningModule):
 
     @property
     def total_steps(self) -> int | None:
-        """The optimiser's steps in the whole run, None where nothing bounds them."""
+        """The optimiser steps of the whole run; None: unlimited."""
         trainer, limits = self.trainer, []
         if trainer.max_steps >= 0:
             limits.append(trainer.max_steps)

@@ -1,4 +1,4 @@
-"""The memory that training a model takes, counted off a pass of one image and of two."""
+"""The memory that training a model takes, counted from forward passes of one image and of two."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ FLOAT32 = 4  # bytes
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that training keeps on a device, beside what single operations take for a moment."""
+    """Bytes that training keeps on a device, without the temporary memory of single operations."""
 
     state: int  # weights, raw and normalised, gradients, moments and EMA
     activations_of_an_image: int  # what the forward pass leaves for the backward one
@@ -30,7 +30,7 @@ def memory_of(model: PixelModel, objective: Objective, batch: Mapping[str, Tenso
     """Counted in forward passes of one image and of two; ``batch`` is of one, which is repeated."""
     one, two = (_kept(model, objective, _repeated(batch, images)) for images in (1, 2))
     count = sum(parameter.numel() for parameter in model.parameters())
-    # What does not grow with the images, such as normalised weights, belongs to the state.
+    # Memory that does not grow with the images, such as normalised weights, counts as state.
     return Memory(COPIES * FLOAT32 * count + 2 * one - two, two - one)
 
 

@@ -1,8 +1,8 @@
 """Skipping of steps whose loss or gradient is not finite.
 
-Gradients are averaged over ranks and summed over accumulated batches, so that one bad value is in the gradient that
-every rank ends up with, and all ranks decide alike without asking each other. `with_bad_gradient_if_not_finite` sees
-to it that a bad loss has a bad gradient.
+Gradients are averaged over ranks and summed over accumulated batches, so one bad value reaches every rank's gradient,
+and all ranks decide alike without communication. `with_bad_gradient_if_not_finite` ensures that a bad loss has a bad
+gradient.
 """
 
 import math
@@ -20,6 +20,6 @@ def with_bad_gradient_if_not_finite(loss: Tensor) -> Tensor:
 def gradient_norm(gradients: Iterable[Tensor]) -> Tensor:
     """The Euclidean norm of all ``gradients`` together, a scalar.
 
-    It is finite where they are finite numbers whose squares, which Adam averages, have a finite sum.
+    It is finite if they are, and if the sum of their squares, which Adam averages, is finite too.
     """
     return torch.nn.utils.get_total_norm(gradients)

@@ -1,4 +1,4 @@
-"""Progress in one line: redrawn on a terminal, elsewhere printed now and then."""
+"""Progress in one line: redrawn on a terminal, elsewhere printed from time to time."""
 
 import time
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ from pixelcnn.report.words import duration
 from pixelcnn.scores import as_label
 
 SECONDS_BETWEEN_LINES = 30
-SECONDS_OF_RATE = 600  # the rate is averaged over, validations and samples included
+SECONDS_OF_RATE = 600  # over which the rate is averaged, including validations and samples
 
 
 class _Said(ProgressColumn):
-    """What a line says behind its bar."""
+    """The text of a line, after its bar."""
 
     def render(self, task: Task) -> Text:
         return Text(said(task))
 
 
 def said(task: Task) -> str:
-    """Scores, rate and remaining time of ``task``, those that are known."""
+    """Scores, rate and remaining time of ``task``, as far as known."""
     rate = task.finished_speed or task.speed
     images = [] if rate is None else [f"{rate * task.fields['images']:,.1f} images/s"]
     seconds = None if task.finished else task.time_remaining
@@ -35,10 +35,10 @@ def said(task: Task) -> str:
 
 
 class Line(Progress):
-    """A bar and behind it scores, rate and remaining time, redrawn on a terminal; elsewhere `show` prints them."""
+    """A bar with scores, rate and remaining time, redrawn on a terminal; elsewhere `show` prints them."""
 
     def __init__(self, description: str, total: int | None, images: float = 1.0, completed: int = 0) -> None:
-        """``total`` counts steps, batches or pixels for instance, that are worth ``images`` images each."""
+        """``total`` counts units such as steps, batches or pixels, each worth ``images`` images."""
         console = Console()
         super().__init__(
             *("{task.description}", BarColumn(bar_width=None), _Said(Column(no_wrap=True))),
@@ -51,7 +51,7 @@ class Line(Progress):
         self._shown = time.monotonic()
 
     def show(self, where: str | None = None, now: bool = True) -> None:
-        """Print it where there is no terminal, behind ``where`` or its description: ``now``, or every half minute."""
+        """Print it if there is no terminal, after ``where`` or its description: ``now``, or every half minute."""
         if self.disable and (now or time.monotonic() - self._shown > SECONDS_BETWEEN_LINES):
             self._shown = time.monotonic()
             [task] = self.tasks
@@ -126,7 +126,7 @@ class RunProgress(ProgressBar):
         self.stop()
 
     def stop(self) -> None:
-        """Leave the line as it is; what is printed next is below it."""
+        """Keep the line; further output is below it."""
         if self.line is not None:
             self.line.stop()
             self.line = None
@@ -151,12 +151,12 @@ class RunProgress(ProgressBar):
 
 
 def trained(trainer: Trainer) -> int:
-    """Batches that the run has trained on, before interruptions too."""
+    """Batches that the run has trained on, including those before interruptions."""
     return trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
 
 
 def batches_of(trainer: Trainer) -> int | None:
-    """All batches that the run is to train on; None where only its time is limited."""
+    """All batches that the run will train on; None if only its time is limited."""
     of_epochs, of_steps = _limits(trainer)
     return min((limit for limit in (of_epochs, of_steps) if limit is not None), default=None)
 
@@ -172,7 +172,7 @@ def _limits(trainer: Trainer) -> tuple[int | None, int | None]:
 
 
 def place(trainer: Trainer, done: int) -> tuple[str, str]:
-    """In which epoch or at which step the run is after ``done`` batches, counted from one, and both."""
+    """The epoch or step after ``done`` batches, counted from one; and both."""
     of_epochs, of_steps = _limits(trainer)
     current = max(1, -(-done // int(trainer.num_training_batches)))
     epoch = f"epoch {current}" + ("" if of_epochs is None else f"/{trainer.max_epochs}")
@@ -182,7 +182,7 @@ def place(trainer: Trainer, done: int) -> tuple[str, str]:
 
 
 def scores_in(metrics: Mapping[str, float]) -> list[str]:
-    """The metrics of a progress bar in words, those of the splits of a score together."""
+    """The metrics of a progress bar as text, with the splits of a score together."""
     found: dict[str, list[str]] = {}
     for key, value in sorted(metrics.items()):
         split, _, name = key.rpartition("/")

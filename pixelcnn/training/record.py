@@ -23,7 +23,7 @@ PACKAGES = ("pixelcnn", "torch", "torchvision", "pytorch-lightning", "torchmetri
 
 
 def run_record(model: nn.Module, device: torch.device) -> dict[str, Any]:
-    """Command, where it was given, versions, git revision, number of parameters and device, as plain values."""
+    """Command, working directory, versions, git revision, number of parameters and device, as plain values."""
     return {
         "command": shlex.join([sys.executable, *sys.argv]),
         "directory": os.getcwd(),
@@ -39,8 +39,7 @@ def run_record(model: nn.Module, device: torch.device) -> dict[str, Any]:
 class RankRecord(Callback):
     """Adds ``ranks`` to the record at ``path``: for each rank its overrides, the world size and hashes of its weights.
 
-    The hashes are of the weights that training starts from and of those that it ends with; the latter are null until
-    then, and stay so in a run that does not finish.
+    The hashes are of the weights at the start and at the end of training; the latter are null unless the run finishes.
     """
 
     def __init__(self, path: Path, overrides: list[str]) -> None:

@@ -38,10 +38,10 @@ OF_A_GRID = re.compile(r"step=(\d+)\.png")
 
 
 class RunReport(Callback):
-    """Writes ``report.html`` and ``history.json`` when training ends or fails, and now and then after validations.
+    """Writes ``report.html`` and ``history.json`` when training ends or fails, and from time to time after validations.
 
-    A run that is killed therefore leaves them as well. ``run_dir`` holds ``run.json`` and, where they are drawn,
-    ``samples/``. It has to stand behind ``history``, `ValidationImages` and the callback that draws samples.
+    So a killed run leaves them too. ``run_dir`` holds ``run.json`` and, if samples are drawn, ``samples/``. It has to
+    come after ``history``, `ValidationImages` and the callback that draws samples.
     """
 
     def __init__(self, run_dir: Path, history: History, overrides: list[str], config: Mapping[str, Any]) -> None:
@@ -82,7 +82,7 @@ class RunReport(Callback):
     def _try_to_write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
         try:
             self._write(trainer, module, ended)
-        except OSError as error:  # a full disk ends no run, and is not what ended one
+        except OSError as error:  # a full disk neither ends a run nor explains why it ended
             log.warning("%s could not be written: %s.", self.run_dir / "report.html", error.strerror)
 
     def _write(self, trainer: Trainer, module: LightningModule, ended: Ending) -> None:
@@ -118,7 +118,7 @@ class RunReport(Callback):
 
 
 def ending(trainer: Trainer) -> Ending:
-    """How a run that was not broken off has ended."""
+    """How a run ended that was not broken off by an exception."""
     after = plural(trainer.global_step, "step")
     limit = limit_reached(trainer)
     if limit is not None:
@@ -131,7 +131,7 @@ def ending(trainer: Trainer) -> Ending:
 
 
 def breaking_off(trainer: Trainer, exception: BaseException) -> Ending:
-    """How a run has ended that ``exception`` has broken off."""
+    """How a run ended that was broken off by ``exception``."""
     after = f"after {plural(trainer.global_step, 'step')}"
     if isinstance(exception, Left):
         name = signal.Signals(exception.number).name
@@ -142,8 +142,8 @@ def breaking_off(trainer: Trainer, exception: BaseException) -> Ending:
 
 
 def sample_grids(starts: list[Start], run_dir: Path, step: int) -> list[tuple[int, Path]]:
-    """The grids of samples of a run up to ``step``, by the step they were drawn at: those of earlier parts that are
-    still there, and those in ``run_dir``.
+    """The grids of samples of a run up to ``step``, by their step: those in ``run_dir``, and those of earlier parts
+    that still exist.
     """
     found: dict[int, Path] = {}
     begun = starts or [Start(0, "", str(run_dir))]

@@ -1,6 +1,6 @@
-"""Whether a checkpoint has the state to resume a run: entries of the same kinds as the run's own.
+"""Checks that a checkpoint has the state to resume a run: entries of the same kinds as the run's own.
 
-Optimisers' kernels trust the shapes of what is loaded into them, and Lightning leaves out what a checkpoint lacks.
+Optimisers' kernels trust the shapes of what is loaded, and Lightning silently skips what a checkpoint lacks.
 """
 
 import copy
@@ -42,8 +42,8 @@ def require_restorable(
 ) -> None:
     """Raise UserError unless a run of ``module`` can be resumed from ``checkpoint``, the file ``named``.
 
-    ``checkpoint`` has passed `pixelcnn.training.checkpoints.has_training_state`, and is left as it is. ``callbacks``
-    are those among `STATES` that the run has.
+    ``checkpoint`` has passed `pixelcnn.training.checkpoints.has_training_state`, and is not changed. ``callbacks``:
+    the run's callbacks among `STATES`.
     """
     faults = _faults(checkpoint, module, callbacks)
     fault = next(faults, None)
@@ -86,7 +86,7 @@ def _faults(
     loops = checkpoint["loops"]["fit_loop"]
     yield from as_faults(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due", BETWEEN_STEPS)))
     for key, progress in loops.items():
-        if not key.startswith("epoch_loop.val_loop."):  # which starts from scratch, and is reset within a validation
+        if not key.startswith("epoch_loop.val_loop."):  # starts from scratch, and is reset within a validation
             yield from _faults_of_progress(progress, f"loops.fit_loop.{key}")
     taken = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]["total"]["completed"]
     if taken != steps:
@@ -107,7 +107,8 @@ def _version(found: Any) -> Iterator[str]:
 
 
 def _unlike(value: Any, own: Any, where: str, optional: Sequence[str] = ()) -> str | None:
-    """Where ``value`` differs in kind from ``own``, the run's: in keys, lengths, types, or the shapes of tensors."""
+    """Yield where ``value`` differs in kind from the run's ``own``: in keys, lengths, types, or the shapes of
+    tensors."""
     if isinstance(own, Tensor):
         fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (own.shape, own.dtype)
         return None if fits else f"{where} is {_kind(value)}, not {_kind(own)}"
@@ -140,7 +141,7 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def _was_not_moved(name: str, checkpoint: dict[str, Any]) -> bool:
-    """Whether a parameter is as it was initialised, like one that the loss does not depend on: no state is missing."""
+    """Whether a parameter still has its initial value, as if the loss does not depend on it: then it has no state."""
     raw, average = checkpoint["current_model_state"][name], checkpoint["state_dict"][name]
     return bool((raw == average).all())
 
@@ -169,7 +170,7 @@ def _faults_of_groups(stored: list[dict[str, Any]], own: list[dict[str, Any]], w
     if len(stored) != len(own):
         yield f"{where} has {len(stored)} entries, not {len(own)}"
     for group, its in zip(stored, own, strict=True):
-        # A release of torch with fewer switches has the same optimiser.
+        # Another release of torch may have fewer switches for the same optimiser.
         kept = {key: value for key, value in its.items() if key in group or not isinstance(value, bool | None)}
         yield from as_faults(_unlike(group, kept, where))
         for key, value in kept.items():
@@ -178,9 +179,9 @@ def _faults_of_groups(stored: list[dict[str, Any]], own: list[dict[str, Any]], w
 
 
 def _stepped(module: DensityEstimation) -> Optimizer:
-    """The optimiser of ``module``, for a copy of its model, after a step: what it keeps for each parameter is there.
+    """The optimiser of ``module`` for a copy of its model, after a step, so that its state for each parameter exists.
 
-    So is what the schedule keeps in its groups.
+    The schedule's entries in its groups exist too.
     """
     own = build_optimizer(module.make_optimizer, copy.deepcopy(module.model), module.parameter_groups)
     if module.make_scheduler is not None:

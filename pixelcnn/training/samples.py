@@ -21,9 +21,9 @@ from pixelcnn.training.module import DensityEstimation
 
 
 def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> Condition:
-    """The conditions of a grid of n samples, in turn where they are fewer; None for an unconditional model.
+    """The conditions of a grid of n samples, repeated if there are fewer; None for an unconditional model.
 
-    Made up where the kind of condition can be, and else those of the first validation images.
+    Made up if that is possible for the kind of condition, else those of the first validation images.
     """
     kinds = kinds_of(model.conditioning)
     conditions = {key: kind.examples(n) for key, kind in kinds.items()}
@@ -39,10 +39,9 @@ def conditions_of_samples(model: PixelModel, data: ImageDataModule, n: int) -> C
 class SampleGrid(Occasional):
     """Draws ``num_samples`` images with the EMA weights every ``every_n_epochs`` and when training ends.
 
-    They go to ``samples/step=000200.png`` and, as ``samples``, to dashboards. ``every_n_epochs=0`` leaves those at the
-    end alone. All grids of a run are drawn by the same random numbers, those of the module's seed, and given the same
-    conditions: made up where the kind of condition can be, and else those of the first validation images. ``decode``
-    names a function that makes pictures of them, see `pixelcnn.decoding`.
+    They go to ``samples/step=000200.png`` and, as ``samples``, to dashboards. ``every_n_epochs=0``: only at the end.
+    All grids of a run use the same random numbers, from the module's seed, and the same conditions
+    (`conditions_of_samples`). ``decode`` names a function that turns them into pictures, see `pixelcnn.decoding`.
     """
 
     def __init__(

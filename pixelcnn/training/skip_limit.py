@@ -14,14 +14,14 @@ WINDOW = 100  # steps
 
 
 class DivergenceError(UserError):
-    """Raised on rank 0; the others have said nothing and end as well."""
+    """Raised on rank 0; the other ranks end silently."""
 
 
 class SkipLimit(Callback):
-    """Ends the run where ``most`` of the last 100 steps were skipped; 0 for no limit.
+    """Ends the run if ``most`` of the last 100 steps were skipped; 0: no limit.
 
-    ``checkpoints/last.ckpt`` is named as where the last good weights are. They are still finite, as a skipped step
-    moves nothing; whatever else made them not so is found before it is saved.
+    The message names ``checkpoints/last.ckpt``, which has the last good weights: skipped steps change nothing, and
+    weights that are not finite for another reason are never saved.
     """
 
     def __init__(self, run_dir: Path, most: int = 50) -> None:

@@ -1,4 +1,4 @@
-"""Pictures, tables and hyper-parameters in TensorBoard, for those without an account of Weights & Biases."""
+"""Pictures, tables and hyper-parameters in TensorBoard, which needs no account."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from torch.utils.tensorboard.summary import hparams
 class TensorBoardDashboard(TensorBoardLogger, Dashboard):
     """Lightning's logger into ``run_dir/tensorboard/version_*``, a new one when a run is resumed.
 
-    The x-axis is the step; ``minimised`` are logged once more as ``by_images/NAME``, with the images seen in its place.
+    The x-axis is the step; ``minimised`` are also logged as ``by_images/NAME``, against the images seen.
     """
 
     def __init__(self, run_dir: Path, minimised: Sequence[str]) -> None:
@@ -55,7 +55,7 @@ class TensorBoardDashboard(TensorBoardLogger, Dashboard):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """``params``, nested, in ``hparams.yaml`` and, flat, in the table of runs beside what is minimised."""
+        """Write ``params``, nested, to ``hparams.yaml`` and, flat, to the table of runs beside the minimised values."""
         super().log_hyperparams(params)
         flat = _sanitize_params(_flatten_dict(_convert_params(params)))
         for summary in hparams(flat, dict.fromkeys(self._minimised, 0.0)):  # names only: the values are in the curves

@@ -9,16 +9,16 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pixelcnn.training.arithmetic import matmul_peak
 from pixelcnn.training.module import DensityEstimation
 
-# Logged values, which differ between two runs with one seed.
+# Logged values, which differ between runs with the same seed.
 TIMED = ("train/images_per_second", "train/tflops", "train/share_of_matmul_peak")
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class Throughput(Callback):
-    """Logs ``train/images_per_second``, over all devices, since the loggers were last written to.
+    """Logs ``train/images_per_second`` over all devices, since the last logged step.
 
-    Beside it ``train/tflops``, the 10^12 FLOP/s of the network's convolutions that this comes to, and
-    ``train/share_of_matmul_peak``, what they are of the devices' fastest matrix products in the run's precision,
+    Also ``train/tflops``, the corresponding 10^12 FLOP/s of the network's convolutions, and
+    ``train/share_of_matmul_peak``, their fraction of the devices' peak matmul throughput in the run's precision,
     measured when training starts. Time spent on validation, samples and checkpoints does not count.
     """
 

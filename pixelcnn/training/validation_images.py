@@ -21,7 +21,7 @@ class ScoredImages:
     scores: np.ndarray  # float64 (N,), per dimension, in the unit of the score
 
     def at(self, places: np.ndarray) -> "ScoredImages":
-        """Those at ``places``, int64 (M,), of these."""
+        """The images at ``places``, int64 (M,), among these."""
         labels = None if self.labels is None else self.labels[places]
         return ScoredImages(self.index[places], labels, self.scores[places])
 
@@ -41,8 +41,8 @@ class Validation:
 class ValidationImages(Callback):
     """Collects the score of every validation image over all ranks, and the ``num_kept`` best and worst images.
 
-    ``last`` is the last validation, from the hook on_validation_end on. It is on rank 0 alone: None on other ranks, and
-    before the first one. A score that is not a number counts as the worst.
+    ``last`` is the last validation, available from the hook on_validation_end on. It exists on rank 0 only: None on
+    other ranks, and before the first one. NaN counts as the worst score.
     """
 
     def __init__(self, num_kept: int = 0) -> None:
@@ -52,7 +52,7 @@ class ValidationImages(Callback):
 
     @staticmethod
     def of(trainer: Trainer) -> "ValidationImages":
-        """The one of ``trainer``."""
+        """The trainer's callback of this class."""
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         return next(callback for callback in callbacks if isinstance(callback, ValidationImages))
 

@@ -20,8 +20,8 @@ from pixelcnn.training.wandb_run import finish_run
 class WandbDashboard(WandbLogger, Dashboard):
     """Lightning's logger of a W&B run that has been started.
 
-    A metric has one x-axis in W&B. All that is logged has ``trainer/global_step``, and ``images``, which can be chosen
-    instead in a panel's settings; ``minimised`` are logged once more as ``by_images/NAME``, whose x-axis is ``images``.
+    A metric has one x-axis in W&B: ``trainer/global_step``. Each row also has ``images``, which a panel's settings can
+    select instead; ``minimised`` are also logged as ``by_images/NAME``, whose x-axis is ``images``.
     """
 
     def __init__(self, run: wandb.Run, minimised: Sequence[str], keeps_checkpoints: bool, **options: Any) -> None:
@@ -30,10 +30,10 @@ class WandbDashboard(WandbLogger, Dashboard):
         self._keeps_checkpoints = keeps_checkpoints
 
     def define_metrics(self) -> None:
-        """Tell W&B the x-axes, and which value of a curve counts; to be called once, before anything is logged."""
+        """Define the x-axes and the summary of each metric. Call it once, before anything is logged."""
         run = self.experiment
         if not (run.offline or run.disabled):
-            # W&B asks its server for it at the first table or artifact, and raises if it does not answer then.
+            # W&B requests it at the first table or artifact, and would raise if its server does not answer then.
             run._public_api()
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
@@ -74,10 +74,10 @@ class WandbDashboard(WandbLogger, Dashboard):
         self.experiment.mark_preempting()
 
     def keep_checkpoint(self, path: Path, step: int) -> None:
-        """A version of the artifact ``model-RUN``, of aliases "best" or "last" and ``step-STEP``.
+        """Add a version of the artifact ``model-RUN``, with the aliases "best" or "last" and ``step-STEP``.
 
-        wandb does not copy the file: online it is uploaded before the run ends. An offline run has a hard link in
-        its folder, which takes no space, and which a resumed run, replacing the checkpoint, leaves as it is.
+        wandb does not copy the file: online it is uploaded before the run ends. An offline run gets a hard link in its
+        folder, which takes no space and does not change when a resumed run replaces the checkpoint.
         """
         if not self._keeps_checkpoints:
             return
@@ -101,9 +101,10 @@ class WandbDashboard(WandbLogger, Dashboard):
 
     @contextmanager
     def _staging(self) -> Iterator[None]:
-        """Have files that wait to be uploaded, tables' pictures, in the run's directory: offline they stay there.
+        """Within it, files waiting to be uploaded, such as tables' pictures, go to the run's directory and stay there
+        offline.
 
-        wandb has them in the home directory, unless its environment variable says where.
+        By default wandb puts them into the home directory, unless its environment variable is set.
         """
         if wandb.env.DATA_DIR in os.environ:
             yield

@@ -1,6 +1,6 @@
 """Start and end of a W&B run, both with a timeout; nothing in between needs a network.
 
-Whatever is not uploaded is in the run's folder, from where ``wandb sync`` uploads it.
+Anything not uploaded stays in the run's folder, for ``wandb sync``.
 """
 
 import logging
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 SECONDS_TO_START = 10  # wandb tries twice
 SECONDS_TO_FINISH = 120  # for checkpoints to be uploaded; the environment variable WANDB_FINISH_TIMEOUT overrides it
-# Of a run that fails or is interrupted, and has little to upload. What was logged is on the disk after 15 s.
+# For a run that fails or is interrupted and has little to upload; everything logged is on disk after 15 s.
 SECONDS_TO_BREAK_OFF = 20
 
 
 def start_run(**options: Any) -> wandb.Run | None:
-    """A run online, or offline where that cannot be, saying why and how to upload it; None where neither can be."""
+    """Start a run online, else offline, printing why and how to upload it; None if neither works."""
     mode = wandb.setup().settings.mode
     offline_because = "WANDB_MODE asks for it" if mode == "offline" else None
     if mode not in ("offline", "disabled"):
@@ -48,13 +48,13 @@ def _start_online(**options: Any) -> wandb.Run:
     try:
         return wandb.init(settings=settings, resume="allow", **options)
     except wandb.Error:
-        for folder in set(folders.glob("run-*")) - before:  # of the run that was not started
+        for folder in set(folders.glob("run-*")) - before:  # left by the run that did not start
             shutil.rmtree(folder)
         raise
 
 
 def finish_run(run: wandb.Run, exit_code: int) -> None:
-    """Upload what is left, for a limited time; what is not uploaded then stays, and a warning says how to upload it."""
+    """Upload the rest for a limited time; a warning says how to upload what is left then."""
     limit = run.settings.finish_timeout or SECONDS_TO_FINISH
     seconds = limit if exit_code == 0 else min(limit, SECONDS_TO_BREAK_OFF)
     failures: list[Exception] = []
@@ -76,7 +76,7 @@ def finish_run(run: wandb.Run, exit_code: int) -> None:
     if not failures:
         return
     try:
-        wandb.teardown()  # otherwise it fails with a traceback when Python exits
+        wandb.teardown()  # otherwise there is a traceback when Python exits
     except Exception as error:
         log.debug("wandb.teardown: %s", error)
     why = f"{type(failures[0]).__name__}: {_first_line(failures[0])}"
@@ -89,14 +89,14 @@ def sync_command(run: wandb.Run) -> str:
 
 
 def _end_service() -> None:
-    """Kill wandb-core, which tries to reach its server again and again, unless another process has started it."""
+    """Kill wandb-core, which keeps retrying its server, unless another process started it."""
     process = wandb.setup().assert_service()._proc
     if process is not None:
         process._process.kill()
 
 
 def why_not_logged_in() -> str | None:
-    """What is wrong with the key to Weights & Biases on this machine; None where there is one. Without the network."""
+    """Why there is no usable key for Weights & Biases on this machine, checked offline; None if there is one."""
     settings = wandb.setup().settings
     try:
         key = settings.api_key or settings.identity_token_file or read_netrc_auth(host=settings.base_url)

@@ -64,7 +64,7 @@ def test_an_image_is_compared_even_where_its_frame_looks_whole(model, images, ra
         changed = bytearray(archive)
         changed[place] ^= 4
         changed[-4:] = CRC.pack(zlib.crc32(changed[: start - 4] + changed[start:-4]))
-        with pytest.raises(UserError, match=r"^archive .*back image"):
+        with pytest.raises(UserError, match=r"^archive decodes image"):
             pixelcnn.decompress(model, bytes(changed))
 
 
@@ -112,7 +112,7 @@ def test_another_model_is_refused_and_forced_it_gives_no_wrong_pixel(model, arch
     other = tiny_model(seed=1, **TINY, conditioning=model.description.conditioning)
     with pytest.raises(UserError, match=r"^archive .*another model.* task.force=true"):
         pixelcnn.decompress(other, archive)
-    with pytest.raises(UserError, match=r"^archive .*back image"):
+    with pytest.raises(UserError, match=r"^archive decodes image"):
         pixelcnn.decompress(other, archive, force=True)
     with pytest.raises(UserError, match=r"^archive .*1 channels .*17 levels.* 3 .*256"):
         pixelcnn.decompress(tiny_model(), archive, force=True)
@@ -143,7 +143,7 @@ def test_conditions_are_given_where_they_are_not_stored(model, images, archive):
     apart = pixelcnn.compress(model, images, LABELS, store_condition=False)
     with pytest.raises(UserError, match=r"^archive .*conditions.* task.label"):
         pixelcnn.decompress(model, apart)
-    with pytest.raises(UserError, match=r"^archive .*back image"):
+    with pytest.raises(UserError, match=r"^archive decodes image"):
         pixelcnn.decompress(model, apart, torch.full_like(LABELS, 2))
     with pytest.raises(UserError, match=r"^archive .*own conditions"):
         pixelcnn.decompress(model, archive, LABELS)

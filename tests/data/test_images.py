@@ -184,7 +184,7 @@ def animated(path):
         (lambda path: write(path, np.zeros((5, 5, 3), np.uint8)), "b.bmp", "5x5 RGB where .*a.png is 5x4 RGB: make"),
         (lambda path: write(path, mode="L"), "c.PNG", r"5x4 grey where .*a.png is 5x4 RGB: .*data\.channels"),
         (lambda path: write(path, mode="RGBA"), "c.PNG", r"RGBA pixels: .*data\.channels"),
-        (lambda path: write(path, np.zeros((5, 4), np.uint16)), "c.PNG", r"16 bits a channel where .*a\.png has 8"),
+        (lambda path: write(path, np.zeros((5, 4), np.uint16)), "c.PNG", r"16 bits per channel where .*a\.png has 8"),
         (animated, "c.PNG", "2 frames"),
     ],
 )
@@ -229,7 +229,7 @@ def test_images_of_sixteen_bits_are_read_as_they_are(tmp_path, channels):
 @pytest.mark.parametrize(
     "stored, options, fault",
     [
-        (1, {}, "b.bmp has 8 bits a channel where .*a.png has 16"),
+        (1, {}, "b.bmp has 8 bits per channel where .*a.png has 16"),
         (2, {}, "a.png .*2 channels"),
         (4, {}, "a.png .*4 channels"),
         (3, {"channels": 1}, r"a.png .*data\.channels=1"),

@@ -58,7 +58,9 @@ def test_the_shortest_codec_counts(seed, channels, levels):
     assert torch.equal(codec_bits(images, ["webp", "png"]), each.amin(dim=0))
 
 
-@pytest.mark.parametrize(("codecs", "told"), [(["gif"], "codecs=gif does not exist: .*png, webp"), ([], "are none")])
+@pytest.mark.parametrize(
+    ("codecs", "told"), [(["gif"], "codecs=gif does not exist: .*png, webp"), ([], r"codecs=\[\]")]
+)
 def test_other_codecs_are_refused(codecs, told):
     with pytest.raises(UserError, match=told):
         codec_bits(images_of(1), codecs)

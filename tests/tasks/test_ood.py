@@ -205,7 +205,7 @@ def test_other_tasks_refuse_a_set_to_compare_with(material, tmp_path):
 def test_a_conditional_model_needs_a_condition_for_all(material, tmp_path):
     save(tiny_model(conditioning=partial(ClassLabels, num_classes=3)), tmp_path / "class.ckpt")
     keys = arguments(material, *against(material, "noise"), f"checkpoint={tmp_path}/class.ckpt", "scores=[likelihood]")
-    with pytest.raises(UserError, match=r"class.ckpt is a model given labels.*task.label"):
+    with pytest.raises(UserError, match=r"class.ckpt is conditioned on labels.*task.label"):
         hand_over(keys, tmp_path / "run")
     (tmp_path / "run").mkdir()
     hand_over([*keys, "task.label=2"], tmp_path / "run")
