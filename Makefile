@@ -2,12 +2,13 @@
 # make test         runs the tests, from a fresh checkout
 # make mutate       mutation testing: breaks the code, one line at a time
 # make docs         builds the documentation into docs/_build/html
+# make linkcheck    checks its links to other sites
 # make ledger       scores the released models again and writes docs/results.md
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart install test mutate ledger docs format lint types
+.PHONY: quickstart install test mutate ledger docs linkcheck format lint types
 
 quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
 	@run=outputs/quickstart/$$(date +%Y-%m-%d_%H-%M-%S) && \
@@ -27,6 +28,9 @@ ledger: $(VENV)/.installed ## score every released model again and write docs/re
 
 docs: $(VENV)/.installed-docs ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+
+linkcheck: $(VENV)/.installed-docs ## check the documentation's links to other sites; needs internet access
+	$(BIN)/python -m sphinx -q -D nb_execution_mode=off -b linkcheck docs docs/_build/linkcheck
 
 format: $(VENV)/.installed-dev ## rewrite the code in the house style
 	$(BIN)/ruff format .

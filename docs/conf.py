@@ -26,6 +26,7 @@ nb_execution_raise_on_error = True
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3  # links to a page's headings, as on GitHub
 highlight_language = "none"  # commands
+linkcheck_anchors = False  # GitHub makes its anchors by script
 html_theme = "furo"
 html_title = "pixelcnn"
 default_role = "code"  # single backticks in docstrings
