@@ -59,13 +59,17 @@ def classification_page(classified: ClassifiedSplit) -> Page:
         outcome=_outcome(classified),
         facts=_facts(classified),
         sections=[
-            Section("Confusion matrix", "Rows are labels, columns the likeliest classes.", pictures=[matrix]),
-            Section("Calibration", "How often the likeliest class is right, by its posterior.", pictures=[calibrated]),
+            Section("Confusion matrix", "Rows are labels, columns predicted classes.", pictures=[matrix]),
+            Section(
+                "Calibration",
+                "Accuracy against the posterior of the predicted class. Below, how many images have which posterior.",
+                pictures=[calibrated],
+            ),
             _classes(classified),
             *_mistakes(classified),
         ],
         commands=[
-            ("What made this classification:", classified.record["command"]),
+            ("The command of this classification:", classified.record["command"]),
             (again, commands.again(classified.overrides)),
         ],
         overrides=classified.overrides,
@@ -84,7 +88,7 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Plot:
         figure = Figure(figsize=(6.4, 5.4), layout="constrained")
         axes = bare(figure.add_subplot())
         drawn = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1, interpolation="none")
-        axes.set(xlabel="likeliest class", ylabel="label")
+        axes.set(xlabel="predicted class", ylabel="label")
         if few:
             axes.set_xticks(range(classes), names, rotation=45 if max(map(len, names)) > 2 else 0)
             axes.set_yticks(range(classes), names)
@@ -105,12 +109,12 @@ def calibration(told: np.ndarray, right: np.ndarray, confidence: np.ndarray) -> 
             each.patch.set_alpha(0)
         axes.plot([0, 1], [0, 1], color=LINES, label="calibrated")
         axes.plot(told, right, "o-", color=FIRST, markersize=4, label="this model")
-        axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="fraction right")
+        axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="accuracy")
         axes.legend()
         below.hist(confidence, bins=30, range=(0, 1), color=SECOND)
-        below.set(xlabel="posterior of the likeliest class", ylabel="images")
+        below.set(xlabel="posterior of the predicted class", ylabel="images")
         below.tick_params(colors=TEXT)
-        return plot_of(figure, "Calibration: fraction right against the posterior of the likeliest class")
+        return plot_of(figure, "Calibration: accuracy against the posterior of the predicted class")
 
 
 def _outcome(classified: ClassifiedSplit) -> Outcome:

@@ -112,7 +112,7 @@ def _table(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> Section:
                 *of_costs,
             ]
         )
-    note = "Best first. A click on a column's name sorts by it; a run's name leads to its report."
+    note = "Best first. Click a column's name to sort by it, or a run's name for its report."
     return Section("Runs", note, table=Table(["run", *keys, *scores, *costs], rows, sortable=True))
 
 

@@ -83,7 +83,7 @@ def detection_page(run: DetectionRun) -> Page:
             *(section for name, sets in run.scored.items() for section in _of_score(run, name, sets)),
         ],
         commands=[
-            ("What made this:", run.record["command"]),
+            ("The command:", run.record["command"]),
             (f"To repeat it, in {run.record['directory']}:", commands.again(run.overrides)),
         ],
         overrides=run.overrides,

@@ -67,7 +67,7 @@ def evaluation_page(evaluated: EvaluatedSplit) -> Page:
             *_classes(evaluated, label),
         ],
         commands=[
-            ("What made this evaluation:", evaluated.record["command"]),
+            ("The command of this evaluation:", evaluated.record["command"]),
             (again, commands.again(evaluated.overrides)),
         ],
         overrides=evaluated.overrides,

@@ -186,7 +186,7 @@ def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
     needs_condition = any(name in CONDITION_NEEDED for name in origin.conditions_of(run.config))
     best = checkpoints / "best.ckpt"
     listed = [
-        ("What made this run:", run.record["command"]),
+        ("The command of this run:", run.record["command"]),
         (f"To repeat this run, in {run.record['directory']}:", commands.again(run.overrides)),
         (
             "To resume it (to train beyond its end, raise trainer.max_epochs= or trainer.max_steps=):",
@@ -195,5 +195,5 @@ def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
     ]
     if origin.class_of(run.config, "likelihood") != "Implicit":
         listed.append(("To score it on the test set:", commands.evaluated(run.overrides, best, run.config)))
-    listed.append(("New images:", commands.sampled(best, needs_condition, run.config)))
+    listed.append(("To draw new images:", commands.sampled(best, needs_condition, run.config)))
     return listed

@@ -139,7 +139,7 @@ def write_results(
     write_page(classification_page(classified), run_dir / "report.html")
     print(f"Report: {run_dir / 'report.html'}")
     print(
-        f"{split}: {100 * values['accuracy']:.2f} % of {plural(len(index), 'image')} classified right "
+        f"{split}: {100 * values['accuracy']:.2f} % of {plural(len(index), 'image')} classified correctly "
         f"(expected calibration error {100 * values['ece']:.2f} %)"
     )
 
