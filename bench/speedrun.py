@@ -130,7 +130,7 @@ def main() -> None:
     model = new_model(filters, blocks, arguments.dropout, side)
     flops, weights = training_flops(model), sum(weight.numel() for weight in model.parameters())
     print(
-        f"{filters} filters, {blocks} blocks a stage: {weights / 1e6:.1f} M weights, {flops / 1e9:.1f} GFLOP an image"
+        f"{filters} filters, {blocks} blocks per stage: {weights / 1e6:.1f} M weights, {flops / 1e9:.1f} GFLOP per image"
     )
     model.to(device)
     training = TimedTraining(model, images, arguments.batch, seconds, arguments.lr, arguments.compile)

@@ -129,7 +129,7 @@ def main() -> None:
     steps = {"ours": our_step(model, images, dtype)}
     flops = training_flops(model)
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"{flops / 1e9:.1f} GFLOP an image; first step {seconds(steps['ours'], device):.2f} s")
+    print(f"{flops / 1e9:.1f} GFLOP per image; first step {seconds(steps['ours'], device):.2f} s")
     if arguments.port:
         steps["port"] = step_of_port(arguments.port, size, images, dtype)
         seconds(steps["port"], device)

@@ -24,6 +24,7 @@ BETTER = {
     r"\b(is|was)\stold\b": "is set to, gets, receives",
     r"\basked\sotherwise\b": "overridden",
     r"\bnamed\sto\sit\b": "passed to it",
+    r"\b(blocks?|bytes|FLOP|numbers|pass|rows?|lines?)\san?\s(stage|image|pixel|class|experiment)\b": "per",
 }
 SUFFIXES = ("*.py", "*.yaml", "*.md", "*.txt", "*.html", "Makefile")
 

@@ -1,4 +1,4 @@
-"""Sampling from the paper's model: the first call, which captures, the following ones, and one pass a pixel."""
+"""Sampling from the paper's model: the first call, which captures, the following ones, and one pass per pixel."""
 
 from functools import partial
 
@@ -21,7 +21,7 @@ def run(report: Report, options: Options) -> None:
     device = torch.device(options.device)
     full_float32()
     model = papers_model(**options.size, side=options.side).to(device)
-    report.value("operations a pixel", operations_of_pixel(model))
+    report.value("operations per pixel", operations_of_pixel(model))
     for batch in (1, 2) if options.cpu else (64, 256, 16, 1):
         if report.has(10):
             report.attempt(f"batch {batch}", _measure, report, options, model, batch)
@@ -39,7 +39,7 @@ def _measure(report: Report, options: Options, model: PixelModel, batch: int) ->
     naive = model.image.height * model.image.width * forward
     report.value(
         f"batch {batch}",
-        f"first call {first:.2f} s, following {following:.3f} s ({batch / following:.1f} images/s), one pass a pixel "
+        f"first call {first:.2f} s, following {following:.3f} s ({batch / following:.1f} images/s), one pass per pixel "
         f"{naive:.1f} s ({naive / following:.0f}x), {memory(device) / 1e9:.2f} GB",
     )
     if batch in GOALS and not options.cpu:

@@ -96,7 +96,7 @@ class Plain(nn.Module):
 
 # %% [markdown]
 # With a likelihood this is a distribution. `check_causal` proves by the Jacobian
-# that no pixel sees itself or a later one; were a mask wrong, it would name the
+# that no pixel sees itself or a later one. If a mask were wrong, it would name the
 # pixel that leaks. Do this before you believe a low score.
 
 # %%
@@ -116,8 +116,8 @@ for name, model in models.items():
 # %% [markdown]
 # ## Train
 #
-# Both see the same batches. PixelCNN++ trains with dropout, half of the features by
-# default, so its curve is above what it scores without.
+# Both see the same batches. PixelCNN++ trains with dropout, by default of half the
+# features, so its training curve is above its score without dropout.
 
 
 # %%
@@ -154,9 +154,9 @@ _ = axes.legend()
 # %% [markdown]
 # ## Compare
 #
-# Score the test images with both. Some digits are hard for any model, so the spread
-# over images is wide and the two intervals overlap. The difference on each image is
-# much steadier: take its interval, not the two of the scores.
+# Score the test images with both. Some digits are hard for any model, so scores vary
+# widely between images and the two intervals overlap. The difference on each image
+# varies much less: compare models by its interval, not by the two of the scores.
 
 
 # %%
@@ -172,14 +172,13 @@ for name, found in scores.items():
     print("{:12} {:.3f} ± {:.3f} bits/dim".format(name, *interval(found)))
 
 # %% [markdown]
-# That interval covers the choice of test images, not of the seed: train with
-# several before you publish a difference.
+# That interval covers the choice of test images, not of the seed: train with several
+# seeds before you publish a difference.
 #
 # ## From here to an experiment
 #
 # The command line trains the same class, with checkpoints, EMA weights, sweeps and
-# several devices. Put it into a package of yours, name it in
-# `conf/model/plain.yaml`
+# several devices. Put it into your own package, name it in `conf/model/plain.yaml`
 #
 # ```yaml
 # _target_: mypaper.network.Plain

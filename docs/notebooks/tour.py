@@ -104,7 +104,7 @@ completed, log_prob = digits_model.complete(test.repeat(4, 1, 1, 1), known, seed
 show(torch.cat([test, completed]), digits_model, columns=6)
 
 # %% [markdown]
-# ## Notice what is odd
+# ## Spot what does not belong
 #
 # The same digits upside down have the same pixels in another order. The model finds
 # them less likely.

@@ -23,7 +23,7 @@ def compress(
     on_pixel: Callable[[], object] = lambda: None,
 ) -> bytes:
     """Compress ``images`` (N, C, H, W) to within 0.1 % of -log2 p(images | condition), a header of at most 150
-    bytes and four bytes an image.
+    bytes and four bytes per image.
 
     ``condition``: labels (N,), features or images, as in `PixelModel.log_prob`. It is stored in the archive unless
     ``store_condition`` is false; then pass it to `decompress` again. ``verify`` decodes the archive before it is

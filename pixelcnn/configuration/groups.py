@@ -31,7 +31,7 @@ class Group:
     given: tuple[str, ...] = ()
     beside: Callable[[], Mapping[str, Argument]] = dict
     several: bool = False  # a dictionary of parts, named by the options, whose keys may replace ``given``
-    or_one: bool = False  # like ``several``, or a single part; its keys may not replace ``given``
+    or_one: bool = False  # of those, also allows a single part; its keys may not replace ``given``
 
 
 def _beside_the_network() -> dict[str, Argument]:

@@ -135,7 +135,7 @@ class EarlierFiles:
         self._kept: dict[Path, bytes] = {}
 
     def note(self, run_dir: Path, composed: Path) -> None:
-        """Remember which folders do not exist; call it before ``run_dir`` is claimed."""
+        """Remember which files and folders do not exist; call it before ``run_dir`` is claimed."""
         hydras = [run_dir / LOCK, run_dir / "run.log", *(composed / name for name in COMPOSED)]
         self._absent = [path for path in (*hydras, composed, run_dir, *run_dir.parents) if not path.exists()]
 

@@ -31,7 +31,7 @@ class Implicit(nn.Module, Likelihood):
     def __init__(self, image: ImageShape, *, num_features: int = 64, num_noise: int = 4) -> None:
         super().__init__()
         require(num_features >= 1, "num_features", num_features, "use a positive number")
-        require(num_noise >= 1, "num_noise", num_noise, "use a positive number of uniform numbers a pixel")
+        require(num_noise >= 1, "num_noise", num_noise, "use a positive number of uniform numbers per pixel")
         self.channels, self.levels = image.channels, image.levels
         self.num_noise, self.num_features = num_noise, num_features
         self.noise_dense = CausalConv2d(num_noise, num_features, POINT)

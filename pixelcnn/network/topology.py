@@ -48,7 +48,7 @@ class Node:
     """One layer: its name, the names of its inputs (earlier nodes), its stream and its level.
 
     ``stepper`` of a kind of node is its class in the incremental walk (`pixelcnn.sampling.stepper.Stepper`). A kind
-    without one is computed in the parallel walk alone, and its network sampled by one pass a pixel.
+    without one is computed in the parallel walk alone, and its network sampled by one pass per pixel.
     """
 
     stepper: ClassVar[Any] = None

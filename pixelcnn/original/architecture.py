@@ -36,7 +36,7 @@ def infer_description(
     if blocks < 1 or scopes["conv2d"] != 24 * blocks + 15:
         raise UserError(
             f"task.source={source} has {scopes['conv2d']} layers model/conv2d_*, which no PixelCNN++ has "
-            "(39, 63, 87, … for 1, 2, 3, … blocks a stage): it is incomplete or another model."
+            "(39, 63, 87, … for 1, 2, 3, … blocks per stage): it is incomplete or another model."
         )
     filters, channels = first[3], first[2] - 1
     if filters < 1:

@@ -49,7 +49,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
         torch.save(checkpoint, file)
     network = description.network
     print(
-        f"Imported {source}: {network['num_filters']} filters, {network['num_resnet_blocks']} blocks a stage, "
+        f"Imported {source}: {network['num_filters']} filters, {network['num_resnet_blocks']} blocks per stage, "
         f"{in_words(description.likelihood)}, {network['nonlinearity']}, "
         f"conditioning={description.conditioning.name}; "
         f"{'EMA weights' if original.average is not None else 'raw weights (no EMA)'}, "

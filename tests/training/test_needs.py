@@ -10,7 +10,7 @@ from tests.conftest import tiny_model
 
 
 class Regression:
-    """An objective whose graph keeps the input (3 numbers an image) and the sigmoid's output (5), beside weights."""
+    """An objective whose graph keeps the input (3 numbers per image) and the sigmoid's output (5), beside weights."""
 
     unit = 1.0
 
