@@ -57,7 +57,7 @@ def size_for(seconds: float, images: int, side: int, device: torch.device) -> tu
 
 
 def read(train: str, test: str) -> tuple[Tensor, Tensor]:
-    """The images of both files, uint8 (N, C, H, W); UserError where they are not as they should be."""
+    """The images of both files, uint8 (N, C, H, W); UserError if they are not as they should be."""
     data = Arrays(train, test, batch_size=1, val_size=0, num_workers=0, seed=0)
     splits = (data.load(split).images for split in ("train", "test"))
     both = [torch.from_numpy(np.ascontiguousarray(images)) for images in splits]
@@ -130,7 +130,7 @@ def main() -> None:
     model = new_model(filters, blocks, arguments.dropout, side)
     flops, weights = training_flops(model), sum(weight.numel() for weight in model.parameters())
     print(
-        f"{filters} filters, {blocks} blocks per stage: {weights / 1e6:.1f} M weights, {flops / 1e9:.1f} GFLOP per image"
+        f"{filters} filters, {blocks} blocks per stage: {weights / 1e6:.1f}M weights, {flops / 1e9:.1f} GFLOP per image"
     )
     model.to(device)
     training = TimedTraining(model, images, arguments.batch, seconds, arguments.lr, arguments.compile)

@@ -73,7 +73,7 @@ def read(path: str | Path, key: str = "checkpoint") -> dict[str, Any]:
     UserError as in `load`, naming the file as ``key``=``path``.
     """
     path, named = of_run(Path(path)), f"{key}={path}"
-    # Path.is_dir and is_file raise where a name is too long.
+    # Path.is_dir and is_file raise if a name is too long.
     if os.path.isdir(path):
         return _read_folder(path, named)
     _require_whole(path, named)

@@ -54,7 +54,7 @@ class ImageShape:
         return images.dtype in INTEGERS and images.ndim == 4 and images.shape[1] == self.channels
 
     def out_of_range(self, images: Tensor) -> int | None:
-        """One of the integers ``images`` that is not among the levels; None where all are."""
+        """One of the integers ``images`` that is not among the levels; None if all are."""
         if not images.numel() or (images.dtype == torch.uint8 and self.levels >= 256):
             return None
         lowest, highest = map(int, images.to(torch.int32 if images.dtype == torch.uint16 else images.dtype).aminmax())

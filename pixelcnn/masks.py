@@ -60,7 +60,7 @@ def _described(mask: str, kind: str, numbers: str, height: int, width: int) -> T
 
 
 def _from_image(path: str, height: int, width: int) -> Tensor:
-    # Path(path).is_file() raises where a name is too long.
+    # Path(path).is_file() raises if a name is too long.
     if not os.path.isfile(path):
         raise UserError(f"task.mask={path} is neither a file nor a description: use {FORMS}.")
     try:

@@ -154,9 +154,10 @@ _ = axes.legend()
 # %% [markdown]
 # ## Compare
 #
-# Score the test images with both. Some digits are hard for any model, so scores vary
-# widely between images and the two intervals overlap. The difference on each image
-# varies much less: compare models by its interval, not by the two of the scores.
+# Score the test images with both. Some digits are hard for any model, so scores
+# vary widely between images and the two intervals overlap. The difference on each
+# image varies much less: compare models by its interval, not by the two of the
+# scores.
 
 
 # %%
@@ -172,8 +173,8 @@ for name, found in scores.items():
     print("{:12} {:.3f} ± {:.3f} bits/dim".format(name, *interval(found)))
 
 # %% [markdown]
-# That interval covers the choice of test images, not of the seed: train with several
-# seeds before you publish a difference.
+# That interval covers the choice of test images, not of the seed: train with
+# several seeds before you publish a difference.
 #
 # ## From here to an experiment
 #

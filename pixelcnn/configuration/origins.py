@@ -15,7 +15,7 @@ from pixelcnn.errors import UserError
 
 
 def preset_of(key: str, overrides: Sequence[str]) -> str | None:
-    """The option of another group, such as ``experiment=digits``, that sets ``key``; None where it is typed."""
+    """The option of another group, such as ``experiment=digits``, that sets ``key``; None if it is typed."""
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     if any(override.key_or_group == key for override in parsed):
         return None

@@ -28,7 +28,7 @@ def take_stored(config: DictConfig, overrides: list[str]) -> None:
     """
     key = "init_from" if config.checkpoint is None else "checkpoint"
     path = Path(str(config[key]))
-    if config[key] in (None, "", LAST) or not os.path.exists(path):  # Path.exists raises where a name is too long
+    if config[key] in (None, "", LAST) or not os.path.exists(path):  # Path.exists raises if a name is too long
         return
     from pixelcnn.checkpoint import glance  # torch takes seconds to import, and tab completion must not wait for it
 

@@ -110,7 +110,7 @@ def build_trainer(
     """Lightning's Trainer with ``options`` and the run's own loggers, callbacks and checkpoint writer.
 
     ``trainer.callbacks`` come after ours; ``trainer.logger=false`` and ``trainer.default_root_dir`` override ours.
-    Raises UserError where Lightning refuses an argument.
+    Raises UserError if Lightning refuses an argument.
     """
     import torch
     from hydra.errors import InstantiationException

@@ -63,7 +63,7 @@ class ImageArrays:
     def with_levels(self, levels: int | None) -> "ImageArrays":
         """The same images with ``levels`` levels in batches; None: with their own.
 
-        A value x of L levels becomes x * levels // L. Raises OutOfRangeError where ``levels`` is more than L.
+        A value x of L levels becomes x * levels // L. Raises OutOfRangeError if ``levels`` is more than L.
         """
         if levels in (None, self.levels):
             return self

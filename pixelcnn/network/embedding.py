@@ -35,7 +35,7 @@ class LevelEmbedding(nn.Module):
 
 
 def embedding_for(input: Input, channels: int, levels: int, features: int) -> LevelEmbedding | None:
-    """The embedding of a network with these keys; None where it sees levels ``scaled``."""
+    """The embedding of a network with these keys; None if it sees levels ``scaled``."""
     require(features >= 1, "embedding_features", features, "use a positive number")
     return LevelEmbedding(channels, levels, features) if input == "embedding" else None
 

@@ -23,7 +23,7 @@ class Network(nn.Module):
     """Maps images to the P parameters of every pixel's distribution.
 
     ``layers[node.name]``, made by ``layer_of``, is the module of each node. Modules with weights ``hw`` take the
-    condition h too. ``embedding`` is what turns levels into the images x, None where these are scaled levels: see
+    condition h too. ``embedding`` is what turns levels into the images x, None if these are scaled levels: see
     `pixelcnn.network.embedding`. ``activation_checkpointing`` keeps only the nodes' values for the backward pass, which
     recomputes each layer with the same dropout.
     """

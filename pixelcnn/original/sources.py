@@ -29,7 +29,7 @@ INSTALL = "pip install -r requirements-tensorflow.txt"
 def read_variables(source: str | Path) -> dict[str, np.ndarray]:
     """Every array of ``source`` by name: an .npz file, or the prefix of a TensorFlow checkpoint (PREFIX.index, …).
 
-    UserError where there is no such file, it is damaged or is something else.
+    UserError if there is no such file, it is damaged or is something else.
     """
     source = Path(source)
     prefix = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(source)))
