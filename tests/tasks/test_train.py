@@ -41,7 +41,8 @@ def test_what_sweeps_get_is_the_validation_score(arrays, tmp_path):
     assert score == metrics["best/val/bits_per_dim"] == metrics["val/bits_per_dim"]
 
 
-def test_what_sweeps_get_is_the_best_validation_score(arrays, tmp_path):
+def test_what_sweeps_get_is_the_best_validation_score(arrays, tmp_path, caplog):
+    caplog.set_level("INFO", "pixelcnn")
     keys = [*arrays, *TINY, "trainer.max_steps=4", "trainer.val_check_interval=1", "optim.lr=1.0", "ema.decay=0"]
     score = train.run(ready(keys), tmp_path, keys)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -51,6 +52,7 @@ def test_what_sweeps_get_is_the_best_validation_score(arrays, tmp_path):
     report = (tmp_path / "report.html").read_text()
     assert f"At the last validation, step {metrics['step']}: {metrics['val/bits_per_dim']:.4f}" in report
     assert f"{score:.4f} bits/dim" in report
+    assert f"best {score:.4f} after {best['global_step']}" in caplog.text
 
 
 def test_a_last_step_that_is_skipped_leaves_strict_json(arrays, call, tmp_path):
