@@ -59,8 +59,8 @@ def test_against_itself_there_is_none(evaluations, trained, call, tmp_path):
             "index, label and bits_per_dim",
         ),
         (lambda lines: [*lines[:-1], "10"], "index, label and bits_per_dim"),
-        (lambda lines: lines[:-1], "other images, 10 instead of 11"),
-        (lambda lines: [lines[0], "0,7,1,1,1,1", *lines[2:]], "other images"),
+        (lambda lines: lines[:-1], "10 instead of 11"),
+        (lambda lines: [lines[0], "0,7,1,1,1,1", *lines[2:]], "images, 11 "),
     ],
     ids=["nothing", "another score", "cut short", "fewer images", "another label"],
 )
