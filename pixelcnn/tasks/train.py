@@ -240,7 +240,6 @@ def finish(trainer: Trainer, module: DensityEstimation, history: History, last: 
         told = in_words(module.score_name, f"{score:.4f}")
         best = "" if history.best is None else f", best {history.best[1]:.4f} after {history.best[0]}"
         log.info("%s on the validation images after %d steps%s", told, trainer.global_step, best)
-        log.info("Report: %s", run_dir / "report.html")
         if worse_than_uniform(module.score_name, score, module.model.image.levels):
             log.warning("%s Start again with more steps, or a lower optim.lr.", AS_GOOD_AS_NOTHING)
     return metrics.get(best_of(name), score)

@@ -33,7 +33,7 @@ def resumable_checkpoint(
                 "exp_avg_sq": second,
             }
     scheduler.last_epoch, scheduler._step_count = steps, steps + 1
-    rates = scheduler.get_lr()
+    rates = [rate * factor(steps) for rate, factor in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)]
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
     raw = module.state_dict()
