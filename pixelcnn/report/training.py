@@ -12,7 +12,7 @@ from pixelcnn.report.page import Outcome, Page, Section
 from pixelcnn.report.plots import Line, curves
 from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, plural
-from pixelcnn.scores import as_label, in_words
+from pixelcnn.scores import as_label, in_words, per_image
 
 # Plotted beside the score, if logged.
 PANELS = {
@@ -149,7 +149,8 @@ def _curves(run: TrainingRun) -> list[Section]:
     if parts:
         by_part = [Line(name.removeprefix(f"val/{run.score_name}_"), points) for name, points in parts.items()]
         panels.append(curves(by_part, f"validation {label}, its parts"))
-    drawn = {f"{split}/{run.score_name}" for split in ("train", "val")} | set(parts) | set(NOT_DRAWN)
+    same = {f"val/{name}" for name in per_image(run.score_name)}  # the score in other units
+    drawn = {f"{split}/{run.score_name}" for split in ("train", "val")} | same | set(parts) | set(NOT_DRAWN)
     others = {name: name.removeprefix("train/").replace("_", " ") for name in run.points if name not in drawn}
     for name, title in (PANELS | {name: title for name, title in others.items() if name not in PANELS}).items():
         if run.points.get(name):
