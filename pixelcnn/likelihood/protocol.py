@@ -39,6 +39,8 @@ class Likelihood(Protocol):
     levels: int
     num_groups: int = 1  # 1, or one for each channel
     is_bound: bool = False  # whether log_prob is only a lower bound of the log-probability
+    # Whether `conditionals` has the same floats for a site whatever sites are beside it: many are then encoded at once.
+    sites_apart: ClassVar[bool] = False
 
     @property
     def num_parameters(self) -> int:
@@ -92,7 +94,9 @@ class Likelihood(Protocol):
 
         parameters (N, P / num_groups), float64, of a group at N sites. The masses of levels are differences of the
         distribution function; multiplied over a pixel's channels they are the exp of `log_mass`. Entropy coding uses
-        them. By default they are summed up from `log_prob_by_channel` of every level; UserError where that is a bound.
+        them: values must not depend on which bounds are asked for together, lie in [0, 1] and fall by 1e-15 at most
+        from a bound to the next. By default they are summed up from `log_prob_by_channel` of every level; UserError
+        where that is a bound.
         """
         if self.is_bound:
             raise UserError(
