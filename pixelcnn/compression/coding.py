@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood import Likelihood
-from pixelcnn.likelihood.protocol import DistributionFunction
+from pixelcnn.likelihood.prediction import Neighbours
+from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction
 from pixelcnn.sampling.scan import Scan
 
 try:
@@ -93,8 +94,8 @@ def shares(
 ) -> np.ndarray:
     """The units, beside the first of each, of the symbols before bounds number ``places`` in tables of ``count``.
 
-    ``below`` is the distribution function there; it is ``first`` at bound 0 and rises by ``width`` up to bound ``count``.
-    Returns integers in float64, rising from 0.
+    ``below`` is the distribution function there. It is ``first`` at bound 0 and rises by ``width`` to the last one.
+    Returns integers in float64, which rise from 0. Each is of its own bound alone, so that an encoder needs no table.
     """
     return np.floor((below - first + LEAST * places) * ((UNITS - (count + 2)) / (width + LEAST * count)))
 
@@ -115,7 +116,9 @@ class Coding(Scan):
         # Sums on a GPU may depend on how many there are.
         many = likelihood.sites_apart and device.type == "cpu"
         at_once = min(max(1, AT_ONCE // (n * numbers)), width * likelihood.num_groups) if many else 1
-        self.parameters = torch.zeros(at_once, n, numbers, dtype=torch.float64, device=device)
+        # The network's, of the sites that are encoded next.
+        self.parameters = torch.zeros(at_once, n, numbers, dtype=self.dtype, device=device)
+        self._waiting: list[tuple[Tensor, Neighbours | None]] = []  # their levels and neighbours
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder, on_pixel: Callable[[], object]) -> None:
         """Encode ``images`` (N, C, H, W), or overwrite them with the decoded images."""
@@ -134,8 +137,7 @@ class Coding(Scan):
             ) from error
 
     def _decode_site(self, decoder: Decoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
-        self.parameters[0] = self.given_past(j, parameters)[:, :, 0, 0]
-        conditionals = self.likelihood.conditionals(self.parameters[0])
+        conditionals = self._conditionals(parameters, self.neighbours(j))
         below = next(conditionals)
         for channel in range(levels.shape[1]):
             levels[:, channel] = torch.from_numpy(self._decoded(decoder, below)).to(levels.device)
@@ -155,33 +157,35 @@ class Coding(Scan):
         rest = decoder.symbols(shares(values, self.within, values[:, :1], width, self.stretch))
         return np.minimum(first * self.stretch + rest, last - 1)
 
+    def _conditionals(self, parameters: Tensor, neighbours: Neighbours | None) -> Conditionals:
+        return self.likelihood.conditionals(self.given_past(parameters.contiguous(), neighbours)[:, :, 0, 0])
+
     def _encode_row(self, encoder: Encoder, i: int) -> None:
-        waiting: list[Tensor] = []
+        self.decide_row(i, partial(self._encode_later, encoder))
+        self._encode_waiting(encoder)
 
-        def take(j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
-            self.parameters[len(waiting)] = self.given_past(j, parameters)[:, :, 0, 0]
-            waiting.append(levels)
-            if len(waiting) == len(self.parameters):
-                self._encode_sites(encoder, waiting)
-                waiting.clear()
+    def _encode_later(self, encoder: Encoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
+        self.parameters[len(self._waiting)] = parameters
+        self._waiting.append((levels, self.neighbours(j)))
+        if len(self._waiting) == len(self.parameters):
+            self._encode_waiting(encoder)
 
-        self.decide_row(i, take)
-        if waiting:
-            self._encode_sites(encoder, waiting)
-
-    def _encode_sites(self, encoder: Encoder, levels_of_sites: list[Tensor]) -> None:
-        """Encode the ``levels_of_sites``, each (N, C / groups), whose parameters are the first of ``parameters``."""
-        sites = len(levels_of_sites)
-        levels = torch.stack(levels_of_sites).flatten(0, 1).long()  # S * N, C / groups
-        conditionals = self.likelihood.conditionals(self.parameters[:sites].flatten(0, 1))
+    def _encode_waiting(self, encoder: Encoder) -> None:
+        """Encode the waiting sites, first all images' first channel of the first site as the decoder needs it."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        of_sites, neighbours = zip(*waiting, strict=True)
+        levels = torch.cat(of_sites).long()  # S * N, C / groups
+        beside = None if neighbours[0] is None else Neighbours(*map(torch.cat, zip(*neighbours, strict=True)))
+        conditionals = self._conditionals(self.parameters[: len(waiting)].flatten(0, 1), beside)
         below, steps = next(conditionals), []
         for channel in range(levels.shape[1]):
             steps += self._steps(below, levels[:, channel])
             if channel + 1 < levels.shape[1]:
                 below = conditionals.send(levels[:, channel])
-        # The decoder has all sites' first step of a site's first channel before anything else.
-        before, own = np.stack(steps).reshape(len(steps), 2, sites, self.n).transpose(1, 2, 0, 3).reshape(2, -1)
-        encoder.symbols(before, own)
+        symbols = np.stack(steps).reshape(len(steps), 2, len(waiting), self.n)
+        encoder.symbols(*symbols.transpose(1, 2, 0, 3).reshape(2, -1))
 
     def _steps(self, below: DistributionFunction, levels: Tensor) -> list[np.ndarray]:
         """For each step of coding ``levels`` (S * N,), what `Encoder.symbols` takes of them, (2, S * N)."""
