@@ -112,12 +112,12 @@ def picture(found: dict[str, dict[str, float]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 2.4), layout="constrained")
     sized = [found[name]["all"] for name in names]
     bars = axes.barh(names, sized, color=["#cf5b16" if "model" in name else "#6ba3e8" for name in names])
-    axes.bar_label(bars, fmt="%.2f", label_type="center", color="white")
+    axes.bar_label(bars, fmt="%.3f", label_type="center", color="white")
     each = [(found[name]["each"], name) for name in names if "each" in found[name]]
     axes.plot(*zip(*each, strict=True), "|", color="#333333", markersize=14, label="a file each")
     axes.set_xlabel("bits/dim, all images in one file")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=120)
 
 
