@@ -83,23 +83,23 @@ def times(model: PixelModel, images: Tensor, repeat: int) -> dict[str, float]:
         symbols(self, before, own)
         spent[0] += time.process_time() - start
 
-    def best(call: Callable[[], Any]) -> float:
-        def once() -> float:
-            start = time.process_time()
-            call()
-            return time.process_time() - start
-
-        return min(once() for _ in range(repeat))
+    def once(call: Callable[[], Any]) -> float:
+        start = time.process_time()
+        call()
+        return time.process_time() - start
 
     n, symbols = len(images), Encoder.symbols
     encode = partial(pixelcnn.compress, model, images, batch_size=n, verify=False)
     archive = encode()
-    found = {
-        "sampling": best(lambda: model.sample(n, batch_size=n)),
-        "the walk alone": best(lambda: model.pixel_parameters(images, incremental=True)),
-        "encoding": best(encode),
-        "decoding": best(lambda: pixelcnn.decompress(model, archive)),
+    calls = {
+        "sampling": lambda: model.sample(n, batch_size=n),
+        "the walk alone": lambda: model.pixel_parameters(images, incremental=True),
+        "encoding": encode,
+        "decoding": lambda: pixelcnn.decompress(model, archive),
     }
+    # In turn, so that what else the machine does slows all of them.
+    rounds = [{name: once(call) for name, call in calls.items()} for _ in range(repeat)]
+    found = {name: min(each[name] for each in rounds) for name in calls}
     Encoder.symbols = timed  # type: ignore[method-assign]
     encode()
     Encoder.symbols = symbols  # type: ignore[method-assign]

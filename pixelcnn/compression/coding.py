@@ -78,7 +78,7 @@ class Decoder:
         table = np.empty((len(shares), count + 2))
         table[:, 0], table[:, -1] = 0, UNITS - (count + 2) - shares[:, -1]
         np.subtract(shares[:, 1:], shares[:, :-1], out=table[:, 1:-1])
-        return np.clip(self.coder.decode(FAMILY, table) - 1, 0, count - 1)
+        return (self.coder.decode(FAMILY, table) - 1).clip(0, count - 1)
 
     def labels(self, n: int, count: int) -> np.ndarray:
         """Decode int64 (n,)."""

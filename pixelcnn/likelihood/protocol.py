@@ -39,8 +39,8 @@ class Likelihood(Protocol):
     levels: int
     num_groups: int = 1  # 1, or one for each channel
     is_bound: bool = False  # whether log_prob is only a lower bound of the log-probability
-    # Whether `given_neighbours` and `conditionals` have the same floats for a site whatever sites are beside it, on a CPU:
-    # many are then encoded at once.
+    # Whether `given_neighbours` and `conditionals` have, on a CPU, the same floats for a site whatever sites are beside
+    # it: many are then encoded at once.
     sites_apart: ClassVar[bool] = False
 
     @property

@@ -275,7 +275,7 @@ WALKS: list[Break] = [
         ("tables fall where rounding does", "LEAST = 2.0**-48", "LEAST = 0.0"),
         (
             "unused symbols are levels",
-            "np.clip(self.coder.decode(FAMILY, table) - 1, 0, count - 1)",
+            "(self.coder.decode(FAMILY, table) - 1).clip(0, count - 1)",
             "self.coder.decode(FAMILY, table) - 1",
         ),
         ("sites are encoded channel by channel", "transpose(1, 2, 0, 3)", "transpose(1, 0, 2, 3)"),
