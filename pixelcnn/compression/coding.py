@@ -1,7 +1,8 @@
 """Range coding of a batch of images, site by site, with the probabilities of a model.
 
-Encoder and decoder run the same code on the same batches: the incremental walk, whose rounding depends on the size of
-the batch, and the likelihood's distribution functions in float64.
+Encoder and decoder see the same floats: those of the incremental walk, whose rounding depends on the size of the batch,
+and of the likelihood's distribution functions in float64. A decoder needs them at all bounds of a table, site by site.
+An encoder needs them at those of the levels that it encodes, of many sites at once.
 """
 
 import math
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from pixelcnn.errors import UserError
 from pixelcnn.likelihood import Likelihood
-from pixelcnn.likelihood.protocol import DistributionFunction
+from pixelcnn.likelihood.prediction import Neighbours
+from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction
 from pixelcnn.sampling.scan import Scan
 
 try:
@@ -30,8 +32,14 @@ except ImportError as error:
 # Above 256 levels the two steps have about equally many symbols.
 STRETCH = 16
 FEW = 2 * STRETCH  # up to this many levels are coded in one step
-LEAST = 1e-30  # above rounding below zero, and below any mass that matters: a table must not be all zeros
+AT_ONCE = 2**17  # parameters of the sites that are encoded at once
 FAMILY = constriction.stream.model.Categorical(perfect=False)
+# The coder divides so many units among the symbols of a table. It gives each symbol one, and the rest in proportion to
+# the table: tables are of integers that sum to the rest, so that nothing is rounded.
+UNITS = 2**24
+# The part of each symbol in what a table divides. It exceeds the rounding of distribution functions, which may fall by
+# that much where they should rise.
+LEAST = 2.0**-48
 
 
 class Encoder:
@@ -40,10 +48,11 @@ class Encoder:
     def __init__(self) -> None:
         self.coder = constriction.stream.queue.RangeEncoder()
 
-    def symbols(self, masses: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Encode ``known`` int32 (N,) with the probabilities ``masses`` float64 (N, K), and return it."""
-        self.coder.encode(known, FAMILY, masses)
-        return known
+    def symbols(self, before: np.ndarray, own: np.ndarray) -> None:
+        """Encode symbols (N,) that have ``own`` units beside the first, and those before them in their tables, with
+        the unused first symbol, ``before`` units beside the first: integers in float64 (N,)."""
+        tables = np.stack([before, own, UNITS - 3 - before - own], axis=1)
+        self.coder.encode(np.ones(len(own), np.int32), FAMILY, tables)
 
     def labels(self, known: np.ndarray, count: int) -> None:
         """Encode ``known`` (N,), uniform over 0 .. count-1."""
@@ -60,9 +69,16 @@ class Decoder:
     def __init__(self, stream: bytes) -> None:
         self.coder = constriction.stream.queue.RangeDecoder(np.frombuffer(stream, "<u4").astype(np.uint32))
 
-    def symbols(self, masses: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Decode int32 (N,). ``known`` is ignored."""
-        return self.coder.decode(FAMILY, masses)
+    def symbols(self, shares: np.ndarray) -> np.ndarray:
+        """Decode int32 (N,), of K symbols each, by the `shares` of all their bounds (N, K + 1).
+
+        An unused symbol stands at each end of the table, so that the units of every other are between two shares.
+        """
+        count = shares.shape[1] - 1
+        table = np.empty((len(shares), count + 2))
+        table[:, 0], table[:, -1] = 0, UNITS - (count + 2) - shares[:, -1]
+        np.subtract(shares[:, 1:], shares[:, :-1], out=table[:, 1:-1])
+        return (self.coder.decode(FAMILY, table) - 1).clip(0, count - 1)
 
     def labels(self, n: int, count: int) -> np.ndarray:
         """Decode int64 (n,)."""
@@ -71,6 +87,17 @@ class Decoder:
 
 def _alike(count: int) -> constriction.stream.model.Uniform:
     return constriction.stream.model.Uniform(max(count, 2))  # which does not accept a single symbol
+
+
+def shares(
+    below: np.ndarray, places: np.ndarray, first: np.ndarray | float, width: np.ndarray | float, count: int
+) -> np.ndarray:
+    """The units, beside the first of each, of the symbols before bounds number ``places`` in tables of ``count``.
+
+    ``below`` is the distribution function there. It is ``first`` at bound 0 and rises by ``width`` to the last one.
+    Returns integers in float64, which rise from 0. Each is of its own bound alone, so that an encoder needs no table.
+    """
+    return np.floor((below - first + LEAST * places) * ((UNITS - (count + 2)) / (width + LEAST * count)))
 
 
 class Coding(Scan):
@@ -82,14 +109,25 @@ class Coding(Scan):
         super().__init__(network, likelihood, n, channels, height, width)
         levels, device = likelihood.levels, self.levels.device
         self.stretch = levels if levels <= FEW else max(STRETCH, math.isqrt(levels))
-        self.starts = torch.arange(0, levels + self.stretch, self.stretch, device=device).clamp_max(levels)[None]
+        self.stretches = -(-levels // self.stretch)
+        self.starts = torch.arange(self.stretches + 1, device=device).mul_(self.stretch).clamp_max_(levels)[None]
         self.within = np.arange(self.stretch + 1)[None]
+        numbers = likelihood.num_parameters // likelihood.num_groups
+        # Sums on a GPU may depend on how many there are.
+        many = likelihood.sites_apart and device.type == "cpu"
+        at_once = min(max(1, AT_ONCE // (n * numbers)), width * likelihood.num_groups) if many else 1
+        # The network's, of the sites that are encoded next.
+        self.parameters = torch.zeros(at_once, n, numbers, dtype=self.dtype, device=device)
+        self._waiting: list[tuple[Tensor, Neighbours | None]] = []  # their levels and neighbours
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder, on_pixel: Callable[[], object]) -> None:
         """Encode ``images`` (N, C, H, W), or overwrite them with the decoded images."""
 
         def row(i: int) -> None:
-            self.decide_row(i, partial(self._code_site, coder))
+            if isinstance(coder, Decoder):
+                self.decide_row(i, partial(self._decode_site, coder))
+            else:
+                self._encode_row(coder, i)
 
         try:
             self.scan(images, h, row, on_pixel)
@@ -98,27 +136,73 @@ class Coding(Scan):
                 "the model gives probabilities that are not numbers for one of the images: use another checkpoint."
             ) from error
 
-    def _code_site(self, coder: Encoder | Decoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
-        conditionals = self.likelihood.conditionals(self.given_past(j, parameters)[:, :, 0, 0])
-        known, below = levels.cpu().numpy().astype(np.int32), next(conditionals)
+    def _decode_site(self, decoder: Decoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
+        conditionals = self._conditionals(parameters, self.neighbours(j))
+        below = next(conditionals)
         for channel in range(levels.shape[1]):
-            coded = self._code_level(coder, below, known[:, channel])
-            if isinstance(coder, Decoder):
-                levels[:, channel] = torch.from_numpy(coded).to(levels.device)
+            levels[:, channel] = torch.from_numpy(self._decoded(decoder, below)).to(levels.device)
             if channel + 1 < levels.shape[1]:
                 below = conditionals.send(levels[:, channel].long())
 
-    def _code_level(self, coder: Encoder | Decoder, below: DistributionFunction, known: np.ndarray) -> np.ndarray:
-        """Code one level of each image, int32 (N,); ``known`` are the levels to encode, ignored in decoding."""
-        first, rest = np.divmod(known, self.stretch)
-        if self.starts.shape[1] > 2:
-            first = coder.symbols(_masses(below(self.starts)), first)
-        bounds = np.minimum(self.within + first[:, None] * self.stretch, self.likelihood.levels)
-        return first * self.stretch + coder.symbols(
-            _masses(below(torch.from_numpy(bounds).to(self.starts.device))), rest
-        )
+    def _decoded(self, decoder: Decoder, below: DistributionFunction) -> np.ndarray:
+        """The level of a channel at each site, integers (N,)."""
+        last = self.likelihood.levels
+        first = np.zeros(self.n, np.int32)
+        if self.stretches > 1:
+            places = np.arange(self.stretches + 1)
+            first = decoder.symbols(shares(below(self.starts).cpu().numpy(), places, 0.0, 1.0, self.stretches))
+        bounds = np.minimum(self.within + first[:, None] * self.stretch, last)
+        values = below(torch.from_numpy(bounds).to(self.starts.device)).cpu().numpy()
+        width = values[:, -1:] - values[:, :1]
+        rest = decoder.symbols(shares(values, self.within, values[:, :1], width, self.stretch))
+        return np.minimum(first * self.stretch + rest, last - 1)
+
+    def _conditionals(self, parameters: Tensor, neighbours: Neighbours | None) -> Conditionals:
+        return self.likelihood.conditionals(self.given_past(parameters.contiguous(), neighbours)[:, :, 0, 0])
+
+    def _encode_row(self, encoder: Encoder, i: int) -> None:
+        self.decide_row(i, partial(self._encode_later, encoder))
+        self._encode_waiting(encoder)
+
+    def _encode_later(self, encoder: Encoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
+        self.parameters[len(self._waiting)] = parameters
+        self._waiting.append((levels, self.neighbours(j)))
+        if len(self._waiting) == len(self.parameters):
+            self._encode_waiting(encoder)
+
+    def _encode_waiting(self, encoder: Encoder) -> None:
+        """Encode the waiting sites, first all images' first channel of the first site as the decoder needs it."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        of_sites, neighbours = zip(*waiting, strict=True)
+        levels = torch.cat(of_sites).long()  # S * N, C / groups
+        beside = None if neighbours[0] is None else Neighbours(*map(torch.cat, zip(*neighbours, strict=True)))
+        conditionals = self._conditionals(self.parameters[: len(waiting)].flatten(0, 1), beside)
+        below, steps = next(conditionals), []
+        for channel in range(levels.shape[1]):
+            steps += self._steps(below, levels[:, channel])
+            if channel + 1 < levels.shape[1]:
+                below = conditionals.send(levels[:, channel])
+        symbols = np.stack(steps).reshape(len(steps), 2, len(waiting), self.n)
+        encoder.symbols(*symbols.transpose(1, 2, 0, 3).reshape(2, -1))
+
+    def _steps(self, below: DistributionFunction, levels: Tensor) -> list[np.ndarray]:
+        """For each step of coding ``levels`` (S * N,), what `Encoder.symbols` takes of them, (2, S * N)."""
+        first = levels.div(self.stretch, rounding_mode="floor")
+        start = first * self.stretch
+        bounds = torch.stack([start, (start + self.stretch).clamp_max(self.likelihood.levels), levels, levels + 1], 1)
+        values = below(bounds).cpu().numpy().T
+        place, width = (levels - start).cpu().numpy(), values[1] - values[0]
+        steps = [_symbol(values[2:], place, values[0], width, self.stretch)]
+        if self.stretches > 1:
+            steps.insert(0, _symbol(values[:2], first.cpu().numpy(), 0.0, 1.0, self.stretches))
+        return steps
 
 
-def _masses(below: Tensor) -> np.ndarray:
-    cumulative = below.cpu().numpy()
-    return np.maximum(cumulative[:, 1:] - cumulative[:, :-1], LEAST)
+def _symbol(
+    below: np.ndarray, place: np.ndarray, first: np.ndarray | float, width: np.ndarray | float, count: int
+) -> np.ndarray:
+    """Symbols number ``place`` (N,) of their tables for `Encoder.symbols`, by ``below`` at both their bounds (2, N)."""
+    low, high = (shares(below[end], place + end, first, width, count) for end in (0, 1))
+    return np.stack([low + place, high - low])

@@ -13,7 +13,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.model import PixelModel
 from pixelcnn.weights_hash import weights_hash
 
-MAGIC, FORMAT = b"PXC\x89", 2
+MAGIC, FORMAT = b"PXC\x89", 3
 # After the magic and the format: hash of the model; images, channels, height, width, levels - 1; batch size, threads;
 # the kind of conditions; length of the text that follows, "dtype;torch version;device". Then the CRC-32 of all.
 FIXED = struct.Struct("<4sB16sQHIIHIHBB")

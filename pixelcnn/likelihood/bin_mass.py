@@ -23,13 +23,14 @@ def log_bin_mass(centered: Tensor, log_scales: Tensor, images: Tensor, levels: i
     return torch.where(values == 0, below_upper, torch.where(values == levels - 1, above_lower, inside))
 
 
-def bin_mass(edges: Tensor) -> Tensor:
-    """The logistic mass between a lower and an upper edge, (..., 2) minus the mean and in units of the scale: (...).
+def bin_mass(above: Tensor) -> Tensor:
+    """The logistic mass between two edges, given the mean minus the lower and the upper one in units of the scale,
+    (..., 2): (...).
 
     Computed on the side of the mean where the distribution function is small, so that small masses keep their digits.
     """
-    side = torch.where(edges[..., :1] > 0, -1.0, 1.0).to(edges.dtype)
-    return torch.sigmoid(edges * side).diff(dim=-1)[..., 0].abs()
+    side = torch.where(above[..., :1] < 0, -1.0, 1.0).to(above.dtype)
+    return (above * side).exp_().add_(1).reciprocal_().diff(dim=-1)[..., 0].abs()
 
 
 def _log_one_minus_exp(log_width: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ class Categorical(Likelihood):
     """The likelihood of one pixel's channels given its parameters: exact, any distribution over the levels."""
 
     name: ClassVar[str] = "categorical"
+    sites_apart = True
 
     def __init__(self, image: ImageShape, masked_channels: bool = False) -> None:
         self.channels, self.levels = image.channels, image.levels

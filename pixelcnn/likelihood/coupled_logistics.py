@@ -49,6 +49,8 @@ class CoupledLogistics(Likelihood):
     equal ones around 0, so the first steps need not find the range.
     """
 
+    sites_apart = True
+
     def __init__(
         self,
         image: ImageShape,
@@ -166,12 +168,13 @@ class CoupledLogistics(Likelihood):
             for x, coefficient in zip(earlier, _couplings(coefficients, channel), strict=True):
                 mean = mean + coefficient * x
 
-            def standardized(bounds: Tensor, mean: Tensor = mean, inverse_scale: Tensor = inverse_scale) -> Tensor:
-                return (edges.take(bounds)[:, None] - mean).mul_(inverse_scale)
+            def above(bounds: Tensor, mean: Tensor = mean, inverse_scale: Tensor = inverse_scale) -> Tensor:
+                """The components' means above the edges at ``bounds``, in units of their scales (N, K, M)."""
+                return (mean.mT - edges.take(bounds)[:, :, None]).mul_(inverse_scale.mT)
 
-            levels = yield _mixed(weights, standardized)
+            levels = yield _mixed(weights, above)
             if channel + 1 < self.channels:
-                mass = bin_mass(standardized(torch.stack([levels, levels + 1], dim=1)))
+                mass = bin_mass(above(torch.stack([levels, levels + 1], dim=1)).mT)
                 posterior = weights * (mass + LEAST_MASS)[:, None]
                 weights = posterior / posterior.sum(dim=2, keepdim=True)
                 earlier.append(self.scale(levels.to(parameters.dtype))[:, None, None])
@@ -254,9 +257,13 @@ class CoupledLogistics(Likelihood):
         return (images[:, None].to(means.dtype) - (means * half + half)) / half
 
 
-def _mixed(weights: Tensor, standardized: Callable[[Tensor], Tensor]) -> DistributionFunction:
-    """The distribution function of a mixture of logistics by weights (N, 1, M)."""
-    return lambda bounds: torch.bmm(weights, torch.sigmoid_(standardized(bounds)))[:, 0]
+def _mixed(weights: Tensor, above: Callable[[Tensor], Tensor]) -> DistributionFunction:
+    """The distribution function of a mixture of logistics by weights (N, 1, M).
+
+    Sites are apart: each element's exp and each sum over the last axis are the same whatever is beside them, unlike a
+    sigmoid, which torch rounds otherwise at the end of a tensor, or a product of matrices.
+    """
+    return lambda bounds: (weights / above(bounds).exp_().add_(1)).sum(dim=2)
 
 
 def _couplings(coefficients: Tensor | None, channel: int) -> list[Tensor]:

@@ -39,6 +39,9 @@ class Likelihood(Protocol):
     levels: int
     num_groups: int = 1  # 1, or one for each channel
     is_bound: bool = False  # whether log_prob is only a lower bound of the log-probability
+    # Whether `given_neighbours` and `conditionals` have, on a CPU, the same floats for a site whatever sites are beside
+    # it: many are then encoded at once.
+    sites_apart: ClassVar[bool] = False
 
     @property
     def num_parameters(self) -> int:
@@ -93,8 +96,10 @@ class Likelihood(Protocol):
         """Each channel's distribution function, given the levels of the channels before it in its group.
 
         parameters (N, P / num_groups), float64, of a group at N sites. Entropy coding uses the masses of levels, which
-        are differences of these functions; multiplied over a pixel's channels they equal exp(`log_mass`). By default
-        they are summed from `log_prob_by_channel` of every level; UserError if that is a bound.
+        are differences of these functions; multiplied over a pixel's channels they equal exp(`log_mass`). A value must
+        not depend on which bounds are requested together, must lie in [0, 1], and may fall by at most 1e-15 from a
+        bound to the next. By default they are summed from `log_prob_by_channel` of every level; UserError if that is a
+        bound.
         """
         if self.is_bound:
             raise UserError(

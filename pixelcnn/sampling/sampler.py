@@ -100,7 +100,7 @@ class Sampler(Scan):
         def draw(j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
             if not known[j]:
                 drawn = self.likelihood.sample_levels(
-                    self.given_past(j, parameters),
+                    self.given_past(parameters, self.neighbours(j)),
                     self._uniforms_by_group[:, group, :, j, None, None],
                     self.temperature.mixture,
                     self.temperature.scale,

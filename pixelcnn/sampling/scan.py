@@ -69,14 +69,18 @@ class Scan:
 
         self.walk.run_row(i, visit)
 
-    def given_past(self, j: int, parameters: Tensor) -> Tensor:
-        """What the likelihood's methods take, (N, P / groups, 1, 1), from a site's ``parameters`` at column j.
+    def given_past(self, parameters: Tensor, neighbours: Neighbours | None) -> Tensor:
+        """What the likelihood's methods take, (N, P / groups, 1, 1), from sites' ``parameters`` and `neighbours`.
 
         In float64, where uniform numbers reach masses below 2^-24.
         """
         parameters = parameters[:, :, None, None].double()
+        return parameters if neighbours is None else self.likelihood.given_neighbours(parameters, neighbours)
+
+    def neighbours(self, j: int) -> Neighbours | None:
+        """Those of the site at column j, (N, C, 1, 1), None if the likelihood does not see them."""
         if not self.likelihood.sees_neighbours:
-            return parameters
+            return None
         left = self.likelihood.scale(self.levels[:, :, j - 1].double()) if j else torch.zeros_like(self.above[:, :, 0])
         sites = left, self.above[:, :, j + 1], self.above[:, :, j]
-        return self.likelihood.given_neighbours(parameters, Neighbours(*(site[:, :, None, None] for site in sites)))
+        return Neighbours(*(site[:, :, None, None] for site in sites))

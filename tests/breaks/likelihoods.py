@@ -43,6 +43,11 @@ LIKELIHOODS: list[Break] = [
         ),
         ("masses are of means without couplings", "mean = mean + coefficient * x", "mean = mean + 0 * x"),
         ("components of no mass are divided by", "(mass + LEAST_MASS)", "(mass + 0)"),
+        (
+            "a site depends on what is beside it",
+            "(weights / above(bounds).exp_().add_(1)).sum(dim=2)",
+            "(weights * torch.sigmoid(-above(bounds))).sum(dim=2)",
+        ),
     ),
     *of_file(
         "likelihood/bin_mass.py",

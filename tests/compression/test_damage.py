@@ -104,8 +104,8 @@ def test_other_files_are_not_archives(model, content):
 
 
 def test_of_another_version(model, archive):
-    with pytest.raises(UserError, match=r"^archive .*format 3 .*2\b"):
-        pixelcnn.decompress(model, archive[:4] + b"\3" + archive[5:])
+    with pytest.raises(UserError, match=r"^archive .*format 4 .*3\b"):
+        pixelcnn.decompress(model, archive[:4] + b"\4" + archive[5:])
 
 
 def test_another_model_is_refused_and_forced_it_gives_no_wrong_pixel(model, archive):

@@ -101,3 +101,21 @@ def test_what_is_all_but_impossible_has_a_mass():
     for below in each(likelihood.conditionals(parameters), torch.full((1, 3), 255)):
         values = below(torch.arange(257)[None])
         assert values.isfinite().all() and values[0, -1] == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels, levels", [(1, 2), (3, 256)])
+def test_a_site_has_the_same_floats_whatever_is_beside_it(kind, channels, levels):
+    likelihood, parameters, pixels = drawn(kind, channels, levels)
+    assert likelihood.sites_apart
+    bounds = torch.randint(levels + 1, (SITES, 9))
+
+    def values(sites: slice, columns: slice) -> torch.Tensor:
+        functions = each(likelihood.conditionals(parameters[sites].clone()), pixels[sites])
+        return torch.stack([below(bounds[sites, columns].clone()) for below in functions])
+
+    together = values(slice(None), slice(None))
+    for first in range(SITES):
+        for columns in (slice(1), slice(3, 5), slice(None)):
+            sites = slice(first, first + 1 + first % 7)
+            assert torch.equal(values(sites, columns), together[:, sites, columns])
