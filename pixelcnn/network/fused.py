@@ -1,4 +1,4 @@
-"""concat_elu with the dropout and padding that follow it as one Triton kernel, and as one more its gradient.
+"""concat_elu with the dropout and padding that follow it, and a block's gate: each one Triton kernel, the gradient too.
 
 For GPUs, whose time between convolutions goes into passes over memory; `pixelcnn.network.nonlinearities` defines what
 is computed and chooses. Arithmetic is in float32, whatever the type of the activations.
@@ -83,6 +83,51 @@ class FusedConcatElu(torch.autograd.Function):
         return of_x, None, None
 
 
+class FusedGate(torch.autograd.Function):
+    """As `gated` of tensors of at most 32 bits. Keeps ab alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ab: Tensor) -> Tensor:
+        ctx.save_for_backward(ab)
+        n, channels, *size = x.shape
+        y = empty_like_with(x, channels, size)
+        with torch.cuda.device_of(x):
+            _gate[_grid(y, n, channels, *size)](
+                x,
+                ab,
+                y,
+                channels,
+                *size,
+                *x.stride(),
+                *ab.stride(),
+                *y.stride(),
+                channels_last=y.stride(1) == 1,
+                block=BLOCK,
+            )
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        (ab,) = ctx.saved_tensors
+        of_ab = torch.empty_like(ab)
+        n, channels, *size = gradient.shape
+        with torch.cuda.device_of(ab):
+            _of_gate[_grid(ab, n, channels, *size)](
+                gradient,
+                ab,
+                of_ab,
+                channels,
+                *size,
+                *gradient.stride(),
+                *ab.stride(),
+                *of_ab.stride(),
+                channels_last=ab.stride(1) == 1,
+                block=BLOCK,
+            )
+        return gradient, of_ab
+
+
 def _grid(y: Tensor, n: int, channels: int, height: int, width: int) -> tuple[int, int]:
     """Programs: for each row, or each plane, as many as its elements fill."""
     last = y.stride(1) == 1
@@ -164,3 +209,35 @@ def _half(gradient, y, exists, scale, drops: tl.constexpr):
         dropped = value.to(tl.int32, bitcast=True) == -2147483648
         by_argument = tl.where(dropped, 0.0, by_argument)
     return by_argument
+
+
+@triton.jit
+def _gate(
+    x, ab, y,
+    channels, height, width, xn, xc, xh, xw, gn, gc, gh, gw, yn, yc, yh, yw,
+    channels_last: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
+    n, c, i, j, exists, _ = _places(channels, height, width, channels_last, block)
+    place = ab + n * gn + c * gc + i * gh + j * gw
+    a = tl.load(place, mask=exists, other=0.0).to(tl.float32)
+    b = tl.load(place + channels * gc, mask=exists, other=0.0).to(tl.float32)
+    v = tl.load(x + n * xn + c * xc + i * xh + j * xw, mask=exists, other=0.0).to(tl.float32)
+    v += a * tl.sigmoid(b)
+    tl.store(y + n * yn + c * yc + i * yh + j * yw, v.to(y.dtype.element_ty), mask=exists)
+
+
+@triton.jit
+def _of_gate(
+    gradient, ab, of_ab,
+    channels, height, width, yn, yc, yh, yw, gn, gc, gh, gw, on, oc, oh, ow,
+    channels_last: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
+    n, c, i, j, exists, _ = _places(channels, height, width, channels_last, block)
+    place = ab + n * gn + c * gc + i * gh + j * gw
+    a = tl.load(place, mask=exists, other=0.0).to(tl.float32)
+    gate = tl.sigmoid(tl.load(place + channels * gc, mask=exists, other=0.0).to(tl.float32))
+    g = tl.load(gradient + n * yn + c * yc + i * yh + j * yw, mask=exists, other=0.0).to(tl.float32)
+    of_a, of_b = g * gate, g * a * gate * (1 - gate)
+    place = of_ab + n * on + c * oc + i * oh + j * ow
+    tl.store(place, of_a.to(of_ab.dtype.element_ty), mask=exists)
+    tl.store(place + channels * oc, of_b.to(of_ab.dtype.element_ty), mask=exists)

@@ -5,7 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pixelcnn.network import nonlinearities
-from pixelcnn.network.nonlinearities import Padding, concat_elu
+from pixelcnn.network.nonlinearities import Padding, concat_elu, gated
 from tests.interpreter import INTERPRETED, assert_passes_by_interpreter, by_interpreter, code_for_a_gpu, compiling
 
 pytest.importorskip("triton")
@@ -95,6 +95,23 @@ def test_nothing_is_kept_beside_the_result(fused):
     assert kept == [y.data_ptr()]
 
 
+@by_interpreter
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_gate_and_its_gradient(order, dtype):
+    from pixelcnn.network.fused import FusedGate
+
+    x, ab = (torch.randn(2, channels, 4, 6).to(dtype).to(memory_format=order) for channels in (3, 6))
+    x = x[:, :, 1:, :5].detach().requires_grad_()
+    ab = ab[:, :, 1:, :5].contiguous(memory_format=order).detach().requires_grad_()
+    y, expected = FusedGate.apply(x, ab), gated(x, ab)
+    gradient = torch.randn_like(y)
+    found, wanted = (torch.autograd.grad(value, (x, ab), gradient) for value in (y, expected))
+    for one, other in zip((y, *found), (expected, *wanted), strict=True):
+        torch.testing.assert_close(one, other, rtol=8 * ROUNDING[dtype], atol=4 * ROUNDING[dtype])
+        assert one.stride() == other.stride()
+
+
 @compiling
 @pytest.mark.parametrize("name", ["_forward", "_backward"])
 def test_a_gpus_code_tells_minus_zero_from_zero(name):
@@ -108,15 +125,34 @@ def test_a_gpus_code_tells_minus_zero_from_zero(name):
     assert ("-32768" if name == "_forward" else "-2147483648") in code
 
 
+@compiling
+@pytest.mark.parametrize("name", ["_gate", "_of_gate"])
+def test_the_gate_compiles_for_a_gpu(name):
+    from pixelcnn.network import fused
+
+    types = dict.fromkeys(("x", "y", "gradient", "ab", "of_ab"), "*bf16")
+    assert code_for_a_gpu(getattr(fused, name), types, {"channels_last": True, "block": 1024})
+
+
 @pytest.mark.skipif(INTERPRETED, reason="needs no kernel")
-def test_gpus_take_the_kernels_for_images_of_at_most_32_bits(monkeypatch):
+def test_gpus_take_the_kernels_for_at_most_32_bits(monkeypatch):
     from pixelcnn.network import fused
 
     taken = []
-    monkeypatch.setattr(fused.FusedConcatElu, "apply", lambda x, *options: taken.append((x.device.type, x.dtype)))
-    monkeypatch.setattr(nonlinearities._ConcatElu, "apply", lambda x, *options: taken.append("plain"))
+    for holder, names in {fused: ("FusedConcatElu", "FusedGate"), nonlinearities: ("_ConcatElu", "_Gated")}.items():
+        for name in names:
+            monkeypatch.setattr(getattr(holder, name), "apply", lambda x, *_, name=name: taken.append((name, x.dtype)))
     with FakeTensorMode():
         for device in ("cuda", "cpu"):
-            for dtype in (torch.bfloat16, torch.float32, torch.float64):
-                concat_elu(torch.empty(2, 3, 4, 4, dtype=dtype, device=device))
-    assert taken == [("cuda", torch.bfloat16), ("cuda", torch.float32), *["plain"] * 4]
+            for dtype in (torch.bfloat16, torch.float64):
+                x, ab = (torch.empty(2, channels, 4, 4, dtype=dtype, device=device) for channels in (3, 6))
+                concat_elu(x)
+                gated(x, ab)
+    expected = ["FusedConcatElu", "FusedGate", *["_ConcatElu", "_Gated"] * 3]
+    assert taken == list(
+        zip(
+            expected,
+            [torch.bfloat16] * 2 + [torch.float64] * 2 + [torch.bfloat16] * 2 + [torch.float64] * 2,
+            strict=True,
+        )
+    )
