@@ -46,7 +46,8 @@ def job(config: DictConfig) -> float | None:
             if config[key] is not None:
                 config[key] = str(located(config[key]))
         take_stored(config, overrides)
-        task = check(config, overrides)
+        # Those of a single run have been checked before Hydra wrote anything.
+        task = check(config, overrides if context.mode == RunMode.MULTIRUN else ())
         if task.uses_devices:
             check_devices(config.trainer)
         run_dir, swept = Path(context.runtime.output_dir), context.mode == RunMode.MULTIRUN

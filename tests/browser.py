@@ -56,7 +56,7 @@ def look(browser, tmp_path_factory):
         page = folder / "page.html"
         page.write_text(report.read_text().replace("</body>", LOOK + "</body>"))
         command = [browser, *FLAGS, f"--user-data-dir={folder}/profile", "--dump-dom", page.as_uri()]
-        dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        dom = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
         found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
         assert found is not None, dom[-2000:]
         return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))

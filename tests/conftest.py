@@ -20,6 +20,7 @@ from pixelcnn.model import PixelModel, build
 from pixelcnn.network import PixelCNNPP
 from pixelcnn.orders import USUAL
 from tests.browser import browser, look  # noqa: F401  fixtures
+from tests.parsed_once import collect_garbage_rarely, parse_once
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -29,6 +30,12 @@ settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("whole", derandomize=True, deadline=None)
 settings.register_profile("search", derandomize=False, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+parse_once()
+
+
+def pytest_collection_finish() -> None:
+    collect_garbage_rarely()
 
 
 def tiny_description(

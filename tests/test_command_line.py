@@ -78,7 +78,7 @@ def test_a_run_that_waited_for_its_directory_overwrites_nothing(command_line, mo
     def leave_a_result():
         with run_directory.occupied(tmp_path / "run"):
             is_in.set()
-            assert is_waited_for.wait(60)
+            assert is_waited_for.wait(240)
             (tmp_path / "run/metrics.json").write_text("another's")
 
     def wait(lock):
@@ -87,7 +87,7 @@ def test_a_run_that_waited_for_its_directory_overwrites_nothing(command_line, mo
 
     other = fork.Process(target=leave_a_result)
     other.start()
-    assert is_in.wait(60)
+    assert is_in.wait(240)
     monkeypatch.setattr(run_directory, "_locked", wait)
     with pytest.raises(SystemExit, match=r"/run .*metrics.json"):
         command_line("data=digits")

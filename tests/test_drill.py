@@ -50,7 +50,7 @@ def test_three_kills_leave_no_trace(start, tmp_path):
 
 def test_it_sees_differences(start, tmp_path):
     for name, seed in (("one", 0), ("other", 1)):
-        start(tmp_path / name, "trainer.max_epochs=1", f"seed={seed}").wait(60)
+        start(tmp_path / name, "trainer.max_epochs=1", f"seed={seed}").wait(240)
     found = differences(tmp_path / "one", tmp_path / "other")
     assert "last.ckpt: current_model_state" in found and "metrics.json: val/bits_per_dim" in found
     assert differences(tmp_path / "one", tmp_path / "one") == []

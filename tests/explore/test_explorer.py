@@ -68,7 +68,7 @@ def test_drawing_ends_when_nobody_reads_it():
     rows = by_row(draw)
     next(rows)
     rows.close()
-    assert ended.wait(30)
+    assert ended.wait(120)
 
 
 @pytest.mark.parametrize("label", [None, 2])

@@ -28,7 +28,7 @@ pytestmark = [
 
 def run_py(*arguments: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*launcher, "run.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+        [*launcher, "run.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -106,8 +106,8 @@ def one_rank(rank: int, world_size: int, port: int, call, arguments: tuple[str, 
 
 
 def exit_codes_of_two(call, *arguments: str) -> list[int | None]:
-    """Of the two processes of a run; None of one that has not ended within a minute."""
-    return exit_codes(2, 60, call, *arguments)
+    """Of the two processes of a run; None of one that has not ended within four minutes."""
+    return exit_codes(2, 240, call, *arguments)
 
 
 def exit_codes(world_size: int, seconds: float, call, *arguments: str) -> list[int | None]:

@@ -93,17 +93,17 @@ def slurm(tmp_path_factory) -> Iterator[Callable[..., str]]:
         time.sleep(1)
 
     def call(*command: str) -> str:
-        outcome = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        outcome = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert outcome.returncode == 0, outcome
         return outcome.stdout
 
     try:
-        until(lambda: "idle" in call("sinfo", "--noheader"), 30)
+        until(lambda: "idle" in call("sinfo", "--noheader"), 120)
         yield call
     finally:
         with suppress(AssertionError):
             call("scancel", f"--user={user}")
-            until(lambda: not call("squeue", "--noheader"), 30)
+            until(lambda: not call("squeue", "--noheader"), 120)
         for daemon in reversed(daemons):
             daemon.terminate()
             daemon.wait()

@@ -100,7 +100,7 @@ def test_a_job_ends_with_its_sweep(arrays, tmp_path):
     )
     last = tmp_path / "0/checkpoints/last.ckpt"
     try:
-        wait_until(last.is_file, 60)
+        wait_until(last.is_file, 300)
         sweep.kill()
         sweep.wait()
         with occupied(tmp_path / "0"):  # waits for it

@@ -338,10 +338,11 @@ def test_a_score_has_its_name_everywhere(arrays, call, tmp_path, capsys, likelih
     call(*arrays, *keys, f"likelihood={likelihood}", "trainer.max_steps=2", f"hydra.run.dir={tmp_path}")
     checkpoint = f"checkpoint={tmp_path}/checkpoints/best.ckpt"
     call(*arrays, "task=evaluate", checkpoint, f"hydra.run.dir={tmp_path}/test")
+    scores = (score, "bits_per_image") if score == "bits_per_dim" else (score,)
     for path, split in ((tmp_path, "val"), (tmp_path / "test", "test")):
         metrics = json.loads((path / "metrics.json").read_text())
         named = {name for name in metrics if "bits" in name}
-        assert f"{split}/{score}" in named and all(name.rpartition("/")[2].startswith(score) for name in named)
+        assert f"{split}/{score}" in named and all(name.rpartition("/")[2].startswith(scores) for name in named)
     header = (tmp_path / "test/per_image.csv").read_text().partition("\n")[0]
     assert header.strip() == f"index,label,{score},{score}_red,{score}_green,{score}_blue"
     told = capsys.readouterr().out

@@ -65,7 +65,7 @@ def test_two_ranks_hold_every_image_once(tmp_path):
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(timeout=100)
+        process.join(timeout=300)
     assert [process.exitcode for process in ranks] == [0, 0]
 
 
