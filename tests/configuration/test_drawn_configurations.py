@@ -127,12 +127,13 @@ def refused(arguments: list[str], key: str) -> None:
 
 
 # Options of every kind: the keys that there are depend on each, not on what they are combined with.
-assert set(MODELS) == {"pixelcnn_pp", "gated_pixelcnn", "pixelcnn"}
+assert set(MODELS) == {"pixelcnn_pp", "gated_pixelcnn", "pixelcnn", "pixelsnail"}
 groups = st.sampled_from(
     [
         ("model=pixelcnn_pp", "likelihood=discretized_logistic_mixture", "conditioning=none"),
         ("model=gated_pixelcnn", "likelihood=categorical", "conditioning=class"),
         ("model=pixelcnn", "likelihood=logistic_mixture", "conditioning=encoder"),
+        ("model=pixelsnail", "likelihood=residual_logistic_mixture", "conditioning=[class,encoder]"),
     ]
 ).map(lambda chosen: ["data=digits", *chosen])
 

@@ -72,7 +72,7 @@ def _make_arrays(folder: Path) -> None:
         "nan": dict(images=images(), embeddings=with_nan),
         "integers": dict(images=images(), embeddings=np.ones((RUN, 4), int)),
         "three_features": dict(images=images(TEST), embeddings=embeddings[:TEST, :3]),
-        "small_maps": dict(images=images(), maps=np.ones((RUN, 2, 4, 4), np.float32)),
+        "small_maps": dict(images=images(), maps=np.ones((RUN, 2, 3, 3), np.float32)),
         "objects": dict(images=np.array([Call(folder / PICKLED)], dtype=object)),
     }
     for name, arrays in stored.items():
