@@ -91,7 +91,7 @@ def times(model: PixelModel, images: Tensor, repeat: int) -> dict[str, float]:
     n, symbols = len(images), Encoder.symbols
     encode = partial(pixelcnn.compress, model, images, batch_size=n, verify=False)
     archive = encode()
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "sampling": lambda: model.sample(n, batch_size=n),
         "the walk alone": lambda: model.pixel_parameters(images, incremental=True),
         "encoding": encode,

@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorDeviceMismatchError,
     FakeTensorMode,
 )
+from torch.utils._pytree import tree_map_only
 
 from pixelcnn.conditioning import ClassLabels, Encoder, Maps, Unconditional, Vectors
 from pixelcnn.description import ModelDescription
@@ -21,7 +22,7 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.likelihood import Categorical, DiscretizedLogisticMixture, Implicit, LogisticMixture, prediction
 from pixelcnn.model import build
-from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelSNAIL
+from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelSNAIL, kernels
 from pixelcnn.objective import EnergyDistance, MaximumLikelihood
 from pixelcnn.optim import Adam, Muon, build_optimizer
 from pixelcnn.sampling import sampler
@@ -72,8 +73,9 @@ OPTIMIZERS = {
 
 @pytest.fixture(autouse=True)
 def without_values(monkeypatch):
-    """Tensors without values, on devices that need no stream to capture and have no autocast."""
+    """Tensors without values, on devices that need no stream to capture, run no kernels and have no autocast."""
     monkeypatch.setattr(sampler, "cuda_graphs", lambda device: lambda work: work)
+    monkeypatch.setattr(kernels, "_compile", lambda: False)
     monkeypatch.setattr(torch, "autocast", lambda device, **options: nullcontext())
     with FakeTensorMode():
         yield
@@ -124,16 +126,53 @@ def test_the_gradient_of_a_training_step_without_reading_a_value(likelihood, net
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_steps_of_an_optimiser_and_of_the_average(optimizer):
     model, _ = on(GPU)
-    made, average = build_optimizer(OPTIMIZERS[optimizer], model), ExponentialMovingAverage()
-    weights = list(model.parameters())
-    averaged = [weight.detach().clone() for weight in weights]
+    made = build_optimizer(OPTIMIZERS[optimizer], model)
+    averaged = [weight.detach().clone() for weight in model.parameters()]
     for _ in range(2):
-        for weight in weights:
-            weight.grad = torch.ones_like(weight)
-        made.step()
-        average._update(averaged, weights, 1)
-    kept = [value for state in made.state.values() for value in state.values() if value.ndim]
-    assert {value.device.type for value in [*kept, *averaged]} == {GPU}
+        step(made, model, averaged)
+    assert {value.device.type for value in [*kept_by(made), *averaged]} == {GPU}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_step_after_resuming_in_another_order_from_what_was_read_into_the_cpus_memory(optimizer):
+    (model, _), (average, _) = on(GPU), on(GPU)
+    made = build_optimizer(OPTIMIZERS[optimizer], model)
+    step(made, model, list(average.parameters()))
+    saved = [on_cpu(part.state_dict()) for part in (model, average, made)]
+    (resumed, _), (its_average, _) = on(GPU), on(GPU)
+    for layer in resumed.modules():
+        for name, weight in layer._parameters.items():
+            if weight is not None and weight.ndim == 4:
+                layer._parameters[name] = torch.nn.Parameter(channels_last(weight.detach()))
+    other = build_optimizer(OPTIMIZERS[optimizer], resumed)
+    for part, state in zip((resumed, its_average, other), saved, strict=True):
+        part.load_state_dict(state)
+    step(other, resumed, list(its_average.parameters()))
+    here = [*kept_by(other), *resumed.parameters(), *its_average.parameters()]
+    assert len(kept_by(other)) == len(kept_by(made)) and {value.device.type for value in here} == {GPU}
+    assert all(value.stride() == weight.stride() for weight in resumed.parameters() for value in kept_by(other, weight))
+
+
+def channels_last(weight):
+    return weight.contiguous(memory_format=torch.channels_last)
+
+
+def step(optimizer, model, averaged):
+    weights = list(model.parameters())
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    ExponentialMovingAverage()._update(averaged, weights, 1)
+
+
+def kept_by(optimizer, weight=None):
+    states = optimizer.state.values() if weight is None else [optimizer.state[weight]]
+    return [value for state in states for value in state.values() if value.ndim]
+
+
+def on_cpu(state):
+    """As ``torch.load(map_location="cpu")`` returns it; the numbers of steps have values."""
+    return tree_map_only(torch.Tensor, lambda value: value.to("cpu") if value.ndim else torch.tensor(1.0), state)
 
 
 @each_model

@@ -5,7 +5,7 @@
     python -m bench.gpu --blocks capture,sampling    some of them
     python -m bench.gpu --cpu                        all of it at tiny size, to see that it runs
 
-It needs torch, pytorch-lightning, torchmetrics and Triton, and neither Hydra nor Weights & Biases nor a network. Each
+It needs torch, pytorch-lightning and torchmetrics, and neither Hydra nor Weights & Biases nor a network. Each
 check is a line, PASS or FAIL, as it comes; each number is a line with its name. All are in the JSON file too, written
 after every line. If a block fails, hangs or breaks the GPU's context, the next ones run in a
 new process. Exits with 1 if anything failed.

@@ -8,6 +8,7 @@ from torch import Tensor
 from bench.gpu.worker import Options, Report
 from bench.measuring import seconds
 from pixelcnn.execution import full_float32
+from pixelcnn.network.kernels import has_kernels
 from pixelcnn.training.arithmetic import matmul_peak
 
 
@@ -24,6 +25,7 @@ def run(report: Report, options: Options) -> None:
         report.value("memory_GB", properties.total_memory / 1e9)
         report.value("cuda", torch.version.cuda)
         report.value("cudnn", torch.backends.cudnn.version())
+    report.value("runs Triton's kernels", has_kernels(torch.empty(1, device=device)))
     budget = 0.001 if options.cpu else 0.5
     for name, dtype, full in (
         ("float32", torch.float32, True),

@@ -14,14 +14,16 @@ from pixelcnn.execution import Execution, execute, full_float32
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.model import PixelModel
 from pixelcnn.network import PixelCNNPP
+from pixelcnn.network.nonlinearities import Padding, concat_elu
 
 N = 4
+DROPOUT, PADDING = 0.3, Padding(1, 0, 1, 0)
 # Relative errors that are allowed, of log-probabilities and of the gradient of all weights.
 ALLOWED = {"float64": (1e-10, 1e-8), "float32": (1e-4, 1e-3), "tf32": (1e-2, 5e-2), "bf16": (3e-2, 2e-1)}
 
 
 def run(report: Report, options: Options) -> None:
-    """A PixelCNN++ in all precisions, the other networks in float64, the initialisation."""
+    """A PixelCNN++ in all precisions, the other networks in float64, the initialisation, dropout."""
     size: dict[str, Any] = {"num_filters": 4 if options.cpu else 32, "num_resnet_blocks": 1 if options.cpu else 2}
     torch.manual_seed(0)
     network = partial(PixelCNNPP, num_stages=3, dropout=0.0, **size)
@@ -35,6 +37,9 @@ def run(report: Report, options: Options) -> None:
         for a, b in zip(initialised.parameters(), model.parameters(), strict=True)
     )
     report.check("data-dependent initialisation", error < 1e-6, f"largest difference {error:.1e}")
+    for dtype in (torch.float32, torch.bfloat16):
+        for memory_format in (torch.contiguous_format, torch.channels_last):
+            _compare_dropout(report, options, dtype, memory_format)
     expected = _log_prob_and_gradient(model, images, None, "float64")
     for precision in ALLOWED:
         for channels_last in (False, True):
@@ -50,6 +55,24 @@ def run(report: Report, options: Options) -> None:
         moved, given = model.to(options.device), None if condition is None else condition.to(options.device)
         found = _log_prob_and_gradient(moved, some.to(options.device), given, "float64")
         _compare(report, f"float64, {name}, spatial", "float64", found, expected)
+
+
+def _compare_dropout(report: Report, options: Options, dtype: torch.dtype, order: torch.memory_format) -> None:
+    """concat_elu, whose kernel on a GPU drops by random numbers of its own, with itself without dropout."""
+    x = torch.randn(8, 16, 16, 16, device=options.device).to(dtype).to(memory_format=order).requires_grad_()
+    y, without = concat_elu(x, DROPOUT, PADDING), concat_elu(x, padding=PADDING)
+    dropped = y == 0
+    (found,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    (expected,) = torch.autograd.grad(without, x, (~dropped / (1 - DROPOUT)).to(dtype))
+    errors = (y - without / (1 - DROPOUT)).masked_fill(dropped, 0), found - expected
+    value, gradient = (float(error.detach().abs().max()) for error in errors)
+    rate = float(dropped[:, :, PADDING.above :, PADDING.left :].double().mean())
+    allowed = 16 * torch.finfo(dtype).eps
+    report.check(
+        f"dropout of {dtype}, {order}",
+        max(value, gradient) < allowed and abs(rate - DROPOUT) < 0.01,
+        f"{rate:.1%} dropped, errors {value:.1e} and {gradient:.1e}",
+    )
 
 
 def _log_prob_and_gradient(

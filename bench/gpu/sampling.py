@@ -21,7 +21,7 @@ def run(report: Report, options: Options) -> None:
     device = torch.device(options.device)
     full_float32()
     model = papers_model(**options.size, side=options.side).to(device)
-    report.value("operations per pixel", operations_of_pixel(model))
+    report.value("torch operations per pixel", operations_of_pixel(model))
     for batch in (1, 2) if options.cpu else (64, 256, 16, 1):
         if report.has(10):
             report.attempt(f"batch {batch}", _measure, report, options, model, batch)
@@ -48,7 +48,10 @@ def _measure(report: Report, options: Options, model: PixelModel, batch: int) ->
 
 @torch.inference_mode()
 def operations_of_pixel(model: PixelModel) -> float:
-    """How many operations that compute something an image's second row takes, by pixel: kernels, more or less."""
+    """How many operations of torch that compute something an image's second row takes, by pixel.
+
+    Triton's kernels, which a GPU runs in place of most of them, do not count.
+    """
     height, width = model.image.height, model.image.width
     sampler = Sampler(model.network, model.likelihood, 2, 3, height, width, Temperature(), lambda work: work)
     sampler.walk.begin_images(None)

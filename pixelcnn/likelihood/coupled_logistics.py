@@ -29,6 +29,7 @@ from pixelcnn.likelihood.bin_mass import bin_mass, log_bin_mass
 from pixelcnn.likelihood.levels import nearest_level
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
 from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction, Likelihood
+from pixelcnn.network.kernels import has_kernels
 
 MIN_LOG_SCALE = -7.0
 LEAST_MASS = 1e-300  # of a component, where those of all underflow
@@ -218,6 +219,12 @@ class CoupledLogistics(Likelihood):
         self, parameters: Tensor, uniforms: Tensor, mixture_temperature: float = 1.0, scale_temperature: float = 1.0
     ) -> Tensor:
         """`sample` of levels (N, C, H, W) from all its uniforms in one tensor (N, num_uniforms, H, W)."""
+        one_site = parameters.dtype == torch.float64 and parameters.shape[2:] == (1, 1)
+        if one_site and mixture_temperature == scale_temperature == 1 and has_kernels(parameters):
+            from pixelcnn.likelihood.fused import draw_levels  # which imports Triton
+
+            sites = parameters[:, :, 0, 0], uniforms[:, :, 0, 0]
+            return draw_levels(*sites, self.channels, self.levels, self.min_log_scale)[:, :, None, None]
         u_mixture, u_logistic = uniforms.split([self.num_mixtures, self.channels], dim=1)
         return self.sample(parameters, u_mixture, u_logistic, True, mixture_temperature, scale_temperature)
 

@@ -5,13 +5,15 @@ memory and which of them are kept for the gradient.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from pixelcnn.network.kernels import has_kernels
 
 Nonlinearity = Callable[..., Tensor]
 
@@ -35,6 +37,10 @@ def concat_elu(x: Tensor, dropout: float = 0.0, padding: Padding = NONE) -> Tens
     """
     if torch.compiler.is_compiling():  # which fuses the formula by itself
         return _padded(F.dropout(F.elu(torch.cat([x, -x], dim=1)), dropout), padding)
+    if x.ndim == 4 and x.itemsize <= 4 and has_kernels(x):
+        from pixelcnn.network.fused import FusedConcatElu  # which imports Triton
+
+        return FusedConcatElu.apply(x, dropout, padding)
     return _ConcatElu.apply(x, dropout, padding)
 
 
@@ -50,6 +56,10 @@ def gated(x: Tensor, ab: Tensor) -> Tensor:
     """
     if torch.compiler.is_compiling():
         return x + F.glu(ab, dim=1)
+    if x.ndim == 4 and x.dtype == ab.dtype and x.itemsize <= 4 and has_kernels(x):
+        from pixelcnn.network.fused import FusedGate  # which imports Triton
+
+        return FusedGate.apply(x, ab)
     return _Gated.apply(x, ab)
 
 
@@ -76,7 +86,7 @@ class _ConcatElu(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, dropout: float, padding: Padding) -> Tensor:
         ctx.scale, ctx.padding = 1 / (1 - dropout), padding
         x = _padded(x, padding)
-        y = _empty(x, 2 * x.shape[1])
+        y = empty_like_with(x, 2 * x.shape[1], x.shape[2:])
         upright, negated = y.chunk(2, dim=1)
         # exp(x) - 1 >= x: it stands for both, where the other is positive.
         below = x.abs().neg_().expm1_()
@@ -141,12 +151,11 @@ def _inside(x: Tensor, padding: Padding) -> Tensor:
     return x[:, :, padding.above : height - padding.below, padding.left : width - padding.right]
 
 
-def _empty(x: Tensor, channels: int) -> Tensor:
-    """An image batch like x of other ``channels``, in the same order in memory."""
+def empty_like_with(x: Tensor, channels: int, size: Sequence[int]) -> Tensor:
+    """Values like x (N, F, ...) of other ``channels`` and another ``size``, in the same order in memory."""
     last = x.ndim == 4 and x.stride(1) == 1 and not x.is_contiguous()
-    shape = (x.shape[0], channels, *x.shape[2:])
     order = torch.channels_last if last else torch.contiguous_format
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
+    return torch.empty((x.shape[0], channels, *size), dtype=x.dtype, device=x.device, memory_format=order)
 
 
 def kept(x: Tensor, dropout: float) -> Tensor:

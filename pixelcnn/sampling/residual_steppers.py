@@ -10,7 +10,7 @@ from pixelcnn.network.blocks import GatedResidualBlock, OutputLayer, ShiftedConv
 from pixelcnn.network.layers import CausalConv2d
 from pixelcnn.network.nonlinearities import Nonlinearity
 from pixelcnn.network.topology import Downsample, GatedBlock, ImageConv, Output, Sum, Upsample
-from pixelcnn.sampling.rows import Reach, RowConv, Rows
+from pixelcnn.sampling.rows import ConcatEluRows, Reach, RowConv, Rows, fuses
 from pixelcnn.sampling.stepper import ConditionTerm, Setting, Stepper, reach_of, steps
 
 
@@ -81,6 +81,7 @@ class GatedBlockStepper(Stepper):
         self.inner = setting.rows(node, len(layer.conv1.b), reach_of(window), layer.nonlinearity)
         self.conv2 = RowConv(layer.conv2.weight(), layer.conv2.b, window.left, self.inner, whole=self.is_u)
         self.condition = ConditionTerm(layer.hw, node.level)
+        self.fused = fuses(setting.like) and isinstance(self.activation, ConcatEluRows | None)
 
     @staticmethod
     def reads(node: GatedBlock) -> dict[str, Reach]:
@@ -116,7 +117,14 @@ class GatedBlockStepper(Stepper):
         for activation, weight in self.aux_of_pixel:
             c1.addmm_(weight, activation.pixel(j).t())
         self.inner.write_pixel(j, c1.t())
-        a, b = self.conv2.pixel(j).t().chunk(2, dim=1)
+        ab = self.conv2.pixel(j).t()
+        if self.fused:
+            from pixelcnn.sampling.fused import write_gated  # which imports Triton
+
+            activated = None if self.activation is None else self.activation.pixel(j)
+            write_gated(self.main.rows.pixel(j), ab, self.rows.pixel(j), activated)
+            return
+        a, b = ab.chunk(2, dim=1)
         torch.addcmul(self.main.rows.pixel(j), a, b.sigmoid_(), out=self.rows.pixel(j))
         self.activate(j)
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn.network.kernels import has_kernels
 from pixelcnn.network.nonlinearities import Nonlinearity, concat_elu, elu, relu
 
 
@@ -80,11 +81,17 @@ class Rows:
         return [[buffer[:, end - columns : end].flatten(1).t() for end in ends] for buffer in self._buffers]
 
 
+def fuses(like: Tensor) -> bool:
+    """Whether values like these are written by Triton's kernels, which compute in float32 or float64."""
+    return like.itemsize >= 4 and has_kernels(like)
+
+
 class ConcatEluRows(Rows):
     """Rows of concat_elu of a value, applied once, when the value is written."""
 
     def __init__(self, n: int, width: int, channels: int, reach: Reach, like: Tensor) -> None:
         super().__init__(n, width, 2 * channels, reach, like)
+        self._fused = fuses(like)
         self._both = [[pixel.unflatten(1, (2, channels)) for pixel in pixels] for pixels in self._pixels]
         self._signs = like.new_tensor([[1.0], [-1.0]])
 
@@ -95,6 +102,11 @@ class ConcatEluRows(Rows):
         F.elu_(self.row)
 
     def write_pixel(self, j: int, value: Tensor) -> None:
+        if self._fused:
+            from pixelcnn.sampling.fused import write_concat_elu  # which imports Triton
+
+            write_concat_elu(value, self._pixels[self.now][j])
+            return
         torch.mul(value[:, None], self._signs, out=self._both[self.now][j])
         F.elu_(self._pixels[self.now][j])
 

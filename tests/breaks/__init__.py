@@ -1,6 +1,7 @@
 """Breaks of one line, each of which the suite's fast part has to catch: `tests.mutation` applies them one at a time."""
 
 from tests.breaks.data import DATA, FILES
+from tests.breaks.kernels import KERNELS
 from tests.breaks.likelihoods import LIKELIHOODS
 from tests.breaks.networks import ATTENTION, CAUSALITY, NETWORKS, WALKS
 from tests.breaks.one import Break
@@ -16,6 +17,7 @@ BREAKS = [
     *ATTENTION,
     *CAUSALITY,
     *WALKS,
+    *KERNELS,
     *LIKELIHOODS,
     *TRAINING,
     *OPTIM,
