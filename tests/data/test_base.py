@@ -123,7 +123,7 @@ def test_loading_leaves_the_global_random_state_alone(numbered, num_workers):
         ({"batch_size": 0}, "data.batch_size=0 is out of range: use a whole number, 1 or more."),
         ({"batch_size": 2.5}, "data.batch_size=2.5 is"),
         ({"batch_size": "many"}, "data.batch_size=many is"),
-        ({"batch_size": 21}, "data.batch_size=21 is out of range: there are 20 training images"),
+        ({"batch_size": 21}, "data.batch_size=21 is out of range: data.val_size=3 leaves 20 "),
         ({"val_size": -1}, "data.val_size=-1 is"),
         (
             {"val_size": 23},
