@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from pixelcnn.network import nonlinearities
+from pixelcnn.network import kernels, nonlinearities
 from pixelcnn.network.nonlinearities import Padding, concat_elu, gated
 from tests.interpreter import INTERPRETED, assert_passes_by_interpreter, by_interpreter, code_for_a_gpu, compiling
 
@@ -19,6 +19,15 @@ ROUNDING = {torch.float32: 2.5e-7, torch.bfloat16: 2**-7}
 @pytest.mark.skipif(INTERPRETED, reason="runs the others")
 def test_by_the_interpreter():
     assert_passes_by_interpreter(__file__)
+
+
+def test_the_environment_turns_the_kernels_off(monkeypatch):
+    there = kernels._compile.__wrapped__
+    monkeypatch.setattr(kernels.shutil, "which", lambda program: program)
+    monkeypatch.setattr(kernels.Path, "exists", lambda path: True)
+    assert there()
+    monkeypatch.setenv("PIXELCNN_TRITON", "0")
+    assert not there()
 
 
 @pytest.fixture(scope="module")
