@@ -32,7 +32,7 @@ except ImportError as error:
 # Above 256 levels the two steps have about equally many symbols.
 STRETCH = 16
 FEW = 2 * STRETCH  # up to this many levels are coded in one step
-AT_ONCE = 2**17  # parameters of the sites that are encoded at once
+AT_ONCE = 2**18  # parameters of the sites that are encoded at once
 FAMILY = constriction.stream.model.Categorical(perfect=False)
 # The coder divides so many units among the symbols of a table. It gives each symbol one, and the rest in proportion to
 # the table: tables are of integers that sum to the rest, so that nothing is rounded.
@@ -133,7 +133,8 @@ class Coding(Scan):
             self.scan(images, h, row, on_pixel)
         except ValueError as error:
             raise UserError(
-                "the model gives probabilities that are not numbers for one of the images: use another checkpoint."
+                "the model gives probabilities that are negative or not numbers for one of the images: "
+                "use another checkpoint."
             ) from error
 
     def _decode_site(self, decoder: Decoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
@@ -205,4 +206,6 @@ def _symbol(
 ) -> np.ndarray:
     """Symbols number ``place`` (N,) of their tables for `Encoder.symbols`, by ``below`` at both their bounds (2, N)."""
     low, high = (shares(below[end], place + end, first, width, count) for end in (0, 1))
+    if not (high >= low).all():
+        raise ValueError("a distribution function falls or is not a number")
     return np.stack([low + place, high - low])

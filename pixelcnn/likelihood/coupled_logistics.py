@@ -32,6 +32,7 @@ from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction, Lik
 from pixelcnn.network.kernels import has_kernels
 
 MIN_LOG_SCALE = -7.0
+MAX_LOG_SCALE = 700.0  # beyond which an inverse scale underflows
 LEAST_MASS = 1e-300  # of a component, where those of all underflow
 
 SPREAD_OF_MEANS = 0.9  # of grey values, at the start
@@ -160,7 +161,7 @@ class CoupledLogistics(Likelihood):
         logits, components = self._grouped(parameters[:, :, None, None])
         components = components[..., 0]  # N C K M 1
         weights = F.softmax(logits[:, None, :, 0, 0], dim=2)  # N 1 M
-        inverse_scales = torch.exp(-components[:, :, 1].clamp_min(self.min_log_scale))
+        inverse_scales = torch.exp(-components[:, :, 1].clamp(self.min_log_scale, MAX_LOG_SCALE))
         coefficients = torch.tanh(components[:, :, 2]) if self.per_channel == 3 else None
         edges = _edges(self.levels, parameters.device).to(parameters.dtype)
         earlier: list[Tensor] = []

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -26,6 +25,11 @@ def by_doubling(x: Tensor, dim: int) -> Tensor:
 
 def distribution_function_of(masses: Tensor) -> Callable[[Tensor], Tensor]:
     """The distribution function of levels from their masses (N, L): see `Likelihood.conditionals`."""
-    cumulative = F.pad(cumulative_sum(masses, dim=1), (1, 0))
-    cumulative = cumulative / cumulative[:, -1:]
-    return lambda bounds: cumulative.gather(1, bounds.expand(len(cumulative), -1))
+    cumulative = cumulative_sum(masses, dim=1)
+
+    def below(bounds: Tensor) -> Tensor:
+        bounds = bounds.expand(len(cumulative), -1)
+        found = cumulative.gather(1, (bounds - 1).clamp_min(0)) / cumulative[:, -1:]
+        return torch.where(bounds == 0, 0.0, found)
+
+    return below

@@ -40,7 +40,7 @@ class Likelihood(Protocol):
     num_groups: int = 1  # 1, or one for each channel
     is_bound: bool = False  # whether log_prob is only a lower bound of the log-probability
     # Whether `given_neighbours` and `conditionals` have, on a CPU, the same floats for a site whatever sites are beside
-    # it: many are then encoded at once.
+    # it: many are then encoded at once. A subclass that overrides either sets it again.
     sites_apart: ClassVar[bool] = False
 
     @property
@@ -97,9 +97,9 @@ class Likelihood(Protocol):
 
         parameters (N, P / num_groups), float64, of a group at N sites. Entropy coding uses the masses of levels, which
         are differences of these functions; multiplied over a pixel's channels they equal exp(`log_mass`). A value must
-        not depend on which bounds are requested together, must lie in [0, 1], and may fall by at most 1e-15 from a
-        bound to the next. By default they are summed from `log_prob_by_channel` of every level; UserError if that is a
-        bound.
+        not depend on which bounds are requested together, must lie in [0, 1] up to rounding, and may fall by at most
+        1e-15 from a bound to the next. By default they are summed from `log_prob_by_channel` of every level; UserError
+        if that is a bound.
         """
         if self.is_bound:
             raise UserError(

@@ -48,6 +48,12 @@ def test_a_symbol_alone_has_the_units_it_has_in_its_table(count, whole, seed):
     assert abs(8 * len(encoder.to_bytes()) - bits.sum()) < 64
 
 
+@pytest.mark.parametrize("high", [0.4, np.nan])
+def test_a_distribution_function_that_falls_is_not_encoded(high):
+    with pytest.raises(ValueError, match="falls"):
+        coding._symbol(np.array([[0.5], [high]]), np.array([1]), 0.0, 1.0, 3)
+
+
 @pytest.mark.parametrize("stream, level", [(bytes(8), 0), (b"\xf0" * 8, 2)])
 def test_a_foreign_stream_may_have_the_unused_symbols_too(stream, level):
     """A table whose units are all of its last symbol: what is decoded is a level all the same."""

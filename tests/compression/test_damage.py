@@ -103,9 +103,10 @@ def test_other_files_are_not_archives(model, content):
         pixelcnn.decompress(model, content)
 
 
-def test_of_another_version(model, archive):
-    with pytest.raises(UserError, match=r"^archive .*format 4 .*3\b"):
-        pixelcnn.decompress(model, archive[:4] + b"\4" + archive[5:])
+@pytest.mark.parametrize("version", [2, 4])
+def test_of_another_version(model, archive, version):
+    with pytest.raises(UserError, match=rf"^archive .*format {version} .*3\b"):
+        pixelcnn.decompress(model, archive[:4] + bytes([version]) + archive[5:])
 
 
 def test_another_model_is_refused_and_forced_it_gives_no_wrong_pixel(model, archive):

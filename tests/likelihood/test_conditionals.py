@@ -103,6 +103,16 @@ def test_what_is_all_but_impossible_has_a_mass():
         assert values.isfinite().all() and values[0, -1] == 1
 
 
+def test_a_scale_beyond_all_numbers_gives_numbers():
+    likelihood = DiscretizedLogisticMixture(ImageShape(1, 1, 1), num_mixtures=2)
+    parameters = torch.tensor([[0.0, 0.0, 0.0, 0.0, -3.0, 800.0]], dtype=torch.float64)
+    (below,) = each(likelihood.conditionals(parameters), torch.full((1, 1), 128))
+    values = below(torch.arange(257)[None])
+    expected = likelihood.log_mass(parameters[:, :, None, None], torch.full((1, 1, 1, 1), 128)).exp()
+    assert values.isfinite().all()
+    torch.testing.assert_close((values[0, 129] - values[0, 128]).view(1, 1, 1), expected)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("channels, levels", [(1, 2), (3, 256)])
 def test_a_site_has_the_same_floats_whatever_is_beside_it(kind, channels, levels):
