@@ -4,7 +4,6 @@ Hundreds of tests compose them, and a third of the time in which Hydra composes 
 """
 
 import copy
-import gc
 import os
 from functools import cache
 from pathlib import Path
@@ -35,10 +34,3 @@ def parse_once() -> None:
         return copy.deepcopy(seen[key])  # Hydra changes what it is given
 
     FileConfigSource.load_config = load_config  # type: ignore[method-assign]
-
-
-def collect_garbage_rarely() -> None:
-    """Leave what is loaded by now out of garbage collections, a tenth of the time otherwise, and have fewer of them."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000)

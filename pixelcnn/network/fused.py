@@ -147,8 +147,8 @@ def _places(channels, height, width, channels_last: tl.constexpr, block: tl.cons
 
 
 @triton.jit
-def _expm1(v):
-    """exp(v) - 1 for v <= 0, by its series where the difference would lose digits."""
+def expm1(v):
+    """exp(v) - 1 for float32 v <= 0, by its series where the difference would lose digits."""
     series = 1 + v * (1 / 7) * (1 + v * (1 / 8))
     series = 1 + v * (1 / 4) * (1 + v * (1 / 5) * (1 + v * (1 / 6) * series))
     series = v * (1 + v * (1 / 2) * (1 + v * (1 / 3) * series))
@@ -173,7 +173,7 @@ def _forward(
     row, column = i - above, j - left
     inside = exists & (row >= 0) & (row < x_height) & (column >= 0) & (column < x_width)
     v = tl.load(x + n * xn + c * xc + row * xh + column * xw, mask=inside, other=0.0).to(tl.float32)
-    below = tl.where(v == 0, 0.0, _expm1(-tl.abs(v)))
+    below = tl.where(v == 0, 0.0, expm1(-tl.abs(v)))
     upright, negated = tl.where(v > 0, v, below), tl.where(v < 0, -v, below)
     if drops:
         a, b, _, _ = tl.rand4x(tl.load(seed), number)

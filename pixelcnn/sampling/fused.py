@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from pixelcnn.network.fused import expm1
+
 BLOCK = 256  # values of a program
 
 
@@ -45,13 +47,8 @@ def write_gated(x: Tensor, ab: Tensor, pixel: Tensor, activation: Tensor | None)
 
 @triton.jit
 def _elu(v):
-    """Of v; in float32 by exp's series where exp(v) - 1 would lose digits."""
     negative = tl.where(v > 0, 0.0, v)
-    series = 1 + negative * (1 / 4) * (1 + negative * (1 / 5) * (1 + negative * (1 / 6) * (1 + negative * (1 / 7))))
-    series = negative * (1 + negative * (1 / 2) * (1 + negative * (1 / 3) * series))
-    below = tl.exp(negative) - 1
-    if v.dtype == tl.float32:
-        below = tl.where(negative > -0.25, series, below)
+    below = expm1(negative) if v.dtype == tl.float32 else tl.exp(negative) - 1
     return tl.where(v > 0, v, below)
 
 
