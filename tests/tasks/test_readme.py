@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 
 import run
@@ -28,18 +28,11 @@ from pixelcnn.signature import arguments_of
 from tests.conftest import tiny_description
 from tests.original.test_golden import GOLDEN
 from tests.tasks.composing import composed, keys_of, without_hydra
+from tests.tasks.page_commands import ALL, FILES, OTHERS, OURS, PAGES, ROOT, STARTS, TELLING
 from tests.tasks.wrong_files import save
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
-ROOT = CONF.parent
-FILES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
-PAGES = {path.name: path.read_text() for path in FILES}
-HELP = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/pixelcnn.yaml"), resolve=False)["template"].replace(
-    "${command:}", "python run.py"
-)
-QUICKSTART = (ROOT / "docs/quickstart.txt").read_text().replace("PYTHON", "python")
-STARTS = ("python ", "torchrun ", "srun ", "make ", "pip ")
 CLOTHES = "+data@against.clothes=fashion_mnist"
 USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
 # Above the command's own values, so that it is done in a second by one process.
@@ -65,53 +58,6 @@ TINY = {
     "ood": ["data.val_size=4", "task.num_images=8", "task.num_reference=8", "task.num_maps=1", "task.resamples=2"],
     "info": ["task.image_size=8", "model.num_filters=4", "model.num_resnet_blocks=1"],
 }
-
-
-def commands(text: str) -> list[str]:
-    """Every command of ``text``, its continued lines joined, without its comment; `…` stands for further arguments."""
-    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", text, re.M | re.S)
-    blocks = [block for language, block in fenced if not language] if fenced else [text]
-    lines = chain.from_iterable(re.sub(r"\\\n\s*", "", block).splitlines() for block in blocks)
-    found = [re.split(r"\s+#\s|\s{2,}", line.strip())[0] for line in lines if line.strip().startswith(STARTS)]
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    return [*found, *(" ".join(span.split()) for span in re.findall(r"`((?:python|make|pip) [^`]*)`", prose))]
-
-
-ALL = list(dict.fromkeys(chain.from_iterable(map(commands, (*PAGES.values(), HELP, QUICKSTART)))))
-OURS = [command for command in ALL if "run.py" in command and "[" not in command]  # that one tells the form
-# Sweeps take longest; of two that begin alike the longer one tells more.
-SWEEPS = [command for command in OURS if " -m " in command or " sweep=" in command]
-OURS = [
-    command for command in OURS if not any(other.startswith(f"{command} ") for other in SWEEPS if command in SWEEPS)
-]
-OTHERS = [command for command in ALL if "run.py" not in command]
-HERE = ("arrays", "codes", "digits", "images", "stripes")  # data sets that need no download
-
-
-def asked_for(command: str) -> set[tuple[str, str]]:
-    """The task of ``command`` with each option and each key that it sets, without those of data not at hand."""
-    arguments = [argument.lstrip("+") for argument in command.partition("run.py")[2].split()]
-    task = next((argument for argument in arguments if argument.startswith("task=")), "task=train")
-    data = next((argument.partition("=")[2] for argument in arguments if argument.startswith("data=")), "arrays")
-    asked = {task}
-    for argument in arguments:
-        key = argument.partition("=")[0]
-        if (data in HERE or not key.startswith("data")) and key not in ("hydra.run.dir", "hydra.sweep.dir"):
-            asked.add(argument if (CONF / key.partition("@")[0]).is_dir() else key)
-    return {(task, one) for one in asked}
-
-
-def telling(commands: list[str]) -> set[str]:
-    """Those of ``commands`` of which each asks for something that the ones before it do not, longest first."""
-    found, asked = set(), set[tuple[str, str]]()
-    for command in sorted(commands, key=lambda command: -len(asked_for(command))):
-        if asked_for(command) - asked:
-            found.add(command)
-            asked |= asked_for(command)
-    return found
-
-
-TELLING = telling(OURS)
 
 
 def test_commands_are_found():
