@@ -122,7 +122,6 @@ class Coding(Scan):
 
     def code(self, images: Tensor, h: Tensor | None, coder: Encoder | Decoder, on_pixel: Callable[[], object]) -> None:
         """Encode ``images`` (N, C, H, W), or overwrite them with the decoded images."""
-        self._waiting.clear()  # of a batch that failed
 
         def row(i: int) -> None:
             if isinstance(coder, Decoder):
