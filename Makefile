@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 
 .PHONY: quickstart install test mutate ledger docs linkcheck format lint types
 
-quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
+quickstart: $(VENV)/.installed ## train on handwritten digits, about a minute on a CPU
 	@run=outputs/quickstart/$$(date +%Y-%m-%d_%H-%M-%S) && \
 	$(BIN)/python run.py experiment=digits hydra.run.dir=$$run && \
 	sed "s|PYTHON|$(BIN)/python|g; s|HERE|$(CURDIR)|g; s|RUN|$$run|g" docs/quickstart.txt

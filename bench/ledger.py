@@ -88,13 +88,15 @@ def release(name: str, run: Path, overrides: list[str], data: str, test: str) ->
 
 def card(name: str, result: dict[str, Any], num_bytes: int) -> str:
     """The model's card, in Markdown."""
+    count = f"{result['num_images']:,}"
+    tested = result["test"] if count in result["test"] else f"{count} images of {result['test']}"
     return f"""# {name}
 
 `pixelcnn.load("{name}")`, or `checkpoint={name}` on the command line.
 
 | | |
 |---|---|
-| test bits/dim | {result[SCORE]:.4f} on {result["num_images"]:,} images of {result["test"]} |
+| test bits/dim | {result[SCORE]:.4f} ± {result["ci95"]:.4f} (95 % over images) on {tested} |
 | the same weights in float32 | {result["float32"]:.4f} |
 | parameters | {result["parameters"]:,} in {num_bytes / 1e6:.1f} MB |
 | trained on | {result["images"]:,} images, {result["flop"]:.2g} FLOP |

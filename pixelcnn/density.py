@@ -109,7 +109,7 @@ class Density(nn.Module):
     def score_map(self, images: Tensor, condition: Condition = None, order: str | None = None) -> Tensor:
         """`score` of each sub-pixel given all before it, (N, C, H, W): its mean over an image is the image's `score`.
 
-        The chain rule over channels is the likelihood's own. If the score is a bound, only the sum of the map is one.
+        Channels follow the likelihood's chain rule. If the score is a bound, only the map's sum is a bound.
         """
         return self._log_prob_of_values(images, condition, order) / -math.log(2)
 

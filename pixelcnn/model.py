@@ -22,20 +22,22 @@ class PixelModel(Density):
     """p(images | condition), for images of integers (N, C, H, W).
 
     ``image``: the shape of an image, (C, H, W) with 256 levels, or an `ImageShape`. Images may be uint8, uint16 or
-    signed integers of 0 .. levels-1; what is drawn is uint8, or int32 above 256 levels. Samples have its height and
-    width; the networks are convolutional and score any size that their strides divide. Each part is a class or a
-    ``functools.partial`` of one with its own keywords,
+    signed integers of 0 .. levels-1. Samples have this height and width, and are uint8, or int32 above 256 levels. The
+    networks are convolutional: they score images of any size that their strides divide.
+
+    Each part is a class, or a ``functools.partial`` of one with its own keywords,
 
         PixelModel((3, 32, 32), partial(PixelCNNPP, num_filters=32), conditioning=partial(ClassLabels, num_classes=10))
 
-    and receives the other arguments: see `pixelcnn.network`, `pixelcnn.likelihood` and `pixelcnn.conditioning`. The
-    default is the paper's model. ``conditioning`` may be a mapping of several by what they are called; the model's
-    condition is then a mapping too, see `pixelcnn.conditioning.Several`. V and hw are initialised from N(0, 0.05), g =
-    1 and b = 0. Raises UserError if the parts do not combine.
+    and receives its other arguments from the model: see `pixelcnn.network`, `pixelcnn.likelihood` and
+    `pixelcnn.conditioning`. The default is the paper's model. ``conditioning`` may be a mapping from names to several
+    conditionings; the model's condition is then a mapping too, see `pixelcnn.conditioning.Several`. Layers start with
+    directions V from N(0, 0.05), gains g = 1 and biases b = 0, the weights hw of conditions from N(0, 0.05). Raises
+    UserError if the parts do not combine.
 
-    ``order``: the raster order of the pixels (`pixelcnn.orders`). A model of order "all" knows each of the eight, and
-    its methods take the one to use as ``order``, by default the usual one; in training mode they draw one for each
-    call, by torch's generator, as dropout does its masks.
+    ``order``: the raster order of the pixels (`pixelcnn.orders`), or "all" for a model of all eight. The methods of
+    such a model take the ``order`` to use, by default the usual one; in training mode each call draws one from torch's
+    generator, as dropout draws its masks.
     """
 
     @property
@@ -54,13 +56,12 @@ class PixelModel(Density):
         batch_size: int = 64,
         condition: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """log p(class | image) by Bayes' rule, in nats, float64 (N, K), of a model that is conditioned on class labels.
+        """log p(class | image) by Bayes' rule, in nats, float64 (N, K), for a model conditioned on class labels.
 
-        For a model with several conditions, ``condition`` has all the others.
-
-        ``prior``: weights of the classes (K,), uniform by default. Each image is scored given every class,
-        ``batch_size`` of these pairs at a time, by the probability that `sample` draws it, even if `log_prob` is a
-        bound. UserError for a model without classes or density, a prior that is not K positive numbers, or no batch.
+        ``prior``: weights of the classes (K,), uniform by default. ``condition``: all other conditions, if the model
+        has several. Each image is scored given every class, ``batch_size`` of these pairs at a time. The score is the
+        probability that `sample` draws the image, even if `log_prob` is a bound. UserError for a model without classes
+        or density, a prior that is not K positive numbers, or no batch.
         """
         classes = self.num_classes
         if classes is None:
@@ -98,9 +99,9 @@ class PixelModel(Density):
         """Draw n images (n, C, H, W) from the distribution that `log_prob` scores (at temperature 1).
 
         ``temperature`` may be one number for both parts. Image k depends only on the random numbers of (seed,
-        ``numbers[k]``); by default ``numbers`` is 0 .. n-1. ``batch_size``: images drawn at a time. ``on_pixel`` is
-        called for each pixel of a batch, a line at a time, to show progress; then ``on_row`` with the batch so far,
-        (n, C, H, W), to show it growing.
+        ``numbers[k]``); by default ``numbers`` is 0 .. n-1. ``batch_size``: images drawn at a time. To show progress,
+        ``on_pixel`` is called for each pixel of a line when the line is drawn, then ``on_row`` with the batch so far,
+        (n, C, H, W).
         """
         if n < 0:
             raise UserError(f"n={n} is out of range: use 0 or more images.")

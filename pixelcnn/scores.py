@@ -26,7 +26,7 @@ NATS_PER_IMAGE, BITS_PER_IMAGE = "nats_per_image", "bits_per_image"
 def by_channel(score_name: str, channels: int) -> list[str]:
     """The names of a score's parts, in bits per sub-pixel of one channel each: their mean is the score.
 
-    Each is given the channels before it; grey images have no parts. If the score is a bound, only their sum is one.
+    Each is given the channels before it; grey images have no parts. If the score is a bound, only their sum is a bound.
     """
     return [f"{score_name}_{channel}" for channel in channel_names(channels)]
 

@@ -1,8 +1,8 @@
 """Range coding of a batch of images, site by site, with the probabilities of a model.
 
 Encoder and decoder see the same floats: those of the incremental walk, whose rounding depends on the size of the batch,
-and of the likelihood's distribution functions in float64. A decoder needs them at all bounds of a table, site by site.
-An encoder needs them at those of the levels that it encodes, of many sites at once.
+and of the likelihood's distribution functions in float64. A decoder needs these functions at all bounds of a table,
+site by site. An encoder needs them at the bounds of the encoded levels only, for many sites at once.
 """
 
 import math
@@ -34,8 +34,8 @@ STRETCH = 16
 FEW = 2 * STRETCH  # up to this many levels are coded in one step
 AT_ONCE = 2**18  # parameters of the sites that are encoded at once
 FAMILY = constriction.stream.model.Categorical(perfect=False)
-# The coder divides so many units among the symbols of a table. It gives each symbol one, and the rest in proportion to
-# the table: tables are of integers that sum to the rest, so that nothing is rounded.
+# The number of units that the coder divides among the symbols of a table. It gives each symbol one, and the rest in
+# proportion to the table. Tables here are integers that sum to this rest, so nothing is rounded.
 UNITS = 2**24
 # The part of each symbol in what a table divides. It exceeds the rounding of distribution functions, which may fall by
 # that much where they should rise.
@@ -49,8 +49,8 @@ class Encoder:
         self.coder = constriction.stream.queue.RangeEncoder()
 
     def symbols(self, before: np.ndarray, own: np.ndarray) -> None:
-        """Encode symbols (N,) that have ``own`` units beside the first, and those before them in their tables, with
-        the unused first symbol, ``before`` units beside the first: integers in float64 (N,)."""
+        """Encode symbols (N,). In its table each has ``own`` + 1 units, and the symbols before it, with the unused
+        first one, have ``before`` + 1 together: integers in float64 (N,)."""
         tables = np.stack([before, own, UNITS - 3 - before - own], axis=1)
         self.coder.encode(np.ones(len(own), np.int32), FAMILY, tables)
 
@@ -72,7 +72,7 @@ class Decoder:
     def symbols(self, shares: np.ndarray) -> np.ndarray:
         """Decode int32 (N,), of K symbols each, by the `shares` of all their bounds (N, K + 1).
 
-        An unused symbol stands at each end of the table, so that the units of every other are between two shares.
+        The table has an unused symbol at each end, so the units of every other one are the difference of two shares.
         """
         count = shares.shape[1] - 1
         table = np.empty((len(shares), count + 2))
@@ -92,10 +92,12 @@ def _alike(count: int) -> constriction.stream.model.Uniform:
 def shares(
     below: np.ndarray, places: np.ndarray, first: np.ndarray | float, width: np.ndarray | float, count: int
 ) -> np.ndarray:
-    """The units, beside the first of each, of the symbols before bounds number ``places`` in tables of ``count``.
+    """The units of all symbols before bounds number ``places`` in tables of ``count``, without the one that each has
+    anyway.
 
-    ``below`` is the distribution function there. It is ``first`` at bound 0 and rises by ``width`` to the last one.
-    Returns integers in float64, which rise from 0. Each is of its own bound alone, so that an encoder needs no table.
+    ``below`` is the distribution function at these bounds. It is ``first`` at bound 0 and rises by ``width`` to the
+    last one. Returns integers in float64, which rise from 0. Each depends on its own bound only, so an encoder needs no
+    table.
     """
     return np.floor((below - first + LEAST * places) * ((UNITS - (count + 2)) / (width + LEAST * count)))
 

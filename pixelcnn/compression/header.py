@@ -84,8 +84,8 @@ class Header:
             raise UserError(f"{named} is not an archive of this project: give a file that task=compress wrote.")
         if fixed[len(MAGIC)] != FORMAT:
             raise UserError(
-                f"{named} has format {fixed[len(MAGIC)]} instead of {FORMAT}: it is damaged or of another version of "
-                "this project, use that one."
+                f"{named} has format {fixed[len(MAGIC)]} instead of {FORMAT}: use the version of this project that "
+                "wrote it, unless it is damaged."
             )
         if len(fixed) < FIXED.size:
             raise cut_short(named)

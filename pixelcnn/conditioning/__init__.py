@@ -30,12 +30,12 @@ __all__ = [
 
 
 class Conditioning(Protocol):
-    """The interface of conditionings, which are modules. Besides its own keys, the constructor receives those of
+    """The interface of conditionings, which are modules. Besides its own keys, the constructor may have the arguments
 
         image (`pixelcnn.image_shape.ImageShape`), scale (levels to the numbers in [-1, 1] that networks see),
-        embedding_features (of each level where the network has a `LevelEmbedding`, else 0)
+        embedding_features (of each level if the network has a `LevelEmbedding`, else 0),
 
-    that it has arguments for.
+    which the model passes.
     """
 
     batch_key: ClassVar[str | None]  # which entry of a data set's batch is the condition

@@ -37,8 +37,8 @@ class Encoder(nn.Module):
     """The condition is images, integers (N, C, H, W), or codes, float (N, code_size). h is the code.
 
     3x3 convolutions, each but the first halving the resolution and doubling the filters, down to a map of 4x4, then
-    a dense layer. Images of another size than the model's are averaged to that map, so that they have codes as well.
-    Where the network embeds levels, so does the encoder, by an embedding of its own.
+    a dense layer. Images of another size than the model's are averaged to that map, so they have codes too. If the
+    network embeds levels, so does the encoder, with its own embedding.
     """
 
     name: ClassVar[str] = "encoder"

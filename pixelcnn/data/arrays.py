@@ -135,12 +135,12 @@ def _levels(levels: int | np.ndarray, most: int, name: str, images: np.ndarray, 
     if name == "codes" and images.max() >= most:
         raise UserError(f"{where} holds `codes` with the value {images.max()}: use values from 0 to {most - 1}.")
     if array.ndim != 0 or array.dtype.kind not in "iu" or not 2 <= array <= most:
-        raise UserError(f"{where} comes with `levels` {levels}: use a whole number from 2 to {most}.")
+        raise UserError(f"{where} has `levels` {levels}: use a whole number from 2 to {most}.")
     value = images.min() if images.min() < 0 else images.max()
     if not 0 <= value < array:
         raise UserError(
-            f"{where} holds `{name}` with the value {value}, while {array} levels go from 0 to {array - 1}: "
-            "store or set (data.levels) the right number of levels."
+            f"{where} holds `{name}` with the value {value}, but {array} levels go from 0 to {array - 1}: "
+            "store the right number as `levels`, or set data.levels."
         )
     return int(array)
 
@@ -178,13 +178,12 @@ def coarse_codes(stored: dict[str, np.ndarray], images: np.ndarray, where: str) 
     if codes.dtype.kind not in "iu" or not fits:
         raise UserError(
             f"{where} holds `coarse` of type {codes.dtype} and shape {codes.shape}: store integers of shape "
-            f"({len(images)}, h, w), of a height and width that divide the images' {images.shape[2]} and "
-            f"{images.shape[3]}."
+            f"({len(images)}, h, w), with h and w dividing the images' {images.shape[2]} and {images.shape[3]}."
         )
     is_number = levels is None or (levels.ndim == 0 and levels.dtype.kind in "iu")
     if not is_number or not 1 <= (most := MOST_CLASSES if levels is None else int(levels)) <= MOST_CLASSES:
         told = f"use a whole number from 1 to {MOST_CLASSES}"
-        raise UserError(f"{where} comes with `coarse_levels` {levels}: {told}.")
+        raise UserError(f"{where} has `coarse_levels` {levels}: {told}.")
     if codes.min() < 0 or codes.max() >= most:
         raise UserError(f"{where} holds `coarse` from {codes.min()} to {codes.max()}: use codes from 0 to {most - 1}.")
     return {"coarse": codes.astype(np.int32), "coarse_levels": None if levels is None else int(levels)}

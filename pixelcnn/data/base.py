@@ -232,7 +232,7 @@ class ImageDataModule(LightningDataModule):
         places = self._places(part)
         if len(places) < world_size:
             raise UserError(
-                f"The {part} set's {len(places)} images are fewer than trainer.devices={world_size}: use fewer."
+                f"The {part} set's {len(places)} images are fewer than trainer.devices={world_size}: use fewer devices."
             )
         per_device = -(-self.batch_size // world_size)
         order = evaluation_order(places, per_device * world_size, rank, world_size)
@@ -290,6 +290,6 @@ def _require_same_features(split: str, arrays: ImageArrays, others: ImageArrays)
     for name, features in arrays.num_features.items():
         if features != others.num_features.get(name, features):
             raise UserError(
-                f"The {split} images' `{name}` have {features} features but those of the others "
+                f"The {split} images' `{name}` have {features} features but those of the other split have "
                 f"{others.num_features[name]}: prepare both splits of the data set alike."
             )

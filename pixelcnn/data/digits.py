@@ -14,7 +14,7 @@ class Digits(ImageDataModule):
         return "in scikit-learn"
 
     def load(self, split: str) -> ImageArrays:
-        """The images whose place in scikit-learn's set leaves the remainder 5 by 6 ("test"), or the others."""
+        """The images number 5, 11, 17, … of scikit-learn's set ("test"), or all others; numbers are from 0."""
         digits = load_digits()
         sixth = np.arange(len(digits.target)) % 6 == 5
         chosen = sixth if split == "test" else ~sixth

@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def cumulative_sum(x: Tensor, dim: int) -> Tensor:
-    """``x.cumsum(dim)``; by doubling on a GPU with deterministic algorithms, where torch's own is not one."""
+    """``x.cumsum(dim)``, on a GPU with deterministic algorithms `by_doubling`: torch's is not deterministic there."""
     if x.is_cuda and torch.are_deterministic_algorithms_enabled():
         return by_doubling(x, dim)
     return x.cumsum(dim)
 
 
 def by_doubling(x: Tensor, dim: int) -> Tensor:
-    """The same, by adding the values 1, 2, 4, ... places before, always in the same order."""
+    """``x.cumsum(dim)`` by adding the values 1, 2, 4, ... places before, always in the same order."""
     length, reach = x.shape[dim], 1
     while reach < length:
         first, rest = x.split([reach, length - reach], dim)

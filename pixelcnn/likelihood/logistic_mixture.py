@@ -27,7 +27,7 @@ class LogisticMixture(CoupledLogistics):
 
     with the expectation over noise uniform on the bins. The noise of `log_prob` is determined by the image (see
     `pixelcnn.likelihood.dequantisation`): its mean over many images is that expectation, but a single image may be
-    above its bound. `log_prob_by_channel` splits the bound; only the sum of the parts is one.
+    above its bound. `log_prob_by_channel` splits the bound; only the sum of the parts is a bound.
     """
 
     name: ClassVar[str] = "logistic_mixture"

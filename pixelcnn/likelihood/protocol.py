@@ -22,12 +22,12 @@ Conditionals = Generator[DistributionFunction, Tensor, None]
 class Likelihood(Protocol):
     """The interface of likelihoods; your own may inherit its defaults.
 
-    Besides its own keys, the constructor receives those of
+    Besides its own keys, the constructor may have the arguments
 
         image (`pixelcnn.image_shape.ImageShape`), masked_channels (whether the network can compute a channel's
-        parameters from the channels before it)
+        parameters from the channels before it),
 
-    that it has arguments for. It sets ``channels`` and ``levels``.
+    which the model passes. It sets ``channels`` and ``levels``.
 
     A pixel's channels are drawn in ``num_groups`` groups, one after another. The network computes a group's parameters
     from the groups before it; the likelihood defines how the channels inside a group depend on each other. Parameters
@@ -39,8 +39,8 @@ class Likelihood(Protocol):
     levels: int
     num_groups: int = 1  # 1, or one for each channel
     is_bound: bool = False  # whether log_prob is only a lower bound of the log-probability
-    # Whether `given_neighbours` and `conditionals` have, on a CPU, the same floats for a site whatever sites are beside
-    # it: many are then encoded at once. A subclass that overrides either sets it again.
+    # Whether, on a CPU, `given_neighbours` and `conditionals` return the same floats for a site whatever other sites
+    # are passed with it. Many sites are then encoded at once. A subclass that overrides either sets it again.
     sites_apart: ClassVar[bool] = False
 
     @property

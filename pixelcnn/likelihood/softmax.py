@@ -1,5 +1,5 @@
-"""log softmax at given levels that needs little more memory than the logits, a thousand numbers per sub-pixel for 1,024
-levels.
+"""log softmax at given levels, in little more memory than the logits take (for 1,024 levels 1,024 numbers per
+sub-pixel).
 
 ``F.cross_entropy`` keeps all log-probabilities beside the logits, and makes two more tensors of their size in the
 backward pass. Here both passes compute them for a few images at a time, or a few rows of one.

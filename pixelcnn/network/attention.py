@@ -17,8 +17,8 @@ def places(copies: int, height: int, width: int, like: Tensor) -> Tensor:
 class PlacedFeatures(nn.Module):
     """The first ``features`` of each input side by side, then the pixel's place.
 
-    The place comes once for each of the image's channels: so it does in the authors' code, and weight normalisation
-    and initialisation depend on it.
+    The place is repeated for each of the image's channels, as in the authors' code: weight normalisation and
+    initialisation depend on it.
     """
 
     def __init__(self, features: Sequence[int], image_channels: int) -> None:

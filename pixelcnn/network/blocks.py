@@ -100,7 +100,7 @@ class UpsamplingConv(nn.Module):
 
 
 class OutputLayer(nn.Module):
-    """1x1 layer on elu, always elu whatever the network's nonlinearity."""
+    """elu, whatever the network's nonlinearity, then a 1x1 layer."""
 
     def __init__(self, num_filters: int, num_parameters: int, init_scale: float) -> None:
         super().__init__()

@@ -18,8 +18,8 @@ Input = Literal["scaled", "embedding"]
 class LevelEmbedding(nn.Module):
     """A vector of ``features`` numbers for each of L ``levels`` of each channel, initialised from N(0, 1).
 
-    For levels without an order, such as codes, which a scale would put in one. A channel has a table of its own, and
-    its features follow those of the channel before it, so that they belong to its group.
+    For levels without an order, such as codes: scaling would impose one. Each channel has its own table. Its features
+    follow those of the channel before it, so they belong to the channel's group.
     """
 
     def __init__(self, channels: int, levels: int, features: int) -> None:
@@ -47,7 +47,7 @@ def embedding_of(module: nn.Module) -> LevelEmbedding | None:
 
 
 def seen_channels(embedding: LevelEmbedding | None, channels: int) -> int:
-    """As how many numbers ``channels`` channels are seen."""
+    """The number of channels in which a network sees an image of ``channels`` channels."""
     return channels if embedding is None else channels * embedding.features
 
 
@@ -58,5 +58,5 @@ def seen(
     dtype: torch.dtype,
     first: int = 0,
 ) -> Tensor:
-    """What is seen of integers (N, c, ...), the channels from ``first`` on: (N, `seen_channels`, ...) of ``dtype``."""
+    """What a network sees of integers (N, c, ...), the channels from ``first`` on: (N, `seen_channels`, ...)."""
     return scale(levels.to(dtype)) if embedding is None else embedding(levels, first)

@@ -18,8 +18,8 @@ BLOCK = 1024  # elements of a program
 
 
 class FusedConcatElu(torch.autograd.Function):
-    """As `concat_elu` of a tensor (N, F, H, W) of at most 32 bits. It keeps its result alone, in which -0 is what
-    dropout has dropped, and nothing else.
+    """As `concat_elu` of a tensor (N, F, H, W) of at most 32 bits. It keeps only its result, in which -0 marks exactly
+    the elements that dropout has dropped.
 
     Dropout draws one number from torch's generator, from which the kernel makes its own by Philox.
     """

@@ -32,9 +32,9 @@ from pixelcnn.network.topology import (
 class GatedPixelCNN(Network):
     """The network of van den Oord et al. 2016b ("Conditional Image Generation with PixelCNN Decoders").
 
-    ``num_filters`` are those of each stack; a gated unit computes twice as many. ``first_kernel_size`` is that of the
-    layer that sees the image, ``num_output_features`` are those of the layer before the output.
-    Where channels come in ``num_groups``, as a categorical likelihood has them, they share the features evenly.
+    ``num_filters``: features of each stack; a gated unit computes twice as many. ``first_kernel_size``: of the layer
+    that sees the image. ``num_output_features``: of the layer before the output. With several ``num_groups`` of
+    channels, as under a categorical likelihood, each group has an equal part of the features.
     """
 
     name: ClassVar[str] = "gated_pixelcnn"
@@ -84,8 +84,8 @@ class GatedPixelCNN(Network):
 def gated_pixelcnn(num_layers: int, first_kernel_size: int, kernel_size: int, num_groups: int) -> Topology:
     """Gated PixelCNN (van den Oord et al. 2016b, figure 2), without blind spot.
 
-    The vertical stack (stream u) sees the rows above. The horizontal stack (ul) sees what is left in its row, and the
-    vertical stack through a 1x1 layer; it is residual.
+    The vertical stack (stream u) sees the rows above. The horizontal stack (ul), which is residual, sees the pixels to
+    the left in its row, and the vertical stack through a 1x1 layer.
     """
     reach = first_kernel_size // 2
     nodes: list[Node] = [

@@ -101,7 +101,7 @@ class CausalConv2d(WeightNormalized):
 
 
 class MaskedConv2d(CausalConv2d):
-    """Causal convolution that in its own row stops at its own pixel, and there sees the groups of channels before.
+    """Causal convolution that stops at the pixel itself, of which it sees some groups of channels only.
 
     ``in_groups`` and ``out_groups`` name the group of every channel; output group g sees input groups up to g at its
     own pixel, or below g if ``strict`` (masks B and A of van den Oord et al. 2016a).

@@ -18,7 +18,7 @@ BEFORE_ALL = -1  # the group of what every group may see
 
 
 def groups_of(channels: int, num_groups: int) -> list[int]:
-    """The group of each of ``channels`` channels, as many in each group."""
+    """The group of each of ``channels`` channels; all groups have equally many."""
     assert channels % num_groups == 0
     return [channel * num_groups // channels for channel in range(channels)]
 
@@ -34,10 +34,10 @@ def require_masked_network(
     """Raise UserError for the first argument that a network of masked layers cannot have."""
     for key, features in {"num_filters": num_filters, "num_output_features": num_output_features}.items():
         require_positive(**{key: features})
-        shared = f"use a multiple of {num_groups}, the groups of channels that the likelihood has one after another"
+        shared = f"use a multiple of {num_groups}, the number of channel groups that the likelihood draws in turn"
         require(features % num_groups == 0, key, features, shared)
     for key, size in {"first_kernel_size": first_kernel_size, "kernel_size": kernel_size}.items():
-        require(size >= 3 and size % 2 == 1, key, size, "use an odd number from 3 on")
+        require(size >= 3 and size % 2 == 1, key, size, "use an odd number, 3 or more")
     require_dropout(dropout)
 
 
@@ -101,7 +101,7 @@ class HorizontalLayer(nn.Module):
 class ResidualLayer(nn.Module):
     """x + expand(relu(conv(relu(reduce(relu(x)))) + h hw)), figure 5 of van den Oord et al. 2016a.
 
-    x has 2F channels, F between. The paper's model has no condition; it enters where the block is widest in space.
+    x has 2F channels, F between. The paper's model has no condition; here it enters at the masked convolution.
     """
 
     def __init__(

@@ -26,9 +26,9 @@ from pixelcnn.network.topology import (
 class PixelCNN(Network):
     """The convolutional network of van den Oord et al. 2016a ("Pixel Recurrent Neural Networks").
 
-    ``num_filters`` is their h; the residual stream has 2 h. ``first_kernel_size`` is that of the layer that sees the
-    image, ``num_output_features`` are those of the layer before the output.
-    Where channels come in ``num_groups``, as a categorical likelihood has them, they share the features evenly.
+    ``num_filters``: their h; the residual stream has 2 h features. ``first_kernel_size``: of the layer that sees the
+    image. ``num_output_features``: of the layer before the output. With several ``num_groups`` of channels, as under a
+    categorical likelihood, each group has an equal part of the features.
     """
 
     name: ClassVar[str] = "pixelcnn"

@@ -37,9 +37,9 @@ UP_LEFT_INIT: tuple[Node, ...] = (
 class PixelCNNPP(Network):
     """The network of Salimans et al. 2017; by default the paper's for CIFAR-10, of 53.7 million parameters.
 
-    ``num_resnet_blocks`` are those of a stage, ``num_stages`` the resolutions, each half the size of the one before.
-    ``short_cuts`` lead from the up pass to the down pass. ``block_init_scale`` and ``output_init_scale`` are the
-    standard deviations that data-dependent initialisation gives a block's second convolution and the output.
+    ``num_resnet_blocks``: per stage. ``num_stages``: resolutions, each half the size of the one before.
+    ``short_cuts``: from the up pass to the down pass. ``block_init_scale`` and ``output_init_scale``: the standard
+    deviations that data-dependent initialisation gives the outputs of a block's second convolution and of the network.
     """
 
     name: ClassVar[str] = "pixelcnn_pp"

@@ -29,9 +29,9 @@ from pixelcnn.network.topology import (
 class PixelSNAIL(Network):
     """The network of Chen et al. 2018; by default the authors' for CIFAR-10, of 46.2 million parameters.
 
-    ``num_attention_blocks`` times, ``num_resnet_blocks`` gated blocks and then attention over all earlier pixels, by
-    keys of ``num_key_features`` and values of ``num_value_features``. ``block_init_scale`` and ``output_init_scale``
-    are as in `PixelCNNPP`.
+    It repeats ``num_attention_blocks`` times: ``num_resnet_blocks`` gated blocks, then attention over all earlier
+    pixels, whose keys have ``num_key_features`` and whose values have ``num_value_features``. ``block_init_scale`` and
+    ``output_init_scale`` are as in `PixelCNNPP`.
     """
 
     name: ClassVar[str] = "pixelsnail"
@@ -104,8 +104,9 @@ def pixelsnail(
 ) -> Topology:
     """PixelSNAIL as its authors' model ``h12_noup_smallkey`` has it, with the ul stream alone.
 
-    Keys and values are of the image, the stream and the pixel's place, queries of the stream and the place, by a gated
-    block of 1x1 layers and one more layer each. Another such block joins what was attended to with the stream.
+    Keys and values are computed from the image, the stream and the pixel's place, queries from the stream and the
+    place: each by a gated block of 1x1 layers and one more layer. Another such block joins the attention's result with
+    the stream.
     """
     nodes: list[Node] = [*UP_LEFT_INIT]
 

@@ -9,9 +9,9 @@ of the **ul** stream ("up-left") these and the pixels left of j in row i. Where 
 stream have also seen the pixel itself: only later pixels read them. A node of level l has 1/2^l of the image's height
 and width.
 
-A pixel's channels come in groups, one after another. Where there are several, each node of the ul stream has its
-features split alike, and group g of them has also seen the channels of the groups before g at its own pixel. Windows
-of *masked* layers stop at the pixel itself in row i and there see only what comes before (van den Oord et al. 2016a,
+A pixel's channels come in groups, one after another. If there are several, the features of each node of the ul stream
+are split into as many, and group g of them has also seen the channels of earlier groups at its own pixel. Windows of
+*masked* layers stop at the pixel itself in row i, of which they see only the groups before (van den Oord et al. 2016a,
 section 3.4).
 """
 
@@ -47,8 +47,8 @@ UP_LEFT = Window(above=1, left=1, right=0)
 class Node:
     """One layer: its name, the names of its inputs (earlier nodes), its stream and its level.
 
-    ``stepper`` of a kind of node is its class in the incremental walk (`pixelcnn.sampling.stepper.Stepper`). A kind
-    without one is computed in the parallel walk alone, and its network sampled by one pass per pixel.
+    ``stepper`` of a kind of node is its class in the incremental walk (`pixelcnn.sampling.stepper.Stepper`). A network
+    with nodes of a kind without a stepper is sampled by one forward pass per pixel.
     """
 
     stepper: ClassVar[Any] = None
@@ -106,7 +106,7 @@ class Placed(Node):
 
 @dataclass(frozen=True)
 class Pointwise(Node):
-    """A 1x1 layer of so many features."""
+    """A 1x1 layer with ``features`` output channels."""
 
     features: int
 
@@ -138,8 +138,8 @@ class Gate(Node):
 
 @dataclass(frozen=True)
 class HorizontalBlock(Node):
-    """Layer of the horizontal stack, residual: a masked convolution of the first input joins the second, the vertical
-    stack's, in a gate."""
+    """Residual layer of the horizontal stack: a gate of the sum of a masked convolution of the first input and the
+    second input, which is the vertical stack's."""
 
     window: Window
 

@@ -22,7 +22,7 @@ def normalized(
 ) -> list[Tensor]:
     """W of each layer, in the shape of its V, computed in V's type and rounded to ``dtype``.
 
-    Within an output channel W lies in memory as V does; the channels come first, also where V has them elsewhere.
+    In memory the output channels of W come first, wherever V has them; within a channel W is laid out as V is.
     ``directions``: V; ``gains``: g (channels,); ``out_dims``: which axis of V is the output channel. All are of one
     type and device. Layers whose channels have as many weights share their operations, forward and backward.
     """

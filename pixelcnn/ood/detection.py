@@ -25,8 +25,8 @@ class Detection:
     """``values`` and 95 % ``intervals``, keyed by auroc, aupr and fpr95; the ROC curve, ``tpr`` against ``fpr``.
 
     auroc: the probability that an out-of-distribution image has the higher score than an in-distribution one, ties
-    counting half. aupr: average precision; a useless score has the fraction of out-of-distribution images. fpr95: the
-    false positive rate at the first threshold with a true positive rate of at least 95 %.
+    counting half. aupr: average precision; that of a useless score is the fraction of out-of-distribution images.
+    fpr95: the false positive rate at the first threshold with a true positive rate of at least 95 %.
     """
 
     values: Mapping[str, float]

@@ -49,11 +49,11 @@ def likelihood_ratio(
 ) -> Tensor:
     """log2 p_background(x) - log2 p(x): what the model knows beyond a more general one.
 
-    ``background`` is a model, or a path or name for `pixelcnn.load`, with ``trust``. Trained on the same images with
-    mutated pixels (``data.mutate``), which keep only the background statistics: Ren et al., "Likelihood Ratios for
-    Out-of-Distribution Detection", NeurIPS 2019, equation 4. Trained on images of many kinds: Schirrmeister et al.,
-    "Understanding Anomaly Detection with Deep Invertible Networks through Hierarchies of Distributions and Features",
-    NeurIPS 2020. UserError if the background is conditional or of another kind of images.
+    ``background`` is a model, or a path or name for `pixelcnn.load`, with ``trust``. It may be trained on the same
+    images with mutated pixels (``data.mutate``), which keep only the background statistics: Ren et al., "Likelihood
+    Ratios for Out-of-Distribution Detection", NeurIPS 2019, equation 4. Or on images of many kinds: Schirrmeister et
+    al., "Understanding Anomaly Detection with Deep Invertible Networks through Hierarchies of Distributions and
+    Features", NeurIPS 2020. UserError if the background is conditional or of another kind of images.
     """
     other = _opened(background, tuple(trust)) if isinstance(background, str) else background
     if (other.image.channels, other.image.levels) != (model.image.channels, model.image.levels):

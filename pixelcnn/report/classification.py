@@ -62,7 +62,7 @@ def classification_page(classified: ClassifiedSplit) -> Page:
             Section("Confusion matrix", "Rows are labels, columns predicted classes.", pictures=[matrix]),
             Section(
                 "Calibration",
-                "Accuracy against the posterior of the predicted class. Below, how many images have which posterior.",
+                "Accuracy against the posterior of the predicted class. Below: the number of images by posterior.",
                 pictures=[calibrated],
             ),
             _classes(classified),

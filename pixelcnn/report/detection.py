@@ -17,7 +17,7 @@ MEASURES = {"auroc": "AUROC", "aupr": "AUPR", "fpr95": "FPR at 95 % TPR"}
 CHANCE = 0.5  # the AUROC of a useless score
 EXPLAINED = (
     "An AUROC of 0.5 is chance; below it, images out of distribution look more familiar than those in distribution. "
-    "AUPR compares with the share of images out of distribution. Brackets are 95 % bootstrap intervals."
+    "For AUPR, chance is the fraction of images out of distribution. Brackets are 95 % bootstrap intervals."
 )
 
 
@@ -104,7 +104,7 @@ def _outcome(run: DetectionRun) -> Outcome:
         "Scored",
         "good" if value > CHANCE else "bad",
         f"AUROC {value:.3f} by {best}",
-        f"The highest of all scores of single images{of_several}: {', '.join(others)} against {inside}. "
+        f"The highest AUROC of a score of single images{of_several}: {', '.join(others)} against {inside}. "
         f"Checkpoint: {run.checkpoint}",
     )
 

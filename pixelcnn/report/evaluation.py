@@ -134,8 +134,8 @@ def _value(evaluated: EvaluatedSplit) -> float:
 def _maps(evaluated: EvaluatedSplit) -> list[Section]:
     if evaluated.maps is None:
         return []
-    note = "Beside each image the score of its pixels, each given all before it: the mean over their channels."
-    mean = "What a position costs, over all images; the first pixels have the least before them to go by."
+    note = "Beside each image the score of each pixel, given all pixels before it, as the mean over its channels."
+    mean = "The mean cost of each position over all images. The first pixels have the fewest pixels before them."
     return [
         Section("Where the bits go", note, pictures=[evaluated.maps.of_images]),
         Section("Mean map", mean, "plots", pictures=[evaluated.maps.mean]),
@@ -153,7 +153,7 @@ def _orders(evaluated: EvaluatedSplit, label: str) -> list[Section]:
     if not evaluated.by_order:
         return []
     table = Table(["Order", label], [[name, f"{value:.4f}"] for name, value in evaluated.by_order.items()])
-    return [Section("By order", "Each alone; the score is of the mean of their probabilities.", table=table)]
+    return [Section("By order", "The score of each order alone. The total averages their probabilities.", table=table)]
 
 
 def _classes(evaluated: EvaluatedSplit, label: str) -> list[Section]:

@@ -8,10 +8,10 @@ Work = Callable[[], None]
 
 
 def cuda_graphs(device: torch.device) -> Callable[[Work], Work]:
-    """A function that does some work on ``device`` once, captures it as a CUDA graph, and returns what does it again.
+    """A function that runs work on ``device`` once, captures it as a CUDA graph, and returns a function to replay it.
 
-    The work reads and writes tensors that outlive it, never waits for the device, and does the same when done twice.
-    Its graphs share the memory of their temporaries: they run one after another.
+    The work must read and write tensors that outlive it, never wait for the device, and do the same when run twice.
+    The graphs share memory for temporaries, so they have to run one after another.
     """
     with torch.cuda.device(device):
         torch.cuda.empty_cache()  # a capture cannot free memory that training has cached

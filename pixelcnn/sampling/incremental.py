@@ -1,7 +1,7 @@
 """The incremental walk: the same topology and weights, one pixel at a time, each activation computed once.
 
 Every node of the topology gets a stepper (`pixelcnn.sampling.stepper`). A node of level l takes part at rows and
-pixels that 2^l divides, so that the steps to run at row i and pixel (i, j) are a list made once.
+pixels that 2^l divides, so the lists of steps to run at each row and pixel are made once.
 """
 
 import math
@@ -65,13 +65,13 @@ class IncrementalWalk:
 
     @property
     def num_bytes(self) -> int:
-        """Memory of all that is kept, without weights. It grows with the images' number and width, and with their
-        height only where there is attention."""
+        """Memory of the caches, without weights. It grows with the images' number and width, and with their height only
+        if there is attention."""
         return sum(stepper.num_bytes for stepper in self.steppers)
 
     @property
     def period(self) -> int:
-        """After so many rows every value is kept in the same place again."""
+        """The number of rows after which every value is kept in the same place again."""
         return math.lcm(*(rows.depth << stepper.node.level for stepper in self.steppers for rows in stepper.kept()))
 
     @torch.inference_mode()
@@ -84,13 +84,13 @@ class IncrementalWalk:
 
     @torch.inference_mode()
     def take_conditions_of_row(self, i: int) -> None:
-        """Row i is to be walked next. What `run_row` does then depends on i % period alone, but for row 0."""
+        """Prepare for row i. What `run_row` does then depends on i % period alone, except for row 0."""
         for stride, stepper in self._due[i % len(self._due)][0]:
             stepper.take_condition_of_row(i // stride)
 
     @torch.inference_mode()
     def run_row(self, i: int, visit: Visit) -> None:
-        """Walk row i, the rows before it walked and its conditions taken. At every site in order
+        """Walk row i, after the rows before it and `take_conditions_of_row`. At every site in order
         ``visit(j, group, parameters)``, parameters (N, P / groups), returns what the network sees of the group's
         channels, (N, channels)."""
         in_row, at_pixel, own = self._due[i % len(self._due)]

@@ -1,8 +1,8 @@
 """The rows that incremental evaluation keeps, and convolutions on them as matrix products.
 
-Shapes: N images; rows are channels-last (N, W, C), a pixel is (N, C). Of every value as many rows are kept as a window
-reads, never a whole image. Views of every pixel and window are made once, because at a pixel the arithmetic costs
-little more than finding its operands.
+Shapes: N images; rows are channels-last (N, W, C), a pixel is (N, C). Of every value only as many rows are kept as a
+window reads. Views of every pixel and window are made once, because at a pixel the arithmetic costs little more than
+finding its operands.
 """
 
 from collections.abc import Sequence
@@ -141,11 +141,11 @@ ACTIVATED: dict[Nonlinearity, type[Rows]] = {concat_elu: ConcatEluRows, elu: Elu
 
 
 class RowConv:
-    """A causal convolution on `Rows`: ``base`` (N, W / stride, out) is what complete rows give of the current row.
+    """A causal convolution on `Rows`: ``base`` (N, W / stride, out) is what complete rows add to the current row.
 
     The kernel's last row lies ``down`` rows above the output's, its last column ``right`` columns left of it. If the
-    row that it reads last is complete when a row begins (``whole``), that is the convolution; otherwise what the
-    source's current row adds up to the pixel comes by `pixel`.
+    last row that it reads is complete when a row begins (``whole``), ``base`` is the whole convolution; otherwise
+    `pixel` adds what the source's current row contributes up to the pixel.
     """
 
     def __init__(

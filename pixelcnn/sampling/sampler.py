@@ -19,7 +19,7 @@ Capture = Callable[[Work], Work]
 
 @dataclass(frozen=True)
 class Temperature:
-    """Below 1 samples keep to what is likely: of the components, and of the values around a component's mean."""
+    """Temperatures of sampling. Below 1, samples prefer likely components and stay closer to their means."""
 
     mixture: float = 1.0  # divides the components' logits
     scale: float = 1.0  # multiplies the components' scales
@@ -37,8 +37,8 @@ class Temperature:
 class Sampler(Scan):
     """Draws batches of n images of a size, or completes them.
 
-    On a GPU each kind of row is captured once and replayed, for all batches and at one ``temperature``; ``capture``
-    replaces what captures.
+    On a GPU each kind of row is captured once, at one ``temperature``, and replayed for all batches. ``capture``
+    replaces the capturing function.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Sampler(Scan):
     ) -> None:
         """Fill in the pixels of ``images`` (N, C, H, W) where ``known`` bool (H, W) is False.
 
-        Each is drawn given all pixels before it, known or drawn; known pixels after it play no part. uniforms: float64
-        (N, likelihood.num_uniforms, H, W). ``on_pixel`` is called for each pixel, when its row is done, and then
+        Each is drawn given all pixels before it, known or drawn; known pixels after it are ignored. uniforms: float64
+        (N, likelihood.num_uniforms, H, W). When a row is done, ``on_pixel`` is called for each of its pixels, then
         ``on_row`` with the images so far.
         """
         rows = known.tolist()
@@ -95,7 +95,7 @@ class Sampler(Scan):
         self._replays[kind]()
 
     def draw_row(self, i: int, known: tuple[bool, ...]) -> None:
-        """Fill in what is not known of ``levels``, row i of the images, by ``uniforms``."""
+        """Draw the unknown pixels of ``levels``, row i of the images, from ``uniforms``."""
 
         def draw(j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
             if not known[j]:

@@ -1,4 +1,4 @@
-"""Visiting the sites of whole images in raster order, to have each decided: drawn, kept as it is known, or coded."""
+"""Visits the sites of images in raster order and has each decided: drawn, left as it is, or coded."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ class Scan:
     ) -> None:
         """Have ``row(i)`` decide the ``levels`` of each row of ``images`` (N, C, H, W), which hold what is known.
 
-        ``on_pixel`` is called for each pixel, when its row is done, and then ``on_row`` with the images so far.
+        When a row is done, ``on_pixel`` is called for each of its pixels, then ``on_row`` with the images so far.
         """
         self.walk.begin_images(h)
         self.above.zero_()

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def in_evaluation(module: nn.Module) -> Iterator[None]:
-    """Within it ``module`` is in evaluation mode; each part of it has its own mode again afterwards."""
+    """Within it ``module`` is in evaluation mode; afterwards each submodule has its former mode again."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

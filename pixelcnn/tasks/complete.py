@@ -51,7 +51,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     if model.conditioning.sees_the_image and (given is None or "images" not in given.conditions):
         print(
             "conditioning=encoder: each image is completed given the code of the whole original, unknown pixels "
-            "included. task.image=FILE gives the code of another, task.condition=FILE:ROW any."
+            "included. For another code set task.image=FILE or task.condition=FILE:ROW."
         )
     repeated = {name: values.repeat_interleave(task.num_completions, dim=0) for name, values in batch.items()}
     completed, log_prob = completions(model, repeated["images"], known, condition, config)
@@ -69,8 +69,8 @@ def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
     if model.orders.with_first(known) is None:
         known_orders = "every order" if model.orders.name == ALL else f"the order {order}"
         print(
-            f"task.mask={mask} has known pixels after unknown ones in {known_orders}: they are kept, but pixels drawn "
-            f"before them, in the order {order}, are not conditioned on them."
+            f"task.mask={mask} has known pixels after unknown ones in {known_orders}: pixels are drawn in the order "
+            f"{order}, each ignoring the known pixels after it."
         )
     elif model.orders.name == ALL:
         print(f"Drawing in the order {order}, in which the known pixels of task.mask={mask} come first.")
@@ -86,8 +86,8 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tu
         height, width = pixels.shape[1:]
         if height % model.stride or width % model.stride:
             raise UserError(
-                f"task.file={task.file} is of {height}x{width}, and this model takes images of a height and width "
-                f"divisible by {model.stride}: crop it."
+                f"task.file={task.file} is of {height}x{width}, but this model needs a height and width divisible by "
+                f"{model.stride}: crop it."
             )
         batch = {"images": at_levels(pixels, model.image.levels)[None], "index": torch.zeros(1, dtype=torch.int64)}
         return batch, given_in(task, model, height, width)

@@ -196,8 +196,8 @@ def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, c
     for label, (own, other) in enumerate(zip(known, there, strict=False)):
         if own != other:
             raise UserError(
-                f"data calls label {label} {other}, and checkpoint={checkpoint} calls it {own}: name its class folders "
-                "like those that the model was trained on."
+                f"data calls label {label} {other}, but checkpoint={checkpoint} calls it {own}: name the class folders "
+                "as in the data that the model was trained on."
             )
 
 

@@ -293,7 +293,7 @@ def write_per_image(
     """One line per image: index, label (may be empty), score, the score of each channel given those before, and the
     label's name if it has one.
 
-    bits: float64 (N, C), bits per pixel of each channel. If the score is a bound, only their sum is one.
+    bits: float64 (N, C), bits per pixel of each channel. If the score is a bound, only their sum is a bound.
     """
     with path.open("w", newline="") as file:
         table = csv.writer(file)

@@ -157,7 +157,7 @@ def test_two_processes_share_every_batch_and_every_validation_image(numbered, tm
     ("sizes", "message"),
     [
         ({"batch_size": 5}, "data.batch_size=5 is out of range: use a multiple of 2, the number of devices."),
-        ({"val_size": 1}, "The val set's 1 images are fewer than trainer.devices=2: use fewer."),
+        ({"val_size": 1}, "The val set's 1 images are fewer than trainer.devices=2: use fewer devices."),
     ],
 )
 def test_what_two_devices_cannot_share_is_refused(numbered, sizes, message):
