@@ -156,8 +156,7 @@ _ = axes.legend()
 #
 # Score the test images with both. Some digits are hard for any model, so scores
 # vary widely between images and the two intervals overlap. The difference on each
-# image varies much less: compare models by its interval, not by the two of the
-# scores.
+# image varies much less: compare models by the interval of the difference.
 
 
 # %%

@@ -30,8 +30,8 @@ CACHED = 600  # seconds that gradio keeps the files of its pictures
 IN_TURN = -1  # the value of "each in turn" among the classes
 CSS = ".pixels img { image-rendering: pixelated; }"
 PARTLY = (
-    "In every order of this model some known pixels come after drawn ones: they are kept, but pixels before "
-    "them are not conditioned on them."
+    "In every order of this model some known pixels come after drawn ones: drawn pixels ignore the known ones "
+    "after them."
 )
 
 

@@ -75,7 +75,7 @@ def walk_of(network: nn.Module, image_channels: int, n: int, height: int, width:
 
 @cache
 def _say_that_it_is_slow(name: str) -> None:
-    log.warning("%s has no topology with steppers: its images are drawn with one forward pass per pixel.", name)
+    log.warning("%s has no topology to sample with caches: its images are drawn with one forward pass per pixel.", name)
 
 
 def pixel_parameters_incrementally(network: nn.Module, x: Tensor, h: Tensor | None, num_groups: int) -> Tensor:
