@@ -204,7 +204,7 @@ class Density(nn.Module):
             )
 
     def condition_features(self, condition: Condition, images: Tensor) -> Tensor | None:
-        """h of ``images`` (N, C, H, W), not flipped: (N, D) or (N, D, H, W); None without a condition."""
+        """h of ``images`` (N, C, H, W), before an order flips it: (N, D) or (N, D, H, W); None without a condition."""
         several = isinstance(self.conditioning, Several) and isinstance(condition, Mapping)
         for one in condition.values() if several else [condition]:  # type: ignore[union-attr]
             if not isinstance(one, Tensor | None):

@@ -41,12 +41,12 @@ class ImageShape:
 
     @property
     def dimensions(self) -> int:
-        """Number of sub-pixels per image, the denominator of bits per dimension."""
+        """Number of sub-pixels per image, the denominator of bits/dim."""
         return self.channels * self.height * self.width
 
     @property
     def dtype(self) -> torch.dtype:
-        """`tensor_type` of its levels."""
+        """The type of tensors of such images, see `tensor_type`."""
         return tensor_type(self.levels)
 
     def has_form_of(self, images: Tensor) -> bool:

@@ -58,7 +58,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Orders:
-    """The orders that a model knows: one, or all eight; then a one-hot vector beside h tells the network which."""
+    """The orders that a model knows: one, or all eight. With all, a one-hot vector beside h tells the network which."""
 
     name: ModelOrder
 

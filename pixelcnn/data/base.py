@@ -40,8 +40,8 @@ class ImageDataModule(LightningDataModule):
     images' places in the arrays of their split; and ``labels``, ``embeddings``, ``maps`` and ``coarse`` if the set has
     them.
 
-    Sizes are checked here and again when the images are known; UserError names the key. Without a trainer there is one
-    device. The trainer needs ``use_distributed_sampler=False``.
+    Arguments are checked here, and again when the images are known; UserError names the key. A trainer needs
+    ``use_distributed_sampler=False``; without one, batches are for a single device.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ImageDataModule(LightningDataModule):
         """Load what ``stage`` ("fit", "validate" or "test") needs; idempotent."""
         if stage == "fit":
             count = len(self._places("train"))
-            remedy = f"data.val_size={self.val_size} leaves {count} training images, use at most that many"
+            remedy = f"data.val_size={self.val_size} leaves {count} training images; use at most that many"
             require(self.batch_size <= count, "data.batch_size", self.batch_size, remedy)
         if stage in ("fit", "validate"):
             self._places("val")
@@ -143,10 +143,8 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def condition_sizes(self) -> dict[str, int]:
-        """The size of each kind of condition that all loaded splits have, by its name in a batch.
-
-        The number of classes for labels, of codes for coarse codes, of features for embeddings and maps.
-        Known after ``setup``.
+        """The size of each kind of condition that all loaded splits have, by its name in a batch: the number of classes
+        for labels, of codes for coarse codes, of features for embeddings and maps. Known after ``setup``.
         """
         sizes = {} if self.num_classes is None else {"labels": self.num_classes}
         codes = [arrays.num_codes for arrays in self._loaded.values()]

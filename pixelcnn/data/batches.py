@@ -82,8 +82,8 @@ class TrainingOrder:
 def evaluation_order(places: np.ndarray, batch_size: int, rank: int = 0, world_size: int = 1) -> list[np.ndarray]:
     """All images once: consecutive chunks of ``places`` of at most ``batch_size // world_size``, dealt to the devices.
 
-    Chunks are as equal as possible, and each device has as many, because collective operations wait for every device.
-    Only if there are fewer images than chunks do the last devices have one chunk less.
+    Chunks are as equal as possible, and all devices get equally many, because collective operations wait for every
+    device. Only if there are fewer images than chunks do the last devices have one chunk less.
     """
     assert batch_size % world_size == 0
     rounds = -(-len(places) // batch_size)
@@ -118,7 +118,7 @@ class IndexedBatches(Dataset[Batch]):
 class FromPosition(Sampler[int]):
     """The numbers of the ``length`` batches from number ``position()`` on.
 
-    ``position`` is called whenever a pass begins, so nothing depends on how often a loader is iterated, how far its
+    ``position`` is called whenever a pass begins, so it does not matter how often a loader is iterated, how far its
     workers read ahead or where a pass was broken off. A pass that begins in mid-epoch continues into the next epoch.
     """
 

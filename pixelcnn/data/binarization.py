@@ -17,8 +17,8 @@ SPLITS = ("train", "test")
 class Binarization:
     """A value v of ``levels`` becomes 1 with probability v / (levels - 1), or with ``threshold`` if in the upper half.
 
-    ``fixed`` draws once per image (Salakhutdinov and Murray 2008), from its split and place alone. ``dynamic`` draws
-    again in each epoch of training (Burda et al. 2015), from the seed too; other images are as with ``fixed``.
+    ``fixed`` draws once per image (Salakhutdinov and Murray 2008), determined by its split and place alone. ``dynamic``
+    draws again in each epoch of training (Burda et al. 2015), by the seed too; for other images it is ``fixed``.
     """
 
     kind: Kind

@@ -13,7 +13,7 @@ Crop = int | list[int] | Literal["square"] | None
 
 @dataclass(frozen=True)
 class Framing:
-    """First ``crop``, about the centre, then ``size``; None leaves images as they are.
+    """Crops images to ``crop`` about the centre, then resizes them to ``size``; None leaves them as they are.
 
     A crop larger than an image pads it with black; "square" is the largest square within each image.
     Resizing is bicubic and antialiased (Pillow's) and does not keep proportions. Raises OutOfRangeError naming the key.

@@ -68,7 +68,7 @@ class ImageArrays:
         if levels in (None, self.levels):
             return self
         assert levels is not None
-        remedy = f"the images have {self.levels} levels, use 2 to {self.levels}"
+        remedy = f"the images have {self.levels} levels; use 2 to {self.levels}"
         require(2 <= levels <= self.levels, "data.levels", levels, remedy)
         return replace(self, levels=levels, stored_levels=self.levels)
 

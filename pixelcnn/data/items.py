@@ -47,8 +47,8 @@ def arrays_of(
 ) -> ImageArrays:
     """The ``count`` images of ``item``, labelled if each of them has a label.
 
-    They are mapped from the folder ``converted``, after converting them unless it has those of the same ``source``, as
-    identified by its ``repr``. If ``converted`` is None, they are in memory.
+    They are converted into the folder ``converted`` and mapped from there. If it already has images of the same
+    ``source``, as identified by its ``repr``, these are used. If ``converted`` is None, the images are in memory.
     """
     pixels, _ = item(0)
     channels, height, width = pixels.shape

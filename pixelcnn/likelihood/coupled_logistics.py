@@ -61,7 +61,7 @@ class CoupledLogistics(Likelihood):
         residual: Literal["none", "left", "gradient"] = "none",
         spread: bool = False,
     ) -> None:
-        remedy = "logistic mixtures couple the means of 1 or 3 channels, use likelihood=categorical"
+        remedy = "logistic mixtures couple the means of 1 or 3 channels; use likelihood=categorical"
         require(image.channels in (1, 3), "channels", image.channels, remedy)
         require(num_mixtures >= 1, "num_mixtures", num_mixtures, "use at least one mixture component")
         self.residual, self.spread = residual, spread

@@ -147,7 +147,7 @@ def _of_images(folder: Path, files: list[Path], read: Callable[[list[Path]], Bat
 
 @torch.no_grad()
 def bits_of(model: PixelModel, images: Tensor, condition: Condition, batch_size: int) -> float:
-    """-log2 p(images | condition) from the bins' masses, all pixels at once."""
+    """-log2 p(images | condition) from the bins' masses, by the parallel walk."""
     device, nats = next(model.parameters()).device, 0.0
     for first in range(0, len(images), batch_size):
         part = images[first : first + batch_size].to(device)

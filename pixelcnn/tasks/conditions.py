@@ -48,8 +48,7 @@ def given_condition(
     """The conditions set by ``task.label``, ``task.condition`` and ``task.image``, for images of this size, if any.
 
     Models with several conditions may get some or all of them; others take one. ``ends``: names for the keys in
-    messages, instead of ``task.KEY=VALUE``. UserError if there is no such condition or the model takes none of the
-    kind.
+    messages, instead of ``task.KEY=VALUE``. UserError if there is no such condition or the model does not take it.
     """
     values = {"label": label, "image": image, "condition": condition}
     wheres = {key: f"task.{key}={value}" for key, value in values.items() if value is not None} | dict(ends or {})

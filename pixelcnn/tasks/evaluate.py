@@ -47,7 +47,7 @@ RANKED = 16  # best and worst images in the report
 
 
 class Evaluation(Scoring):
-    """The score of each image by channel, in bits, given the condition ``fixed`` for all, else each image's own.
+    """The score of each image by channel, in bits, given the condition ``fixed``, or each image's own if that is None.
 
     With several ``orders``: the score over them, and that of each, in bits per image, (N, 1 + K). ``mean_map``, float64
     (C, H, W), is the mean of all maps of ``map_shape``, available once all images are scored.

@@ -1,4 +1,4 @@
-"""``task=ood``: scores images in and out of a model's distribution, and says how well each score separates them."""
+"""``task=ood``: scores images in and out of a model's distribution, and measures how well each score separates them."""
 
 import csv
 import io

@@ -63,7 +63,7 @@ def _require_alike(shape: ImageShape, wanted: ImageShape, where: str, values: Ma
         else:
             possible.append(f"{where}.{key}={then[0] if len(set(then)) == 1 else str(then).replace(' ', '')}")
     if impossible:
-        remedy = f"{target.__name__} has no key that converts their {' and '.join(impossible)}, use another data set"
+        remedy = f"{target.__name__} has no key that converts their {' and '.join(impossible)}; use another data set"
     elif possible:
         remedy = f"convert them with {' '.join(possible)}"
     else:

@@ -62,7 +62,7 @@ def test_the_record_of_a_run_tells_levels_apart():
 
 
 @pytest.mark.parametrize(
-    ("levels", "told"), [(1, "use 2 to 65536"), (65_537, "use 2 to 65536"), (32, "17 levels, use 2 to 17")]
+    ("levels", "told"), [(1, "use 2 to 65536"), (65_537, "use 2 to 65536"), (32, "17 levels; use 2 to 17")]
 )
 def test_levels_that_the_images_do_not_have(levels, told):
     with pytest.raises(OutOfRangeError, match=f"^data.levels={levels} is out of range: .*{told}"):

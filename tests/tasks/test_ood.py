@@ -158,7 +158,7 @@ def test_the_report_and_the_curves_are_pictures(two_sets, look):
 
 NOISE = "data@against=arrays against.test=noise.npz"
 REFUSED = {
-    "grey": ("data@against=arrays against.test=grey.npz", "has no key that converts their channels, use another"),
+    "grey": ("data@against=arrays against.test=grey.npz", "has no key that converts their channels; use another"),
     "large": ("data@against=arrays against.test=large.npz", "12x8 .* has no key that converts their size"),
     "few levels": ("data@against=arrays against.test=few_levels.npz", "16 levels.*converts their levels"),
     "other images": ("data@against=images against.root=.", "convert them with against.channels=3 against.size=8"),
