@@ -139,7 +139,7 @@ def _levels(levels: int | np.ndarray, most: int, name: str, images: np.ndarray, 
     value = images.min() if images.min() < 0 else images.max()
     if not 0 <= value < array:
         raise UserError(
-            f"{where} holds `{name}` with the value {value}, but {array} levels go from 0 to {array - 1}: "
+            f"{where} holds `{name}` with the value {value}, while {array} levels go from 0 to {array - 1}: "
             "store the right number as `levels`, or set data.levels."
         )
     return int(array)
