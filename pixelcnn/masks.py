@@ -15,8 +15,8 @@ from pixelcnn.png import PNG_START, is_cut_short
 
 KINDS = ("top", "bottom", "left", "right", "box", "hole")
 FORMS = (
-    "top:SHARE, bottom:, left: or right: likewise, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, or an image file that "
-    "is white where known"
+    "top:SHARE (0 to 1), bottom:, left: or right: likewise, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, "
+    "or an image file that is white where known"
 )
 
 

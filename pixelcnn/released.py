@@ -63,7 +63,8 @@ def _hub(key: str):  # type: ignore[no-untyped-def]
     try:
         import huggingface_hub
     except ImportError as error:
-        raise UserError(f"{key} needs huggingface_hub: pip install 'pixelcnn[huggingface]'.") from error
+        remedy = "pip install -r requirements-huggingface.txt, or pip install 'pixelcnn[huggingface]'"
+        raise UserError(f"{key} needs huggingface_hub: {remedy}.") from error
     for name in ("httpx", "httpx2"):  # they announce every request
         logging.getLogger(name).setLevel(logging.WARNING)
     return huggingface_hub
