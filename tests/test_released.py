@@ -10,7 +10,7 @@ import torch
 
 import pixelcnn
 from bench.ledger import PAGE, RELEASED, SCORE, check, main, page
-from pixelcnn.released import WEIGHTS, released
+from pixelcnn.released import WEIGHTS, push, released
 from pixelcnn.weights_hash import weights_hash
 from tests.hub import Hub, hub
 
@@ -75,6 +75,13 @@ def test_a_model_goes_to_the_hub_and_comes_back_with_nothing_else_of_the_run(tmp
     assert came_back == RESULTS["digits"]["weights"]
     assert unknown.startswith("checkpoint=hf://me/nothing ") and "404" in unknown
     assert refused.startswith("task.push=me/digits ") and "401" in refused and "hf auth login" in refused
+
+
+def test_a_push_without_a_network_is_refused_and_says_where_the_model_is(tmp_path, monkeypatch):
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(huggingface_hub.create_repo.__self__, "endpoint", "http://127.0.0.1:9")  # where nobody listens
+    with pytest.raises(pixelcnn.UserError, match=rf"^task\.push=me/digits .*network.* {tmp_path}\.$"):
+        push(tmp_path, "me/digits")
 
 
 def test_other_weights_are_a_failure():
