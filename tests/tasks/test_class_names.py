@@ -16,8 +16,6 @@ from pixelcnn.tasks.conditions import given_condition
 from tests.conftest import tiny_description
 from tests.tasks.conftest import TINY
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 CLASSES = ("bird", "cat", "dog")
 
 
