@@ -200,7 +200,8 @@ class Density(nn.Module):
         if height % self.stride or width % self.stride:
             raise UserError(
                 f"images of {height}x{width} do not fit model={self.description.network.name}, whose strides need a "
-                f"height and width divisible by {self.stride}: use a smaller model.num_stages, or data.crop, data.size."
+                f"height and width divisible by {self.stride}: use a smaller model.num_stages, or crop or resize the "
+                "images, where possible by data.crop or data.size."
             )
 
     def condition_features(self, condition: Condition, images: Tensor) -> Tensor | None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from pixelcnn.errors import UserError
-from pixelcnn.png import PNG_START, is_cut_short
+from pixelcnn.png import DAMAGED, PNG_START, is_cut_short
 
 KINDS = ("top", "bottom", "left", "right", "box", "hole")
 FORMS = (
-    "top:SHARE, bottom:, left: or right: likewise, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, or an image file that "
-    "is white where known"
+    "top:SHARE (0 to 1), bottom:, left: or right: likewise, box:TOP:LEFT:BOTTOM:RIGHT or hole: likewise, "
+    "or an image file that is white where known"
 )
 
 
@@ -74,7 +74,7 @@ def _from_image(path: str, height: int, width: int) -> Tensor:
             if frames > 1:
                 raise UserError(f"task.mask={path} holds {frames} frames: save one of them as a file.")
             values = np.asarray(image.convert("L"))
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except DAMAGED as error:
         raise UserError(f"task.mask={path} is not a readable image: use {FORMS}.") from error
     if values.shape != (height, width):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Whether a PNG file is complete: its end and all its rows. Pillow checks the rest.
+"""Damaged image files: what Pillow raises for them, and whether a PNG file is complete, which it does not check.
 
 The format: https://www.w3.org/TR/png-3.
 """
@@ -6,6 +6,10 @@ The format: https://www.w3.org/TR/png-3.
 import struct
 import zlib
 
+from PIL import Image
+
+# Raised by Pillow's decoders for damaged files.
+DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xae\x42\x60\x82"
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by the colour type
 WHOLE = ((0, 0, 1, 1),)  # first row and column, steps between rows and columns

@@ -36,7 +36,7 @@ def _from_hub(repository: str) -> Path:
     hub = _hub(f"checkpoint=hf://{repository}")
     try:
         return Path(hub.snapshot_download(repository, allow_patterns=[WEIGHTS, CONFIG]))
-    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+    except (OSError, ValueError, hub.errors.HTTPError) as error:
         raise UserError(
             f"checkpoint=hf://{repository} cannot be loaded ({_first_line(error)}): check name and network."
         ) from error
@@ -46,15 +46,15 @@ def push(folder: Path, repository: str) -> None:
     """Upload the exported model in ``folder`` to ``repository``, owner/name on the Hugging Face hub; creates it if
     needed.
 
-    UserError without an account's token, or if the hub refuses it.
+    UserError without a network or an account's token, or if the hub refuses it.
     """
     hub = _hub(f"task.push={repository}")
     try:
         hub.create_repo(repository, exist_ok=True)
         hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, CONFIG])
-    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+    except (OSError, ValueError, hub.errors.HTTPError) as error:
         raise UserError(
-            f"task.push={repository} failed ({_first_line(error)}): log in with `hf auth login`. "
+            f"task.push={repository} failed ({_first_line(error)}): check the network, or log in with `hf auth login`. "
             f"The model is in {folder}."
         ) from error
 
@@ -63,7 +63,8 @@ def _hub(key: str):  # type: ignore[no-untyped-def]
     try:
         import huggingface_hub
     except ImportError as error:
-        raise UserError(f"{key} needs huggingface_hub: pip install 'pixelcnn[huggingface]'.") from error
+        remedy = "pip install -r requirements-huggingface.txt, or pip install 'pixelcnn[huggingface]'"
+        raise UserError(f"{key} needs huggingface_hub: {remedy}.") from error
     for name in ("httpx", "httpx2"):  # they announce every request
         logging.getLogger(name).setLevel(logging.WARNING)
     return huggingface_hub

@@ -1,5 +1,7 @@
 """Masks are what their description says, in the image's own pixels."""
 
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,15 @@ def test_a_file_that_is_no_image_is_refused(tmp_path):
     (tmp_path / "mask.png").write_text("white")
     with pytest.raises(UserError, match=r"mask.png "):
         known_pixels(str(tmp_path / "mask.png"), 8, 8)
+
+
+def test_a_file_of_more_pixels_than_pillow_reads_is_refused(tmp_path):
+    file = tmp_path / "mask.bmp"
+    Image.new("L", (8, 8)).save(file)
+    content = file.read_bytes()
+    file.write_bytes(content[:18] + struct.pack("<2i", 2**20, 2**20) + content[26:])
+    with pytest.raises(UserError, match=r"mask\.bmp "):
+        known_pixels(str(file), 8, 8)
 
 
 def test_a_file_that_is_cut_short_is_refused(tmp_path):

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import pixelcnn
-from bench.ledger import PAGE, RELEASED, SCORE, check, page
-from pixelcnn.released import WEIGHTS, released
+from bench.ledger import PAGE, RELEASED, SCORE, check, main, page
+from pixelcnn.released import WEIGHTS, push, released
 from pixelcnn.weights_hash import weights_hash
 from tests.hub import Hub, hub
 
@@ -77,5 +77,28 @@ def test_a_model_goes_to_the_hub_and_comes_back_with_nothing_else_of_the_run(tmp
     assert refused.startswith("task.push=me/digits ") and "401" in refused and "hf auth login" in refused
 
 
+def test_a_push_without_a_network_is_refused_and_says_where_the_model_is(tmp_path, monkeypatch):
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(huggingface_hub.create_repo.__self__, "endpoint", "http://127.0.0.1:9")  # where nobody listens
+    with pytest.raises(pixelcnn.UserError, match=rf"^task\.push=me/digits .*network.* {tmp_path}\.$"):
+        push(tmp_path, "me/digits")
+
+
 def test_other_weights_are_a_failure():
     assert not check("digits", {**RESULTS["digits"], "weights": "0"}, [])
+
+
+@pytest.mark.parametrize("options", [["--only", "digit"], ["--on", "digit", "data=digits"]])
+def test_the_ledger_refuses_a_name_that_is_not_released(options, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ledger", *options])
+    before = PAGE.stat().st_mtime_ns
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "digit is not a released model: choose from cifar10_small, digits" in capsys.readouterr().err
+    assert PAGE.stat().st_mtime_ns == before
+
+
+def test_a_score_of_other_images_is_not_compared(capsys, monkeypatch):
+    monkeypatch.setattr("bench.ledger.evaluated", lambda *_: {SCORE: 9.0, "test/num_images": 300})
+    assert check("digits", RESULTS["digits"], [])
+    assert capsys.readouterr().out == "not compared: digits: 300 images, 299 in the ledger\n"

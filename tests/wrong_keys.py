@@ -18,6 +18,8 @@ REFUSED = [
     ("dataa=cifar10", "dataa", "data?"),
     ("+seeed=1", "seeed", "seed?"),
     ("+fooo=1", "fooo", "seed"),
+    ("optim._target_=torch.optim.RMSprop", "optim.betas", "~optim.betas"),
+    ("optim._target_=torch.optim.RMSprop optim.betas=[0.9,0.9]", "optim.betas", "lr, alpha"),
     ("scheduler=cosine scheduler.decay=0.9", "scheduler.decay", "warmup"),
     ("scheduler.deca=0.9", "scheduler.deca", "scheduler.decay?"),
     ("scheduler=cosine scheduler.dcay=0.9", "scheduler.dcay", "pixelcnn.optim.cosine"),

@@ -21,7 +21,7 @@ from pixelcnn.configuration.groups import (
     target_of,
 )
 from pixelcnn.configuration.messages import sentence
-from pixelcnn.configuration.origins import preset_of, require_parts_to_leave_out
+from pixelcnn.configuration.origins import is_of_replaced_class, preset_of, require_parts_to_leave_out
 from pixelcnn.configuration.root import Initialisation, Root, check_start
 from pixelcnn.configuration.tasks import Task, require_one_condition
 from pixelcnn.configuration.trainer import check_trainer
@@ -81,6 +81,9 @@ def check_groups(config: DictConfig, overrides: Sequence[str]) -> None:
             checked_group(config, group)
         except UnknownKeyError as error:
             preset = preset_of(error.key, overrides) if overrides else None
+            if preset is None and is_of_replaced_class(error.key, overrides):
+                told = f"{error.key} is not a key of {error.owner}, but of the class that it replaces"
+                raise UserError(f"{told}: leave it out with ~{error.key}.") from error
             if preset is None:
                 raise
             raise UserError(

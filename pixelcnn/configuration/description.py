@@ -279,11 +279,16 @@ def _weights_of(description: ModelDescription) -> dict[str, torch.Size]:
 
 def _require_kind(stored: ModelDescription, source: str, image: ImageShape) -> None:
     # Not the size: a convolutional model has none of its own.
-    if (image.channels, image.levels) != (stored.image.channels, stored.image.levels):
-        raise UserError(
-            f"data has images of {_described(image)}, {source} is a model of {_described(stored.image)}: "
-            "choose a data set like the one it was trained on."
-        )
+    channels, levels = stored.image.channels, stored.image.levels
+    if (image.channels, image.levels) == (channels, levels):
+        return
+    keys = [f"data.channels={channels}"] if image.channels != channels and channels in (1, 3) else []
+    keys += [f"data.levels={levels}"] if image.levels > levels else []
+    instead = f", or convert its images by {' '.join(keys)} where it has such keys" if keys else ""
+    raise UserError(
+        f"data has images of {_described(image)}, {source} is a model of {_described(stored.image)}: "
+        f"choose a data set like the one it was trained on{instead}."
+    )
 
 
 def other_size(stored: ModelDescription, checkpoint: str, image: ImageShape) -> str | None:

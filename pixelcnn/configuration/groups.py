@@ -172,7 +172,8 @@ def imported(target: Any, where: str) -> Any:
         if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
             raise
         raise UserError(
-            f"{where}._target_={target} cannot be imported ({error}): write package.module.Class."
+            f"{where}._target_={target} cannot be imported ({error}): write package.module.Class, of a package that is "
+            "installed, in the working directory or beside --config-dir."
         ) from error
     if not callable(found):
         raise UserError(f"{where}._target_={target} is not a class or a function: write package.module.Class.")

@@ -28,6 +28,12 @@ def preset_of(key: str, overrides: Sequence[str]) -> str | None:
     return found
 
 
+def is_of_replaced_class(key: str, overrides: Sequence[str]) -> bool:
+    """Whether ``key`` is from the option whose class ``overrides`` replace by ``_target_``, and not typed itself."""
+    typed = {override.key_or_group for override in OverridesParser.create().parse_overrides(list(overrides))}
+    return key not in typed and f"{key.rpartition('.')[0]}._target_" in typed
+
+
 def require_parts_to_leave_out(overrides: Sequence[str]) -> None:
     """Raise UserError if one of ``overrides`` leaves out a part that does not exist: ``callbacks.sampels=null``."""
     for override in OverridesParser.create().parse_overrides(list(overrides)):

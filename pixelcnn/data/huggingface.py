@@ -132,6 +132,6 @@ def _library() -> Any:
     except ModuleNotFoundError as error:
         raise UserError(
             f"data=huggingface needs a missing package ({error}): pip install -r requirements-huggingface.txt, "
-            "or pip install pixelcnn[huggingface]."
+            "or pip install 'pixelcnn[huggingface]'."
         ) from error
     return datasets

@@ -4,7 +4,6 @@ import io
 import logging
 import os
 import re
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from pixelcnn.data.framing import AS_IT_IS, Crop, Framing, Size
 from pixelcnn.data.sixteen_bits import sixteen_bits
 from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import MOST_LEVELS
-from pixelcnn.png import PNG_START, is_cut_short
+from pixelcnn.png import DAMAGED, PNG_START, is_cut_short
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +30,6 @@ CONVERTIBLE = (*CHANNELS, "LA", "PA", "RGBA", "CMYK", "YCbCr")
 NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF"}
 # Endings of images that not every build of Pillow knows.
 FURTHER_ENDINGS = {".avif", ".heic", ".heif", ".jxl", ".svg", ".svgz"}
-# Raised by Pillow's decoders for damaged files.
-DAMAGED = (OSError, SyntaxError, TypeError, ValueError, struct.error, Image.DecompressionBombError)
 # Pillow's names for 16-bit samples in a file, whose mode may have 8 bits; BGR;16 has 5 or 6 bits per sample.
 SIXTEEN_BITS = re.compile(r";16[BLN]")
 

@@ -23,7 +23,8 @@ def sixteen_bits(image: Image.Image, content: bytes, file: Path, channels: int |
     """
     if framing != AS_IT_IS:
         raise UserError(
-            f"{file} has 16 bits per channel, which data.crop and data.size do not support: crop or resize the file."
+            f"{file} has 16 bits per channel, which data.crop and data.size do not support: save it with 8, "
+            "or crop or resize the file."
         )
     if image.mode.startswith("I;16"):
         pixels = np.asarray(image).astype(np.uint16)[np.newaxis]

@@ -19,7 +19,7 @@ RESULTS = (
     *("checkpoints", "run.json", "metrics.json", "samples", "report.html", "per_image.csv"),
     *("samples.npz", "samples.png", "interpolation.png", "completions.npz", "completions.png"),
     *("maps.npz", "maps.png", "mean_map.png", "confusion.png", "calibration.png", "model.safetensors", "info.json"),
-    *("scores.csv", "roc.png"),
+    *("scores.csv", "roc.png", "images.pxc", "images.npz"),
 )
 
 LOCK, SWEEP_LOCK = ".lock", ".sweep.lock"

@@ -47,8 +47,9 @@ def given_condition(
 ) -> Given | None:
     """The conditions set by ``task.label``, ``task.condition`` and ``task.image``, for images of this size, if any.
 
-    Models with several conditions may get some or all of them; others take one. ``ends``: names for the keys in
-    messages, instead of ``task.KEY=VALUE``. UserError if there is no such condition or the model does not take it.
+    ``label`` is a class's name, or its number if none has that name. Models with several conditions may get some or all
+    of them; others take one. ``ends``: names for the keys in messages, instead of ``task.KEY=VALUE``. UserError if
+    there is no such condition or the model does not take it.
     """
     values = {"label": label, "image": image, "condition": condition}
     wheres = {key: f"task.{key}={value}" for key, value in values.items() if value is not None} | dict(ends or {})
@@ -58,6 +59,9 @@ def given_condition(
     conditions: dict[str, Tensor] = {}
     found = None
     if label is not None:
+        names = model.class_names or ()
+        # A name may be a number, as of folders 1, 10 and 2, whose labels are 0, 1 and 2.
+        label = names.index(str(label)) if str(label) in names else label
         conditions["labels"] = _label(model, label, wheres["label"])
     if image is not None:
         found = image_in(model, image, wheres["image"])
@@ -204,8 +208,6 @@ def _label(model: PixelModel, label: int | str, where: str) -> Tensor:
     classes, names = model.num_classes, model.class_names or ()
     if classes is None:
         raise UserError(f"{where} is for class-conditional models, and this one is not: leave it out.")
-    if isinstance(label, str) and label in names:
-        label = names.index(label)
     if not isinstance(label, int) or not 0 <= label < classes:
         close = get_close_matches(str(label), names, 1)
         remedy = f"did you mean {close[0]}?" if close else f"use 0 to {classes - 1}{_or_one_of(names)}."

@@ -17,3 +17,5 @@ warnings.filterwarnings("ignore", r"Grad strides do not match bucket view stride
 warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
 # On clusters; pixelcnn.launch.slurm reports it if a run needs srun.
 warnings.filterwarnings("ignore", r"The `srun` command is available on your system but is not used")
+# Muon's; its new name, all_gather_single, is not in torch 2.9.
+warnings.filterwarnings("ignore", r"`torch\.distributed\.all_gather_into_tensor` is deprecated")

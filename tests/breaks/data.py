@@ -73,7 +73,7 @@ DATA: list[Break] = [
         ("stored images are turned on their side", "images.transpose(0, 3, 1, 2)", "images.transpose(0, 3, 2, 1)"),
     ),
     *of_file(
-        "data/images.py",
+        "png.py",
         "data/test_images.py",
         ("a truncated image is not told from a bug", "DAMAGED = (OSError, SyntaxError", "DAMAGED = (SyntaxError"),
     ),

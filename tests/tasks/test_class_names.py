@@ -3,12 +3,17 @@
 import csv
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import pixelcnn
+from pixelcnn.errors import UserError
+from pixelcnn.model import build
+from pixelcnn.tasks.conditions import given_condition
+from tests.conftest import tiny_description
 from tests.tasks.conftest import TINY
 
 CLASSES = ("bird", "cat", "dog")
@@ -53,6 +58,17 @@ def test_a_name_samples_as_its_number_does(run_of_classes, call, tmp_path):
     by_name, by_number = (np.load(tmp_path / label / "samples.npz") for label in ("cat", "1"))
     assert by_name["labels"].tolist() == [1, 1]
     np.testing.assert_array_equal(by_name["images"], by_number["images"])
+
+
+def test_a_name_that_is_a_number_goes_before_the_number_of_a_class(tmp_path):
+    model = build(tiny_description(conditioning=partial(pixelcnn.ClassLabels, num_classes=3)))
+    model.class_names = ("1", "10", "2")  # in the order of their folders
+    np.savez(tmp_path / "labels.npz", labels=np.array([1]))
+    by_label = [int(given_condition(model, 8, 8, label=label).condition) for label in (1, "1", 10, 2, 0)]
+    assert by_label == [0, 0, 1, 2, 0]
+    assert int(given_condition(model, 8, 8, condition=f"{tmp_path}/labels.npz:0").condition) == 1
+    with pytest.raises(UserError, match=r"task\.label=3 .*0 to 2, or one of 1, 10, 2"):
+        given_condition(model, 8, 8, label=3)
 
 
 @pytest.mark.parametrize(("label", "told"), [("cats", "did you mean cat?"), ("x", "0 to 2, or one of bird, cat, dog")])

@@ -38,6 +38,16 @@ def test_a_test_set_comes_back(there_and_back, arrays, capsys):
     assert f"11 images in {size:,} bytes" in capsys.readouterr().out
 
 
+def test_restored_images_are_not_overwritten(there_and_back, arrays, call, trained, tmp_path):
+    _, _, archive = there_and_back(*arrays)
+    given = (f"checkpoint={trained}/checkpoints/best.ckpt", f"task.file={archive}/images.pxc")
+    restored = tmp_path / "run1" / "images.npz"
+    before = restored.read_bytes()
+    with pytest.raises(SystemExit, match=rf"^hydra.run.dir={restored.parent} already holds a run .*images\.npz"):
+        call("task=decompress", *given, f"hydra.run.dir={restored.parent}")
+    assert restored.read_bytes() == before
+
+
 def test_files_come_back(there_and_back, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 3), dtype=np.uint8)
     np.savez(tmp_path / "some.npz", images=pixels)

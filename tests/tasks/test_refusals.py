@@ -92,7 +92,7 @@ REFUSED = {
     "small images": (f"{ARRAYS}odd.npz model.num_stages=3", "7x9", "model.num_stages"),
     "grey test images": (TRAIN + "data.val_size=0 data.test=/FOLDER/grey.npz", "test images", ""),
     "small test images": (EVALUATE + "data.test=/FOLDER/odd.npz", "7x9", ""),
-    "grey images to evaluate": (EVALUATE + "data.test=/FOLDER/grey.npz", "none.ckpt", ""),
+    "grey images to evaluate": (EVALUATE + "data.test=/FOLDER/grey.npz", "none.ckpt", "data.channels=3"),
     "no labels": (f"{ARRAYS}unlabelled.npz conditioning=class", "needs labels", "conditioning=none"),
     "too few classes": (TRAIN + "conditioning=class conditioning.num_classes=2", "num_classes=2", ""),
     "other features": (TRAIN + "conditioning=vector conditioning.num_features=5", "num_features=5", ""),
