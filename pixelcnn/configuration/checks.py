@@ -26,13 +26,7 @@ from pixelcnn.configuration.root import Initialisation, Root, check_start
 from pixelcnn.configuration.tasks import Task, require_one_condition
 from pixelcnn.configuration.trainer import check_trainer
 from pixelcnn.errors import UnknownKeyError, UserError
-from pixelcnn.signature import (
-    arguments_of,
-    checked,
-    checked_arguments,
-    is_own,
-    refusal,
-)
+from pixelcnn.signature import arguments_of, checked, checked_arguments, is_own, refusal
 
 STAND_IN_STEPS = 10**9
 

@@ -195,9 +195,7 @@ def _editor(height: int, width: int) -> tuple[Any, Any]:
         elem_id="editor",
     )
     mask = gr.Textbox(
-        label="or a mask of the known pixels",
-        placeholder="top:0.5, left:0.5, hole:0.2:0.2:0.8:0.8",
-        elem_id="mask",
+        label="or a mask of the known pixels", placeholder="top:0.5, left:0.5, hole:0.2:0.2:0.8:0.8", elem_id="mask"
     )
     return editor, mask
 

@@ -22,13 +22,7 @@ from pixelcnn.masks import known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.orders import ALL
 from pixelcnn.tasks.condition_files import at_levels, pixels_of
-from pixelcnn.tasks.conditions import (
-    Given,
-    for_images,
-    given_in,
-    require_own,
-    way_between,
-)
+from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
 from pixelcnn.tasks.drawing import drawing
 
 UNKNOWN = 0.5  # grey, as a fraction of the highest level

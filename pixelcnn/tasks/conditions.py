@@ -171,11 +171,7 @@ def missing_condition(model: PixelModel, key: str, instead: str = "") -> UserErr
 
 
 def require_own(
-    model: PixelModel,
-    given: Given | None,
-    sizes: Mapping[str, int],
-    class_names: Sequence[str] | None,
-    checkpoint: str,
+    model: PixelModel, given: Given | None, sizes: Mapping[str, int], class_names: Sequence[str] | None, checkpoint: str
 ) -> None:
     """Raise UserError if a data set lacks the conditions of the model in ``checkpoint``, or has other sizes or class
     names. Conditions ``given`` for all images are exempt.

@@ -20,10 +20,7 @@ from pixelcnn.configuration.description import (
     require_same_weights,
     revise,
 )
-from pixelcnn.configuration.groups import (
-    target_of,
-    trusted_packages,
-)
+from pixelcnn.configuration.groups import target_of, trusted_packages
 from pixelcnn.configuration.root import LAST
 from pixelcnn.configuration.same_run import require_same_run
 from pixelcnn.data.base import ImageDataModule
@@ -35,11 +32,7 @@ from pixelcnn.model import PixelModel, build
 from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.objective import require_trainable
 from pixelcnn.training.callback_states import STATES
-from pixelcnn.training.checkpoints import (
-    ValidatedCheckpoint,
-    has_training_state,
-    newest,
-)
+from pixelcnn.training.checkpoints import ValidatedCheckpoint, has_training_state, newest
 from pixelcnn.training.history import History
 from pixelcnn.training.logging import WandbRunId
 from pixelcnn.training.module import DensityEstimation

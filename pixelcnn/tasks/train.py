@@ -13,15 +13,8 @@ from torch.optim import LBFGS, SparseAdam
 
 from pixelcnn.causality import check_causal
 from pixelcnn.checkpoint import CLASS_NAMES
-from pixelcnn.configuration.description import (
-    execution_of,
-    recorded,
-)
-from pixelcnn.configuration.groups import (
-    instantiated,
-    instantiated_parts,
-    partially,
-)
+from pixelcnn.configuration.description import execution_of, recorded
+from pixelcnn.configuration.groups import instantiated, instantiated_parts, partially
 from pixelcnn.configuration.root import LAST
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, planned_steps, require_epoch
 from pixelcnn.data.base import ImageDataModule
@@ -36,19 +29,9 @@ from pixelcnn.report import commands
 from pixelcnn.report.words import count
 from pixelcnn.scores import INTERRUPTED, best_of, in_words, worse_than_uniform
 from pixelcnn.signature import is_own, name_of
-from pixelcnn.tasks.starting_point import (
-    earlier_run_id,
-    starting_point,
-    states_to_restore,
-    with_newest_checkpoint,
-)
+from pixelcnn.tasks.starting_point import earlier_run_id, starting_point, states_to_restore, with_newest_checkpoint
 from pixelcnn.training.callback_states import require_states
-from pixelcnn.training.checkpoints import (
-    DurableCheckpointIO,
-    checkpoint_callbacks,
-    require_directories,
-    require_saved,
-)
+from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks, require_directories, require_saved
 from pixelcnn.training.dashboard import KeptCheckpoints
 from pixelcnn.training.failing_loggers import tolerated
 from pixelcnn.training.history import History
@@ -158,12 +141,7 @@ def loggers_of_run(
 
 
 def callbacks(
-    config: DictConfig,
-    run_dir: Path,
-    history: History,
-    last: LastMetrics,
-    plain: dict[str, Any],
-    overrides: list[str],
+    config: DictConfig, run_dir: Path, history: History, last: LastMetrics, plain: dict[str, Any], overrides: list[str]
 ) -> list[Callback]:
     """The callbacks of a run.
 
