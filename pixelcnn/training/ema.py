@@ -70,9 +70,7 @@ class ExponentialMovingAverage(WeightAveraging):
             average.update_parameters(pl_module)
         self._copies_seen = int(average.n_averaged)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, DensityEstimation)
         # While batches accumulate, a resumed run does not know whether the last step was skipped.
         if not pl_module.skipped_last_step and pl_module.between_steps:

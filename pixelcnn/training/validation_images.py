@@ -60,13 +60,7 @@ class ValidationImages(Callback):
         self._scores.reset()
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: dict[str, Tensor],
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], *_: int
     ) -> None:
         self._scores.update(batch["index"], batch.get("labels"), outputs)
 
