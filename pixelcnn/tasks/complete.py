@@ -23,7 +23,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.orders import ALL
 from pixelcnn.tasks.condition_files import at_levels, pixels_of
 from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
-from pixelcnn.tasks.drawing import drawing
+from pixelcnn.tasks.pixel_by_pixel import drawing
 
 UNKNOWN = 0.5  # grey, as a fraction of the highest level
 

@@ -26,8 +26,8 @@ from pixelcnn.errors import UserError
 from pixelcnn.image_shape import MOST_LEVELS
 from pixelcnn.model import PixelModel
 from pixelcnn.report.words import plural
-from pixelcnn.tasks.coding import coding
 from pixelcnn.tasks.conditions import for_images, given_in, require_own
+from pixelcnn.tasks.pixel_by_pixel import coding
 from pixelcnn.training.record import write_record
 
 

@@ -18,8 +18,8 @@ from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import array_type, channels_last
 from pixelcnn.report.words import plural
-from pixelcnn.tasks.coding import coding
 from pixelcnn.tasks.conditions import for_images, given_in
+from pixelcnn.tasks.pixel_by_pixel import coding
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:

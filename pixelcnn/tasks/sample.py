@@ -21,7 +21,7 @@ from pixelcnn.image_shape import channels_last
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.condition_files import arrays_of
 from pixelcnn.tasks.conditions import for_images, given_condition, way_between
-from pixelcnn.tasks.drawing import drawing
+from pixelcnn.tasks.pixel_by_pixel import drawing
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
