@@ -37,12 +37,14 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
     ``condition_sizes``: the number of classes of its ``labels``, of ``coarse`` codes, of features of its ``embeddings``
     and ``maps``.
     """
-    parts = {
-        where: _sized(target_of(config, where), own_arguments(config, where), condition_sizes, f"{where}.")
-        for where in parts_of(config, CONDITIONING)
+    configured = {
+        group: {where: (target_of(config, where), own_arguments(config, where)) for where in parts_of(config, group)}
+        for group in ROLES
     }
-    conditioning = _one_or_several(parts)
-    network, likelihood = _chosen(config, "model"), _chosen(config, "likelihood")
+    conditioning = _for_the_data(configured[CONDITIONING], condition_sizes)
+    network, likelihood = (
+        partial(target, **own) for group in ("model", "likelihood") for target, own in configured[group].values()
+    )
     return _that_fits(ModelDescription(image, network, likelihood, conditioning, config.model.order))
 
 
@@ -60,15 +62,12 @@ def _that_fits(description: ModelDescription) -> ModelDescription:
     return description
 
 
-def _chosen(config: DictConfig, group: str) -> Any:
-    return partial(target_of(config, group), **own_arguments(config, group))
-
-
-def _one_or_several(parts: Mapping[str, Any]) -> Any:
-    """``parts``, keyed as in ``conditioning.class``, in the form that descriptions take."""
-    if CONDITIONING in parts:
-        return parts[CONDITIONING]
-    return {where.removeprefix(f"{CONDITIONING}."): part for where, part in parts.items()}
+def _for_the_data(parts: Mapping[str, tuple[Any, Mapping[str, Any]]], sizes: Mapping[str, int]) -> Any:
+    """The conditioning, one or several, of classes and arguments keyed as in ``conditioning.class``, for a data set."""
+    sized = {where: _sized(target, dict(own), sizes, f"{where}.") for where, (target, own) in parts.items()}
+    if CONDITIONING in sized:
+        return sized[CONDITIONING]
+    return {where.removeprefix(f"{CONDITIONING}."): part for where, part in sized.items()}
 
 
 def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int], prefix: str) -> Any:
@@ -225,12 +224,8 @@ def revise(
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
         conditioning = stored.conditioning
     else:
-        conditioning = _one_or_several(
-            {
-                where: _sized(part.target, dict(part.arguments), condition_sizes, f"{where}.")
-                for where, part in of_conditions.items()
-            }
-        )
+        parts_of_data = {where: (part.target, part.arguments) for where, part in of_conditions.items()}
+        conditioning = _for_the_data(parts_of_data, condition_sizes)
     return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning, order))
 
 
@@ -247,21 +242,17 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
         )
     for group, role in ROLES.items():
         before, after = getattr(stored, role), getattr(revised, role)
-        if isinstance(before, Parts) or isinstance(after, Parts):
-            if _weights_of(replace(stored, **{role: after})) != fitting:
-                raise UserError(
-                    f"{group}={after.name} does not fit the weights of init_from={init_from}, a model with "
-                    f"{group}={before.name}: leave one of them out."
-                )
-            continue
-        shared = {key: value for key, value in before.arguments.items() if key in after.arguments}
-        kept = replace(after, arguments={**after.arguments, **shared})
+        several = isinstance(before, Parts) or isinstance(after, Parts)
+        kept = after
+        if not several:
+            shared = {key: value for key, value in before.arguments.items() if key in after.arguments}
+            kept = replace(after, arguments={**after.arguments, **shared})
         culprit = f"init_from={init_from}, a model with {group}"
         if _weights_of(replace(stored, **{role: kept})) != fitting:  # whatever its options
             raise UserError(
                 f"{group}={after.name} does not fit the weights of {culprit}={before.name}: leave one of them out."
             )
-        for key, asked in after.arguments.items():
+        for key, asked in () if several else after.arguments.items():
             changed = replace(kept, arguments={**kept.arguments, key: asked})
             if asked != before.arguments.get(key) and _weights_of(replace(stored, **{role: changed})) != fitting:
                 was = before.arguments.get(key)

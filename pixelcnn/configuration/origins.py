@@ -1,7 +1,6 @@
 """Which file of ``conf/`` a key of the composed configuration is from."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -11,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.groups import GROUPS
-from pixelcnn.errors import UserError
+from pixelcnn.errors import UserError, meant
 
 
 def preset_of(key: str, overrides: Sequence[str]) -> str | None:
@@ -46,9 +45,8 @@ def require_parts_to_leave_out(overrides: Sequence[str]) -> None:
             return
         there = _parts_in(group, overrides, files)
         if name not in there and "." not in name:
-            close = get_close_matches(name, there, 1)
-            meant = f"did you mean {group}.{close[0]}=null?" if close else f"{group} has {', '.join(there) or 'none'}."
-            raise UserError(f"{group}.{name}=null leaves out a part that is not there: {meant}")
+            told = meant(name, there, f"{group} has {', '.join(there) or 'none'}.", f"{group}.{{}}=null")
+            raise UserError(f"{group}.{name}=null leaves out a part that is not there: {told}")
 
 
 def _parts_in(group: str, overrides: Sequence[str], files: Sequence[tuple[str, DictConfig]]) -> list[str]:
