@@ -59,14 +59,18 @@ def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
     jobs = [_read(sweep_dir, directory, tuple(keys)) for directory in directories]
     scores = [job.score for job in jobs if job.score is not None]
     name = scores[0][0] if scores else "objective"
-    _write_table(sweep_dir / "sweep.csv", keys, name, jobs)
+    rows: list[list[Any]] = [[_cell(text) for text in ("job", *keys, name)]]
+    for job in jobs:
+        score = "" if job.score is None else job.score[1]
+        rows.append([_cell(job.directory), *(_cell(job.values[key]) for key in keys), score])
+    _write(sweep_dir / "sweep.csv", rows)
     finite = [job for job in jobs if job.score is not None and math.isfinite(job.score[1])]
     if finite and keys:
         _draw(sweep_dir / "sweep.png", keys, name, finite)
     if "seed" in keys:
         others = [key for key in keys if key != "seed"]
-        rows = [[*map(_cell, values), *found] for values, *found in over_seeds(finite, others)]
-        _write(sweep_dir / "seeds.csv", [[*map(_cell, others), "seeds", name, "standard deviation"], *rows])
+        of_seeds = [[*map(_cell, values), *found] for values, *found in over_seeds(finite, others)]
+        _write(sweep_dir / "seeds.csv", [[*map(_cell, others), "seeds", name, "standard deviation"], *of_seeds])
     return compare(sweep_dir, directories, keys, sweep_dir / "sweep.html") if jobs else None
 
 
@@ -163,14 +167,6 @@ def _values(directory: Path, keys: tuple[str, ...], written_at: int) -> dict[str
     plain = {key: OmegaConf.to_container(v) if isinstance(v, ListConfig) else v for key, v in composed.items()}
     # For a group this would be the option's name, which the configuration does not have.
     return {key: None if isinstance(value, DictConfig) else value for key, value in plain.items()} | given
-
-
-def _write_table(path: Path, keys: list[str], name: str, jobs: list[Job]) -> None:
-    rows: list[list[Any]] = [[_cell(text) for text in ("job", *keys, name)]]
-    for job in jobs:
-        score = "" if job.score is None else job.score[1]
-        rows.append([_cell(job.directory), *(_cell(job.values[key]) for key in keys), score])
-    _write(path, rows)
 
 
 def _write(path: Path, rows: list[list[Any]]) -> None:

@@ -1,6 +1,5 @@
 """Sections about the scores of single images: their histogram, the best and the worst images."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,12 +67,8 @@ def _examples(which: str, note: str, shown: list[Example]) -> list[Section]:
         single(
             example.pixels,
             f"Image {example.index}",
-            f"{_told(example.score)}\n#{example.index}" + ("" if example.label is None else f", label {example.label}"),
+            f"{example.score:.3f}\n#{example.index}" + ("" if example.label is None else f", label {example.label}"),
         )
         for example in shown
     ]
     return [Section(f"{which} images", f"{note} # is the index in the data set.", "pictures", pictures)]
-
-
-def _told(score: float) -> str:
-    return f"{score:.3f}" if math.isfinite(score) else str(score)
