@@ -100,18 +100,8 @@ def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
 
 # Raised by zip, pickle and torch for damaged files.
 DAMAGE = (
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
+    *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, zlib.error),
+    *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
 )
 
 

@@ -167,7 +167,7 @@ def unlike(shape: tuple[int, ...], of_first: tuple[int, ...], file: Path, first:
     remedy = "convert their colours with data.channels=1 or 3"
     if shape[0] == of_first[0]:
         remedy = "crop or resize them with data.crop=square data.size=32, or other sizes"
-    they = f"{file} is {_described(shape)} where {first} is {_described(of_first)}"
+    they = f"{file} is {described(shape)} where {first} is {described(of_first)}"
     return UserError(f"{they}: make all images alike, or {remedy}.")
 
 
@@ -249,6 +249,7 @@ def _has_sixteen_bits(image: Image.Image) -> bool:
     return netpbm or any(SIXTEEN_BITS.search(str(tile.args)) for tile in tiles)
 
 
-def _described(shape: tuple[int, ...]) -> str:
+def described(shape: tuple[int, ...]) -> str:
+    """The size and colours of an image of ``shape`` (C, H, W), as text."""
     channels, height, width = shape
     return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"

@@ -107,9 +107,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
     require_own(model, fixed, data.condition_sizes, data.class_names, config.checkpoint)
-    shape = data.shape
-    map_shape = (shape.channels, shape.height, shape.width)
-    evaluation = Evaluation(model, fixed, config.trainer, map_shape, orders_of(config, model))
+    evaluation = Evaluation(model, fixed, config.trainer, (data.shape.channels, *size), orders_of(config, model))
     trainer, seconds = score_split(evaluation, data, split, run_dir)
     if not trainer.is_global_zero:
         return None
@@ -146,13 +144,9 @@ def write_results(
         values |= paired(Evaluated(index, label, of_images), other, config.task.against, score)
     metrics = {f"{split}/{name}": value for name, value in values.items()}
     write_record(run_dir / "metrics.json", metrics)
-    labels = label if (label >= 0).all() else None
-    ranked = ranking(data, split, index, labels, of_images, max(RANKED, config.task.maps))
-    maps = (
-        None
-        if config.task.maps == 0
-        else write_maps(run_dir, config.task.maps, evaluation, data, split, ranked, device)
-    )
+    labels, count = label if (label >= 0).all() else None, config.task.maps
+    ranked = ranking(data, split, index, labels, of_images, max(RANKED, count))
+    maps = write_maps(run_dir, count, evaluation, data, split, ranked, device) if count else None
     evaluated = EvaluatedSplit(
         run_dir=run_dir,
         checkpoint=config.checkpoint,

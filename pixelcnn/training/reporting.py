@@ -171,6 +171,6 @@ def _ranking(validation: Validation | None, data: ImageDataModule) -> Ranking | 
             black_to_white(pixels, data.shape.levels).numpy(),
             data.class_names,
         )
-        for images, pixels in ((validation.best, validation.best_images), (validation.worst, validation.worst_images))
+        for _, images, pixels in validation.ranked
     )
     return Ranking(validation.all.scores, best, worst)

@@ -37,6 +37,11 @@ class Validation:
     best_images: Tensor  # uint8 (k, C, H, W), 0 .. levels-1
     worst_images: Tensor
 
+    @property
+    def ranked(self) -> tuple[tuple[str, ScoredImages, Tensor], ...]:
+        """Best and worst, each with its name and its pixels."""
+        return ("best", self.best, self.best_images), ("worst", self.worst, self.worst_images)
+
 
 class ValidationImages(Callback):
     """Collects the score of every validation image over all ranks, and the ``num_kept`` best and worst images.
