@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for type checkers; everyone else imports by `__getattr__`
     from pixelcnn.causality import check_causal
     from pixelcnn.checkpoint import load, save
     from pixelcnn.compression import compress, decompress
@@ -31,34 +31,7 @@ HOMES = {
 }
 _HOME = {name: module for module, names in HOMES.items() for name in names}
 
-__all__ = [
-    "Categorical",
-    "ClassLabels",
-    "CoarseCodes",
-    "DensityEstimation",
-    "DiscretizedLogisticMixture",
-    "Encoder",
-    "GatedPixelCNN",
-    "ImageShape",
-    "Implicit",
-    "LogisticMixture",
-    "Maps",
-    "Network",
-    "PixelCNN",
-    "PixelCNNPP",
-    "PixelModel",
-    "PixelSNAIL",
-    "Temperature",
-    "Unconditional",
-    "UserError",
-    "Vectors",
-    "__version__",
-    "check_causal",
-    "compress",
-    "decompress",
-    "load",
-    "save",
-]
+__all__ = ["__version__", *_HOME]
 
 try:
     __version__ = version("pixelcnn")
