@@ -25,8 +25,7 @@ def check_causal(model: PixelModel, condition: Condition = None, sites: int | No
     with respect to it and all later sites. ``sites``: how many to check, spread over the image; None: all.
     ``condition``: that of one image, (1, …), for a conditional model; by default random features.
 
-    Weights that are all zero, such as those of a zero-initialised output layer, would hide earlier layers: the checked
-    copy has random ones instead.
+    Weights that are all zero, as in some output layers, would hide earlier layers: the checked copy has random ones.
     """
     if not hasattr(model, "likelihood"):
         told = f"check_causal takes a model, and {type(model).__name__} is only a network"

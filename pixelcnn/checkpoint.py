@@ -56,8 +56,7 @@ def load(path: str | Path, trust: Collection[str] = (), key: str = "checkpoint")
 
     ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). The model is on the
     CPU, in evaluation mode and float32. ``trust``: packages, besides this project, from which the file may import
-    classes. Raises UserError if the file is missing, damaged, not from this project, or names other packages; the
-    message calls the file ``key``.
+    classes. UserError, calling the file ``key``, if it is missing, damaged, of another project or names other packages.
     """
     checkpoint = read(path, key)
     model = build(description_of(checkpoint, path, key, trust))
@@ -156,8 +155,7 @@ def export(
 ) -> None:
     """`save` with ``config``, the configuration of the model's run, of plain containers and values.
 
-    ``dtype``: of the stored matrices, such as float16 for half the size. Vectors keep their type, and all weights are
-    loaded as float32.
+    ``dtype``: of the stored matrices, such as float16 for half the size. All weights are loaded as float32.
     """
     from safetensors.torch import save_file  # imported here, so that training does not need it
 

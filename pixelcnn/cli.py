@@ -60,8 +60,7 @@ def job(config: DictConfig) -> float | None:
 
 
 def import_from(arguments: Sequence[str]) -> None:
-    """Make a user's modules importable, also in further processes of a run or sweep: those beside the ``--config-dir``
-    and in the working directory."""
+    """Make modules beside the ``--config-dir`` and in the working directory importable, also in further processes."""
     folder = config_dir(arguments)
     places = ([] if folder is None else [str(Path(folder).resolve().parent)]) + [os.getcwd()]
     new = [place for place in dict.fromkeys(places) if place not in sys.path]

@@ -34,8 +34,7 @@ def execution_of(config: DictConfig) -> Execution:
 def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str, int]) -> ModelDescription:
     """The model that ``config`` describes, for images of the data set's shape and conditions of its sizes.
 
-    ``condition_sizes``: the number of classes of its ``labels``, of ``coarse`` codes, of features of its ``embeddings``
-    and ``maps``.
+    ``condition_sizes``: the data set's, see `pixelcnn.data.base.ImageDataModule`.
     """
     configured = {
         group: {where: (target_of(config, where), own_arguments(config, where)) for where in parts_of(config, group)}
@@ -230,8 +229,7 @@ def revise(
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
-    """Raise UserError if the weights of ``stored``, from the file ``init_from``, do not fit the model ``revised``. The
-    message names the first option responsible."""
+    """Raise UserError, naming an option, if the weights of ``stored`` in ``init_from`` do not fit ``revised``."""
     fitting = _weights_of(stored)
     if _weights_of(revised) == fitting:
         return

@@ -37,8 +37,7 @@ class ImageDataModule(LightningDataModule):
     """Makes batches of the images that ``load`` returns; your own data set implements only ``load``.
 
     A batch is a dictionary: ``images`` (B, C, H, W), uint8, or int32 above 256 levels; ``index`` int64 (B,), the
-    images' places in the arrays of their split; and ``labels``, ``embeddings``, ``maps`` and ``coarse`` if the set has
-    them.
+    images' places in the arrays of their split; and, if any, ``labels``, ``embeddings``, ``maps``, ``coarse``.
 
     Sizes are checked here and again when the images are known; UserError names the key. Without a trainer there is one
     device. The trainer needs ``use_distributed_sampler=False``.
@@ -143,11 +142,8 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def condition_sizes(self) -> dict[str, int]:
-        """The size of each kind of condition that all loaded splits have, by its name in a batch.
-
-        The number of classes for labels, of codes for coarse codes, of features for embeddings and maps.
-        Known after ``setup``.
-        """
+        """How many classes, coarse codes, or features of embeddings and maps there are, by the names in a batch, of the
+        conditions that all loaded splits have. Known after ``setup``."""
         sizes = {} if self.num_classes is None else {"labels": self.num_classes}
         codes = [arrays.num_codes for arrays in self._loaded.values()]
         sizes |= {} if None in codes else {"coarse": max(filter(None, codes))}

@@ -142,9 +142,7 @@ def _classes(folder: Path, found: dict[str, Path]) -> list[str]:
 
 
 def _image_files(folder: Path, found: dict[str, Path]) -> list[Path]:
-    """The files ``found`` in ``folder``, sorted. Raises UserError if there are none, if only some have a class, or if
-    one has an unsupported format.
-    """
+    """The files ``found`` in ``folder``, sorted; UserError if there are none, or if some lack a class or a format."""
     files = sorted(found.values())
     unread = [path for path in files if path.suffix.lower() not in IMG_EXTENSIONS]
     if unread:

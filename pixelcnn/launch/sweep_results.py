@@ -1,8 +1,6 @@
-"""A sweep's results: ``sweep.csv``, one job per line, ``sweep.png``, the objective by hyper-parameter, and
-``sweep.html``, the jobs side by side.
+"""A sweep's results: ``sweep.csv``, a job per line, ``sweep.png``, the objective by key, and the page ``sweep.html``.
 
-A sweep over seeds also has ``seeds.csv``: mean and standard deviation over the seeds, for each setting of the other
-keys.
+A sweep over seeds also has ``seeds.csv``: mean and standard deviation over the seeds for each setting of other keys.
 """
 
 import csv
@@ -50,11 +48,7 @@ def swept_keys(config: DictConfig) -> list[str]:
 
 
 def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
-    """Write table, picture and page of all jobs in ``sweep_dir`` so far, including those of an earlier part of the
-    sweep.
-
-    Returns a sentence about the best job.
-    """
+    """Write table, picture and page of all jobs in ``sweep_dir`` so far; returns a sentence about the best one."""
     directories = directories_in(sweep_dir)
     jobs = [_read(sweep_dir, directory, tuple(keys)) for directory in directories]
     scores = [job.score for job in jobs if job.score is not None]
@@ -75,8 +69,7 @@ def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
 
 
 def compare(root: Path, directories: Sequence[Path], keys: Sequence[str], page: Path) -> str | None:
-    """Write the page about the runs in ``directories``, named relative to ``root``; returns a sentence about the
-    best."""
+    """Write the ``page`` about the runs in ``directories``, named relative to ``root``; a sentence about the best."""
     from pixelcnn.report.comparison import ComparedRun, best_of, comparison_page
     from pixelcnn.report.page import write
 

@@ -1,5 +1,4 @@
-"""log softmax at given levels that needs little more memory than the logits, a thousand numbers per sub-pixel for 1,024
-levels.
+"""log softmax at given levels that needs little more memory than the logits, of which there are L per sub-pixel.
 
 ``F.cross_entropy`` keeps all log-probabilities beside the logits, and makes two more tensors of their size in the
 backward pass. Here both passes compute them for a few images at a time, or a few rows of one.
@@ -19,8 +18,7 @@ AT_ONCE = 2**21  # logits, 8 MiB in float32
 def logits_of(rows: Tensor, place: int, before: Tensor) -> Tensor:
     """(N, L, H, W) of channel number ``place`` of a group, whose earlier ones are ``before`` (N, place, H, W).
 
-    rows (N, R, L, H, W): one channel after another, each with its logits and then its coefficients, one for each
-    channel before it.
+    rows (N, R, L, H, W): for each channel in turn its logits, then a coefficient for each channel before it.
     """
     first = first_row(place)
     logits = rows[:, first]

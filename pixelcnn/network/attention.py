@@ -17,8 +17,7 @@ def places(copies: int, height: int, width: int, like: Tensor) -> Tensor:
 class PlacedFeatures(nn.Module):
     """The first ``features`` of each input side by side, then the pixel's place.
 
-    The place comes once for each of the image's channels: so it does in the authors' code, and weight normalisation
-    and initialisation depend on it.
+    As in the authors' code the place comes once for each of the image's channels: weight normalisation depends on it.
     """
 
     def __init__(self, features: Sequence[int], image_channels: int) -> None:
@@ -26,8 +25,7 @@ class PlacedFeatures(nn.Module):
         self.features, self.copies = tuple(features), image_channels
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """(N, at least the features of each, H, W) to (N, sum of the features + 2 * image_channels, H, W), of the type
-        of the last input."""
+        """(N, at least the features of each, H, W) to (N, all features + 2 * image_channels, H, W)."""
         like = inputs[-1]
         height, width = like.shape[2:]
         place = places(self.copies, height, width, like).expand(len(like), -1, -1, -1)

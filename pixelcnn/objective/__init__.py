@@ -43,8 +43,7 @@ class Objective(Protocol):
 
 
 def require_trainable(objective: type[Objective], likelihood: type, source: str = "") -> None:
-    """Raise UserError if ``objective`` does not train ``likelihood`` (both classes); ``source`` says where that is
-    from."""
+    """Raise UserError if ``objective`` does not train ``likelihood`` (both classes), which is from ``source``."""
     missing = [name for name in METHODS if not hasattr(objective, name)]
     if missing:
         raise UserError(

@@ -71,8 +71,7 @@ def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
 
 
 def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tuple[Batch, Given | None]:
-    """The images to complete with their conditions, from a file or the first of the test set, and the conditions that
-    ``task`` sets for all of them."""
+    """The images to complete with their conditions, and the conditions that ``task`` sets for all of them."""
     task = config.task
     if task.file is not None:
         require_agreement(model.description, config.checkpoint, config, overrides)
@@ -116,8 +115,7 @@ def completions(
 ) -> tuple[Tensor, Tensor]:
     """`PixelModel.complete` of images (N K, C, H, W), on the one device that ``trainer.*`` names, to the CPU.
 
-    With a progress bar. Along an interpolation only the condition changes: the K completions of an image use the
-    same random numbers.
+    Along an interpolation only the condition changes: the K completions of an image use the same random numbers.
     """
     task, n = config.task, len(images)
     of_each = 1 if task.interpolate_to is None else task.num_completions

@@ -23,8 +23,7 @@ from pixelcnn.tasks.pixel_by_pixel import coding
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and ``labels`` and ``coarse`` codes if the
-    archive has them.
+    """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and the archive's ``labels`` and ``coarse``.
 
     Nothing is written unless all images match their checksums.
     """

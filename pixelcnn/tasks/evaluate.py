@@ -1,7 +1,6 @@
 """``task=evaluate``: scores every image of a split exactly once, and the split as a whole.
 
-The score is bits/dim, or for models that score something else what `PixelModel.score_name` says, which is its name in
-all files.
+The score is bits/dim, or for models that score something else what `PixelModel.score_name` says.
 """
 
 import csv
@@ -206,12 +205,9 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
 def summary(score: str, bits: np.ndarray, dimensions: int) -> dict[str, float]:
     """The score of a split, called ``score``, from those of its images, float64 (N,), in the order of the split.
 
-    Beside bits/dim there are bits and nats per image of that many ``dimensions``.
-
-    ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors), which a single
-    image does not have.
-    ``SCORE_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left out
-    if nothing is dropped or nothing would remain.
+    Beside bits/dim there are bits and nats per image of that many ``dimensions``. ``SCORE_ci95`` is the half-width of
+    the 95 % confidence interval over several images (1.96 standard errors). ``SCORE_original_protocol`` drops the last
+    partial batch of 128, as the original's test loop did; it is left out if nothing is dropped or would remain.
     """
     values = {score: float(bits.mean()), "num_images": len(bits)}
     if len(bits) > 1:
@@ -241,8 +237,7 @@ def write_maps(
     images: Ranking,
     device: torch.device,
 ) -> HeatMaps:
-    """Write ``maps.npz``, ``maps.png`` and ``mean_map.png``: where the bits go in the ``count`` best and worst of
-    ``images``, and on average.
+    """Write ``maps.npz``, ``maps.png``, ``mean_map.png``: the bits of the ``count`` best and worst, and on average.
 
     The arrays: ``mean`` float64 (C, H, W) over the split, ``index`` (M,), the best first and then the worst, and
     their ``maps`` float32 (M, C, H, W).
@@ -284,8 +279,7 @@ def write_per_image(
     bits: np.ndarray,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """One line per image: index, label (may be empty), score, the score of each channel given those before, and the
-    label's name if it has one.
+    """One line per image: index, label (may be empty), score, that of each channel given those before, label's name.
 
     bits: float64 (N, C), bits per pixel of each channel. If the score is a bound, only their sum is one.
     """

@@ -44,8 +44,7 @@ class DensityEstimation(LightningModule):
     Batches are dictionaries like those of the project's data sets, or images, or (images, condition).
 
     A step whose loss or gradient is not finite on any rank is skipped on all: weights, optimiser state, EMA weights
-    and learning rate do not change. ``skipped_steps`` counts such steps over the whole run; ``global_step`` includes
-    them.
+    and learning rate do not change. ``skipped_steps`` counts them over the whole run; ``global_step`` includes them.
 
     On GPUs, training steps use TF32 for float32 products. Validations, and what callbacks draw and score in them, use
     full float32, so that their scores equal those of ``task=evaluate``.
@@ -100,8 +99,7 @@ class DensityEstimation(LightningModule):
 
     @cached_property
     def flops_of_an_image(self) -> int:
-        """`pixelcnn.training.arithmetic.training_flops` of the model, cached: it takes as long as several small
-        steps."""
+        """`training_flops` of the model, cached: it takes as long as several small steps."""
         return training_flops(self.model)
 
     def dictionary(self, batch: Any) -> Batch:

@@ -42,8 +42,7 @@ def require_restorable(
 ) -> None:
     """Raise UserError unless a run of ``module`` can be resumed from ``checkpoint``, the file ``named``.
 
-    ``checkpoint`` has passed `pixelcnn.training.checkpoints.has_training_state`, and is not changed. ``callbacks``:
-    the run's callbacks among `STATES`.
+    ``checkpoint`` has passed `has_training_state`, and is not changed. ``callbacks``: the run's among `STATES`.
     """
     fault = next(filter(None, _faults(checkpoint, module, callbacks)), None)
     if fault is not None:

@@ -98,8 +98,7 @@ class WandbDashboard(WandbLogger, Dashboard):
 
     @contextmanager
     def _staging(self) -> Iterator[None]:
-        """Within it, files waiting to be uploaded, such as tables' pictures, go to the run's directory and stay there
-        offline.
+        """Within it, files waiting to be uploaded, such as tables' pictures, go to the run's directory.
 
         By default wandb puts them into the home directory, unless its environment variable is set.
         """
