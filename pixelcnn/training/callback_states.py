@@ -52,7 +52,7 @@ STATES: dict[type[Callback], Any] = {
 
 
 def require_states(states: dict[str, Any], callbacks: Sequence[Callback], named: str) -> None:
-    """Raise UserError if a state of ``callbacks`` in the file ``named`` differs in type from its callback's initial one.
+    """Raise UserError if a state of ``callbacks`` in the file ``named`` differs in type from its callback's first one.
 
     Keys that the initial state lacks may be anything, except in Lightning's own callbacks."""
     for callback in callbacks:
