@@ -87,10 +87,7 @@ def of_run(path: Path) -> Path:
 
 
 def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
-    """The entries of a checkpoint, tensors memory-mapped; does not detect damage to them.
-
-    UserError as in `read`.
-    """
+    """`read`, with tensors of a checkpoint memory-mapped, in which it does not detect damage."""
     path = of_run(path)
     if os.path.isdir(path):
         return _read_folder(path, f"{key}={path}")

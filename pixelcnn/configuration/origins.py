@@ -32,13 +32,8 @@ def require_parts_to_leave_out(overrides: Sequence[str]) -> None:
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         group, _, name = override.key_or_group.partition(".")
         several = group in GROUPS and GROUPS[group].several
-        if (
-            not several
-            or not name
-            or override.is_delete()
-            or override.is_sweep_override()
-            or override.value() is not None
-        ):
+        sets_one = name and not (override.is_delete() or override.is_sweep_override())
+        if not (several and sets_one and override.value() is None):
             continue
         files = _composed_of(overrides)
         if files is None:

@@ -170,10 +170,7 @@ def unlike(shape: tuple[int, ...], of_first: tuple[int, ...], file: Path, first:
 
 
 def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS, levels: int = 256) -> np.ndarray:
-    """The image in ``file``, uint8 (C, H, W), or uint16 if it has 16 bits and ``levels`` is above 256.
-
-    UserError as `read_images`.
-    """
+    """The image in ``file`` (C, H, W), uint8, or uint16 if it has 16 bits and ``levels`` is above 256."""
     # Opening a pipe would wait forever; Path.is_file() raises if a name is too long.
     if not os.path.isfile(file):
         fault = "is not a file" if os.path.exists(file) else "does not exist"
@@ -188,10 +185,7 @@ def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS, l
 def decode(
     content: bytes, file: Path, channels: int | None, framing: Framing = AS_IT_IS, levels: int = 256
 ) -> np.ndarray:
-    """The image in ``content``, as `read_pixels`, rotated as its Exif data says.
-
-    UserError as `read_images`, naming ``file``.
-    """
+    """`read_pixels` of the ``content`` of ``file``, rotated as its Exif data says."""
     if content.startswith(PNG_START) and is_cut_short(content):
         raise UserError(f"{file} is cut short: {remedy(file)}.")
     try:

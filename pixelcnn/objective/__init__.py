@@ -1,7 +1,4 @@
-"""Training objectives, one per file, and their names (`pixelcnn.scores`).
-
-``best.ckpt`` has the lowest ``val/NAME``, which sweeps minimise.
-"""
+"""Training objectives, one per file. ``best.ckpt`` has the lowest score (`pixelcnn.scores`), which sweeps minimise."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Protocol

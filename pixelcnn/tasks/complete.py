@@ -89,7 +89,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tu
     data.setup("test")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     given = given_in(task, model, data.shape.height, data.shape.width)
-    require_own(model, given, data.condition_sizes, data.class_names, config.checkpoint)
+    require_own(model, given, data, config.checkpoint)
     batch = data.first("test", task.num_images)
     there = len(batch["images"])
     if there < task.num_images:

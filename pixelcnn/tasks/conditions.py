@@ -12,6 +12,7 @@ from pixelcnn.conditioning import Condition, Conditioning, Several
 from pixelcnn.conditioning.several import gathered, kinds_of
 from pixelcnn.configuration.description import require_conditions
 from pixelcnn.configuration.tasks import CONDITIONS
+from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError, meant
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.condition_files import codes_of, features_in, image_in, image_of, rows_of
@@ -154,18 +155,15 @@ def missing_condition(model: PixelModel, key: str, instead: str = "") -> UserErr
     )
 
 
-def require_own(
-    model: PixelModel, given: Given | None, sizes: Mapping[str, int], class_names: Sequence[str] | None, checkpoint: str
-) -> None:
-    """Raise UserError if a data set lacks the conditions of the model in ``checkpoint``, or has other sizes or class
-    names. Conditions ``given`` for all images are exempt.
+def require_own(model: PixelModel, given: Given | None, data: ImageDataModule, checkpoint: str) -> None:
+    """Raise UserError if ``data`` lacks the conditions of the model in ``checkpoint``, or has other sizes or classes.
 
-    ``sizes`` and ``class_names`` are the data set's, as `pixelcnn.data.base.ImageDataModule` has them.
+    Conditions ``given`` for all images are exempt.
     """
     besides = () if given is None else tuple(given.conditions)
-    require_conditions(model.description, f"checkpoint={checkpoint}", sizes, besides)
+    require_conditions(model.description, f"checkpoint={checkpoint}", data.condition_sizes, besides)
     if "labels" not in besides:
-        require_same_classes(model, class_names, checkpoint)
+        require_same_classes(model, data.class_names, checkpoint)
 
 
 def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, checkpoint: str) -> None:

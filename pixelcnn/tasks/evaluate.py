@@ -36,7 +36,7 @@ from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import as_label, by_channel, channel_names, in_words, per_image
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
 from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
-from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
+from pixelcnn.tasks.scoring import Scoring, half_width, require_float32, score_split, split_of
 from pixelcnn.training.metrics import MeanMap
 from pixelcnn.training.record import run_record, write_record
 
@@ -105,7 +105,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     data = split_of(config, overrides, model)
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
-    require_own(model, fixed, data.condition_sizes, data.class_names, config.checkpoint)
+    require_own(model, fixed, data, config.checkpoint)
     evaluation = Evaluation(model, fixed, config.trainer, (data.shape.channels, *size), orders_of(config, model))
     trainer, seconds = score_split(evaluation, data, split, run_dir)
     if not trainer.is_global_zero:
@@ -209,9 +209,7 @@ def summary(score: str, bits: np.ndarray, dimensions: int) -> dict[str, float]:
     the 95 % confidence interval over several images (1.96 standard errors). ``SCORE_original_protocol`` drops the last
     partial batch of 128, as the original's test loop did; it is left out if nothing is dropped or would remain.
     """
-    values = {score: float(bits.mean()), "num_images": len(bits)}
-    if len(bits) > 1:
-        values[f"{score}_ci95"] = float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits)))
+    values = {score: float(bits.mean()), "num_images": len(bits), **half_width(score, bits)}
     for name, unit in per_image(score).items():
         values[name] = values[score] * dimensions * math.log(2) / unit
     kept = len(bits) // ORIGINAL_BATCH * ORIGINAL_BATCH

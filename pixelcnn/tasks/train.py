@@ -38,7 +38,7 @@ from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, limit_reached
 from pixelcnn.training.last_metrics import LastMetrics
 from pixelcnn.training.lifeline import Lifeline
-from pixelcnn.training.lightning_internals import adapt
+from pixelcnn.training.lightning_internals import adapt, callbacks_of
 from pixelcnn.training.logging import WandbRunId, finishing, wandb_run_id
 from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.module import DensityEstimation
@@ -111,7 +111,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         with lifeline.holding(trainer), lightnings_refusals(config.trainer, config.callbacks):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         value = finish(trainer, module, history, last, run_dir)
-    for ctrl_c in interruptions(trainer):
+    for ctrl_c in callbacks_of(trainer, GracefulInterruption):
         ctrl_c.end_if_interrupted(trainer)
     return value
 
@@ -194,12 +194,6 @@ def record_start(
             logger.log_metrics(initialisation, step=0)
 
 
-def interruptions(trainer: Trainer) -> list[GracefulInterruption]:
-    """The callback that ends the run on signals, if the run has it."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return [callback for callback in callbacks if isinstance(callback, GracefulInterruption)]
-
-
 def finish(trainer: Trainer, module: DensityEstimation, history: History, last: LastMetrics, run_dir: Path) -> float:
     """Write ``metrics.json`` with the last value of everything logged and the best score of all validations.
 
@@ -211,7 +205,8 @@ def finish(trainer: Trainer, module: DensityEstimation, history: History, last: 
     score = metrics[name]
     if history.best is not None:
         metrics[best_of(name)] = history.best[1]
-    if any(ctrl_c.interrupted for ctrl_c in interruptions(trainer)) and limit_reached(trainer) is None:
+    interrupted = any(ctrl_c.interrupted for ctrl_c in callbacks_of(trainer, GracefulInterruption))
+    if interrupted and limit_reached(trainer) is None:
         metrics[INTERRUPTED] = True
     if trainer.is_global_zero:
         write_record(run_dir / "metrics.json", metrics)

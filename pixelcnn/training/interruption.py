@@ -236,10 +236,7 @@ def limit_reached(trainer: Trainer) -> str | None:
 
 @contextmanager
 def handing_on() -> Iterator[None]:
-    """Around a run: after a signal ended it, call the function that would have handled the signal.
-
-    For submitit, that function requeues the job.
-    """
+    """Around a run: after a signal ended it, call what would have handled the signal: submitit's requeues the job."""
     try:
         yield
     except Left as left:

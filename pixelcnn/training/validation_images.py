@@ -55,12 +55,6 @@ class ValidationImages(Callback):
         self.last: Validation | None = None
         self._scores = ImageScores()
 
-    @staticmethod
-    def of(trainer: Trainer) -> "ValidationImages":
-        """The trainer's callback of this class."""
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        return next(callback for callback in callbacks if isinstance(callback, ValidationImages))
-
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._scores.reset()
 
