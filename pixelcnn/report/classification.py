@@ -109,12 +109,8 @@ def _outcome(classified: ClassifiedSplit) -> Outcome:
     told = f"Of {plural(int(classified.counts.sum()), 'image')} of the {classified.split} set, by Bayes' rule, {prior}"
     interval_told = "; ± is the 95 % confidence interval over images" if bounded else ""
     assert accuracy is not None
-    return Outcome(
-        "Classified",
-        "good",
-        f"{100 * accuracy:.2f}{bounded} % right",
-        f"{told}{interval_told}. Checkpoint: {classified.checkpoint}",
-    )
+    headline = f"{100 * accuracy:.2f}{bounded} % right"
+    return Outcome("Classified", "good", headline, f"{told}{interval_told}. Checkpoint: {classified.checkpoint}")
 
 
 def _facts(classified: ClassifiedSplit) -> list[tuple[str, str]]:
@@ -150,12 +146,8 @@ def _classes(classified: ClassifiedSplit) -> Section:
 def _mistakes(classified: ClassifiedSplit) -> list[Section]:
     if not classified.mistakes:
         return []
-    pictures = [
-        single(
-            each.pixels,
-            f"Image {each.index}",
-            f"{each.label}, taken for {each.predicted}\nposterior {each.posterior:.3f}, #{each.index}",
-        )
-        for each in classified.mistakes
-    ]
+    pictures = []
+    for each in classified.mistakes:
+        told = f"{each.label}, taken for {each.predicted}\nposterior {each.posterior:.3f}, #{each.index}"
+        pictures.append(single(each.pixels, f"Image {each.index}", told))
     return [Section("Most confident mistakes", "# is the index in the data set.", "pictures", pictures)]

@@ -74,13 +74,9 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
         told += f" {difference} against {evaluated.against}, paired by image."
     if evaluated.other_size is not None:
         told += f" {evaluated.other_size}"
-    finite = math.isfinite(score)
-    return Outcome(
-        "Evaluated" if finite else "Not finite",
-        "good" if finite else "bad",
-        in_words(evaluated.score_name, value, evaluated.given),
-        f"{told} Checkpoint: {evaluated.checkpoint}",
-    )
+    state, mood = ("Evaluated", "good") if math.isfinite(score) else ("Not finite", "bad")
+    headline = in_words(evaluated.score_name, value, evaluated.given)
+    return Outcome(state, mood, headline, f"{told} Checkpoint: {evaluated.checkpoint}")
 
 
 def difference_in_words(split: str, score_name: str, metrics: Mapping[str, float]) -> str:

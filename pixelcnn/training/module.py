@@ -91,11 +91,8 @@ class DensityEstimation(LightningModule):
     @property
     def score_names(self) -> list[str]:
         """The names under which scores are logged; lower is better for all."""
-        return [
-            f"train/{self.score_name}",
-            f"val/{self.score_name}",
-            *(f"val/{name}" for name in self.val_channel_scores),
-        ]
+        validated = (f"val/{name}" for name in (self.score_name, *self.val_channel_scores))
+        return [f"train/{self.score_name}", *validated]
 
     @cached_property
     def flops_of_an_image(self) -> int:

@@ -157,14 +157,9 @@ def sample_grids(starts: list[Start], run_dir: Path, step: int) -> list[tuple[in
 def _ranking(validation: Validation | None, data: ImageDataModule) -> Ranking | None:
     if validation is None:
         return None
+    levels, names = data.shape.levels, data.class_names
     best, worst = (
-        examples(
-            images.index,
-            images.labels,
-            images.scores,
-            black_to_white(pixels, data.shape.levels).numpy(),
-            data.class_names,
-        )
-        for _, images, pixels in validation.ranked
+        examples(few.index, few.labels, few.scores, black_to_white(pixels, levels).numpy(), names)
+        for _, few, pixels in validation.ranked
     )
     return Ranking(validation.all.scores, best, worst)

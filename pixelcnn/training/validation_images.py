@@ -75,11 +75,5 @@ class ValidationImages(Callback):
         every = ScoredImages(index, None if (labels < 0).all() else labels, scores)
         order = scores.argsort(kind="stable")
         best, worst = every.at(order[: self.num_kept]), every.at(order[::-1][: self.num_kept])
-        self.last = Validation(
-            trainer.global_step,
-            every,
-            best,
-            worst,
-            data.at("val", best.index)["images"],
-            data.at("val", worst.index)["images"],
-        )
+        pixels = (data.at("val", few.index)["images"] for few in (best, worst))
+        self.last = Validation(trainer.global_step, every, best, worst, *pixels)
