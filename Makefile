@@ -1,5 +1,6 @@
 # make quickstart   trains on the embedded digits, from a fresh checkout
-# make test         runs the tests, from a fresh checkout
+# make test         runs the fast tests, from a fresh checkout
+# make test-all     runs all tests
 # make mutate       mutation testing: breaks the code, one line at a time
 # make docs         builds the documentation into docs/_build/html
 # make linkcheck    checks its links to other sites
@@ -8,7 +9,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart install test mutate ledger docs linkcheck format lint types
+.PHONY: quickstart install test test-all mutate ledger docs linkcheck format lint types
 
 quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes on the CPU
 	@run=outputs/quickstart/$$(date +%Y-%m-%d_%H-%M-%S) && \
@@ -17,7 +18,10 @@ quickstart: $(VENV)/.installed ## train on handwritten digits for a few minutes 
 
 install: $(VENV)/.installed ## make .venv and install requirements.txt
 
-test: $(VENV)/.installed-dev ## run the tests
+test: $(VENV)/.installed-dev ## run the fast tests: all but whole programs and long training runs
+	$(BIN)/python -m pytest -m "not program and not slow" -n auto --maxprocesses 4 --dist worksteal
+
+test-all: $(VENV)/.installed-dev ## run all tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 mutate: $(VENV)/.installed-dev ## break the code, one line at a time, and check that a test fails each time

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads, and for the processes that tests start
 
@@ -20,6 +21,8 @@ from pixelcnn.likelihood import DiscretizedLogisticMixture
 from pixelcnn.model import PixelModel, build
 from pixelcnn.network import PixelCNNPP
 from pixelcnn.orders import USUAL
+from pixelcnn.report import plots
+from pixelcnn.report.page import Picture
 from tests.browser import browser, look  # noqa: F401  fixtures
 from tests.parsed_once import parse_once
 
@@ -33,6 +36,28 @@ settings.register_profile("search", derandomize=False, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 parse_once()
+
+EMPTY_PLOT = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
+DRAWN_PLOT = plots._picture
+
+
+# Most of the suite's time.
+WHOLE_PROGRAMS = (
+    "tests/tasks/",
+    "tests/examples/",
+    "tests/explore/",
+    "tests/training/test_leaving.py",
+    "tests/training/test_lost_loggers.py",
+    "tests/training/test_reporting.py",
+    "tests/training/test_resume.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of whole programs."""
+    for item in items:
+        if item.nodeid.startswith(WHOLE_PROGRAMS):
+            item.add_marker(pytest.mark.program)
 
 
 def pytest_collection_finish() -> None:
@@ -95,6 +120,15 @@ def random_images(model: PixelModel, n: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     size = (n, shape.channels, shape.height, shape.width)
     return torch.randint(0, shape.levels, size, generator=generator).to(shape.dtype)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave the plots of reports empty, except in modules marked ``drawn``: matplotlib takes a third of a tiny run."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("drawn") is None:
+            patch.setattr(plots, "_picture", lambda figure, alt, on_a_phone=None: Picture(EMPTY_PLOT, alt))
+        yield
 
 
 @pytest.fixture(autouse=True)

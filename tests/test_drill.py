@@ -5,11 +5,11 @@ import multiprocessing
 import pytest
 
 from bench.drill import differences, killed, uninterrupted
-from tests.tasks.conftest import TINY, arrays, call, undrawn
+from tests.tasks.conftest import TINY, arrays, call
 
-__all__ = ["arrays", "call", "undrawn"]  # fixtures
+__all__ = ["arrays", "call"]  # fixtures
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
+pytestmark = pytest.mark.slow
 
 
 class Forked:

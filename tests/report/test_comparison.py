@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pixelcnn.report.comparison import MOST, ComparedRun, comparison_page
 from pixelcnn.report.page import write
 from pixelcnn.report.training import history_of
 from tests.report.run_of import png, training_run
+
+pytestmark = pytest.mark.drawn
 
 
 def run(number: int, score: float | None, folder: Path, **changes: Any) -> ComparedRun:

@@ -12,6 +12,8 @@ from pixelcnn.report.images import BYTES_OF_GRIDS, MOST_GRIDS
 from pixelcnn.report.training import Ending, Start, training_page
 from tests.report.run_of import png, scored_images, training_run
 
+pytestmark = pytest.mark.drawn
+
 
 class Elements(HTMLParser):
     """Tags with their attributes, and the text between."""

@@ -4,6 +4,8 @@ import pytest
 
 from pixelcnn.report.plots import Line, curves, histogram
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.mark.parametrize("values", [[2.5], [0.0, 0.0], [3e8, 3e8], [3e8, 3e8 + 1e-7], [-1e30, 1e30], [0.0, 5e-324]])
 def test_a_histogram_of_values_that_hardly_differ(values):

@@ -1,7 +1,6 @@
 """Tasks run as a user runs them: the command line, on a tiny data set, in this process."""
 
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +10,10 @@ import pytest
 import run
 from pixelcnn.conditioning import ClassLabels
 from pixelcnn.report import plots
-from pixelcnn.report.page import Picture
-from tests.conftest import tiny_model
+from tests.conftest import DRAWN_PLOT, tiny_model
 from tests.tasks.conditioned import file  # noqa: F401  a fixture
 from tests.tasks.wrong_files import save
 
-NOTHING = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
-DRAWN = plots._picture
 TINY = (
     "model.num_filters=4",
     "model.num_resnet_blocks=1",
@@ -55,23 +51,12 @@ def call():
     return call
 
 
-@pytest.fixture(scope="module")
-def undrawn() -> Iterator[None]:
-    """Empty plots in the reports of a module whose subject they are not: matplotlib takes a third of a tiny run.
-
-    Those of whole runs and evaluations are drawn in ``test_train.py`` and ``test_evaluate.py``.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "_picture", lambda figure, alt, on_a_phone=None: Picture(NOTHING, alt))
-        yield
-
-
 @pytest.fixture(scope="session")
 def trained(arrays, call, tmp_path_factory) -> Path:
     """The directory of a run of three epochs."""
     directory = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "_picture", DRAWN)  # whichever module is the first to ask for it
+        patch.setattr(plots, "_picture", DRAWN_PLOT)  # whichever module is the first to ask for it
         call(*arrays, *TINY, "trainer.max_epochs=3", f"hydra.run.dir={directory}")
     return directory
 

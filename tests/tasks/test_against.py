@@ -9,8 +9,6 @@ import pytest
 
 from tests.tasks.conftest import TINY
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture(scope="module")
 def evaluations(trained, arrays, call, tmp_path_factory):

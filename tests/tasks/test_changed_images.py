@@ -10,8 +10,6 @@ from PIL import Image
 from pixelcnn import load
 from tests.tasks.conftest import TINY
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):

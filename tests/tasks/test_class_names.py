@@ -11,8 +11,6 @@ from PIL import Image
 import pixelcnn
 from tests.tasks.conftest import TINY
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 CLASSES = ("bird", "cat", "dog")
 
 

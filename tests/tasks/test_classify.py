@@ -15,6 +15,8 @@ from pixelcnn import load
 from pixelcnn.tasks.classify import summary
 from tests.tasks.test_evaluate import ROOT
 
+pytestmark = pytest.mark.drawn
+
 
 def outcome(directory) -> tuple[dict, list[dict]]:
     with (directory / "per_image.csv").open() as file:

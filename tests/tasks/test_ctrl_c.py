@@ -9,8 +9,6 @@ import pytest
 from tests.tasks.conftest import TINY
 from tests.tasks.test_distributed import TWO, exit_codes_of_two
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 THREE = ("trainer.max_epochs=3", "callbacks.samples=null")  # 15 steps
 
 

@@ -19,8 +19,6 @@ from tests.tasks.conftest import TINY
 from tests.training.tiny import picture_in
 from tests.training.wandb_log import OfflineRun
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 # 15 steps in 3 epochs of 20 images; samples and ranked images after the second and in the end.
 RUN = (
     "seed=1",  # whose last step is not the best

@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
 
 pytestmark = [
-    pytest.mark.usefixtures("undrawn"),
     pytest.mark.slow,
     pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without torch.distributed"),
 ]

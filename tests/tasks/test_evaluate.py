@@ -17,6 +17,8 @@ from pixelcnn import load
 from pixelcnn.tasks.evaluate import summary
 from pixelcnn.training.metrics import ImageScores
 
+pytestmark = pytest.mark.drawn
+
 ROOT = Path(__file__).parents[2]
 
 

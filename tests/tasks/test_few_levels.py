@@ -1,9 +1,6 @@
 import numpy as np
-import pytest
 
 from tests.tasks.conftest import TINY
-
-pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def test_training_on_zeros_and_ones_says_once_how_to_model_two_levels(call, caplog, tmp_path):

@@ -19,8 +19,6 @@ from tests.conftest import random_images
 from tests.tasks.conftest import TINY
 from tests.training.forging import forged
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 QUIET = (
     "model.num_stages=1",
     "callbacks.samples=null",

@@ -14,6 +14,8 @@ from pytorch_lightning import Callback
 
 from tests.tasks.conftest import TINY
 
+pytestmark = pytest.mark.drawn
+
 
 class Filled(Callback):
     """From step ``start`` to step ``end`` the file system of ``folder`` has no room left."""

@@ -14,8 +14,6 @@ from pixelcnn.tasks.conditions import given_condition
 from tests.tasks.conditioned import COLUMNS
 from tests.tasks.conftest import TINY
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture(scope="session")
 def checkpoint(file, call, tmp_path_factory):

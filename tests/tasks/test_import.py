@@ -16,8 +16,6 @@ from tests.original.conftest import original_model, source_of
 from tests.original.reference import Reference
 from tests.original.test_golden import GOLDEN, to_levels
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 CASES = [
     dict(num_filters=3),
     dict(num_filters=4, num_resnet_blocks=2, num_mixtures=3, nonlinearity="elu"),

@@ -16,6 +16,8 @@ from tests.conftest import tiny_model
 from tests.ood.test_detection import mann_whitney
 from tests.tasks.test_refusals import hand_over
 
+pytestmark = pytest.mark.drawn
+
 COUNTS = {"in": 22, "flat": 9, "noise": 8}
 
 

@@ -12,8 +12,6 @@ import pixelcnn
 from pixelcnn.likelihood import Categorical
 from tests.tasks.conftest import TINY
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 class Embedded(nn.Module):
     """Labels as learned vectors."""

@@ -31,8 +31,6 @@ from tests.tasks.composing import composed, keys_of, without_hydra
 from tests.tasks.page_commands import ALL, FILES, OTHERS, OURS, PAGES, ROOT, STARTS, TELLING
 from tests.tasks.wrong_files import save
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 CLOTHES = "+data@against.clothes=fashion_mnist"
 USED = ("model.num_filters", "model.num_resnet", "callbacks", "data", "trainer", "logger")  # of TINY by any network
 # Above the command's own values, so that it is done in a second by one process.

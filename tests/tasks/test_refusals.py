@@ -17,8 +17,6 @@ from tests.tasks.composing import composed, without_hydra
 from tests.tasks.conftest import TINY
 from tests.tasks.wrong_files import PICKLED, make_wrong_files
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 FOLDER = "/FOLDER/"  # in the rows below, the one with the wrong files
 ARRAYS = "data=arrays data.test=/FOLDER/test.npz data.val_size=4 data.batch_size=4 data.train=/FOLDER/"
 IMAGES = "data=images data.val_size=2 data.batch_size=2 data.root=/FOLDER/"

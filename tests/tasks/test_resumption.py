@@ -17,8 +17,6 @@ from tests.tasks.conftest import TINY
 from tests.tasks.test_distributed import TWO, exit_codes_of_two
 from tests.tasks.test_train import weights
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 TERM = "trainer.callbacks=[{{_target_: tests.faults.Told, rank: {rank}, step: 7}}]"
 
 

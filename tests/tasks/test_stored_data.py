@@ -6,8 +6,6 @@ import pytest
 
 from pixelcnn.cli import CONF
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 EXPERIMENTS = ("digits", "cifar10", "minutes", "ablation/base", "networks/gated_pixelcnn")
 
 

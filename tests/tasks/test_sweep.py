@@ -21,7 +21,7 @@ from tests.tasks.test_distributed import ROOT
 from tests.training.test_logging import nobody  # noqa: F401
 from tests.training.wandb_log import OfflineRun
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
+pytestmark = pytest.mark.slow
 
 STEPS = ("trainer.max_steps=2", "callbacks.samples=null")
 
