@@ -36,14 +36,11 @@ def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str
 
     ``condition_sizes``: the data set's, see `pixelcnn.data.base.ImageDataModule`.
     """
-    configured = {
-        group: {where: (target_of(config, where), own_arguments(config, where)) for where in parts_of(config, group)}
-        for group in ROLES
-    }
-    conditioning = _for_the_data(configured[CONDITIONING], condition_sizes)
     network, likelihood = (
-        partial(target, **own) for group in ("model", "likelihood") for target, own in configured[group].values()
+        partial(target_of(config, group), **own_arguments(config, group)) for group in ("model", "likelihood")
     )
+    parts = {one: (target_of(config, one), own_arguments(config, one)) for one in parts_of(config, CONDITIONING)}
+    conditioning = _for_the_data(parts, condition_sizes)
     return _that_fits(ModelDescription(image, network, likelihood, conditioning, config.model.order))
 
 

@@ -143,7 +143,8 @@ def write_results(
         values |= paired(Evaluated(index, label, of_images), other, config.task.against, score)
     metrics = {f"{split}/{name}": value for name, value in values.items()}
     write_record(run_dir / "metrics.json", metrics)
-    labels, count = label if (label >= 0).all() else None, config.task.maps
+    labels = label if (label >= 0).all() else None
+    count = config.task.maps
     ranked = ranking(data, split, index, labels, of_images, max(RANKED, count))
     maps = write_maps(run_dir, count, evaluation, data, split, ranked, device) if count else None
     evaluated = EvaluatedSplit(
