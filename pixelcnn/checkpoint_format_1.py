@@ -27,10 +27,7 @@ ROLES = {"model": "network"}  # where a part's name has changed
 
 
 def description_of_format_2(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """``stored``, a description of format 1, in the form that `ModelDescription.from_dict` takes.
-
-    KeyError if it names an unknown part.
-    """
+    """``stored``, of format 1, as `ModelDescription.from_dict` takes it; KeyError if it names an unknown part."""
     parts = {}
     for group, targets in TARGETS.items():
         arguments = dict(stored[group])

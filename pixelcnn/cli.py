@@ -56,12 +56,11 @@ def job(config: DictConfig) -> float | None:
             return run_apart(context)
         # The directory of a single run has been claimed before Hydra wrote into it.
         with claimed(run_dir, config, "hydra.sweep.dir") if swept and is_first() else nullcontext():
-            return import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, overrides)
+            return import_module(f"pixelcnn.tasks.{task.module or task.name}").run(config, run_dir, overrides)
 
 
 def import_from(arguments: Sequence[str]) -> None:
-    """Make a user's modules importable, also in further processes of a run or sweep: those beside the ``--config-dir``
-    and in the working directory."""
+    """Make modules beside the ``--config-dir`` and in the working directory importable, also in further processes."""
     folder = config_dir(arguments)
     places = ([] if folder is None else [str(Path(folder).resolve().parent)]) + [os.getcwd()]
     new = [place for place in dict.fromkeys(places) if place not in sys.path]

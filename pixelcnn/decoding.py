@@ -36,8 +36,7 @@ class Decoder:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Pictures uint8 (N, C', H', W') of ``images`` (N, C, H, W); UserError if the function returns anything
-        else."""
+        """Pictures uint8 (N, C', H', W') of ``images`` (N, C, H, W); UserError if it returns anything else."""
         parts = [self._checked(self.function(part.cpu().long()), len(part)) for part in images.split(AT_ONCE)]
         return torch.cat(parts)
 

@@ -48,8 +48,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """The shape of the images, the parts, each a class or a ``functools.partial`` of one with its keywords, and the
-    order of the pixels.
+    """The images' shape, the parts, each a class or a ``functools.partial`` of one, and the order of the pixels.
 
     ``conditioning`` may also be a mapping from names to several. UserError if an argument of a part is unknown,
     missing, of a wrong type or not a plain value, or if there is no such order.
@@ -84,8 +83,7 @@ class ModelDescription:
         return network["embedding_features"] if network.get("input") == "embedding" else 0
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``. The default order is
-        left out."""
+        """Plain dictionaries of plain values, as a checkpoint stores them; parts by ``_target_``, no default order."""
         stored = {"image": asdict(self.image), **{role: getattr(self, role).to_dict() for role in GIVEN}}
         return stored if self.order == USUAL else {**stored, "order": {"name": self.order}}
 

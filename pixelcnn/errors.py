@@ -1,5 +1,8 @@
 """The exception that is shown to users as one sentence."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """Something the user can fix: its message is one sentence naming the key or file, the fault and the remedy.
@@ -22,6 +25,12 @@ class UnknownKeyError(UserError):
 
 class OutOfRangeError(UserError):
     """A key's value is out of range, whatever the other keys are."""
+
+
+def meant(given: str, known: Iterable[str], otherwise: str, written: str = "{}") -> str:
+    """The end of a sentence about an unknown name: the ``known`` one like it, as it is ``written``, if any."""
+    close = get_close_matches(given, list(known), 1)
+    return f"did you mean {written.format(close[0])}?" if close else otherwise
 
 
 def require(condition: bool, key: str, value: object, remedy: str) -> None:

@@ -26,8 +26,7 @@ def known_pixels(mask: str, height: int, width: int) -> Tensor:
     With ``top:0.5`` (or ``bottom:``, ``left:``, ``right:``) that fraction of the rows or columns is known, with
     ``box:t:l:b:r`` the inside of a box given in fractions of the size, with ``hole:t:l:b:r`` everything outside it.
     Commas work instead of colons, but have to be quoted on a command line. Any other text names an image file of the
-    same size, known where it is brighter than half. UserError for anything else, and if no pixel or every pixel is
-    known.
+    same size, known where it is brighter than half. UserError for anything else, and if none or all pixels are known.
     """
     kind, _, numbers = mask.partition(":")
     known = _described(mask, kind, numbers, height, width) if kind in KINDS else _from_image(mask, height, width)

@@ -142,18 +142,8 @@ class PixelModel(Density):
             name = self.description.likelihood.name
             raise UserError(f"likelihood={name} has no density to score completions by: draw samples instead.")
         read = self.completion_order(known) if order is None else self.orders.chosen(order)
-        completed = self._drawn(
-            images.to(self.image.dtype, copy=True),
-            known,
-            condition,
-            seed,
-            temperature,
-            batch_size,
-            on_pixel,
-            numbers,
-            on_row,
-            read,
-        )
+        begun = images.to(self.image.dtype, copy=True)
+        completed = self._drawn(begun, known, condition, seed, temperature, batch_size, on_pixel, numbers, on_row, read)
         scores = [torch.empty(0, dtype=torch.float64, device=completed.device)]
         with torch.no_grad(), in_evaluation(self):  # in the order of drawing
             for first in range(0, len(images), batch_size):

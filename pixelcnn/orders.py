@@ -86,8 +86,7 @@ class Orders:
         return next((order for order in orders if comes_first(order.shown(known))), None)
 
     def shown(self, images: Tensor, h: Tensor | None, order: Order, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-        """``images`` (N, C, H, W) and their features h, (N, D), (N, D, H, W) or None, in the form that the network
-        takes.
+        """``images`` (N, C, H, W) and their features h, (N, D), (N, D, H, W) or None, as the network takes them.
 
         ``dtype``: of the features that name the order.
         """

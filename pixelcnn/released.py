@@ -20,8 +20,7 @@ def released() -> dict[str, Path]:
 def located(path: str | Path) -> Path:
     """The path of a model on this machine: ``path`` itself, a released model's folder, or the cache of hf://owner/name.
 
-    An existing file takes precedence over a name; ``released/NAME`` works from any directory. UserError if a repository
-    cannot be loaded.
+    An existing file precedes a name; ``released/NAME`` works anywhere. UserError if a repository cannot be loaded.
     """
     if str(path).startswith(HUB):
         return _from_hub(str(path).removeprefix(HUB).strip("/"))
@@ -43,8 +42,7 @@ def _from_hub(repository: str) -> Path:
 
 
 def push(folder: Path, repository: str) -> None:
-    """Upload the exported model in ``folder`` to ``repository``, owner/name on the Hugging Face hub; creates it if
-    needed.
+    """Upload the exported model in ``folder`` to ``repository``, owner/name on the Hugging Face hub, created if needed.
 
     UserError without a network or an account's token, or if the hub refuses it.
     """

@@ -45,10 +45,7 @@ def per_image(score_name: str) -> dict[str, float]:
 
 
 def in_words(score_name: str, value: str, given: str | None = None) -> str:
-    """``value`` of a score as text for the terminal.
-
-    ``given`` names the condition if all images were scored given the same one.
-    """
+    """``value`` of a score as text; ``given`` names the condition if all images were scored given the same one."""
     words = IN_WORDS[score_name].format(value)
     return words if given is None else f"{words.removesuffix(OF_ITS_OWN)} given {given}"
 

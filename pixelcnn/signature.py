@@ -9,13 +9,12 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pixelcnn.errors import UnknownKeyError, UserError
+from pixelcnn.errors import UnknownKeyError, UserError, meant
 
 KINDS: dict[Any, str] = {
     int: "a whole number",
@@ -104,10 +103,8 @@ def checked_arguments(
     is_open = takes_any_keyword(target)
     for name in values:
         if name not in known and (name in given or not is_open):
-            close = get_close_matches(name, known, 1)
             instead = f"its keys are {', '.join(known)}." if known else "it has none."
-            meant = f"did you mean {prefix}{close[0]}?" if close else instead
-            raise UnknownKeyError(f"{prefix}{name}", name_of(target), meant)
+            raise UnknownKeyError(f"{prefix}{name}", name_of(target), meant(name, known, instead, f"{prefix}{{}}"))
     missing = [name for name, argument in known.items() if argument.required and name not in values]
     if missing:
         raise UserError(f"{prefix}{missing[0]} has no value: give {prefix}{missing[0]}=VALUE.")
@@ -233,8 +230,7 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """``value`` converted to ``hint``; TypeError for another type, ArithmeticError, saying what to use, if it is not
-    finite or too large."""
+    """``value`` converted to ``hint``; TypeError for another type, ArithmeticError if it is not finite or too large."""
     origin, of = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _converted_to_one(value, of)

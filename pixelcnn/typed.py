@@ -31,13 +31,13 @@ def misfit(value: Any, kind: Any, where: str) -> str | None:
         return f"{where}={shown(value)} is not a {origin.__name__}"
     if origin is dict:
         keys = (f"{where} has the key {shown(key)}" for key in value if type(key) is not arguments[0])
-        return next(keys, None) or _first(misfit, value, lambda key: arguments[1], where)
+        return next(keys, None) or _first(value, lambda key: arguments[1], where)
     if origin is list or (origin is tuple and arguments[-1] is Ellipsis):
-        return _first(misfit, dict(enumerate(value)), lambda place: arguments[0], where)
+        return _first(dict(enumerate(value)), lambda place: arguments[0], where)
     if origin is tuple:
         if len(value) != len(arguments):
             return f"{where}={shown(value)} has {len(value)} entries, not {len(arguments)}"
-        return _first(misfit, dict(enumerate(value)), lambda place: arguments[place], where)
+        return _first(dict(enumerate(value)), lambda place: arguments[place], where)
     fits = type(value) in (int, float) if kind is float else type(value) is kind
     return None if fits else f"{where}={shown(value)} is of the wrong type"
 
@@ -61,9 +61,9 @@ def _of_entries(value: Any, kinds: Mapping[str, Any], needed: Any, open_: bool, 
         if key not in kinds and not open_:
             return f"{where} has the unknown key {shown(key)}"
     known = {key: entry for key, entry in value.items() if key in kinds}
-    return _first(misfit, known, lambda key: kinds[key], where)
+    return _first(known, lambda key: kinds[key], where)
 
 
-def _first(test: Callable[..., str | None], entries: dict[Any, Any], kind_of: Callable[[Any], Any], where: str) -> Any:
-    found = (test(entry, kind_of(key), f"{where}.{key}") for key, entry in entries.items())
+def _first(entries: dict[Any, Any], kind_of: Callable[[Any], Any], where: str) -> str | None:
+    found = (misfit(entry, kind_of(key), f"{where}.{key}") for key, entry in entries.items())
     return next((one for one in found if one is not None), None)

@@ -25,8 +25,7 @@ DTYPES = (
 
 
 def opened(value: Any, named: str, without_tensors: tuple[str, ...] = ()) -> Any:
-    """A copy of ``value``, read from the file ``named``, whose tensors share memory with the original; UserError for
-    anything else than the above.
+    """A copy of ``value``, read from the file ``named``, whose tensors share its memory; UserError for anything else.
 
     ``without_tensors``: entries that may contain plain values only.
     """

@@ -55,8 +55,7 @@ def weightless(most: float = math.inf) -> Iterator[None]:
 
 
 class _WithoutDraws(TorchFunctionMode):
-    """Skips random initial values: on the meta device they would only import torch's decompositions, which takes 2
-    s."""
+    """Skips random initial values: on the meta device they only import torch's decompositions, which takes 2 s."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))

@@ -105,7 +105,8 @@ class Compression:
     @property
     def frame(self) -> int:
         """Images per frame, a multiple of the batch size. `add` is most efficient with this many at a time."""
-        return frame_of(self.batch_size, self.model.image.channels * self.height * self.width)
+        dimensions = self.model.image.channels * self.height * self.width
+        return self.batch_size * max(1, FRAME // (self.batch_size * dimensions))
 
     def add(self, images: Tensor, condition: Condition = None) -> None:
         """Compress the next images, (N, C, H, W), with their conditions. Each call starts a new frame.
@@ -146,11 +147,9 @@ class Compression:
             return
         only_labels = Encoder()
         stored = self._conditions(h, condition, only_labels)
-        self._write_frame(images, stored + only_labels.to_bytes() + b"".join(self._stored(images)), raw=True)
+        levels = b"".join(stored_levels(images, self.model.image.levels))
+        self._write_frame(images, stored + only_labels.to_bytes() + levels, raw=True)
         self.result.num_raw += 1
-
-    def _stored(self, images: Tensor) -> list[bytes]:
-        return stored_levels(images, self.model.image.levels)
 
     def _conditions(self, h: Tensor | None, condition: Condition, encoder: Encoder) -> bytes:
         assert self._kind is not None
@@ -166,7 +165,7 @@ class Compression:
             return False
 
     def _write_frame(self, images: Tensor, content: bytes, raw: bool) -> None:
-        crcs = b"".join(map(CRC.pack, map(zlib.crc32, self._stored(images))))
+        crcs = b"".join(map(CRC.pack, map(zlib.crc32, stored_levels(images, self.model.image.levels))))
         body = NUMBER.pack(2 * len(images) + raw) + content + crcs
         frame = NUMBER.pack(len(body)) + body
         self._crc = zlib.crc32(frame, self._crc)
@@ -229,7 +228,7 @@ class Decompression:
         body = self._read(NUMBER.unpack(head)[0])
         self._crc = zlib.crc32(head + body, self._crc)
         if CRC.pack(self._crc) != self._read(CRC.size):
-            raise self._damaged()
+            raise UserError(f"{self.named} is damaged: use another copy.")
         n, raw = divmod(NUMBER.unpack_from(body)[0], 2)
         places = torch.zeros(n, header.channels, header.height, header.width, dtype=tensor_type(header.levels))
         beside = NUMBER.size + n * conditions.bytes_each(header.conditions, self.model, header.height, header.width)
@@ -261,9 +260,6 @@ class Decompression:
             raise cut_short(self.named)
         return content
 
-    def _damaged(self) -> UserError:
-        return UserError(f"{self.named} is damaged: use another copy.")
-
     def _not_back(self, image: int) -> UserError:
         return UserError(
             f"{self.named} decodes image {image} to other pixels (its checksum differs): decompress it with the model, "
@@ -273,11 +269,6 @@ class Decompression:
 
 def _of_part(part: slice, h: Tensor | None, condition: Condition) -> tuple[Tensor | None, Condition]:
     return None if h is None else h[part], in_each(condition, lambda one: one[part])
-
-
-def frame_of(batch_size: int, dimensions: int) -> int:
-    """The number of images per frame, a multiple of the batch size, for images of this many sub-pixels."""
-    return batch_size * max(1, FRAME // (batch_size * dimensions))
 
 
 def stored_levels(images: Tensor, levels: int) -> list[bytes]:

@@ -129,7 +129,8 @@ class Coding(Scan):
             if isinstance(coder, Decoder):
                 self.decide_row(i, partial(self._decode_site, coder))
             else:
-                self._encode_row(coder, i)
+                self.decide_row(i, partial(self._encode_later, coder))
+                self._encode_waiting(coder)
 
         try:
             self.scan(images, h, row, on_pixel)
@@ -162,10 +163,6 @@ class Coding(Scan):
 
     def _conditionals(self, parameters: Tensor, neighbours: Neighbours | None) -> Conditionals:
         return self.likelihood.conditionals(self.given_past(parameters.contiguous(), neighbours)[:, :, 0, 0])
-
-    def _encode_row(self, encoder: Encoder, i: int) -> None:
-        self.decide_row(i, partial(self._encode_later, encoder))
-        self._encode_waiting(encoder)
 
     def _encode_later(self, encoder: Encoder, j: int, group: int, parameters: Tensor, levels: Tensor) -> None:
         self.parameters[len(self._waiting)] = parameters

@@ -130,8 +130,6 @@ def cut_short(named: str) -> UserError:
 
 
 def _name_of(device: torch.device) -> str:
-    return (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else (f"{device.type} {torch.backends.cpu.get_cpu_capability()}")
-    )
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"

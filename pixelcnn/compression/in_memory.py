@@ -30,8 +30,7 @@ def compress(
     returned, and stores an image uncompressed if it does not decode to the same pixels. Images are coded
     ``batch_size`` at a time. ``on_pixel`` is called for each pixel of a batch, for a progress bar.
 
-    Raises UserError for a likelihood without a density, for images and conditions that do not fit the model, and if the
-    package constriction is not installed.
+    UserError for a likelihood without a density, images or conditions that do not fit, and without constriction.
     """
     file = BytesIO()
     height, width = images.shape[-2:]
@@ -48,8 +47,7 @@ def decompress(
     force: bool = False,
     on_pixel: Callable[[], object] = lambda: None,
 ) -> Tensor:
-    """Decompress ``archive`` with the model that wrote it: (N, C, H, W), uint8, or int32 above 256 levels, on the
-    CPU.
+    """Decompress ``archive`` with the model that wrote it: (N, C, H, W) on the CPU, uint8, or int32 above 256 levels.
 
     Decoding needs the same rounding as encoding: UserError if the torch version, device type, number of threads or
     dtype of the weights differ; ``force`` tries anyway. UserError also if the archive is damaged, truncated or of

@@ -52,10 +52,6 @@ class Several(nn.Module):
 
     def encode(self, condition: Condition, n: int, height: int, width: int) -> Tensor | None:
         """h, (N, D) or a map (N, D, height, width); UserError if a kind refuses its condition."""
-        return joined(list(self.encode_each(condition, n, height, width).values()), height, width)
-
-    def encode_each(self, condition: Condition, n: int, height: int, width: int) -> dict[str, Tensor]:
-        """The features of each kind by its ``batch_key``, (N, D) or (N, D, height, width); UserError as `encode`."""
         kinds, condition = self.by_key, {} if condition is None else condition
         if not isinstance(condition, Mapping) or not condition.keys() <= kinds.keys():
             told = f"has {', '.join(map(str, condition))}" if isinstance(condition, Mapping) else "is not a mapping"
@@ -68,8 +64,8 @@ class Several(nn.Module):
                 f"condition has no {missing[0]}: a model with conditioning={self.name} takes a mapping of "
                 f"{' and '.join(kinds)}."
             )
-        features = {key: kind.encode(condition[key], n, height, width) for key, kind in kinds.items()}
-        return cast(dict[str, Tensor], features)
+        features = [kind.encode(condition[key], n, height, width) for key, kind in kinds.items()]
+        return joined(cast(list[Tensor], features), height, width)
 
     def _each(self) -> "list[Conditioning]":
         return list(self.kinds)  # type: ignore[arg-type]

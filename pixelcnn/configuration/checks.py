@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,8 @@ from pixelcnn.configuration.origins import is_of_replaced_class, preset_of, requ
 from pixelcnn.configuration.root import Initialisation, Root, check_start
 from pixelcnn.configuration.tasks import Task, require_one_condition
 from pixelcnn.configuration.trainer import check_trainer
-from pixelcnn.errors import UnknownKeyError, UserError
-from pixelcnn.signature import (
-    arguments_of,
-    checked,
-    checked_arguments,
-    is_own,
-    refusal,
-)
+from pixelcnn.errors import UnknownKeyError, UserError, meant
+from pixelcnn.signature import arguments_of, checked, checked_arguments, is_own, refusal
 
 STAND_IN_STEPS = 10**9
 
@@ -53,9 +46,8 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> Task:
     known = (*arguments_of(Root), "initialisation", *GROUPS)
     for key in map(str, config):
         if key not in known:
-            close = get_close_matches(key, known, 1)
-            meant = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}."
-            raise UserError(f"{key} is not a key of the configuration: {meant}")
+            told = meant(key, known, f"choose one of {', '.join(known)}.")
+            raise UserError(f"{key} is not a key of the configuration: {told}")
     _check_root(config)
     check_groups(config, overrides)
     check_trainer(config.trainer)

@@ -34,15 +34,13 @@ def execution_of(config: DictConfig) -> Execution:
 def describe(config: DictConfig, image: ImageShape, condition_sizes: Mapping[str, int]) -> ModelDescription:
     """The model that ``config`` describes, for images of the data set's shape and conditions of its sizes.
 
-    ``condition_sizes``: the number of classes of its ``labels``, of ``coarse`` codes, of features of its ``embeddings``
-    and ``maps``.
+    ``condition_sizes``: the data set's, see `pixelcnn.data.base.ImageDataModule`.
     """
-    parts = {
-        where: _sized(target_of(config, where), own_arguments(config, where), condition_sizes, f"{where}.")
-        for where in parts_of(config, CONDITIONING)
-    }
-    conditioning = _one_or_several(parts)
-    network, likelihood = _chosen(config, "model"), _chosen(config, "likelihood")
+    network, likelihood = (
+        partial(target_of(config, group), **own_arguments(config, group)) for group in ("model", "likelihood")
+    )
+    parts = {one: (target_of(config, one), own_arguments(config, one)) for one in parts_of(config, CONDITIONING)}
+    conditioning = _for_the_data(parts, condition_sizes)
     return _that_fits(ModelDescription(image, network, likelihood, conditioning, config.model.order))
 
 
@@ -60,15 +58,12 @@ def _that_fits(description: ModelDescription) -> ModelDescription:
     return description
 
 
-def _chosen(config: DictConfig, group: str) -> Any:
-    return partial(target_of(config, group), **own_arguments(config, group))
-
-
-def _one_or_several(parts: Mapping[str, Any]) -> Any:
-    """``parts``, keyed as in ``conditioning.class``, in the form that descriptions take."""
-    if CONDITIONING in parts:
-        return parts[CONDITIONING]
-    return {where.removeprefix(f"{CONDITIONING}."): part for where, part in parts.items()}
+def _for_the_data(parts: Mapping[str, tuple[Any, Mapping[str, Any]]], sizes: Mapping[str, int]) -> Any:
+    """The conditioning, one or several, of classes and arguments keyed as in ``conditioning.class``, for a data set."""
+    sized = {where: _sized(target, dict(own), sizes, f"{where}.") for where, (target, own) in parts.items()}
+    if CONDITIONING in sized:
+        return sized[CONDITIONING]
+    return {where.removeprefix(f"{CONDITIONING}."): part for where, part in sized.items()}
 
 
 def _sized(target: Any, arguments: dict[str, Any], sizes: Mapping[str, int], prefix: str) -> Any:
@@ -225,18 +220,13 @@ def revise(
         require_conditions(stored, f"init_from={init_from}", condition_sizes)
         conditioning = stored.conditioning
     else:
-        conditioning = _one_or_several(
-            {
-                where: _sized(part.target, dict(part.arguments), condition_sizes, f"{where}.")
-                for where, part in of_conditions.items()
-            }
-        )
+        parts_of_data = {where: (part.target, part.arguments) for where, part in of_conditions.items()}
+        conditioning = _for_the_data(parts_of_data, condition_sizes)
     return _that_fits(ModelDescription(image, parts["model"], parts["likelihood"], conditioning, order))
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
-    """Raise UserError if the weights of ``stored``, from the file ``init_from``, do not fit the model ``revised``. The
-    message names the first option responsible."""
+    """Raise UserError, naming an option, if the weights of ``stored`` in ``init_from`` do not fit ``revised``."""
     fitting = _weights_of(stored)
     if _weights_of(revised) == fitting:
         return
@@ -247,21 +237,17 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
         )
     for group, role in ROLES.items():
         before, after = getattr(stored, role), getattr(revised, role)
-        if isinstance(before, Parts) or isinstance(after, Parts):
-            if _weights_of(replace(stored, **{role: after})) != fitting:
-                raise UserError(
-                    f"{group}={after.name} does not fit the weights of init_from={init_from}, a model with "
-                    f"{group}={before.name}: leave one of them out."
-                )
-            continue
-        shared = {key: value for key, value in before.arguments.items() if key in after.arguments}
-        kept = replace(after, arguments={**after.arguments, **shared})
+        several = isinstance(before, Parts) or isinstance(after, Parts)
+        kept = after
+        if not several:
+            shared = {key: value for key, value in before.arguments.items() if key in after.arguments}
+            kept = replace(after, arguments={**after.arguments, **shared})
         culprit = f"init_from={init_from}, a model with {group}"
         if _weights_of(replace(stored, **{role: kept})) != fitting:  # whatever its options
             raise UserError(
                 f"{group}={after.name} does not fit the weights of {culprit}={before.name}: leave one of them out."
             )
-        for key, asked in after.arguments.items():
+        for key, asked in () if several else after.arguments.items():
             changed = replace(kept, arguments={**kept.arguments, key: asked})
             if asked != before.arguments.get(key) and _weights_of(replace(stored, **{role: changed})) != fitting:
                 was = before.arguments.get(key)

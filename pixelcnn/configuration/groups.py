@@ -41,10 +41,6 @@ def _beside_the_network() -> dict[str, Argument]:
     return {"order": arguments_of(ModelDescription)["order"], **arguments_of(Execution)}
 
 
-def _grouping() -> dict[str, Argument]:
-    return {"batch": Argument(int, 1), "two_sided": Argument(bool, False)}
-
-
 GROUPS = {
     "task": Group(),
     "data": Group(),
@@ -61,7 +57,11 @@ GROUPS = {
     "trainer": Group(),
     "logger": Group(("run_dir", "save_dir", "config", "minimised", "run_id"), several=True),
     "callbacks": Group(("run_dir", "resume_command"), several=True),
-    "scores": Group(("model", "images", "condition", "reference", "trust"), _grouping, several=True),
+    "scores": Group(
+        ("model", "images", "condition", "reference", "trust"),
+        lambda: {"batch": Argument(int, 1), "two_sided": Argument(bool, False)},
+        several=True,
+    ),
 }
 
 
@@ -145,9 +145,8 @@ def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
     if not _is_part(values):
         raise UserError(f"{where}={values} is not a part: write {where}._target_=package.module.Class.")
     target = imported(values["_target_"], where)
-    own = {name: value for name, value in values.items() if name not in (*TARGET, *kind.beside())}
-    optional = _left_to_the_data_set(target)
-    own = {name: value for name, value in own.items() if value is not None or name != optional}
+    optional = getattr(target, "size_key", None)  # of a conditioning: left to the data set unless it is set
+    own = {name: value for name, value in _own(values, kind).items() if value is not None or name != optional}
     given = [name for name in kind.given if not (kind.several and not kind.or_one and name in own)]
     given += [optional] if optional and optional not in own else []
     beside = {
@@ -155,11 +154,6 @@ def _checked_part(values: Any, where: str, kind: Group) -> dict[str, Any]:
         for name, argument in kind.beside().items()
     }
     return {"_target_": values["_target_"], **checked_arguments(target, own, given, f"{where}."), **beside}
-
-
-def _left_to_the_data_set(target: Callable[..., Any]) -> str | None:
-    """The argument of a conditioning that comes from the data set unless it is set."""
-    return getattr(target, "size_key", None)
 
 
 def imported(target: Any, where: str) -> Any:
@@ -212,8 +206,19 @@ def instantiated(config: DictConfig, where: str, /, **given: Any) -> Any:
 
     Raises UserError if the constructor raises ValueError or TypeError.
     """
-    kind = GROUPS[where.partition(".")[0]]
-    return _made(OmegaConf.to_container(OmegaConf.select(config, where)), where, kind, given)
+    from hydra.utils import instantiate
+
+    target, arguments = target_of(config, where), own_arguments(config, where)
+    known = arguments_of(target)
+    taken = {name: value for name, value in given.items() if name in known and name not in arguments}
+    try:
+        # Arguments may be parts themselves.
+        return target(**taken, **instantiate(arguments, _convert_="all"))
+    except ModuleNotFoundError as error:
+        told = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{where} needs a missing package ({told}): install it, or leave {where} out.") from error
+    except refusals_of_constructors() as error:
+        raise refusal(error, target, arguments, f"{where}.") from error
 
 
 def partially(config: DictConfig, group: str) -> Callable[..., Any]:
@@ -260,22 +265,6 @@ def instantiated_parts(config: DictConfig, group: str, /, **given: Any) -> Itera
     """Name and part for each part of a group, in order."""
     for where in parts_of(config, group):
         yield where.removeprefix(f"{group}."), instantiated(config, where, **given)
-
-
-def _made(values: Any, where: str, kind: Group, given: Mapping[str, Any]) -> Any:
-    from hydra.utils import instantiate
-
-    target, arguments = imported(values["_target_"], where), _own(values, kind)
-    known = arguments_of(target)
-    taken = {name: value for name, value in given.items() if name in known and name not in arguments}
-    try:
-        # Arguments may be parts themselves.
-        return target(**taken, **instantiate(arguments, _convert_="all"))
-    except ModuleNotFoundError as error:
-        told = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{where} needs a missing package ({told}): install it, or leave {where} out.") from error
-    except refusals_of_constructors() as error:
-        raise refusal(error, target, arguments, f"{where}.") from error
 
 
 def refusals_of_constructors() -> tuple[type[Exception], ...]:

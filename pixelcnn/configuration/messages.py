@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import fields
-from difflib import get_close_matches
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from pixelcnn.configuration.groups import GROUPS
 from pixelcnn.configuration.root import Root
+from pixelcnn.errors import meant
 
 # Unhelpful lines: Hydra's search path, OmegaConf's type names, advice that would fail.
 LEFT_OUT = ("To append", "See https", "full_key", "object_type", "reference_type")
@@ -41,9 +41,8 @@ def sentence(error: Exception) -> str:
     unknown = re.match(r"Could not override '(\w+)([\w.]*)': Key '\1' is not in struct", told)
     if unknown is not None:
         keys = [*GROUPS, *(field.name for field in fields(Root))]
-        close = get_close_matches(unknown[1], keys, 1)
-        meant = f"did you mean {close[0]}{unknown[2]}?" if close else f"choose one of {', '.join(keys)}."
-        return f"{unknown[1]}{unknown[2]} is not a key of the configuration: {meant}"
+        remedy = meant(unknown[1], keys, f"choose one of {', '.join(keys)}.", f"{{}}{unknown[2]}")
+        return f"{unknown[1]}{unknown[2]} is not a key of the configuration: {remedy}"
     if any(f"'{plugin}" in told for plugin in PLUGINS):
         told += ". More of them: pip install -r requirements-sweeps.txt"
     return f"{told}."

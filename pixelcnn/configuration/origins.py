@@ -1,7 +1,6 @@
 """Which file of ``conf/`` a key of the composed configuration is from."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -11,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.groups import GROUPS
-from pixelcnn.errors import UserError
+from pixelcnn.errors import UserError, meant
 
 
 def preset_of(key: str, overrides: Sequence[str]) -> str | None:
@@ -39,22 +38,16 @@ def require_parts_to_leave_out(overrides: Sequence[str]) -> None:
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         group, _, name = override.key_or_group.partition(".")
         several = group in GROUPS and GROUPS[group].several
-        if (
-            not several
-            or not name
-            or override.is_delete()
-            or override.is_sweep_override()
-            or override.value() is not None
-        ):
+        sets_one = name and not (override.is_delete() or override.is_sweep_override())
+        if not (several and sets_one and override.value() is None):
             continue
         files = _composed_of(overrides)
         if files is None:
             return
         there = _parts_in(group, overrides, files)
         if name not in there and "." not in name:
-            close = get_close_matches(name, there, 1)
-            meant = f"did you mean {group}.{close[0]}=null?" if close else f"{group} has {', '.join(there) or 'none'}."
-            raise UserError(f"{group}.{name}=null leaves out a part that is not there: {meant}")
+            told = meant(name, there, f"{group} has {', '.join(there) or 'none'}.", f"{group}.{{}}=null")
+            raise UserError(f"{group}.{name}=null leaves out a part that is not there: {told}")
 
 
 def _parts_in(group: str, overrides: Sequence[str], files: Sequence[tuple[str, DictConfig]]) -> list[str]:

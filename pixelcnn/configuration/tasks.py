@@ -1,7 +1,7 @@
 """The tasks: the module and the options of each, with their types and ranges."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pixelcnn.errors import UserError, require
 
@@ -13,21 +13,45 @@ CONDITIONS = ("label", "condition", "image")  # the keys that set a condition
 class Task:
     """A task: everything beside its options."""
 
-    needs_checkpoint: ClassVar[bool]
-    uses_data: ClassVar[bool]
+    needs_checkpoint: ClassVar[bool] = True
+    uses_data: ClassVar[bool] = True
     uses_devices: ClassVar[bool] = True
-    module: ClassVar[str]  # in pixelcnn.tasks
+    module: ClassVar[str | None] = None  # in pixelcnn.tasks, if not called like the task
+    name: str
 
 
-def _named(task: Any) -> list[str]:
-    return [f"task.{key}={getattr(task, key)}" for key in CONDITIONS if getattr(task, key) is not None]
+@dataclass(kw_only=True)
+class Conditioned:
+    """The keys that set a condition of all images."""
+
+    label: int | str | None
+    condition: str | None
+    image: str | None
+
+    def conditions(self) -> list[str]:
+        """Those that are set, as they were typed."""
+        return [f"task.{key}={getattr(self, key)}" for key in CONDITIONS if getattr(self, key) is not None]
+
+
+@dataclass(kw_only=True)
+class Interpolated(Conditioned):
+    """The same keys, and the other end of an interpolation."""
+
+    interpolate_to: int | str | None
+
+    def require_both_ends(self) -> None:
+        """Raise UserError for an interpolation from nowhere."""
+        if self.interpolate_to is not None and (not self.conditions() or self.label == "all"):
+            raise UserError(
+                f"task.interpolate_to={self.interpolate_to} is only one endpoint: "
+                "give the other with task.label, task.condition or task.image."
+            )
 
 
 def require_one_condition(task: Task) -> None:
     """Raise UserError if ``task`` names several conditions for a model that takes one."""
-    takes_any = all(hasattr(task, key) for key in CONDITIONS)
-    if takes_any and len(_named(task)) > 1:
-        raise UserError(f"{' and '.join(_named(task))} exclude each other: give one condition.")
+    if isinstance(task, Conditioned) and len(task.conditions()) > 1:
+        raise UserError(f"{' and '.join(task.conditions())} exclude each other: give one condition.")
 
 
 def _require_decoder(decode: str | None) -> None:
@@ -36,22 +60,11 @@ def _require_decoder(decode: str | None) -> None:
     decoder_of(decode)
 
 
-def _require_conditions(task: Any) -> None:
-    given = _named(task)
-    if task.interpolate_to is not None and (not given or task.label == "all"):
-        raise UserError(
-            f"task.interpolate_to={task.interpolate_to} is only one endpoint: "
-            "give the other with task.label, task.condition or task.image."
-        )
-
-
 @dataclass
 class TrainTask(Task):
     """``task=train``."""
 
-    needs_checkpoint: ClassVar[bool] = False
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "train"
+    needs_checkpoint = False
     name: str = "train"
     decode: str | None = None
 
@@ -60,17 +73,10 @@ class TrainTask(Task):
 
 
 @dataclass(kw_only=True)
-class EvaluateTask(Task):
+class EvaluateTask(Interpolated, Task):
     """``task=evaluate``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "evaluate"
     split: str
-    label: int | str | None
-    condition: str | None
-    image: str | None
-    interpolate_to: int | str | None
     interpolate_at: float | None
     orders: int = 1
     against: str | None = None
@@ -78,7 +84,7 @@ class EvaluateTask(Task):
     name: str = "evaluate"
 
     def __post_init__(self) -> None:
-        _require_conditions(self)
+        self.require_both_ends()
         share = self.interpolate_at
         if share is not None and self.interpolate_to is None:
             raise UserError(f"task.interpolate_at={share} needs an endpoint: give task.interpolate_to.")
@@ -96,9 +102,6 @@ class EvaluateTask(Task):
 class ClassifyTask(Task):
     """``task=classify``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "classify"
     split: str
     prior: list[float] | None
     name: str = "classify"
@@ -125,17 +128,11 @@ class Drawing:
 
 
 @dataclass(kw_only=True)
-class SampleTask(Drawing, Task):
+class SampleTask(Drawing, Interpolated, Task):
     """``task=sample``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = False
-    module: ClassVar[str] = "sample"
+    uses_data = False
     num_samples: int
-    label: int | str | None
-    condition: str | None
-    image: str | None
-    interpolate_to: int | str | None
     interpolate_rows: int
     name: str = "sample"
 
@@ -143,31 +140,24 @@ class SampleTask(Drawing, Task):
         super().__post_init__()
         require(self.num_samples >= 1, "num_samples", self.num_samples, "ask for at least one image")
         require(self.interpolate_rows >= 1, "interpolate_rows", self.interpolate_rows, "ask for at least one")
-        _require_conditions(self)
+        self.require_both_ends()
         enough = self.interpolate_to is None or self.num_samples >= 2
         require(enough, "num_samples", self.num_samples, "use at least 2 to interpolate")
 
 
 @dataclass(kw_only=True)
-class CompleteTask(Drawing, Task):
+class CompleteTask(Drawing, Interpolated, Task):
     """``task=complete``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "complete"
     mask: str
     num_images: int
     file: str | None
     num_completions: int
-    label: int | str | None
-    condition: str | None
-    image: str | None
-    interpolate_to: int | str | None
     name: str = "complete"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_conditions(self)
+        self.require_both_ends()
         for key in ("num_images", "num_completions"):
             require(getattr(self, key) >= 1, key, getattr(self, key), "ask for at least one")
         enough = self.interpolate_to is None or self.num_completions >= 2
@@ -175,17 +165,11 @@ class CompleteTask(Drawing, Task):
 
 
 @dataclass(kw_only=True)
-class CompressTask(Task):
+class CompressTask(Conditioned, Task):
     """``task=compress``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "compress"
     file: str | None
     split: str
-    label: int | str | None
-    condition: str | None
-    image: str | None
     store_condition: bool
     batch_size: int
     verify: bool
@@ -194,7 +178,7 @@ class CompressTask(Task):
     def __post_init__(self) -> None:
         require(self.split in SPLITS, "split", self.split, f"choose one of {', '.join(SPLITS)}")
         require(0 < self.batch_size < 2**32, "batch_size", self.batch_size, "use a positive number")
-        if not self.store_condition and not _named(self):
+        if not self.store_condition and not self.conditions():
             raise UserError(
                 "task.store_condition=false is for one condition of all images: give task.label, task.condition or "
                 "task.image."
@@ -202,16 +186,11 @@ class CompressTask(Task):
 
 
 @dataclass(kw_only=True)
-class DecompressTask(Task):
+class DecompressTask(Conditioned, Task):
     """``task=decompress``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = False
-    module: ClassVar[str] = "decompress"
+    uses_data = False
     file: str
-    label: int | str | None
-    condition: str | None
-    image: str | None
     force: bool
     name: str = "decompress"
 
@@ -220,9 +199,6 @@ class DecompressTask(Task):
 class ExploreTask(Task):
     """``task=explore``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "explore"
     beside: str | None
     host: str
     port: int | None
@@ -233,19 +209,13 @@ class ExploreTask(Task):
 
 
 @dataclass(kw_only=True)
-class OodTask(Task):
+class OodTask(Conditioned, Task):
     """``task=ood``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "ood"
     num_images: int | None
     num_reference: int
     num_maps: int
     resamples: int
-    label: int | str | None
-    condition: str | None
-    image: str | None
     name: str = "ood"
 
     def __post_init__(self) -> None:
@@ -260,10 +230,10 @@ class OodTask(Task):
 class ImportTask(Task):
     """``task=import``."""
 
-    needs_checkpoint: ClassVar[bool] = False
-    uses_data: ClassVar[bool] = False
-    uses_devices: ClassVar[bool] = False
-    module: ClassVar[str] = "import_original"
+    needs_checkpoint = False
+    uses_data = False
+    uses_devices = False
+    module = "import_original"
     source: str
     image_size: int
     name: str = "import"
@@ -276,10 +246,8 @@ class ImportTask(Task):
 class ExportTask(Task):
     """``task=export``."""
 
-    needs_checkpoint: ClassVar[bool] = True
-    uses_data: ClassVar[bool] = False
-    uses_devices: ClassVar[bool] = False
-    module: ClassVar[str] = "export"
+    uses_data = False
+    uses_devices = False
     name: str = "export"
     dtype: str | None = None
     push: str | None = None
@@ -293,10 +261,9 @@ class ExportTask(Task):
 class CompareTask(Task):
     """``task=compare``."""
 
-    needs_checkpoint: ClassVar[bool] = False
-    uses_data: ClassVar[bool] = False
-    uses_devices: ClassVar[bool] = False
-    module: ClassVar[str] = "compare"
+    needs_checkpoint = False
+    uses_data = False
+    uses_devices = False
     runs: list[str]
     name: str = "compare"
 
@@ -308,9 +275,7 @@ class CompareTask(Task):
 class InfoTask(Task):
     """``task=info``."""
 
-    needs_checkpoint: ClassVar[bool] = False
-    uses_data: ClassVar[bool] = True
-    module: ClassVar[str] = "info"
+    needs_checkpoint = False
     image_size: int | None
     name: str = "info"
 

@@ -162,8 +162,7 @@ def require_resumable(callbacks: "list[Callback]") -> None:
 
 @contextmanager
 def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> Iterator[None]:
-    """Within it, errors that Lightning raises about ``options`` or the group ``callbacks``, some only during a run,
-    become UserErrors."""
+    """Within it, Lightning's errors about ``options`` or the group ``callbacks`` become UserErrors."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     try:

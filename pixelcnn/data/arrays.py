@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pixelcnn.conditioning.upsampling import divides
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import MOST_LEVELS, array_type
@@ -162,11 +163,6 @@ def _labels(stored: dict[str, np.ndarray], images: np.ndarray, where: str) -> np
     return labels.astype(np.int64)
 
 
-def divides(size: tuple[int, ...], images: np.ndarray) -> bool:
-    """Whether maps of ``size`` (h, w) can be upsampled to ``images`` (N, C, H, W)."""
-    return all(size) and not any(whole % part for whole, part in zip(images.shape[2:], size, strict=True))
-
-
 def coarse_codes(stored: dict[str, np.ndarray], images: np.ndarray, where: str) -> dict[str, Any]:
     """``coarse`` int32 (N, h, w) and ``coarse_levels`` of a file's arrays, if it has them."""
     if "coarse" not in stored:
@@ -174,7 +170,7 @@ def coarse_codes(stored: dict[str, np.ndarray], images: np.ndarray, where: str) 
     codes, levels = stored["coarse"], stored.get("coarse_levels")
     if codes.ndim == 4 and codes.shape[1] == 1:
         codes = codes[:, 0]
-    fits = codes.ndim == 3 and len(codes) == len(images) and divides(codes.shape[1:], images)
+    fits = codes.ndim == 3 and len(codes) == len(images) and divides((1, 1, *codes.shape[1:]), *images.shape[2:])
     if codes.dtype.kind not in "iu" or not fits:
         raise UserError(
             f"{where} holds `coarse` of type {codes.dtype} and shape {codes.shape}: store integers of shape "
@@ -195,7 +191,7 @@ def _floats(stored: dict[str, np.ndarray], name: str, images: np.ndarray, where:
     rows = stored[name]
     count, _, height, width = images.shape
     expected = (count, "D") if name == "embeddings" else (count, "D", height, width)
-    of_size = rows.ndim == len(expected) and (name == "embeddings" or divides(rows.shape[2:], images))
+    of_size = rows.ndim == len(expected) and (name == "embeddings" or divides(rows.shape, height, width))
     if rows.dtype.kind != "f" or not of_size or len(rows) != count or rows.size == 0:
         smaller = "" if name == "embeddings" else ", or of a height and width that divide these"
         raise UserError(

@@ -43,8 +43,7 @@ def open_converted(
 ) -> ImageArrays:
     """The images of ``folder``, mapped. If it does not exist, ``parts()`` are converted, one after the other.
 
-    If several processes call at once, one converts and the others wait. Raises UserError naming the file or folder that
-    cannot be read or written.
+    If several processes call at once, one converts and the others wait. UserError names what cannot be read or written.
     """
     if not folder.is_dir():
         try:
@@ -147,8 +146,7 @@ def _write_rows(file: Path, start: int, rows: np.ndarray) -> None:
 
 @contextmanager
 def _progress(total: int, had: int) -> Iterator[Callable[[int], Any]]:
-    """A bar on a terminal, elsewhere a line every half minute; yields a function to call with the number of new
-    images."""
+    """A bar on a terminal, elsewhere a line every half minute; yields a function of the number of new images."""
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
         bar = progress.add_task("images", total=total, completed=had)
         printed = time.monotonic()

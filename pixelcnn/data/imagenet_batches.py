@@ -66,11 +66,8 @@ def read_batch(file: Path, resolution: int) -> tuple[np.ndarray, np.ndarray]:
             f"{file} holds `data` of type {data.dtype} and shape {data.shape}, where data.resolution={resolution} asks "
             f"for uint8 of shape (N, {values}): set data.resolution or download the file again."
         )
-    if (
-        labels.dtype.kind not in "iu"
-        or labels.shape != data.shape[:1]
-        or not 1 <= labels.min() <= labels.max() <= CLASSES
-    ):
+    are_whole = labels.dtype.kind in "iu" and labels.shape == data.shape[:1]
+    if not (are_whole and 1 <= labels.min() <= labels.max() <= CLASSES):
         raise UserError(
             f"{file} holds `labels` of type {labels.dtype} and shape {labels.shape} for {len(data)} images, not "
             f"as many whole numbers from 1 to {CLASSES}: download the file again."

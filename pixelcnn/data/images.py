@@ -139,9 +139,7 @@ def _classes(folder: Path, found: dict[str, Path]) -> list[str]:
 
 
 def _image_files(folder: Path, found: dict[str, Path]) -> list[Path]:
-    """The files ``found`` in ``folder``, sorted. Raises UserError if there are none, if only some have a class, or if
-    one has an unsupported format.
-    """
+    """The files ``found`` in ``folder``, sorted; UserError if there are none, or if some lack a class or a format."""
     files = sorted(found.values())
     unread = [path for path in files if path.suffix.lower() not in IMG_EXTENSIONS]
     if unread:
@@ -164,15 +162,12 @@ def unlike(shape: tuple[int, ...], of_first: tuple[int, ...], file: Path, first:
     remedy = "convert their colours with data.channels=1 or 3"
     if shape[0] == of_first[0]:
         remedy = "crop or resize them with data.crop=square data.size=32, or other sizes"
-    they = f"{file} is {_described(shape)} where {first} is {_described(of_first)}"
+    they = f"{file} is {described(shape)} where {first} is {described(of_first)}"
     return UserError(f"{they}: make all images alike, or {remedy}.")
 
 
 def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS, levels: int = 256) -> np.ndarray:
-    """The image in ``file``, uint8 (C, H, W), or uint16 if it has 16 bits and ``levels`` is above 256.
-
-    UserError as `read_images`.
-    """
+    """The image in ``file`` (C, H, W), uint8, or uint16 if it has 16 bits and ``levels`` is above 256."""
     # Opening a pipe would wait forever; Path.is_file() raises if a name is too long.
     if not os.path.isfile(file):
         fault = "is not a file" if os.path.exists(file) else "does not exist"
@@ -187,10 +182,7 @@ def read_pixels(file: Path, channels: int | None, framing: Framing = AS_IT_IS, l
 def decode(
     content: bytes, file: Path, channels: int | None, framing: Framing = AS_IT_IS, levels: int = 256
 ) -> np.ndarray:
-    """The image in ``content``, as `read_pixels`, rotated as its Exif data says.
-
-    UserError as `read_images`, naming ``file``.
-    """
+    """`read_pixels` of the ``content`` of ``file``, rotated as its Exif data says."""
     if content.startswith(PNG_START) and is_cut_short(content):
         raise UserError(f"{file} is cut short: {remedy(file)}.")
     try:
@@ -246,6 +238,7 @@ def _has_sixteen_bits(image: Image.Image) -> bool:
     return netpbm or any(SIXTEEN_BITS.search(str(tile.args)) for tile in tiles)
 
 
-def _described(shape: tuple[int, ...]) -> str:
+def described(shape: tuple[int, ...]) -> str:
+    """The size and colours of an image of ``shape`` (C, H, W), as text."""
     channels, height, width = shape
     return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"

@@ -113,8 +113,5 @@ class SmallImageNet(ImageDataModule):
         log.info("%s (data.variant=%s): %s %s images in %s", which, self.variant, f"{count:,}", split, folder)
         published = PUBLISHED[self.variant, split]
         if count != published:
-            log.warning(
-                "The published %s set has %s images: bits/dim are not comparable with published ones.",
-                split,
-                f"{published:,}",
-            )
+            told = "The published %s set has %s images: bits/dim are not comparable with published ones."
+            log.warning(told, split, f"{published:,}")

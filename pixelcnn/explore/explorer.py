@@ -29,7 +29,7 @@ from pixelcnn.scores import as_label
 
 NOT_DRAWN = 0.5  # grey, as a fraction of the highest level
 PAINTED = 0.25  # fraction of a pixel's area that has to be painted over
-SIDE = 512  # of pictures on the page, at least
+SIDE = 512  # of pictures on the page
 
 Draw = Callable[[Callable[[Tensor], object]], Tensor]
 
@@ -163,9 +163,14 @@ def image_at(data: ImageDataModule | None, place: int) -> Batch:
 
 def picture(images: Tensor, levels: int) -> np.ndarray:
     """All ``images`` in a grid, enlarged pixel by pixel: uint8 (height, width, 3)."""
-    shown = grid(images, levels).permute(1, 2, 0).numpy()
-    factor = max(1, SIDE // max(shown.shape[:2]))
-    return shown.repeat(factor, axis=0).repeat(factor, axis=1)
+    return enlarged(grid(images, levels))
+
+
+def enlarged(image: Tensor) -> np.ndarray:
+    """``image`` uint8 (3, H, W), a whole factor larger, about as large as the editor: (height, width, 3)."""
+    pixels = image.permute(1, 2, 0).numpy()
+    factor = max(1, SIDE // max(pixels.shape[:2]))
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def fitted(image: np.ndarray, shape: ImageShape) -> Tensor:

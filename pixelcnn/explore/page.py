@@ -1,10 +1,9 @@
 """The page: controls on the left, and tabs for drawing, completing and seeing where the bits go."""
 
-import functools
-import inspect
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from pixelcnn.data.base import ImageDataModule
 from pixelcnn.errors import UserError
-from pixelcnn.explore.explorer import Choice, Explorer, fitted, image_at, mapped, picture, unpainted
+from pixelcnn.explore.explorer import SIDE, Choice, Explorer, enlarged, fitted, image_at, mapped, picture, unpainted
 from pixelcnn.image_shape import ImageShape
 from pixelcnn.masks import KINDS, known_pixels
 from pixelcnn.pictures import black_to_white
@@ -23,7 +22,6 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio reads it when importe
 import gradio as gr
 
 MOST = 16  # images at once
-SIDE_OF_EDITOR = 512
 FIRST_PORT, PORTS = 7860, 100
 BUTTONS: Any = ["download", "fullscreen"]  # without the button that uploads a picture to share it
 CACHED = 600  # seconds that gradio keeps the files of its pictures
@@ -72,40 +70,45 @@ def page_of(explorers: Sequence[Explorer], data: ImageDataModule | None) -> gr.B
                     )
 
         def draw(n: int, *chosen: Any) -> Iterator[Any]:
-            yield from _side_by_side(explorers, [each.drawn(int(n), _choice(*chosen)) for each in explorers])
+            with _told():
+                yield from _side_by_side(explorers, [each.drawn(int(n), _choice(*chosen)) for each in explorers])
 
         def complete_painted(edited: dict[str, Any] | None, mask: str, n: int, *chosen: Any) -> Iterator[Any]:
-            if edited is None or edited["background"] is None:
-                raise UserError("There is no image yet: upload one, or take one of the test set.")
-            given = fitted(edited["background"], shape)
-            known = _described(mask.strip(), shape) if mask.strip() else unpainted(edited["layers"], shape)
-            if not all(each.model.orders.with_first(known) for each in explorers):
-                gr.Info(PARTLY)
-            rows = [each.completed(given, known, int(n), _choice(*chosen)) for each in explorers]
-            yield from _side_by_side(explorers, rows)
+            with _told():
+                if edited is None or edited["background"] is None:
+                    raise UserError("There is no image yet: upload one, or take one of the test set.")
+                given = fitted(edited["background"], shape)
+                known = _described(mask.strip(), shape) if mask.strip() else unpainted(edited["layers"], shape)
+                if not all(each.model.orders.with_first(known) for each in explorers):
+                    gr.Info(PARTLY)
+                rows = [each.completed(given, known, int(n), _choice(*chosen)) for each in explorers]
+                yield from _side_by_side(explorers, rows)
 
+        @_told()
         def show_bits(given: np.ndarray | None, *chosen: Any) -> Any:
             if given is None:
                 raise UserError("There is no image yet: upload one, or take one of the test set.")
             return mapped(fitted(given, shape), list(explorers), _choice(*chosen))
 
+        @_told()
         def taken(place: int) -> tuple[np.ndarray, Any]:
             batch = image_at(data, int(place))
             label = int(batch["labels"][0]) if "labels" in batch else IN_TURN
             is_choice = label < max(each.model.num_classes or 0 for each in explorers)
-            return _enlarged(batch["images"], shape.levels), gr.update(value=label if is_choice else IN_TURN)
+            image = black_to_white(batch["images"], shape.levels)[0].expand(3, -1, -1)
+            return enlarged(image), gr.update(value=label if is_choice else IN_TURN)
 
         def taken_to_edit(place: int) -> tuple[Any, Any]:
             pixels, label = taken(place)
             return {"background": pixels, "layers": [], "composite": None}, label
 
         label, place = controls[3:]
-        begun = start.click(_told(draw), [n, *controls], drawn)
+        begun = start.click(draw, [n, *controls], drawn)
         stop.click(None, cancels=[begun])
-        complete.click(_told(complete_painted), [editor, mask, n, *controls], completed)
-        show.click(_told(show_bits), [image, *controls], bits)
-        take.click(_told(taken_to_edit), [place], [editor, label])
-        take_to_map.click(_told(taken), [place], [image, label])
+        complete.click(complete_painted, [editor, mask, n, *controls], completed)
+        show.click(show_bits, [image, *controls], bits)
+        take.click(taken_to_edit, [place], [editor, label])
+        take_to_map.click(taken, [place], [image, label])
     return blocks
 
 
@@ -190,23 +193,14 @@ def _editor(height: int, width: int) -> tuple[Any, Any]:
         transforms=[],
         layers=False,
         brush=gr.Brush(default_size=24, colors=["#d1345b"], color_mode="fixed"),
-        canvas_size=(SIDE_OF_EDITOR, SIDE_OF_EDITOR),
-        height=SIDE_OF_EDITOR + 48,
+        canvas_size=(SIDE, SIDE),
+        height=SIDE + 48,
         elem_id="editor",
     )
     mask = gr.Textbox(
-        label="or a mask of the known pixels",
-        placeholder="top:0.5, left:0.5, hole:0.2:0.2:0.8:0.8",
-        elem_id="mask",
+        label="or a mask of the known pixels", placeholder="top:0.5, left:0.5, hole:0.2:0.2:0.8:0.8", elem_id="mask"
     )
     return editor, mask
-
-
-def _enlarged(images: Tensor, levels: int) -> np.ndarray:
-    """The first of ``images``, a whole factor larger, about as large as the editor: uint8 (height, width, 3)."""
-    image = black_to_white(images, levels)[0].expand(3, -1, -1).permute(1, 2, 0).numpy()
-    factor = max(1, SIDE_OF_EDITOR // max(image.shape[:2]))
-    return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def _side_by_side(explorers: Sequence[Explorer], rows: Sequence[Iterator[Tensor]]) -> Iterator[Any]:
@@ -220,24 +214,10 @@ def _side_by_side(explorers: Sequence[Explorer], rows: Sequence[Iterator[Tensor]
         yield last[0] if len(last) == 1 else last
 
 
-def _told(act: Callable[..., Any]) -> Callable[..., Any]:
-    """``act``, showing its UserErrors on the page."""
-    if inspect.isgeneratorfunction(act):
-
-        @functools.wraps(act)
-        def generate(*arguments: Any) -> Iterator[Any]:
-            try:
-                yield from act(*arguments)
-            except UserError as error:
-                raise gr.Error(str(error), print_exception=False) from error
-
-        return generate
-
-    @functools.wraps(act)
-    def call(*arguments: Any) -> Any:
-        try:
-            return act(*arguments)
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-
-    return call
+@contextmanager
+def _told() -> Iterator[None]:
+    """Within it, UserErrors are shown on the page."""
+    try:
+        yield
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from error

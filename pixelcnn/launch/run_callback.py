@@ -16,12 +16,7 @@ from pixelcnn.errors import UserError
 from pixelcnn.launch.devices import check_devices, require_machines
 from pixelcnn.launch.ranks import is_first, started_outside
 from pixelcnn.launch.refusal import callback_refusals
-from pixelcnn.launch.run_directory import (
-    CLAIMS,
-    EARLIER_FILES,
-    claimed,
-    claimed_sweep,
-)
+from pixelcnn.launch.run_directory import CLAIMS, EARLIER_FILES, claimed, claimed_sweep
 from pixelcnn.launch.slurm import require_tasks
 from pixelcnn.launch.sweep import require_runnable
 from pixelcnn.launch.sweep_results import swept_keys, write_results

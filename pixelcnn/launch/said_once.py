@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pixelcnn.launch.ranks import is_first
@@ -24,7 +24,8 @@ def said_once() -> Iterator[None]:
     try:
         yield
     except SystemExit as refusal:
-        run = _run()
+        named = (names for names in NAMES if all(name in os.environ for name in names))
+        run = next(([os.environ[name] for name in names] for names in named), None)  # None: the only process
         if not isinstance(refusal.code, str) or run is None or sys.platform != "linux":
             raise
         name = hashlib.sha256(f"{os.getuid()} {run} {refusal.code}".encode()).hexdigest()
@@ -36,11 +37,3 @@ def said_once() -> Iterator[None]:
             print(refusal.code, file=sys.stderr, flush=True)
             time.sleep(SECONDS_FOR_THE_OTHERS)
         raise SystemExit(1) from refusal
-
-
-def _run(environment: Mapping[str, str] = os.environ) -> list[str] | None:
-    """What identifies the run if this process is one of several; None if it is the only one."""
-    for names in NAMES:
-        if all(name in environment for name in names):
-            return [environment[name] for name in names]
-    return None

@@ -1,7 +1,6 @@
 """Refuses Slurm tasks that do not match ``trainer.devices`` and ``trainer.num_nodes``.
 
-Lightning assumes one task per device. Otherwise it would silently train on one device, wait for tasks that were never
-started, or end in a traceback.
+Lightning assumes one task per device. Otherwise it silently trains on one device, waits forever, or raises.
 """
 
 import os

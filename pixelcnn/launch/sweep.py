@@ -53,12 +53,12 @@ def runs_apart(options: DictConfig, mode: RunMode | None) -> bool:
 
 def require_runnable(config: DictConfig) -> None:
     """Raise UserError if a sweep's launcher or sweeper cannot start; ``config`` has Hydra's node."""
-    if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm" and shutil.which("srun") is None:
-        raise UserError(
-            "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
-            "cluster, or use submitit_local or joblib."
-        )
     if config.hydra.runtime.choices["hydra/launcher"] == "submitit_slurm":
+        if shutil.which("srun") is None:
+            raise UserError(
+                "hydra/launcher=submitit_slurm needs Slurm, whose srun is not on this machine: start the sweep on a "
+                "cluster, or use submitit_local or joblib."
+            )
         warn_without_sacct()
     trials = config.hydra.sweeper.get("n_trials")
     require(trials is None or trials >= 1, "hydra.sweeper.n_trials", trials, "ask for at least one")

@@ -1,8 +1,6 @@
-"""A sweep's results: ``sweep.csv``, one job per line, ``sweep.png``, the objective by hyper-parameter, and
-``sweep.html``, the jobs side by side.
+"""A sweep's results: ``sweep.csv``, a job per line, ``sweep.png``, the objective by key, and the page ``sweep.html``.
 
-A sweep over seeds also has ``seeds.csv``: mean and standard deviation over the seeds, for each setting of the other
-keys.
+A sweep over seeds also has ``seeds.csv``: mean and standard deviation over the seeds for each setting of other keys.
 """
 
 import csv
@@ -50,29 +48,28 @@ def swept_keys(config: DictConfig) -> list[str]:
 
 
 def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
-    """Write table, picture and page of all jobs in ``sweep_dir`` so far, including those of an earlier part of the
-    sweep.
-
-    Returns a sentence about the best job.
-    """
+    """Write table, picture and page of all jobs in ``sweep_dir`` so far; returns a sentence about the best one."""
     directories = directories_in(sweep_dir)
     jobs = [_read(sweep_dir, directory, tuple(keys)) for directory in directories]
     scores = [job.score for job in jobs if job.score is not None]
     name = scores[0][0] if scores else "objective"
-    _write_table(sweep_dir / "sweep.csv", keys, name, jobs)
+    rows: list[list[Any]] = [[_cell(text) for text in ("job", *keys, name)]]
+    for job in jobs:
+        score = "" if job.score is None else job.score[1]
+        rows.append([_cell(job.directory), *(_cell(job.values[key]) for key in keys), score])
+    _write(sweep_dir / "sweep.csv", rows)
     finite = [job for job in jobs if job.score is not None and math.isfinite(job.score[1])]
     if finite and keys:
         _draw(sweep_dir / "sweep.png", keys, name, finite)
     if "seed" in keys:
         others = [key for key in keys if key != "seed"]
-        rows = [[*map(_cell, values), *found] for values, *found in over_seeds(finite, others)]
-        _write(sweep_dir / "seeds.csv", [[*map(_cell, others), "seeds", name, "standard deviation"], *rows])
+        of_seeds = [[*map(_cell, values), *found] for values, *found in over_seeds(finite, others)]
+        _write(sweep_dir / "seeds.csv", [[*map(_cell, others), "seeds", name, "standard deviation"], *of_seeds])
     return compare(sweep_dir, directories, keys, sweep_dir / "sweep.html") if jobs else None
 
 
 def compare(root: Path, directories: Sequence[Path], keys: Sequence[str], page: Path) -> str | None:
-    """Write the page about the runs in ``directories``, named relative to ``root``; returns a sentence about the
-    best."""
+    """Write the ``page`` about the runs in ``directories``, named relative to ``root``; a sentence about the best."""
     from pixelcnn.report.comparison import ComparedRun, best_of, comparison_page
     from pixelcnn.report.page import write
 
@@ -163,14 +160,6 @@ def _values(directory: Path, keys: tuple[str, ...], written_at: int) -> dict[str
     plain = {key: OmegaConf.to_container(v) if isinstance(v, ListConfig) else v for key, v in composed.items()}
     # For a group this would be the option's name, which the configuration does not have.
     return {key: None if isinstance(value, DictConfig) else value for key, value in plain.items()} | given
-
-
-def _write_table(path: Path, keys: list[str], name: str, jobs: list[Job]) -> None:
-    rows: list[list[Any]] = [[_cell(text) for text in ("job", *keys, name)]]
-    for job in jobs:
-        score = "" if job.score is None else job.score[1]
-        rows.append([_cell(job.directory), *(_cell(job.values[key]) for key in keys), score])
-    _write(path, rows)
 
 
 def _write(path: Path, rows: list[list[Any]]) -> None:

@@ -24,8 +24,7 @@ def log_bin_mass(centered: Tensor, log_scales: Tensor, images: Tensor, levels: i
 
 
 def bin_mass(above: Tensor) -> Tensor:
-    """The logistic mass between two edges, given the mean minus the lower and the upper one in units of the scale,
-    (..., 2): (...).
+    """The logistic mass (...) between two edges, by the mean minus the lower and the upper in units of scale (..., 2).
 
     Computed on the side of the mean where the distribution function is small, so that small masses keep their digits.
     """

@@ -1,7 +1,6 @@
 """Noise that makes levels continuous: uniform numbers determined by the image itself.
 
-They do not depend on a generator or on the image's place in a batch, so an image's score is the same in every batch,
-order and device, and each time.
+They depend on no generator and not on the image's place in a batch, so an image's score is always the same.
 """
 
 import torch

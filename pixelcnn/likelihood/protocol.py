@@ -59,8 +59,7 @@ class Likelihood(Protocol):
         return False
 
     def given_neighbours(self, parameters: Tensor, neighbours: Neighbours) -> Tensor:
-        """The parameters (N, P, H, W) for all other methods, from the network's parameters and the pixels'
-        neighbours."""
+        """The parameters (N, P, H, W) for all other methods, from the network's and the pixels' neighbours."""
         return parameters
 
     @property
@@ -77,8 +76,7 @@ class Likelihood(Protocol):
         return self.log_prob_by_channel(parameters, images).sum(dim=1)
 
     def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """`log_prob` of parameters that nobody reads again: the backward pass may overwrite them with their
-        gradient."""
+        """`log_prob` of parameters that nobody reads again: the backward pass may overwrite them."""
         return self.log_prob(parameters, images)
 
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:

@@ -19,8 +19,7 @@ AT_ONCE = 2**21  # logits, 8 MiB in float32
 def logits_of(rows: Tensor, place: int, before: Tensor) -> Tensor:
     """(N, L, H, W) of channel number ``place`` of a group, whose earlier ones are ``before`` (N, place, H, W).
 
-    rows (N, R, L, H, W): one channel after another, each with its logits and then its coefficients, one for each
-    channel before it.
+    rows (N, R, L, H, W): for each channel in turn its logits, then a coefficient for each channel before it.
     """
     first = first_row(place)
     logits = rows[:, first]

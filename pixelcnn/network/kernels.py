@@ -11,10 +11,7 @@ from torch import Tensor
 
 
 def has_kernels(x: Tensor) -> bool:
-    """Whether Triton's kernels take x: on a GPU of a machine that compiles them.
-
-    ``PIXELCNN_TRITON=0`` in the environment turns them off.
-    """
+    """Whether Triton's kernels take x: on a GPU, if this machine compiles them, unless ``PIXELCNN_TRITON=0``."""
     return x.is_cuda and _compile()
 
 

@@ -5,22 +5,9 @@ from typing import ClassVar
 from torch import nn
 
 from pixelcnn.network.embedding import Input, embedding_for, seen_channels
-from pixelcnn.network.masked_blocks import (
-    MaskedImageLayer,
-    MaskedOutputLayer,
-    ResidualLayer,
-    require_masked_network,
-)
+from pixelcnn.network.masked_blocks import MaskedImageLayer, MaskedOutputLayer, ResidualLayer, require_masked_network
 from pixelcnn.network.parallel import Network, require_layers
-from pixelcnn.network.topology import (
-    IMAGE,
-    MaskedImageConv,
-    MaskedOutput,
-    MaskedResidualBlock,
-    Node,
-    Topology,
-    Window,
-)
+from pixelcnn.network.topology import IMAGE, MaskedImageConv, MaskedOutput, MaskedResidualBlock, Node, Topology, Window
 
 
 class PixelCNN(Network):

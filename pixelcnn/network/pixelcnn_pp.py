@@ -63,12 +63,8 @@ class PixelCNNPP(Network):
         input: Input = "scaled",
         embedding_features: int = 64,
     ) -> None:
-        require_positive(
-            num_filters=num_filters,
-            num_stages=num_stages,
-            block_init_scale=block_init_scale,
-            output_init_scale=output_init_scale,
-        )
+        require_positive(num_filters=num_filters, num_stages=num_stages)
+        require_positive(block_init_scale=block_init_scale, output_init_scale=output_init_scale)
         require_layers(num_resnet_blocks=num_resnet_blocks)
         require_dropout(dropout)
         require(num_stages <= MOST_STAGES, "num_stages", num_stages, f"use at most {MOST_STAGES} resolutions")
@@ -82,14 +78,9 @@ class PixelCNNPP(Network):
                 case Sum():
                     return Add()
                 case GatedBlock():
+                    aux = [num_filters] * (len(node.inputs) - 1)
                     return GatedResidualBlock(
-                        num_filters,
-                        node.window,
-                        [num_filters] * (len(node.inputs) - 1),
-                        nonlinearity,
-                        dropout,
-                        condition_features,
-                        block_init_scale,
+                        num_filters, node.window, aux, nonlinearity, dropout, condition_features, block_init_scale
                     )
                 case Downsample():
                     return CausalConv2d(num_filters, num_filters, node.window, stride=2)

@@ -56,13 +56,9 @@ class PixelSNAIL(Network):
         input: Input = "scaled",
         embedding_features: int = 64,
     ) -> None:
-        require_positive(
-            num_filters=num_filters,
-            num_key_features=num_key_features,
-            num_value_features=num_value_features,
-            block_init_scale=block_init_scale,
-            output_init_scale=output_init_scale,
-        )
+        require_positive(num_filters=num_filters, num_key_features=num_key_features)
+        require_positive(num_value_features=num_value_features)
+        require_positive(block_init_scale=block_init_scale, output_init_scale=output_init_scale)
         require_layers(num_attention_blocks=num_attention_blocks, num_resnet_blocks=num_resnet_blocks)
         require_dropout(dropout)
         embedding = embedding_for(input, image_channels, image_levels, embedding_features)

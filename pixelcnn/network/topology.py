@@ -59,47 +59,39 @@ class Node:
 
 
 @dataclass(frozen=True)
-class ImageConv(Node):
-    """Convolution of the image itself, then moved down and right by ``shift`` so that no pixel sees itself."""
+class Windowed(Node):
+    """A node that sees a window of its first input."""
 
     window: Window
+
+
+@dataclass(frozen=True)
+class ImageConv(Windowed):
+    """Convolution of the image itself, then moved down and right by ``shift`` so that no pixel sees itself."""
+
     shift: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class MaskedImageConv(Node):
+class MaskedImageConv(Windowed):
     """Masked convolution of the image itself, of kind A: of its own pixel it sees the groups before."""
 
-    window: Window
 
-
-@dataclass(frozen=True)
 class Sum(Node):
     """Sum of the inputs."""
 
 
-@dataclass(frozen=True)
-class GatedBlock(Node):
+class GatedBlock(Windowed):
     """Gated residual block on the first input; the other inputs are auxiliary, seen at the same pixel only."""
 
-    window: Window
 
-
-@dataclass(frozen=True)
-class Downsample(Node):
+class Downsample(Windowed):
     """Convolution of stride 2: output (i, j) looks at the window around (2i, 2j)."""
 
-    window: Window
 
-
-@dataclass(frozen=True)
-class Upsample(Node):
+class Upsample(Windowed):
     """Transposed convolution of stride 2: input (i, j) reaches (2i+a, 2j+b-right) for every (a, b) of the kernel."""
 
-    window: Window
 
-
-@dataclass(frozen=True)
 class Placed(Node):
     """The inputs' features side by side, and beside them the pixel's row and column."""
 
@@ -111,7 +103,6 @@ class Pointwise(Node):
     features: int
 
 
-@dataclass(frozen=True)
 class Attention(Node):
     """The mean of the values of all earlier pixels, weighted by how the query, the first input, fits their keys.
 
@@ -119,39 +110,27 @@ class Attention(Node):
     """
 
 
-@dataclass(frozen=True)
 class Output(Node):
     """The parameters of every pixel: a 1x1 layer on elu of the input."""
 
 
-@dataclass(frozen=True)
-class VerticalConv(Node):
+class VerticalConv(Windowed):
     """Convolution in the vertical stack: what its gate and the horizontal stack read, two halves."""
 
-    window: Window
 
-
-@dataclass(frozen=True)
 class Gate(Node):
     """tanh of one half of the input times sigmoid of the other."""
 
 
-@dataclass(frozen=True)
-class HorizontalBlock(Node):
+class HorizontalBlock(Windowed):
     """Residual layer of the horizontal stack: a gate of the sum of a masked convolution of the first input and the
     second input, which is the vertical stack's."""
 
-    window: Window
 
-
-@dataclass(frozen=True)
-class MaskedResidualBlock(Node):
+class MaskedResidualBlock(Windowed):
     """Residual block of 1x1, masked and 1x1 convolutions."""
 
-    window: Window
 
-
-@dataclass(frozen=True)
 class MaskedOutput(Node):
     """The parameters of every pixel, group by group: two masked 1x1 layers, relu before each."""
 

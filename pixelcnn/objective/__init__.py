@@ -1,7 +1,4 @@
-"""Training objectives, one per file, and their names (`pixelcnn.scores`).
-
-``best.ckpt`` has the lowest ``val/NAME``, which sweeps minimise.
-"""
+"""Training objectives, one per file. ``best.ckpt`` has the lowest score (`pixelcnn.scores`), which sweeps minimise."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Protocol
@@ -43,8 +40,7 @@ class Objective(Protocol):
 
 
 def require_trainable(objective: type[Objective], likelihood: type, source: str = "") -> None:
-    """Raise UserError if ``objective`` does not train ``likelihood`` (both classes); ``source`` says where that is
-    from."""
+    """Raise UserError if ``objective`` does not train ``likelihood`` (both classes), which is from ``source``."""
     missing = [name for name in METHODS if not hasattr(objective, name)]
     if missing:
         raise UserError(

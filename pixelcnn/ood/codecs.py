@@ -11,15 +11,12 @@ from torch import Tensor
 
 from pixelcnn.errors import UserError
 
-Codec = Callable[[np.ndarray], bytes]  # of uint8 (H, W) or (H, W, 3)
-
 
 def codec_bits(images: Tensor, codecs: Sequence[str] = ("png", "webp")) -> Tensor:
     """Length in bits of each image in the codec that is shortest for it, float64 (N,).
 
-    ``images``: uint8 (N, C, H, W) of 1 or 3 channels.
-
-    ``codecs``: names of `CODECS`. UserError for other names, missing packages and other images.
+    ``images``: uint8 (N, C, H, W) of 1 or 3 channels. ``codecs``: names of `CODECS`. UserError for other names, missing
+    packages and other images.
     """
     if images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
         raise UserError(
@@ -37,24 +34,15 @@ def codec_bits(images: Tensor, codecs: Sequence[str] = ("png", "webp")) -> Tenso
     return 8 * torch.tensor(bytes_of, dtype=torch.float64)
 
 
-def _png(pixels: np.ndarray) -> bytes:
-    return _by_pillow(pixels, format="PNG", optimize=True)
-
-
-def _webp(pixels: np.ndarray) -> bytes:
-    return _by_pillow(pixels, format="WEBP", lossless=True)
-
-
-def _jpeg2000(pixels: np.ndarray) -> bytes:
-    return _imagecodecs("jpeg2000").jpeg2k_encode(pixels, level=0, reversible=True, codecformat="J2K")
-
-
-def _jpegxl(pixels: np.ndarray) -> bytes:
-    return _imagecodecs("jpegxl").jpegxl_encode(pixels, lossless=True)
-
-
 # Pillow's JPEG 2000 is a third longer, and it has no JPEG XL.
-CODECS: dict[str, Codec] = {"png": _png, "webp": _webp, "jpeg2000": _jpeg2000, "jpegxl": _jpegxl}
+CODECS: dict[str, Callable[[np.ndarray], bytes]] = {  # of uint8 (H, W) or (H, W, 3)
+    "png": lambda pixels: _by_pillow(pixels, format="PNG", optimize=True),
+    "webp": lambda pixels: _by_pillow(pixels, format="WEBP", lossless=True),
+    "jpeg2000": lambda pixels: _imagecodecs("jpeg2000").jpeg2k_encode(
+        pixels, level=0, reversible=True, codecformat="J2K"
+    ),
+    "jpegxl": lambda pixels: _imagecodecs("jpegxl").jpegxl_encode(pixels, lossless=True),
+}
 
 
 def _by_pillow(pixels: np.ndarray, **options: Any) -> bytes:

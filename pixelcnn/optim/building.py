@@ -1,7 +1,6 @@
 """Builds optimisers and schedules, the project's or others, with the arguments that their signatures ask for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from inspect import signature
 from typing import Any
@@ -11,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from pixelcnn.errors import UserError
+from pixelcnn.errors import UserError, meant
 from pixelcnn.optim.groups import options_of, parameter_groups
 from pixelcnn.optim.matrices import hidden_matrices
 from pixelcnn.optim.memory import order_as_parameters
@@ -52,9 +51,8 @@ def _check(make: Callable[..., Optimizer], group: Mapping[str, Any], where: str)
     arguments = {name: known for name, known in arguments_of(target).items() if name not in GIVEN}
     for key in options_of(group):
         if key not in arguments and not takes_any_keyword(target):
-            close = get_close_matches(key, arguments, 1)
-            meant = f"did you mean {close[0]}?" if close else f"its options are {', '.join(arguments)}."
-            raise UserError(f"{where}.{key} is not an option of {name_of(target)}: {meant}")
+            told = meant(key, arguments, f"its options are {', '.join(arguments)}.")
+            raise UserError(f"{where}.{key} is not an option of {name_of(target)}: {told}")
     hints = {key: arguments[key].hint if key in arguments else Any for key in options_of(group)}
     options = {key: checked(value, hints[key], f"{where}.{key}") for key, value in options_of(group).items()}
     try:

@@ -115,10 +115,3 @@ def _checked(variables: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
     if not np.isfinite(values).all():
         raise UserError(f"task.source={source} has {name} with values that are not finite in float32: it is damaged.")
     return values
-
-
-def load_original_variables(model: PixelModel, variables: dict[str, np.ndarray]) -> None:
-    """Copy the original's weights, by name, into ``model``; UserError as in `interpret`."""
-    weights = interpret(variables, model, "variables").raw
-    assert weights is not None
-    model.load_state_dict(weights)

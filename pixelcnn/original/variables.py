@@ -2,9 +2,8 @@
 
 The original numbers its scopes per kind of layer in the order of creation, which is the order of the topology's
 nodes; a block creates conv1, the layer of its auxiliary input, conv2 and the condition's weights, in this order. The
-layers of ``-ed``, which the topology does not have, come last. Its
-arrays are channels-last: V of conv2d is [rows, columns, in, out], of deconv2d [rows, columns, out, in], of
-dense [in, out].
+layers of ``-ed``, which the topology does not have, come last. Its arrays are channels-last: V of conv2d is [rows,
+columns, in, out], of deconv2d [rows, columns, out, in], of dense [in, out].
 """
 
 from collections import Counter

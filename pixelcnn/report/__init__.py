@@ -1,4 +1,1 @@
-"""``report.html``: a run's report, as one self-contained page.
-
-It takes plain data (curves, scores, images, tables) and knows no framework.
-"""
+"""``report.html``: a run's report, as one self-contained page made of plain data."""

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from pixelcnn.report import commands, origin
+from pixelcnn.report import origin
 from pixelcnn.report.images import single
 from pixelcnn.report.page import Outcome, Page, Picture, Section, Table
 from pixelcnn.report.plots import FIRST, LINES, SECOND, STYLE, TEXT, Plot, bare, plot_of
@@ -29,11 +27,10 @@ class Mistake:
     pixels: np.ndarray  # uint8 (C, H, W), 0 .. 255
 
 
-@dataclass(frozen=True, eq=False)
-class ClassifiedSplit:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassifiedSplit(origin.Reported):
     """A classification, as its report needs it."""
 
-    run_dir: Path
     checkpoint: str
     split: str
     metrics: Mapping[str, float]  # as in metrics.json
@@ -43,22 +40,18 @@ class ClassifiedSplit:
     plots: list[Picture]  # confusion matrix, calibration
     mistakes: list[Mistake]
     seconds: float
-    world_size: int
-    record: Mapping[str, Any]
-    overrides: list[str]
-    config: Mapping[str, Any]  # plain
 
 
 def classification_page(classified: ClassifiedSplit) -> Page:
     """The report of ``classified``."""
-    again = f"To repeat this classification, in {classified.record['directory']}:"
     matrix, calibrated = classified.plots
-    return Page(
-        title=f"Classification by {origin.subject(classified.config)}",
-        directory=str(classified.run_dir),
-        outcome=_outcome(classified),
-        facts=_facts(classified),
-        sections=[
+    return origin.page_about(
+        classified,
+        "Classification by",
+        "classification",
+        _outcome(classified),
+        _facts(classified),
+        [
             Section("Confusion matrix", "Rows are labels, columns predicted classes.", pictures=[matrix]),
             Section(
                 "Calibration",
@@ -68,14 +61,6 @@ def classification_page(classified: ClassifiedSplit) -> Page:
             _classes(classified),
             *_mistakes(classified),
         ],
-        commands=[
-            ("The command of this classification:", classified.record["command"]),
-            (again, commands.again(classified.overrides)),
-        ],
-        overrides=classified.overrides,
-        configuration=origin.as_yaml(classified.config),
-        environment=origin.environment(classified.record, classified.run_dir, classified.world_size),
-        written=origin.now(),
     )
 
 
@@ -124,12 +109,8 @@ def _outcome(classified: ClassifiedSplit) -> Outcome:
     told = f"Of {plural(int(classified.counts.sum()), 'image')} of the {classified.split} set, by Bayes' rule, {prior}"
     interval_told = "; ± is the 95 % confidence interval over images" if bounded else ""
     assert accuracy is not None
-    return Outcome(
-        "Classified",
-        "good",
-        f"{100 * accuracy:.2f}{bounded} % right",
-        f"{told}{interval_told}. Checkpoint: {classified.checkpoint}",
-    )
+    headline = f"{100 * accuracy:.2f}{bounded} % right"
+    return Outcome("Classified", "good", headline, f"{told}{interval_told}. Checkpoint: {classified.checkpoint}")
 
 
 def _facts(classified: ClassifiedSplit) -> list[tuple[str, str]]:
@@ -165,12 +146,8 @@ def _classes(classified: ClassifiedSplit) -> Section:
 def _mistakes(classified: ClassifiedSplit) -> list[Section]:
     if not classified.mistakes:
         return []
-    pictures = [
-        single(
-            each.pixels,
-            f"Image {each.index}",
-            f"{each.label}, taken for {each.predicted}\nposterior {each.posterior:.3f}, #{each.index}",
-        )
-        for each in classified.mistakes
-    ]
+    pictures = []
+    for each in classified.mistakes:
+        told = f"{each.label}, taken for {each.predicted}\nposterior {each.posterior:.3f}, #{each.index}"
+        pictures.append(single(each.pixels, f"Image {each.index}", told))
     return [Section("Most confident mistakes", "# is the index in the data set.", "pictures", pictures)]

@@ -104,14 +104,8 @@ def _table(ranked: Sequence[ComparedRun], keys: Sequence[str]) -> Section:
                 _number(history["num_parameters"], "{:,}"),
                 history["state"],
             ]
-        rows.append(
-            [
-                Cell(run.name, link=run.report),
-                *(_value(value) for value in values),
-                *(_number(value, "{:.4f}") for value in found),
-                *of_costs,
-            ]
-        )
+        of_scores = [_number(value, "{:.4f}") for value in found]
+        rows.append([Cell(run.name, link=run.report), *map(_value, values), *of_scores, *of_costs])
     note = "Best first. Click a column's name to sort by it, or a run's name for its report."
     return Section("Runs", note, table=Table(["run", *keys, *scores, *costs], rows, sortable=True))
 

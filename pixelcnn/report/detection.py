@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from pixelcnn.report import commands, origin
-from pixelcnn.report.detection_plots import Mapped, histograms, roc, surprising
+from pixelcnn.report import origin
+from pixelcnn.report.detection_plots import histograms, roc, surprising
+from pixelcnn.report.maps import Mapped
 from pixelcnn.report.page import Outcome, Page, Section, Table
 from pixelcnn.report.plots import Plot
 from pixelcnn.report.words import count, duration
@@ -21,38 +21,25 @@ EXPLAINED = (
 )
 
 
-class Separation(Protocol):
-    """How well a score separates two sets, as `pixelcnn.ood.Detection`."""
-
-    values: Mapping[str, float]
-    intervals: Mapping[str, tuple[float, float]]
-    fpr: np.ndarray
-    tpr: np.ndarray
-
-
 @dataclass(frozen=True, eq=False)
 class ScoredSets:
     """One score of all sets, by their names; the first is in distribution."""
 
     batch: int  # images that share one score
     scores: Mapping[str, np.ndarray]  # float64 (N // batch,)
-    separations: Mapping[str, Any]  # each a Separation, without the first set
+    separations: Mapping[str, Any]  # each a `pixelcnn.ood.Detection`, without the first set
     surprising: Mapping[str, Sequence[Mapped]]  # the highest scores first; empty if a score has no map
 
 
-@dataclass(frozen=True, eq=False)
-class DetectionRun:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectionRun(origin.Reported):
     """A run of task=ood, as its report needs it."""
 
-    run_dir: Path
     checkpoint: str
     titles: Mapping[str, str]  # by the names of the sets, the one in distribution first
     num_images: Mapping[str, int]
     scored: Mapping[str, ScoredSets]  # by the scores' names
     seconds: float
-    record: Mapping[str, Any]
-    overrides: list[str]
-    config: Mapping[str, Any]  # plain
 
 
 def roc_plot(run: DetectionRun) -> Plot:
@@ -68,12 +55,13 @@ def roc_plot(run: DetectionRun) -> Plot:
 
 def detection_page(run: DetectionRun) -> Page:
     """The report of ``run``."""
-    return Page(
-        title=f"Out-of-distribution detection by {origin.subject(run.config)}",
-        directory=str(run.run_dir),
-        outcome=_outcome(run),
-        facts=_facts(run),
-        sections=[
+    return origin.page_about(
+        run,
+        "Out-of-distribution detection by",
+        "run",
+        _outcome(run),
+        _facts(run),
+        [
             Section("Scores", EXPLAINED, table=_table(run)),
             Section(
                 "ROC curves",
@@ -82,14 +70,6 @@ def detection_page(run: DetectionRun) -> Page:
             ),
             *(section for name, sets in run.scored.items() for section in _of_score(run, name, sets)),
         ],
-        commands=[
-            ("The command:", run.record["command"]),
-            (f"To repeat it, in {run.record['directory']}:", commands.again(run.overrides)),
-        ],
-        overrides=run.overrides,
-        configuration=origin.as_yaml(run.config),
-        environment=origin.environment(run.record, run.run_dir, 1),
-        written=origin.now(),
     )
 
 
@@ -118,19 +98,15 @@ def _facts(run: DetectionRun) -> list[tuple[str, str]]:
 
 
 def _table(run: DetectionRun) -> Table:
-    rows = [
-        [_called(name, sets), run.titles[outside], *(_told(one, measure) for measure in MEASURES)]
-        for name, sets in run.scored.items()
-        for outside, one in sets.separations.items()
-    ]
+    rows = []
+    for name, sets in run.scored.items():
+        called = name if sets.batch == 1 else f"{name} ({sets.batch} images)"
+        for outside, one in sets.separations.items():
+            rows.append([called, run.titles[outside], *(_told(one, measure) for measure in MEASURES)])
     return Table(["Score", "Out of distribution", *MEASURES.values()], rows)
 
 
-def _called(name: str, sets: ScoredSets) -> str:
-    return name if sets.batch == 1 else f"{name} ({sets.batch} images)"
-
-
-def _told(one: Separation, measure: str) -> str:
+def _told(one: Any, measure: str) -> str:
     low, high = one.intervals[measure]
     return f"{one.values[measure]:.3f} [{low:.3f}, {high:.3f}]"
 

@@ -1,7 +1,6 @@
 """Plots of out-of-distribution detection: ROC curves, histograms, and where scores come from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 
 import numpy as np
@@ -9,24 +8,14 @@ from matplotlib import rc_context
 from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.figure import Figure
 
-from pixelcnn.report.maps import COLOURS, PAIRS, ROW, WIDTH, scale_of
-from pixelcnn.report.plots import LINES, SERIES, STYLE, WIDE, Plot, bare, plot_of
+from pixelcnn.report.maps import COLOURS, PAIRS, WIDTH, Mapped, paired, scale_of
+from pixelcnn.report.plots import LINES, SERIES, STYLE, WIDE, Plot, plot_of
 
 COLOURS_OF_SCORES = (*SERIES, "#c98a00", "#7a869a")  # the last two are visible on light and dark pages
 SIGNED = "RdBu_r"  # colours for maps that have negative values, white at 0
 OUTLIERS = 0.002  # fraction of scores at either end left out of a histogram
 
 Points = tuple[np.ndarray, np.ndarray]  # x and y
-
-
-@dataclass(frozen=True, eq=False)
-class Mapped:
-    """An image, its score and the score's map."""
-
-    index: int
-    score: float
-    pixels: np.ndarray  # uint8 (C, H, W), 0 .. 255
-    values: np.ndarray  # (H, W)
 
 
 def roc(curves: Mapping[str, Mapping[str, Points]]) -> Plot:
@@ -65,28 +54,7 @@ def histograms(scores: Mapping[str, np.ndarray], label: str) -> Plot:
 
 def surprising(sets: Mapping[str, Sequence[Mapped]], label: str) -> Plot:
     """Images beside their maps, in rows for each of ``sets``, all on one colour scale; ``label`` says of what."""
-    rows = [
-        (name if first == 0 else "", shown[first : first + PAIRS])
-        for name, shown in sets.items()
-        for first in range(0, len(shown), PAIRS)
-    ]
-    pairs = max(len(shown) for _, shown in rows)
-    low, high = scale_of([one.values for _, shown in rows for one in shown])
-    signed = low < 0
-    norm = CenteredNorm(halfrange=max(-low, high)) if signed else Normalize(low, high)
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH * (pairs + 1) / (PAIRS + 1), ROW * len(rows) + 0.1), layout="constrained")
-        grid = figure.subplots(len(rows), 2 * pairs, squeeze=False)
-        for axes in grid.flat:
-            bare(axes)
-        for (name, shown), axes_of_row in zip(rows, grid, strict=True):
-            axes_of_row[0].set_ylabel(name, fontsize=7)
-            for place, one in enumerate(shown):
-                of_image, of_map = axes_of_row[2 * place : 2 * place + 2]
-                image = one.pixels[0] if len(one.pixels) == 1 else one.pixels.transpose(1, 2, 0)
-                of_image.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none")
-                of_image.set_title(f"#{one.index}", fontsize=7)
-                drawn = of_map.imshow(one.values, cmap=SIGNED if signed else COLOURS, norm=norm, interpolation="none")
-                of_map.set_title(f"{one.score:.3f}", fontsize=7)
-        figure.colorbar(drawn, ax=grid, extend="both", label=label, aspect=12 * len(rows), pad=0.01)
-        return plot_of(figure, f"Maps of {label}")
+    low, high = scale_of([one.values for shown in sets.values() for one in shown])
+    norm = CenteredNorm(halfrange=max(-low, high)) if low < 0 else Normalize(low, high)
+    pairs = min(PAIRS, max(map(len, sets.values())))
+    return paired(sets, pairs, norm, SIGNED if low < 0 else COLOURS, label, f"Maps of {label}")

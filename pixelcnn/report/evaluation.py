@@ -3,12 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pixelcnn.report import commands, origin
+from pixelcnn.report import origin
 from pixelcnn.report.page import Outcome, Page, Picture, Section, Table
 from pixelcnn.report.scored_images import Ranking, sections
 from pixelcnn.report.words import count, duration, label_in_words, plural
@@ -25,11 +23,10 @@ class HeatMaps:
     mean: Picture
 
 
-@dataclass(frozen=True, eq=False)
-class EvaluatedSplit:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EvaluatedSplit(origin.Reported):
     """An evaluation, as its report needs it."""
 
-    run_dir: Path
     checkpoint: str
     split: str
     score_name: str
@@ -44,41 +41,30 @@ class EvaluatedSplit:
     by_channel: Mapping[str, float]  # the mean score of each channel given those before; empty for one channel
     by_order: Mapping[str, float]  # the score of each order alone; empty for one order
     seconds: float
-    world_size: int
-    record: Mapping[str, Any]
-    overrides: list[str]
-    config: Mapping[str, Any]  # plain
 
 
 def evaluation_page(evaluated: EvaluatedSplit) -> Page:
     """The report of ``evaluated``."""
     label = as_label(evaluated.score_name)
-    again = f"To repeat this evaluation, in {evaluated.record['directory']}:"
-    return Page(
-        title=f"Evaluation of {origin.subject(evaluated.config)}",
-        directory=str(evaluated.run_dir),
-        outcome=_outcome(evaluated),
-        facts=_facts(evaluated),
-        sections=[
+    return origin.page_about(
+        evaluated,
+        "Evaluation of",
+        "evaluation",
+        _outcome(evaluated),
+        _facts(evaluated),
+        [
             *sections(evaluated.images, f"{SPLITS[evaluated.split]} images", label),
             *_maps(evaluated),
-            *_channels(evaluated, label),
-            *_orders(evaluated, label),
+            *_by("channel", evaluated.by_channel, label, "Each given the channels before it; the score is their mean."),
+            *_by("order", evaluated.by_order, label, "Each alone; the total averages their probabilities."),
             *_classes(evaluated, label),
         ],
-        commands=[
-            ("The command of this evaluation:", evaluated.record["command"]),
-            (again, commands.again(evaluated.overrides)),
-        ],
-        overrides=evaluated.overrides,
-        configuration=origin.as_yaml(evaluated.config),
-        environment=origin.environment(evaluated.record, evaluated.run_dir, evaluated.world_size),
-        written=origin.now(),
     )
 
 
 def _outcome(evaluated: EvaluatedSplit) -> Outcome:
-    score, interval = _value(evaluated), evaluated.metrics.get(f"{_name(evaluated)}_ci95", math.inf)
+    name, metrics = _name(evaluated), evaluated.metrics
+    score, interval = metrics[name], metrics.get(f"{name}_ci95", math.inf)
     bounded = math.isfinite(interval)
     value = f"{score:.4f} ± {interval:.4f}" if bounded else f"{score:.4f}"
     told = f"The mean over all {plural(len(evaluated.images.scores), 'image')} of the {evaluated.split} set"
@@ -88,13 +74,9 @@ def _outcome(evaluated: EvaluatedSplit) -> Outcome:
         told += f" {difference} against {evaluated.against}, paired by image."
     if evaluated.other_size is not None:
         told += f" {evaluated.other_size}"
-    finite = math.isfinite(score)
-    return Outcome(
-        "Evaluated" if finite else "Not finite",
-        "good" if finite else "bad",
-        in_words(evaluated.score_name, value, evaluated.given),
-        f"{told} Checkpoint: {evaluated.checkpoint}",
-    )
+    state, mood = ("Evaluated", "good") if math.isfinite(score) else ("Not finite", "bad")
+    headline = in_words(evaluated.score_name, value, evaluated.given)
+    return Outcome(state, mood, headline, f"{told} Checkpoint: {evaluated.checkpoint}")
 
 
 def difference_in_words(split: str, score_name: str, metrics: Mapping[str, float]) -> str:
@@ -127,10 +109,6 @@ def _name(evaluated: EvaluatedSplit) -> str:
     return f"{evaluated.split}/{evaluated.score_name}"
 
 
-def _value(evaluated: EvaluatedSplit) -> float:
-    return evaluated.metrics[_name(evaluated)]
-
-
 def _maps(evaluated: EvaluatedSplit) -> list[Section]:
     if evaluated.maps is None:
         return []
@@ -142,18 +120,10 @@ def _maps(evaluated: EvaluatedSplit) -> list[Section]:
     ]
 
 
-def _channels(evaluated: EvaluatedSplit, label: str) -> list[Section]:
-    if not evaluated.by_channel:
-        return []
-    table = Table(["Channel", label], [[name, f"{value:.4f}"] for name, value in evaluated.by_channel.items()])
-    return [Section("By channel", "Each given the channels before it; the score is their mean.", table=table)]
-
-
-def _orders(evaluated: EvaluatedSplit, label: str) -> list[Section]:
-    if not evaluated.by_order:
-        return []
-    table = Table(["Order", label], [[name, f"{value:.4f}"] for name, value in evaluated.by_order.items()])
-    return [Section("By order", "The score of each order alone. The total averages their probabilities.", table=table)]
+def _by(part: str, scores: Mapping[str, float], label: str, note: str) -> list[Section]:
+    """The ``scores`` of a split's parts, such as channels."""
+    table = Table([part.capitalize(), label], [[name, f"{value:.4f}"] for name, value in scores.items()])
+    return [Section(f"By {part}", note, table=table)] if scores else []
 
 
 def _classes(evaluated: EvaluatedSplit, label: str) -> list[Section]:

@@ -1,10 +1,12 @@
 """Heat maps of scores: beside their images on one colour scale, and on average."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -17,6 +19,16 @@ COLOURS = "inferno"
 SHOWN = 99.5  # per cent of the values are within the scale; single pixels may be outliers
 
 
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """An image, its score and the score's map."""
+
+    index: int
+    score: float
+    pixels: np.ndarray  # uint8 (C, H, W), 0 .. 255
+    values: np.ndarray  # (H, W)
+
+
 def heat_maps(
     best: Sequence[Example],
     of_best: Sequence[np.ndarray],
@@ -25,28 +37,38 @@ def heat_maps(
     label: str,
 ) -> Plot:
     """The best images and the worst, each beside its map, float (H, W); ``label`` names its values."""
-    groups = [("best", best, of_best), ("worst", worst, of_worst)]
+    shown = {
+        name: [Mapped(one.index, one.score, one.pixels, values) for one, values in zip(images, maps, strict=True)]
+        for name, images, maps in (("best", best, of_best), ("worst", worst, of_worst))
+    }
+    norm = Normalize(*scale_of([*of_best, *of_worst]))
+    return paired(shown, PAIRS, norm, COLOURS, label, f"{label} of the pixels of the best and the worst images")
+
+
+def paired(
+    groups: Mapping[str, Sequence[Mapped]], pairs: int, norm: Normalize, colours: str, label: str, alt: str
+) -> Plot:
+    """Images beside their maps, ``pairs`` in a row and rows for each of ``groups``, on one scale."""
     rows = [
-        (name if first == 0 else "", list(zip(shown, maps, strict=True))[first : first + PAIRS])
-        for name, shown, maps in groups
-        for first in range(0, len(shown), PAIRS)
+        (name if first == 0 else "", shown[first : first + pairs])
+        for name, shown in groups.items()
+        for first in range(0, len(shown), pairs)
     ]
-    low, high = scale_of([*of_best, *of_worst])
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, ROW * len(rows) + 0.1), layout="constrained")
-        grid = figure.subplots(len(rows), 2 * PAIRS, squeeze=False)
+        figure = Figure(figsize=(WIDTH * (pairs + 1) / (PAIRS + 1), ROW * len(rows) + 0.1), layout="constrained")
+        grid = figure.subplots(len(rows), 2 * pairs, squeeze=False)
         for axes in grid.flat:
             bare(axes)
-        for (name, pairs), axes_of_row in zip(rows, grid, strict=True):
-            axes_of_row[0].set_ylabel(name)
-            for place, (example, values) in enumerate(pairs):
+        for (name, shown), axes_of_row in zip(rows, grid, strict=True):
+            axes_of_row[0].set_ylabel(name, fontsize=7)
+            for place, one in enumerate(shown):
                 of_image, of_map = axes_of_row[2 * place : 2 * place + 2]
-                _show(of_image, example.pixels)
-                of_image.set_title(f"#{example.index}", fontsize=7)
-                drawn = of_map.imshow(values, cmap=COLOURS, vmin=low, vmax=high, interpolation="none")
-                of_map.set_title(f"{example.score:.3f}", fontsize=7)
+                _show(of_image, one.pixels)
+                of_image.set_title(f"#{one.index}", fontsize=7)
+                drawn = of_map.imshow(one.values, cmap=colours, norm=norm, interpolation="none")
+                of_map.set_title(f"{one.score:.3f}", fontsize=7)
         figure.colorbar(drawn, ax=grid, extend="both", label=label, aspect=12 * len(rows), pad=0.01)
-        return plot_of(figure, f"{label} of the pixels of the best and the worst images")
+        return plot_of(figure, alt)
 
 
 def maps_beside(pixels: np.ndarray, maps: Mapping[str, np.ndarray], label: str) -> Plot:

@@ -1,15 +1,58 @@
-"""The origin of a run: its environment, configuration and time."""
+"""The origin of a run: its command, environment, configuration and time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pixelcnn.report import commands
+from pixelcnn.report.page import Outcome, Page, Section
 
-def environment(record: Mapping[str, Any], run_dir: Path, world_size: int) -> list[tuple[str, str]]:
-    """Rows for a reader; ``record`` is that of ``pixelcnn.training.record``."""
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reported:
+    """What the report of every run needs."""
+
+    run_dir: Path
+    record: Mapping[str, Any]  # that of ``pixelcnn.training.record``
+    overrides: list[str]
+    config: Mapping[str, Any]  # plain
+    world_size: int = 1
+
+
+def page_about(
+    run: Reported,
+    title: str,
+    called: str,
+    outcome: Outcome,
+    facts: list[tuple[str, str]],
+    sections: list[Section],
+    further_commands: Sequence[tuple[str, str]] = (),
+    starts: Sequence[tuple[str, str]] = (),
+) -> Page:
+    """The page about ``run``, ``called`` a run or an evaluation, with its origin; ``title`` goes before the model."""
+    return Page(
+        title=f"{title} {subject(run.config)}",
+        directory=str(run.run_dir),
+        outcome=outcome,
+        facts=facts,
+        sections=sections,
+        commands=[
+            (f"The command of this {called}:", run.record["command"]),
+            (f"To repeat this {called}, in {run.record['directory']}:", commands.again(run.overrides)),
+            *further_commands,
+        ],
+        overrides=run.overrides,
+        configuration=yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True),
+        environment=[*starts, *_environment(run.record, run.run_dir, run.world_size)],
+        written=now(),
+    )
+
+
+def _environment(record: Mapping[str, Any], run_dir: Path, world_size: int) -> list[tuple[str, str]]:
     return [
         ("run directory", str(run_dir)),
         ("started in", record["directory"]),
@@ -19,11 +62,6 @@ def environment(record: Mapping[str, Any], run_dir: Path, world_size: int) -> li
         ("git revision", record["git_revision"] or "not a checkout"),
         *((name, version) for name, version in record["versions"].items() if version is not None),
     ]
-
-
-def as_yaml(config: Mapping[str, Any]) -> str:
-    """A composed configuration, in the order of its groups."""
-    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
 
 
 def subject(config: Mapping[str, Any]) -> str:

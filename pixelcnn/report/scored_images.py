@@ -1,6 +1,5 @@
 """Sections about the scores of single images: their histogram, the best and the worst images."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,16 +63,8 @@ def sections(images: Ranking, of: str, label: str, note: str = "") -> list[Secti
 def _examples(which: str, note: str, shown: list[Example]) -> list[Section]:
     if not shown:
         return []
-    pictures = [
-        single(
-            example.pixels,
-            f"Image {example.index}",
-            f"{_told(example.score)}\n#{example.index}" + ("" if example.label is None else f", label {example.label}"),
-        )
-        for example in shown
-    ]
+    pictures = []
+    for one in shown:
+        label = "" if one.label is None else f", label {one.label}"
+        pictures.append(single(one.pixels, f"Image {one.index}", f"{one.score:.3f}\n#{one.index}{label}"))
     return [Section(f"{which} images", f"{note} # is the index in the data set.", "pictures", pictures)]
-
-
-def _told(score: float) -> str:
-    return f"{score:.3f}" if math.isfinite(score) else str(score)

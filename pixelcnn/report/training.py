@@ -45,11 +45,10 @@ class Start:
     directory: str
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingRun:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingRun(origin.Reported):
     """A training run, including the earlier parts that it was resumed from."""
 
-    run_dir: Path
     score_name: str
     ending: Ending
     step: int
@@ -65,10 +64,6 @@ class TrainingRun:
     validated_on: str
     validation: Ranking | None  # of the last one
     samples: list[tuple[int, Path]]  # grids by step
-    world_size: int
-    record: Mapping[str, Any]
-    overrides: list[str]
-    config: Mapping[str, Any]  # plain
 
 
 def history_of(run: TrainingRun) -> dict[str, Any]:
@@ -89,18 +84,9 @@ def history_of(run: TrainingRun) -> dict[str, Any]:
 
 def training_page(run: TrainingRun) -> Page:
     """The report of ``run``, finished or not."""
-    checkpoints = run.run_dir / "checkpoints"
-    return Page(
-        title=f"Training of {origin.subject(run.config)}",
-        directory=str(run.run_dir),
-        outcome=_outcome(run),
-        facts=_facts(run),
-        sections=[*_curves(run), *_samples(run), *_validation(run)],
-        commands=_commands(run, checkpoints),
-        overrides=run.overrides,
-        configuration=origin.as_yaml(run.config),
-        environment=[*_starts(run), *origin.environment(run.record, run.run_dir, run.world_size)],
-        written=origin.now(),
+    shown = [*_curves(run), *_samples(run), *_validation(run)]
+    return origin.page_about(
+        run, "Training of", "run", _outcome(run), _facts(run), shown, _next_commands(run), _starts(run)
     )
 
 
@@ -183,12 +169,10 @@ def _starts(run: TrainingRun) -> list[tuple[str, str]]:
     return [*(("started", start.time) for start in run.starts[:1]), *resumed]
 
 
-def _commands(run: TrainingRun, checkpoints: Path) -> list[tuple[str, str]]:
+def _next_commands(run: TrainingRun) -> list[tuple[str, str]]:
     needs_condition = any(name in CONDITION_NEEDED for name in origin.conditions_of(run.config))
-    best = checkpoints / "best.ckpt"
+    best = run.run_dir / "checkpoints" / "best.ckpt"
     listed = [
-        ("The command of this run:", run.record["command"]),
-        (f"To repeat this run, in {run.record['directory']}:", commands.again(run.overrides)),
         (
             "To resume it (to train beyond its end, raise trainer.max_epochs= or trainer.max_steps=):",
             commands.resumed(run.overrides, run.run_dir),

@@ -70,14 +70,8 @@ class BatchedSampling:
                     def so_far(drawn: Tensor, count: int = count) -> None:
                         on_row(drawn[:count])
 
-                    kept[1].draw(
-                        batch,
-                        known,
-                        None if h is None else _filled(h[part], n),
-                        _filled(uniforms.to(images.device), n),
-                        on_pixel,
-                        so_far,
-                    )
+                    of_batch = None if h is None else _filled(h[part], n)
+                    kept[1].draw(batch, known, of_batch, _filled(uniforms.to(images.device), n), on_pixel, so_far)
                     images[part] = batch[:count]
             finally:
                 self._kept = kept if keeps else None

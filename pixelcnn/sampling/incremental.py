@@ -21,8 +21,7 @@ Due = list[tuple[int, Stepper]]  # with their strides
 
 
 class IncrementalWalk:
-    """Computes the parameters of every site of n images of a size, in raster order; a site is a group of a pixel's
-    channels.
+    """Computes the parameters of every site, a group of a pixel's channels, of n images of a size, in raster order.
 
     The weights are read when the walk is made, and by `take_weights`; any number of batches of n images can follow. The
     network is read as in evaluation: no dropout.

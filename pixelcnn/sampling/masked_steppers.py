@@ -98,14 +98,9 @@ class HorizontalStepper(Stepper):
         self.groups = _slices(filters, setting.num_groups)
         # Both halves of a gate's input side by side, group by group.
         order = torch.arange(2 * filters).view(2, setting.num_groups, -1).transpose(0, 1).flatten()
-        self.conv = RowConv(
-            layer.conv.weight()[order],
-            (layer.conv.b + layer.link.b)[order],
-            node.window.left,
-            self.main.rows,
-            whole=False,
-            out_groups=_slices(2 * filters, setting.num_groups),
-        )
+        weight, bias = layer.conv.weight()[order], (layer.conv.b + layer.link.b)[order]
+        gates = _slices(2 * filters, setting.num_groups)
+        self.conv = RowConv(weight, bias, node.window.left, self.main.rows, whole=False, out_groups=gates)
         self.link = layer.link.weight().flatten(1)[order].t().contiguous()
         self.condition = ConditionTerm(None if layer.hw is None else layer.hw[:, order], node.level)
         self.gate = setting.rows(node, filters, Reach())

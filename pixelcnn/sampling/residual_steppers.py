@@ -22,15 +22,8 @@ class ImageConvStepper(Stepper):
         conv = layer.conv
         super().__init__(setting, node, len(conv.b))
         self.down, self.right = node.shift
-        self.conv = RowConv(
-            conv.weight(),
-            conv.b,
-            node.window.left,
-            self.inputs[0].rows,
-            whole=self.down > 0,
-            down=self.down,
-            right=self.right,
-        )
+        source, whole = self.inputs[0].rows, self.down > 0
+        self.conv = RowConv(conv.weight(), conv.b, node.window.left, source, whole, down=self.down, right=self.right)
 
     @staticmethod
     def reads(node: ImageConv) -> dict[str, Reach]:

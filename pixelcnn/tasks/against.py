@@ -5,7 +5,6 @@ far narrower interval than either score.
 """
 
 import csv
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelcnn.errors import UserError
+from pixelcnn.tasks.scoring import half_width
 
 PER_IMAGE = "per_image.csv"
 
@@ -58,7 +58,5 @@ def paired(own: Evaluated, other: Evaluated, against: str, score: str) -> dict[s
             "evaluate both models on the same split of the same data."
         )
     difference = own.scores - other.scores
-    values = {f"{score}_difference": float(difference.mean())}
-    if len(difference) > 1:
-        values[f"{score}_difference_ci95"] = float(1.96 * difference.std(ddof=1) / math.sqrt(len(difference)))
-    return values
+    name = f"{score}_difference"
+    return {name: float(difference.mean()), **half_width(name, difference)}

@@ -1,7 +1,6 @@
 """``task=classify``: classifies every image of a split by Bayes' rule with a class-conditional model."""
 
 import csv
-import math
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from pixelcnn.report.classification import ClassifiedSplit, Mistake, calibration
 from pixelcnn.report.page import write as write_page
 from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.tasks.conditions import require_same_classes
-from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
+from pixelcnn.tasks.scoring import Scoring, half_width, require_float32, score_split, split_of
 from pixelcnn.training.record import run_record, write_record
 
 BINS = 15  # of confidences, as in Guo et al. 2017, "On Calibration of Modern Neural Networks"
@@ -153,15 +152,13 @@ def summary(label: np.ndarray, log_posterior: np.ndarray) -> dict[str, float]:
     right = (log_posterior.argmax(axis=1) == label).astype(float)
     posterior, labels = torch.from_numpy(np.exp(log_posterior)), torch.from_numpy(label)
     ece = multiclass_calibration_error(posterior, labels, num_classes=posterior.shape[1], n_bins=BINS)
-    values = {
+    return {
         "accuracy": float(right.mean()),
         "ece": float(ece),
         "log_loss": float(-log_posterior[np.arange(len(label)), label].mean()),
         "num_images": len(label),
+        **half_width("accuracy", right),
     }
-    if len(label) > 1:
-        values["accuracy_ci95"] = float(1.96 * right.std(ddof=1) / math.sqrt(len(label)))
-    return values
 
 
 def write_per_image(path: Path, index: np.ndarray, label: np.ndarray, posterior: np.ndarray) -> None:

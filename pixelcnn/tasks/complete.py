@@ -22,14 +22,8 @@ from pixelcnn.masks import known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.orders import ALL
 from pixelcnn.tasks.condition_files import at_levels, pixels_of
-from pixelcnn.tasks.conditions import (
-    Given,
-    for_images,
-    given_in,
-    require_own,
-    way_between,
-)
-from pixelcnn.tasks.drawing import drawing
+from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
+from pixelcnn.tasks.pixel_by_pixel import drawing
 
 UNKNOWN = 0.5  # grey, as a fraction of the highest level
 
@@ -77,8 +71,7 @@ def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
 
 
 def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tuple[Batch, Given | None]:
-    """The images to complete with their conditions, from a file or the first of the test set, and the conditions that
-    ``task`` sets for all of them."""
+    """The images to complete with their conditions, and the conditions that ``task`` sets for all of them."""
     task = config.task
     if task.file is not None:
         require_agreement(model.description, config.checkpoint, config, overrides)
@@ -96,7 +89,7 @@ def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tu
     data.setup("test")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     given = given_in(task, model, data.shape.height, data.shape.width)
-    require_own(model, given, data.condition_sizes, data.class_names, config.checkpoint)
+    require_own(model, given, data, config.checkpoint)
     batch = data.first("test", task.num_images)
     there = len(batch["images"])
     if there < task.num_images:
@@ -122,8 +115,7 @@ def completions(
 ) -> tuple[Tensor, Tensor]:
     """`PixelModel.complete` of images (N K, C, H, W), on the one device that ``trainer.*`` names, to the CPU.
 
-    With a progress bar. Along an interpolation only the condition changes: the K completions of an image use the
-    same random numbers.
+    Along an interpolation only the condition changes: the K completions of an image use the same random numbers.
     """
     task, n = config.task, len(images)
     of_each = 1 if task.interpolate_to is None else task.num_completions

@@ -26,8 +26,8 @@ from pixelcnn.errors import UserError
 from pixelcnn.image_shape import MOST_LEVELS
 from pixelcnn.model import PixelModel
 from pixelcnn.report.words import plural
-from pixelcnn.tasks.coding import coding
 from pixelcnn.tasks.conditions import for_images, given_in, require_own
+from pixelcnn.tasks.pixel_by_pixel import coding
 from pixelcnn.training.record import write_record
 
 
@@ -96,7 +96,7 @@ def source_of(config: DictConfig, overrides: list[str], model: PixelModel) -> So
     data.setup("test" if task.split == "test" else "validate")
     require_agreement(model.description, config.checkpoint, config, overrides, data.shape)
     given = given_in(task, model, data.shape.height, data.shape.width)
-    require_own(model, given, data.condition_sizes, data.class_names, config.checkpoint)
+    require_own(model, given, data, config.checkpoint)
     n = data.num_images_of(task.split)
     places = data.evenly_spaced(task.split, n)
     return Source(n, data.shape.height, data.shape.width, lambda wanted: data.at(task.split, places[list(wanted)]))

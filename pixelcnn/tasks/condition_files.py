@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.conditioning.upsampling import divides
 from pixelcnn.data.arrays import DAMAGED, fault
-from pixelcnn.data.images import read_pixels
+from pixelcnn.data.images import described, read_pixels
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import array_type, tensor_type
 from pixelcnn.model import PixelModel
@@ -71,7 +72,7 @@ def features_in(row: np.ndarray, name: str, where: str, features: int, size: tup
     """A row of ``name`` as float32 (1, ...): ``features``, or a map of them whose size divides ``size``. UserError,
     beginning with ``where``, for another type or shape."""
     is_map = name == "maps"
-    fits = row.shape[:1] == (features,) and (row.ndim == 1 or (is_map and _divides(row.shape[1:], size)))
+    fits = row.shape[:1] == (features,) and (row.ndim == 1 or (is_map and divides((1, *row.shape), *size)))
     if row.dtype.kind != "f" or not fits or is_map == (row.ndim == 1):
         expected = (features, *size) if is_map else (features,)
         raise UserError(
@@ -83,10 +84,6 @@ def features_in(row: np.ndarray, name: str, where: str, features: int, size: tup
     if not np.isfinite(row).all():
         raise UserError(f"{where} contains NaN or inf (as float32): use another row.")
     return torch.from_numpy(row)[None]
-
-
-def _divides(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
-    return len(shape) == 2 and all(shape) and not any(whole % part for whole, part in zip(size, shape, strict=True))
 
 
 def at_levels(pixels: np.ndarray, levels: int) -> Tensor:
@@ -113,7 +110,7 @@ def image_in(model: PixelModel, file: str, where: str) -> Tensor:
         )
     pixels = pixels_of(file, where, shape.levels)
     if pixels.shape != (shape.channels, shape.height, shape.width):
-        raise UserError(f"{where} is {_described(*pixels.shape)}, but this model's images are {_wanted(model)}.")
+        raise UserError(f"{where} is {described(pixels.shape)}, but this model's images are {_wanted(model)}.")
     return at_levels(pixels, shape.levels)[None]
 
 
@@ -146,8 +143,4 @@ def codes_of(model: PixelModel, row: np.ndarray, where: str) -> Tensor:
 
 def _wanted(model: PixelModel) -> str:
     shape = model.image
-    return f"{_described(shape.channels, shape.height, shape.width)}: give one like them"
-
-
-def _described(channels: int, height: int, width: int) -> str:
-    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"
+    return f"{described((shape.channels, shape.height, shape.width))}: give one like them"

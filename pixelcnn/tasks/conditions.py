@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import torch
@@ -13,7 +12,8 @@ from pixelcnn.conditioning import Condition, Conditioning, Several
 from pixelcnn.conditioning.several import gathered, kinds_of
 from pixelcnn.configuration.description import require_conditions
 from pixelcnn.configuration.tasks import CONDITIONS
-from pixelcnn.errors import UserError
+from pixelcnn.data.base import ImageDataModule
+from pixelcnn.errors import UserError, meant
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.condition_files import codes_of, features_in, image_in, image_of, rows_of
 
@@ -109,11 +109,6 @@ def given_in(task: DictConfig, model: PixelModel, height: int, width: int) -> Gi
     return given_condition(model, height, width, **{key: task[key] for key in CONDITIONS})
 
 
-def named_kind(task: DictConfig) -> str | None:
-    """The first of `CONDITIONS` that ``task`` sets, if any."""
-    return next((kind for kind in CONDITIONS if task[kind] is not None), None)
-
-
 def for_images(
     model: PixelModel, given: Given | None, n: int, own: Mapping[str, Tensor], instead: str = ""
 ) -> Condition:
@@ -138,21 +133,12 @@ def way_between(
 ) -> tuple[tuple[Given, Given], Condition]:
     """Interpolate from the condition that ``task`` sets to ``task.interpolate_to``, of the same kind as the first key.
 
-    Returns both, and features (S, D) or (S, D, H, W) of each condition at the positions ``shares`` (S,), from the first
-    (0) to the second (1).
-
+    Returns both, and features (S, D) or (S, D, H, W) of each condition at positions ``shares`` (S,) from 0 to 1.
     """
-    kind = named_kind(task)
-    assert kind is not None  # as the schema has it
-    set_ = {key: task[key] for key in CONDITIONS}
-    first = given_condition(model, height, width, **set_)
-    last = given_condition(
-        model,
-        height,
-        width,
-        **{**set_, kind: task.interpolate_to},
-        ends={kind: f"task.interpolate_to={task.interpolate_to}"},
-    )
+    kind = next(key for key in CONDITIONS if task[key] is not None)  # the schema has it that there is one
+    first = given_in(task, model, height, width)
+    keys = {**{key: task[key] for key in CONDITIONS}, kind: task.interpolate_to}
+    last = given_condition(model, height, width, **keys, ends={kind: f"task.interpolate_to={task.interpolate_to}"})
     assert first is not None and last is not None
     steps = {}
     for key, one in kinds_of(model.conditioning).items():
@@ -173,22 +159,15 @@ def missing_condition(model: PixelModel, key: str, instead: str = "") -> UserErr
     )
 
 
-def require_own(
-    model: PixelModel,
-    given: Given | None,
-    sizes: Mapping[str, int],
-    class_names: Sequence[str] | None,
-    checkpoint: str,
-) -> None:
-    """Raise UserError if a data set lacks the conditions of the model in ``checkpoint``, or has other sizes or class
-    names. Conditions ``given`` for all images are exempt.
+def require_own(model: PixelModel, given: Given | None, data: ImageDataModule, checkpoint: str) -> None:
+    """Raise UserError if ``data`` lacks the conditions of the model in ``checkpoint``, or has other sizes or classes.
 
-    ``sizes`` and ``class_names`` are the data set's, as `pixelcnn.data.base.ImageDataModule` has them.
+    Conditions ``given`` for all images are exempt.
     """
     besides = () if given is None else tuple(given.conditions)
-    require_conditions(model.description, f"checkpoint={checkpoint}", sizes, besides)
+    require_conditions(model.description, f"checkpoint={checkpoint}", data.condition_sizes, besides)
     if "labels" not in besides:
-        require_same_classes(model, class_names, checkpoint)
+        require_same_classes(model, data.class_names, checkpoint)
 
 
 def require_same_classes(model: PixelModel, class_names: Sequence[str] | None, checkpoint: str) -> None:
@@ -209,14 +188,10 @@ def _label(model: PixelModel, label: int | str, where: str) -> Tensor:
     if classes is None:
         raise UserError(f"{where} is for class-conditional models, and this one is not: leave it out.")
     if not isinstance(label, int) or not 0 <= label < classes:
-        close = get_close_matches(str(label), names, 1)
-        remedy = f"did you mean {close[0]}?" if close else f"use 0 to {classes - 1}{_or_one_of(names)}."
+        some = f", or one of {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}" if names else ""
+        remedy = meant(str(label), names, f"use 0 to {classes - 1}{some}.")
         raise UserError(f"{where} is not a class of this model: {remedy}")
     return torch.tensor([label])
-
-
-def _or_one_of(names: Sequence[str]) -> str:
-    return f", or one of {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}" if names else ""
 
 
 @torch.no_grad()

@@ -18,13 +18,12 @@ from pixelcnn.durable import replacing
 from pixelcnn.errors import UserError
 from pixelcnn.image_shape import array_type, channels_last
 from pixelcnn.report.words import plural
-from pixelcnn.tasks.coding import coding
 from pixelcnn.tasks.conditions import for_images, given_in
+from pixelcnn.tasks.pixel_by_pixel import coding
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and ``labels`` and ``coarse`` codes if the
-    archive has them.
+    """Write ``images.npz``: ``images`` (`channels_last`), ``levels``, and the archive's ``labels`` and ``coarse``.
 
     Nothing is written unless all images match their checksums.
     """

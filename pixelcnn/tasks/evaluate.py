@@ -1,7 +1,6 @@
 """``task=evaluate``: scores every image of a split exactly once, and the split as a whole.
 
-The score is bits/dim, or for models that score something else what `PixelModel.score_name` says, which is its name in
-all files.
+The score is bits/dim, or for models that score something else what `PixelModel.score_name` says.
 """
 
 import csv
@@ -37,7 +36,7 @@ from pixelcnn.report.words import label_in_words, plural
 from pixelcnn.scores import as_label, by_channel, channel_names, in_words, per_image
 from pixelcnn.tasks.against import Evaluated, paired, read_evaluation
 from pixelcnn.tasks.conditions import Given, for_images, given_in, require_own, way_between
-from pixelcnn.tasks.scoring import Scoring, require_float32, score_split, split_of
+from pixelcnn.tasks.scoring import Scoring, half_width, require_float32, score_split, split_of
 from pixelcnn.training.metrics import MeanMap
 from pixelcnn.training.record import run_record, write_record
 
@@ -106,10 +105,8 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float | None
     data = split_of(config, overrides, model)
     size = data.shape.height, data.shape.width
     fixed, given = fixed_condition(model, *size, task)
-    require_own(model, fixed, data.condition_sizes, data.class_names, config.checkpoint)
-    shape = data.shape
-    map_shape = (shape.channels, shape.height, shape.width)
-    evaluation = Evaluation(model, fixed, config.trainer, map_shape, orders_of(config, model))
+    require_own(model, fixed, data, config.checkpoint)
+    evaluation = Evaluation(model, fixed, config.trainer, (data.shape.channels, *size), orders_of(config, model))
     trainer, seconds = score_split(evaluation, data, split, run_dir)
     if not trainer.is_global_zero:
         return None
@@ -147,12 +144,9 @@ def write_results(
     metrics = {f"{split}/{name}": value for name, value in values.items()}
     write_record(run_dir / "metrics.json", metrics)
     labels = label if (label >= 0).all() else None
-    ranked = ranking(data, split, index, labels, of_images, max(RANKED, config.task.maps))
-    maps = (
-        None
-        if config.task.maps == 0
-        else write_maps(run_dir, config.task.maps, evaluation, data, split, ranked, device)
-    )
+    count = config.task.maps
+    ranked = ranking(data, split, index, labels, of_images, max(RANKED, count))
+    maps = write_maps(run_dir, count, evaluation, data, split, ranked, device) if count else None
     evaluated = EvaluatedSplit(
         run_dir=run_dir,
         checkpoint=config.checkpoint,
@@ -212,16 +206,11 @@ def fixed_condition(model: PixelModel, height: int, width: int, task: DictConfig
 def summary(score: str, bits: np.ndarray, dimensions: int) -> dict[str, float]:
     """The score of a split, called ``score``, from those of its images, float64 (N,), in the order of the split.
 
-    Beside bits/dim there are bits and nats per image of that many ``dimensions``.
-
-    ``SCORE_ci95`` is the half-width of the 95 % confidence interval over images (1.96 standard errors), which a single
-    image does not have.
-    ``SCORE_original_protocol`` drops the last partial batch of 128, as the original's test loop did; it is left out
-    if nothing is dropped or nothing would remain.
+    Beside bits/dim there are bits and nats per image of that many ``dimensions``. ``SCORE_ci95`` is the half-width of
+    the 95 % confidence interval over several images (1.96 standard errors). ``SCORE_original_protocol`` drops the last
+    partial batch of 128, as the original's test loop did; it is left out if nothing is dropped or would remain.
     """
-    values = {score: float(bits.mean()), "num_images": len(bits)}
-    if len(bits) > 1:
-        values[f"{score}_ci95"] = float(1.96 * bits.std(ddof=1) / math.sqrt(len(bits)))
+    values = {score: float(bits.mean()), "num_images": len(bits), **half_width(score, bits)}
     for name, unit in per_image(score).items():
         values[name] = values[score] * dimensions * math.log(2) / unit
     kept = len(bits) // ORIGINAL_BATCH * ORIGINAL_BATCH
@@ -247,8 +236,7 @@ def write_maps(
     images: Ranking,
     device: torch.device,
 ) -> HeatMaps:
-    """Write ``maps.npz``, ``maps.png`` and ``mean_map.png``: where the bits go in the ``count`` best and worst of
-    ``images``, and on average.
+    """Write ``maps.npz``, ``maps.png``, ``mean_map.png``: the bits of the ``count`` best and worst, and on average.
 
     The arrays: ``mean`` float64 (C, H, W) over the split, ``index`` (M,), the best first and then the worst, and
     their ``maps`` float32 (M, C, H, W).
@@ -290,8 +278,7 @@ def write_per_image(
     bits: np.ndarray,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """One line per image: index, label (may be empty), score, the score of each channel given those before, and the
-    label's name if it has one.
+    """One line per image: index, label (may be empty), score, that of each channel given those before, label's name.
 
     bits: float64 (N, C), bits per pixel of each channel. If the score is a bound, only their sum is a bound.
     """

@@ -24,7 +24,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.ood import Detection, detection, of_batches
 from pixelcnn.pictures import black_to_white
 from pixelcnn.report.detection import MEASURES, DetectionRun, ScoredSets, detection_page, roc_plot
-from pixelcnn.report.detection_plots import Mapped
+from pixelcnn.report.maps import Mapped
 from pixelcnn.report.page import write as write_page
 from pixelcnn.tasks.conditions import for_images, given_in
 from pixelcnn.tasks.out_scores import Score, ScoringOfSets, scores_of

@@ -93,10 +93,7 @@ class ScoringOfSets:
     def scored(
         self, data: ImageDataModule, places: np.ndarray, on_batch: Callable[[], object]
     ) -> dict[str, np.ndarray]:
-        """The scores, float64 (N,), by their names, of the test images at ``places``.
-
-        Calls ``on_batch`` after each batch.
-        """
+        """The scores, float64 (N,), by name, of the test images at ``places``; calls ``on_batch`` after each batch."""
         found: dict[str, list[Tensor]] = {score.name: [] for score in self.scores}
         for images in self._images(data, "test", places):
             for score in self.scores:

@@ -21,7 +21,7 @@ from pixelcnn.image_shape import channels_last
 from pixelcnn.model import PixelModel
 from pixelcnn.tasks.condition_files import arrays_of
 from pixelcnn.tasks.conditions import for_images, given_condition, way_between
-from pixelcnn.tasks.drawing import drawing
+from pixelcnn.tasks.pixel_by_pixel import drawing
 
 
 def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> None:
@@ -57,8 +57,7 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Condition, int
     """How many images to draw, their conditions, and the columns of their picture.
 
     The conditions set by the task, for all of ``task.num_samples``; with ``task.label=all`` that many of each class,
-    one row per class; without a label the classes in turn. UserError if the model lacks a condition or does not know
-    it.
+    one row per class; without a label the classes in turn. UserError if a condition is missing or unknown.
     """
     size = model.image.height, model.image.width
     n, classes, label, columns = task.num_samples, model.num_classes, task.label, None
@@ -73,10 +72,7 @@ def conditions(model: PixelModel, task: DictConfig) -> tuple[int, Condition, int
 
 
 def sampled(model: PixelModel, condition: Condition, numbers: Sequence[int], config: DictConfig) -> Tensor:
-    """An image for each of ``numbers``, which select the random numbers: (N, C, H, W), on the CPU.
-
-    With a progress bar, on the one device that ``trainer.*`` names.
-    """
+    """An image for each of ``numbers``, which select the random numbers: (N, C, H, W), on the CPU."""
     n, pixels = len(numbers), model.image.height * model.image.width
     with drawing(model, config, condition, "image", n, pixels) as arguments:
         return model.sample(n, numbers=numbers, **arguments).cpu()

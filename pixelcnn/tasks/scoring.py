@@ -1,6 +1,7 @@
 """Scores every image of a split exactly once, on any number of devices."""
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,7 @@ class Scoring(LightningModule):
 
 
 def split_of(config: DictConfig, overrides: list[str], model: PixelModel) -> ImageDataModule:
-    """The data set, with ``task.split`` loaded.
-
-    UserError if its images do not fit the model, or are not those held out in the model's run.
-    """
+    """The data set, with ``task.split`` loaded; UserError for images not of the model, or not held out in its run."""
     split = config.task.split
     data = instantiated(config, "data")
     data.prepare_data()
@@ -89,10 +87,7 @@ def split_of(config: DictConfig, overrides: list[str], model: PixelModel) -> Ima
 
 
 def score_split(scoring: Scoring, data: ImageDataModule, split: str, run_dir: Path) -> tuple[Trainer, float]:
-    """Run ``scoring`` over every image of ``split``. Returns the Trainer and the seconds it took.
-
-    UserError if its options would leave out images.
-    """
+    """Run ``scoring`` over all images of ``split``: the Trainer and the seconds. UserError if any would be left out."""
     options = scoring.options
     shown: list[Callback] = [] if options.enable_progress_bar is False else [RunProgress()]
     trainer = build_trainer(options, [], shown, run_dir)
@@ -104,6 +99,13 @@ def score_split(scoring: Scoring, data: ImageDataModule, split: str, run_dir: Pa
     index = scoring.rows[0]
     assert len(index) == len(set(index.tolist())) == data.num_images_of(split)
     return trainer, seconds
+
+
+def half_width(name: str, values: np.ndarray) -> dict[str, float]:
+    """Under ``NAME_ci95`` the half-width of the 95 % confidence interval of the mean of ``values`` (N,), if N > 1."""
+    if len(values) < 2:
+        return {}
+    return {f"{name}_ci95": float(1.96 * values.std(ddof=1) / math.sqrt(len(values)))}
 
 
 def require_float32(config: DictConfig) -> None:

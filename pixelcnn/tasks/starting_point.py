@@ -20,10 +20,7 @@ from pixelcnn.configuration.description import (
     require_same_weights,
     revise,
 )
-from pixelcnn.configuration.groups import (
-    target_of,
-    trusted_packages,
-)
+from pixelcnn.configuration.groups import target_of, trusted_packages
 from pixelcnn.configuration.root import LAST
 from pixelcnn.configuration.same_run import require_same_run
 from pixelcnn.data.base import ImageDataModule
@@ -35,11 +32,7 @@ from pixelcnn.model import PixelModel, build
 from pixelcnn.network.layers import WeightNormalized
 from pixelcnn.objective import require_trainable
 from pixelcnn.training.callback_states import STATES
-from pixelcnn.training.checkpoints import (
-    ValidatedCheckpoint,
-    has_training_state,
-    newest,
-)
+from pixelcnn.training.checkpoints import ValidatedCheckpoint, has_training_state, newest
 from pixelcnn.training.history import History
 from pixelcnn.training.logging import WandbRunId
 from pixelcnn.training.module import DensityEstimation
@@ -51,8 +44,7 @@ log = logging.getLogger(__name__)
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
     """``config`` with ``checkpoint=last`` replaced by the run's newest checkpoint.
 
-    If there is none yet, a new run begins, so the same command starts a run and resumes it. UserError if all
-    checkpoints are damaged.
+    If there is none yet, a new run begins. UserError if all checkpoints are damaged.
     """
     if config.checkpoint != LAST:
         return config

@@ -13,15 +13,8 @@ from torch.optim import LBFGS, SparseAdam
 
 from pixelcnn.causality import check_causal
 from pixelcnn.checkpoint import CLASS_NAMES
-from pixelcnn.configuration.description import (
-    execution_of,
-    recorded,
-)
-from pixelcnn.configuration.groups import (
-    instantiated,
-    instantiated_parts,
-    partially,
-)
+from pixelcnn.configuration.description import execution_of, recorded
+from pixelcnn.configuration.groups import instantiated, instantiated_parts, partially
 from pixelcnn.configuration.root import LAST
 from pixelcnn.configuration.trainer import build_trainer, lightnings_refusals, planned_steps, require_epoch
 from pixelcnn.data.base import ImageDataModule
@@ -36,26 +29,16 @@ from pixelcnn.report import commands
 from pixelcnn.report.words import count
 from pixelcnn.scores import INTERRUPTED, best_of, in_words, worse_than_uniform
 from pixelcnn.signature import is_own, name_of
-from pixelcnn.tasks.starting_point import (
-    earlier_run_id,
-    starting_point,
-    states_to_restore,
-    with_newest_checkpoint,
-)
+from pixelcnn.tasks.starting_point import earlier_run_id, starting_point, states_to_restore, with_newest_checkpoint
 from pixelcnn.training.callback_states import require_states
-from pixelcnn.training.checkpoints import (
-    DurableCheckpointIO,
-    checkpoint_callbacks,
-    require_directories,
-    require_saved,
-)
+from pixelcnn.training.checkpoints import DurableCheckpointIO, checkpoint_callbacks, require_directories, require_saved
 from pixelcnn.training.dashboard import KeptCheckpoints
 from pixelcnn.training.failing_loggers import tolerated
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, handing_on, limit_reached
 from pixelcnn.training.last_metrics import LastMetrics
 from pixelcnn.training.lifeline import Lifeline
-from pixelcnn.training.lightning_internals import adapt
+from pixelcnn.training.lightning_internals import adapt, callbacks_of
 from pixelcnn.training.logging import WandbRunId, finishing, wandb_run_id
 from pixelcnn.training.memory import keep_freed_memory
 from pixelcnn.training.module import DensityEstimation
@@ -128,7 +111,7 @@ def run(config: DictConfig, run_dir: Path, overrides: list[str]) -> float:
         with lifeline.holding(trainer), lightnings_refusals(config.trainer, config.callbacks):
             trainer.fit(module, datamodule=data, ckpt_path=config.checkpoint, weights_only=True)
         value = finish(trainer, module, history, last, run_dir)
-    for ctrl_c in interruptions(trainer):
+    for ctrl_c in callbacks_of(trainer, GracefulInterruption):
         ctrl_c.end_if_interrupted(trainer)
     return value
 
@@ -158,12 +141,7 @@ def loggers_of_run(
 
 
 def callbacks(
-    config: DictConfig,
-    run_dir: Path,
-    history: History,
-    last: LastMetrics,
-    plain: dict[str, Any],
-    overrides: list[str],
+    config: DictConfig, run_dir: Path, history: History, last: LastMetrics, plain: dict[str, Any], overrides: list[str]
 ) -> list[Callback]:
     """The callbacks of a run.
 
@@ -216,12 +194,6 @@ def record_start(
             logger.log_metrics(initialisation, step=0)
 
 
-def interruptions(trainer: Trainer) -> list[GracefulInterruption]:
-    """The callback that ends the run on signals, if the run has it."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return [callback for callback in callbacks if isinstance(callback, GracefulInterruption)]
-
-
 def finish(trainer: Trainer, module: DensityEstimation, history: History, last: LastMetrics, run_dir: Path) -> float:
     """Write ``metrics.json`` with the last value of everything logged and the best score of all validations.
 
@@ -233,7 +205,8 @@ def finish(trainer: Trainer, module: DensityEstimation, history: History, last: 
     score = metrics[name]
     if history.best is not None:
         metrics[best_of(name)] = history.best[1]
-    if any(ctrl_c.interrupted for ctrl_c in interruptions(trainer)) and limit_reached(trainer) is None:
+    interrupted = any(ctrl_c.interrupted for ctrl_c in callbacks_of(trainer, GracefulInterruption))
+    if interrupted and limit_reached(trainer) is None:
         metrics[INTERRUPTED] = True
     if trainer.is_global_zero:
         write_record(run_dir / "metrics.json", metrics)

@@ -52,9 +52,9 @@ STATES: dict[type[Callback], Any] = {
 
 
 def require_states(states: dict[str, Any], callbacks: Sequence[Callback], named: str) -> None:
-    """Raise UserError if the state of one of the user's ``callbacks`` in the file ``named`` differs in type from the
-    callback's initial state, such as text instead of a number. Keys that the initial state lacks may be anything,
-    except in Lightning's own callbacks."""
+    """Raise UserError if a state of ``callbacks`` in the file ``named`` differs in type from its callback's first one.
+
+    Keys that the initial state lacks may be anything, except in Lightning's own callbacks."""
     for callback in callbacks:
         key, own = callback.state_key, callback.state_dict()
         if type(callback) in STATES or not states.get(key):
@@ -87,14 +87,15 @@ def keys_of(callbacks: Sequence[type[Callback]], monitor: str) -> set[str]:
     return keys | {callback.state_key for callback in several}
 
 
-def faults_of_states(states: dict[str, Any], needed: set[str], steps: int) -> Iterator[str]:
+def faults_of_states(states: dict[str, Any], needed: set[str], steps: int) -> Iterator[str | None]:
+    """What is wrong with each of ``states``, None where nothing is."""
     kinds = {callback.__qualname__: kind for callback, kind in STATES.items()}
     for key in sorted(needed - states.keys()):
         yield f"callbacks lacks {key}"
     for key, state in states.items():
         name = key.partition("{")[0]  # followed by the options of one of several
         if name in kinds:
-            yield from as_faults(misfit(state, kinds[name], f"callbacks.{name}"))
+            yield misfit(state, kinds[name], f"callbacks.{name}")
             yield from _faults_of_values(state, f"callbacks.{name}", steps)
 
 
@@ -107,8 +108,3 @@ def _faults_of_values(entry: Any, where: str, steps: int) -> Iterator[str]:
     entries = entry.items() if isinstance(entry, dict) else enumerate(entry) if isinstance(entry, list | tuple) else ()
     for key, value in entries:
         yield from _faults_of_values(value, f"{where}.{shown(key)}", steps)
-
-
-def as_faults(fault: str | None) -> Iterator[str]:
-    if fault is not None:
-        yield fault

@@ -155,10 +155,7 @@ class ValidatedCheckpoint(Checkpoint):
 def checkpoint_callbacks(directory: Path, monitor: str) -> list[Callback]:
     """Callbacks that keep ``directory/last.ckpt``, and ``best.ckpt`` of the lowest ``monitor``, a logged value."""
     # best.ckpt first, so that last.ckpt records it and a resumed run does not replace it by a worse one.
-    return [
-        ValidatedCheckpoint(directory, "best", monitor),
-        ValidatedCheckpoint(directory, "last", None),
-    ]
+    return [ValidatedCheckpoint(directory, "best", monitor), ValidatedCheckpoint(directory, "last", None)]
 
 
 def require_directories(trainer: Trainer) -> None:
@@ -197,10 +194,7 @@ def has_training_state(checkpoint: dict[str, Any]) -> bool:
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest resumable checkpoint in ``folder``, by batches trained.
-
-    Skips damaged ones with a warning. None if there is none.
-    """
+    """The newest resumable checkpoint in ``folder``, by batches trained, if any; a warning for damaged ones."""
     progress: list[tuple[int, bool, Path]] = []
     for path in folder.glob("*.ckpt"):
         try:

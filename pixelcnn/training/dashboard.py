@@ -11,6 +11,7 @@ from torch import Tensor
 from pixelcnn.checkpoint import glance
 from pixelcnn.durable import warning_when_full
 from pixelcnn.errors import require
+from pixelcnn.training.lightning_internals import callbacks_of
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.validation_images import Validation, ValidationImages
 
@@ -95,10 +96,11 @@ class RankedImages(Occasional):
         self.num_images = num_images
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        ValidationImages.of(trainer).num_kept = self.num_images
+        [images] = callbacks_of(trainer, ValidationImages)
+        images.num_kept = self.num_images
 
     def show(self, trainer: Trainer, module: DensityEstimation) -> None:
-        last = ValidationImages.of(trainer).last
+        last = callbacks_of(trainer, ValidationImages)[0].last
         if last is None or last.step != trainer.global_step:  # stopped before a validation
             return
         for dashboard in dashboards(trainer):

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
 from pixelcnn.errors import UserError, require
-from pixelcnn.training.lightning_internals import average_of
+from pixelcnn.training.lightning_internals import average_of, callbacks_of
 from pixelcnn.training.module import DensityEstimation
 
 
@@ -27,12 +27,8 @@ class ExponentialMovingAverage(WeightAveraging):
 
     def __init__(self, decay: float = 0.9995, warmup: bool = False, horizon: float | None = None) -> None:
         require(0 <= decay < 1, "decay", decay, "use a number from 0 to below 1")
-        require(
-            horizon is None or horizon > 0,
-            "horizon",
-            horizon,
-            "use a positive number of steps, or a fraction of the run below 1",
-        )
+        remedy = "use a positive number of steps, or a fraction of the run below 1"
+        require(horizon is None or horizon > 0, "horizon", horizon, remedy)
         super().__init__(use_buffers=False)
         self.decay = decay
         self.horizon = horizon
@@ -70,9 +66,7 @@ class ExponentialMovingAverage(WeightAveraging):
             average.update_parameters(pl_module)
         self._copies_seen = int(average.n_averaged)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, DensityEstimation)
         # While batches accumulate, a resumed run does not know whether the last step was skipped.
         if not pl_module.skipped_last_step and pl_module.between_steps:
@@ -105,8 +99,7 @@ class ExponentialMovingAverage(WeightAveraging):
 @contextmanager
 def averaged_weights(trainer: Trainer) -> Iterator[None]:
     """Within it the trainer's module has the EMA weights, if the trainer keeps any."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    average = next((callback for callback in callbacks if isinstance(callback, ExponentialMovingAverage)), None)
+    average = next(iter(callbacks_of(trainer, ExponentialMovingAverage)), None)
     if average is None or average.swapped:
         yield
         return

@@ -17,8 +17,7 @@ from pixelcnn.report.training import Start
 class History(Callback):
     """Curves of ``train/*``, ``val/*`` and ``lr``: training at the steps that loggers get, and every validation.
 
-    It has to come after the callbacks that log. ``score``: the logged value whose lowest is the best. Its content is
-    the same on all ranks.
+    It has to come after the callbacks that log. ``score``: the logged value whose lowest is the best.
     """
 
     def __init__(self, score: str, run_dir: Path) -> None:
@@ -43,9 +42,7 @@ class History(Callback):
         now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
         self.starts.append(Start(trainer.global_step, now, str(self.run_dir)))
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every > 0 and trainer.global_step % every == 0:
             self._record_training(trainer)

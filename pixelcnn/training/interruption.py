@@ -110,9 +110,7 @@ class GracefulInterruption(Callback):
         for number in SIGNALS_TO_LEAVE:
             self._handlers[number] = signal.signal(number, self._on_signal_to_leave)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, DensityEstimation)
         if not pl_module.between_steps:  # checkpoints do not store accumulating gradients
             return
@@ -134,13 +132,7 @@ class GracefulInterruption(Callback):
         self._shared_val_batches = int(trainer.strategy.reduce(batches, reduce_op="min"))
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
     ) -> None:
         if trainer.sanity_checking or not self._handlers or batch_idx >= self._shared_val_batches:
             return
@@ -244,10 +236,7 @@ def limit_reached(trainer: Trainer) -> str | None:
 
 @contextmanager
 def handing_on() -> Iterator[None]:
-    """Around a run: after a signal ended it, call the function that would have handled the signal.
-
-    For submitit, that function requeues the job.
-    """
+    """Around a run: after a signal ended it, call what would have handled the signal: submitit's requeues the job."""
     try:
         yield
     except Left as left:

@@ -10,10 +10,10 @@ not store accumulating gradients; one that is due in between follows the step.
 
 from operator import attrgetter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
 from torch.optim.swa_utils import AveragedModel
 
@@ -47,6 +47,8 @@ USED = {
 # In the batch loop's state: whether it was saved without pending accumulated gradients, which it does not store.
 BETWEEN_STEPS = "between_steps"
 
+Kind = TypeVar("Kind", bound=Callback)
+
 
 def adapt(trainer: Trainer) -> None:
     """Make ``trainer.fit`` validate after the run's last batch and not handle signals. Call it before ``fit``.
@@ -63,6 +65,11 @@ def adapt(trainer: Trainer) -> None:
     old = trainer.fit_loop
     trainer.fit_loop = _ValidatedFitLoop(trainer, old.min_epochs, old.max_epochs)
     trainer.fit_loop.epoch_loop = _ValidatedEpochLoop(trainer, old.min_steps, old.max_steps)
+
+
+def callbacks_of(trainer: Trainer, kind: type[Kind]) -> list[Kind]:
+    """The trainer's callbacks of a class."""
+    return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
 
 
 def average_of(callback: WeightAveraging) -> AveragedModel:

@@ -44,8 +44,7 @@ class DensityEstimation(LightningModule):
     Batches are dictionaries like those of the project's data sets, or images, or (images, condition).
 
     A step whose loss or gradient is not finite on any rank is skipped on all: weights, optimiser state, EMA weights
-    and learning rate do not change. ``skipped_steps`` counts such steps over the whole run; ``global_step`` includes
-    them.
+    and learning rate do not change. ``skipped_steps`` counts them over the whole run; ``global_step`` includes them.
 
     On GPUs, training steps use TF32 for float32 products. Validations, and what callbacks draw and score in them, use
     full float32, so that their scores equal those of ``task=evaluate``.
@@ -92,16 +91,12 @@ class DensityEstimation(LightningModule):
     @property
     def score_names(self) -> list[str]:
         """The names under which scores are logged; lower is better for all."""
-        return [
-            f"train/{self.score_name}",
-            f"val/{self.score_name}",
-            *(f"val/{name}" for name in self.val_channel_scores),
-        ]
+        validated = (f"val/{name}" for name in (self.score_name, *self.val_channel_scores))
+        return [f"train/{self.score_name}", *validated]
 
     @cached_property
     def flops_of_an_image(self) -> int:
-        """`pixelcnn.training.arithmetic.training_flops` of the model, cached: it takes as long as several small
-        steps."""
+        """`training_flops` of the model, cached: it takes as long as several small steps."""
         return training_flops(self.model)
 
     def dictionary(self, batch: Any) -> Batch:

@@ -82,9 +82,7 @@ class RunProgress(ProgressBar):
         done = trained(trainer)
         self._start(trainer, place(trainer, done)[0], batches_of(trainer), done)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._update(trainer, read=every > 0 and trainer.global_step % every == 0)
 
@@ -106,9 +104,7 @@ class RunProgress(ProgressBar):
             told = f"validation {batch_idx + 1}/{int(sum(trainer.num_val_batches))}"
             self.line.update(self.line.task_ids[0], description=told)
 
-    def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
-    ) -> None:
+    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if self.line is not None:
             self.line.advanced()
 

@@ -55,15 +55,9 @@ class RankRecord(Callback):
         self._write(trainer, weights_hash(pl_module))
 
     def _write(self, trainer: Trainer, final: str | None) -> None:
-        ranks = _of_all_ranks(
-            {
-                "rank": trainer.global_rank,
-                "world_size": trainer.world_size,
-                "overrides": self.overrides,
-                "initial_weights": self._initial,
-                "final_weights": final,
-            }
-        )
+        place = {"rank": trainer.global_rank, "world_size": trainer.world_size}
+        hashes = {"initial_weights": self._initial, "final_weights": final}
+        ranks = _of_all_ranks({**place, "overrides": self.overrides, **hashes})
         if trainer.is_global_zero:
             write_record(self.path, {**json.loads(self.path.read_text()), "ranks": ranks})
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Timer
@@ -23,6 +23,7 @@ from pixelcnn.report.words import plural
 from pixelcnn.scores import worse_than_uniform
 from pixelcnn.training.history import History
 from pixelcnn.training.interruption import GracefulInterruption, Left, limit_reached
+from pixelcnn.training.lightning_internals import callbacks_of
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.training.record import write_record
 from pixelcnn.training.validation_images import Validation, ValidationImages
@@ -33,7 +34,6 @@ AS_GOOD_AS_NOTHING = (
     "Its score is above that of equal probabilities for all levels: the run was far too short, or it diverged."
 )
 SECONDS_BETWEEN_REPORTS = 300  # while a run lasts; a report takes about a second
-Kind = TypeVar("Kind", bound=Callback)
 OF_A_GRID = re.compile(r"step=(\d+)\.png")
 
 
@@ -89,7 +89,7 @@ class RunReport(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(module, DensityEstimation) and isinstance(data, ImageDataModule)
         batches = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
-        [images] = _callbacks(trainer, ValidationImages)
+        [images] = callbacks_of(trainer, ValidationImages)
         run = TrainingRun(
             run_dir=self.run_dir,
             score_name=module.score_name,
@@ -123,9 +123,9 @@ def ending(trainer: Trainer) -> Ending:
     limit = limit_reached(trainer)
     if limit is not None:
         return Ending("Finished", "good", f"All {after} of {limit} are done.")
-    if any(each.interrupted for each in _callbacks(trainer, GracefulInterruption)):
+    if any(each.interrupted for each in callbacks_of(trainer, GracefulInterruption)):
         return Ending("Interrupted", "open", f"Ctrl-C ended it after {after}.")
-    if any((timer.time_remaining() or 0.0) <= 0 for timer in _callbacks(trainer, Timer)):
+    if any((timer.time_remaining() or 0.0) <= 0 for timer in callbacks_of(trainer, Timer)):
         return Ending("Out of time", "open", f"trainer.max_time was reached after {after}.")
     return Ending("Stopped early", "open", f"A callback ended it after {after}.")
 
@@ -142,9 +142,7 @@ def breaking_off(trainer: Trainer, exception: BaseException) -> Ending:
 
 
 def sample_grids(starts: list[Start], run_dir: Path, step: int) -> list[tuple[int, Path]]:
-    """The grids of samples of a run up to ``step``, by their step: those in ``run_dir``, and those of earlier parts
-    that still exist.
-    """
+    """The grids of samples of a run up to ``step``, by step: those in ``run_dir``, and of earlier parts that exist."""
     found: dict[int, Path] = {}
     begun = starts or [Start(0, "", str(run_dir))]
     ends = [start.step for start in begun[1:]] + [step]
@@ -156,24 +154,12 @@ def sample_grids(starts: list[Start], run_dir: Path, step: int) -> list[tuple[in
     return sorted(found.items())
 
 
-def _callbacks(trainer: Trainer, kind: type[Kind]) -> list[Kind]:
-    return [each for each in trainer.callbacks if isinstance(each, kind)]  # type: ignore[attr-defined]
-
-
 def _ranking(validation: Validation | None, data: ImageDataModule) -> Ranking | None:
     if validation is None:
         return None
+    levels, names = data.shape.levels, data.class_names
     best, worst = (
-        examples(
-            images.index,
-            images.labels,
-            images.scores,
-            black_to_white(pixels, data.shape.levels).numpy(),
-            data.class_names,
-        )
-        for images, pixels in (
-            (validation.best, validation.best_images),
-            (validation.worst, validation.worst_images),
-        )
+        examples(few.index, few.labels, few.scores, black_to_white(pixels, levels).numpy(), names)
+        for _, few, pixels in validation.ranked
     )
     return Ranking(validation.all.scores, best, worst)

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from pixelcnn.errors import UserError
 from pixelcnn.optim import build_optimizer, build_schedule
-from pixelcnn.training.callback_states import STATES, as_faults, faults_of_states, keys_of
+from pixelcnn.training.callback_states import STATES, faults_of_states, keys_of
 from pixelcnn.training.lightning_internals import BETWEEN_STEPS, adapt
 from pixelcnn.training.module import DensityEstimation
 from pixelcnn.typed import misfit, shown
@@ -42,11 +42,9 @@ def require_restorable(
 ) -> None:
     """Raise UserError unless a run of ``module`` can be resumed from ``checkpoint``, the file ``named``.
 
-    ``checkpoint`` has passed `pixelcnn.training.checkpoints.has_training_state`, and is not changed. ``callbacks``:
-    the run's callbacks among `STATES`.
+    ``checkpoint`` has passed `has_training_state`, and is not changed. ``callbacks``: the run's among `STATES`.
     """
-    faults = _faults(checkpoint, module, callbacks)
-    fault = next(faults, None)
+    fault = next(filter(None, _faults(checkpoint, module, callbacks)), None)
     if fault is not None:
         raise UserError(
             f"{named} holds a training state that cannot be resumed ({fault}): use another one, or start a new run "
@@ -56,8 +54,8 @@ def require_restorable(
 
 def _faults(
     checkpoint: dict[str, Any], module: DensityEstimation, callbacks: Sequence[type[Callback]]
-) -> Iterator[str]:
-    yield from as_faults(misfit(checkpoint, _Extra, "checkpoint"))
+) -> Iterator[str | None]:
+    yield misfit(checkpoint, _Extra, "checkpoint")
     yield from _version(checkpoint.get(LIGHTNING))
     if not re.fullmatch(r"[\w-]{0,128}", checkpoint.get("wandb_run_id") or ""):
         yield f"wandb_run_id={shown(checkpoint['wandb_run_id'])}"
@@ -66,9 +64,10 @@ def _faults(
         yield f"skipped_steps={skipped} of global_step={steps}"
     own = dict(module.state_dict())
     for part in ("state_dict", "current_model_state"):
-        yield from as_faults(_unlike(checkpoint[part], own, part))
-        yield from (f"{part}.{name} is not finite" for name, value in checkpoint[part].items() if not _is_finite(value))
-    yield from as_faults(_unlike(checkpoint["averaging_state"], {"n_averaged": torch.tensor(0)}, "averaging_state"))
+        yield _unlike(checkpoint[part], own, part)
+        odd = (name for name, value in checkpoint[part].items() if not value.isfinite().all())
+        yield from (f"{part}.{name} is not finite" for name in odd)
+    yield _unlike(checkpoint["averaging_state"], {"n_averaged": torch.tensor(0)}, "averaging_state")
     seen = int(checkpoint["averaging_state"]["n_averaged"])
     fewest = steps - skipped + 1 if "skipped_steps" in checkpoint else 1  # the initial weights and every step taken
     if not fewest <= seen <= steps - skipped + 1:
@@ -84,7 +83,7 @@ def _faults(
     if rates != checkpoint["lr_schedulers"][0].get("_last_lr", rates):
         yield f"the optimiser's lr={rates} is not the schedule's"
     loops = checkpoint["loops"]["fit_loop"]
-    yield from as_faults(_unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due", BETWEEN_STEPS)))
+    yield _unlike(loops, _loops(), "loops.fit_loop", optional=("validation_due", BETWEEN_STEPS))
     for key, progress in loops.items():
         if not key.startswith("epoch_loop.val_loop."):  # starts from scratch, and is reset within a validation
             yield from _faults_of_progress(progress, f"loops.fit_loop.{key}")
@@ -107,8 +106,7 @@ def _version(found: Any) -> Iterator[str]:
 
 
 def _unlike(value: Any, own: Any, where: str, optional: Sequence[str] = ()) -> str | None:
-    """Yield where ``value`` differs in kind from the run's ``own``: in keys, lengths, types, or the shapes of
-    tensors."""
+    """Where ``value`` differs in kind from the run's ``own``: in keys, lengths, types, or the shapes of tensors."""
     if isinstance(own, Tensor):
         fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (own.shape, own.dtype)
         return None if fits else f"{where} is {_kind(value)}, not {_kind(own)}"
@@ -136,43 +134,39 @@ def _kind(value: Any) -> str:
     return f"{value.dtype} of {tuple(value.shape)}" if isinstance(value, Tensor) else shown(value)
 
 
-def _is_finite(tensor: Tensor) -> bool:
-    return bool(tensor.isfinite().all())
-
-
 def _was_not_moved(name: str, checkpoint: dict[str, Any]) -> bool:
     """Whether a parameter still has its initial value, as if the loss does not depend on it: then it has no state."""
     raw, average = checkpoint["current_model_state"][name], checkpoint["state_dict"][name]
     return bool((raw == average).all())
 
 
-def _faults_of_optimizer(stored: Any, optimizer: Optimizer, unmoved: set[int], steps: int) -> Iterator[str]:
+def _faults_of_optimizer(stored: Any, optimizer: Optimizer, unmoved: set[int], steps: int) -> Iterator[str | None]:
     where, own = "optimizer_states.0", optimizer.state_dict()
     yield from _faults_of_groups(stored["param_groups"], own["param_groups"], f"{where}.param_groups")
     missing = own["state"].keys() - stored["state"].keys() - unmoved
     if missing:
         yield f"{where}.state lacks {min(missing)}"
     needed = {index: state for index, state in own["state"].items() if index in stored["state"]}
-    yield from as_faults(_unlike(stored["state"], needed, f"{where}.state"))
+    yield _unlike(stored["state"], needed, f"{where}.state")
     memory = set()
     for index, state in stored["state"].items():
         for key, value in state.items():
             if not isinstance(value, Tensor):
                 continue
-            if not _is_finite(value) or (key == "step" and not 0 <= value.item() <= steps):
+            if not value.isfinite().all() or (key == "step" and not 0 <= value.item() <= steps):
                 yield f"{where}.state.{index}.{key} is out of range"
             if value.untyped_storage().data_ptr() in memory:
                 yield f"{where}.state.{index}.{key} shares memory with another"
             memory.add(value.untyped_storage().data_ptr())
 
 
-def _faults_of_groups(stored: list[dict[str, Any]], own: list[dict[str, Any]], where: str) -> Iterator[str]:
+def _faults_of_groups(stored: list[dict[str, Any]], own: list[dict[str, Any]], where: str) -> Iterator[str | None]:
     if len(stored) != len(own):
         yield f"{where} has {len(stored)} entries, not {len(own)}"
     for group, its in zip(stored, own, strict=True):
         # Another release of torch may have fewer switches for the same optimiser.
         kept = {key: value for key, value in its.items() if key in group or not isinstance(value, bool | None)}
-        yield from as_faults(_unlike(group, kept, where))
+        yield _unlike(group, kept, where)
         for key, value in kept.items():
             if not isinstance(value, float | tuple) and group[key] != value:
                 yield f"{where}.{key}={shown(group[key])}, not {shown(value)}"
@@ -193,11 +187,11 @@ def _stepped(module: DensityEstimation) -> Optimizer:
     return own
 
 
-def _faults_of_scheduler(stored: dict[str, Any], own: dict[str, Any], steps: int) -> Iterator[str]:
+def _faults_of_scheduler(stored: dict[str, Any], own: dict[str, Any], steps: int) -> Iterator[str | None]:
     where = "lr_schedulers.0"
     # As for groups of parameters.
     kept = {key: value for key, value in own.items() if key in stored or not isinstance(value, bool)}
-    yield from as_faults(_unlike(stored, kept, where))
+    yield _unlike(stored, kept, where)
     if stored.get("base_lrs") != own.get("base_lrs"):
         yield f"{where}.base_lrs={stored.get('base_lrs')}, not {own.get('base_lrs')}"
     if not 0 <= stored.get("last_epoch", 0) <= steps:

@@ -27,11 +27,7 @@ def resumable_checkpoint(
     if moments is not None:
         for name, parameter in module.model.named_parameters():
             first, second = moments[name]
-            optimizer.state[parameter] = {
-                "step": torch.tensor(float(steps)),
-                "exp_avg": first,
-                "exp_avg_sq": second,
-            }
+            optimizer.state[parameter] = {"step": torch.tensor(float(steps)), "exp_avg": first, "exp_avg_sq": second}
     scheduler.last_epoch, scheduler._step_count = steps, steps + 1
     rates = [rate * factor(steps) for rate, factor in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)]
     for group, rate in zip(optimizer.param_groups, rates, strict=True):

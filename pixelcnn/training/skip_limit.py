@@ -30,9 +30,7 @@ class SkipLimit(Callback):
         self.checkpoint = run_dir / "checkpoints" / "last.ckpt"
         self.skipped: list[int] = []  # which of the last steps
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, DensityEstimation)
         if not pl_module.between_steps:
             return

@@ -69,10 +69,7 @@ class TensorBoardDashboard(TensorBoardLogger, Dashboard):
     def show_validation(self, validation: Validation, score_name: str, levels: int, images: int) -> None:
         """The pictures ``val/best`` and ``val/worst``, row by row, and the table ``val/images`` as text."""
         lines = [f"| rank | index | label | {score_name} |", "|---|---|---|---|"]
-        for rank, few, pixels in (
-            ("best", validation.best, validation.best_images),
-            ("worst", validation.worst, validation.worst_images),
-        ):
+        for rank, few, pixels in validation.ranked:
             labels = [""] * len(few.index) if few.labels is None else few.labels.tolist()
             rows = zip(few.index.tolist(), labels, few.scores.tolist(), strict=True)
             lines += [f"| {rank} {k} | {i} | {label} | {score} |" for k, (i, label, score) in enumerate(rows, start=1)]

@@ -37,6 +37,11 @@ class Validation:
     best_images: Tensor  # uint8 (k, C, H, W), 0 .. levels-1
     worst_images: Tensor
 
+    @property
+    def ranked(self) -> tuple[tuple[str, ScoredImages, Tensor], ...]:
+        """Best and worst, each with its name and its pixels."""
+        return ("best", self.best, self.best_images), ("worst", self.worst, self.worst_images)
+
 
 class ValidationImages(Callback):
     """Collects the score of every validation image over all ranks, and the ``num_kept`` best and worst images.
@@ -50,23 +55,11 @@ class ValidationImages(Callback):
         self.last: Validation | None = None
         self._scores = ImageScores()
 
-    @staticmethod
-    def of(trainer: Trainer) -> "ValidationImages":
-        """The trainer's callback of this class."""
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        return next(callback for callback in callbacks if isinstance(callback, ValidationImages))
-
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._scores.reset()
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: dict[str, Tensor],
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], *_: int
     ) -> None:
         self._scores.update(batch["index"], batch.get("labels"), outputs)
 
@@ -82,11 +75,5 @@ class ValidationImages(Callback):
         every = ScoredImages(index, None if (labels < 0).all() else labels, scores)
         order = scores.argsort(kind="stable")
         best, worst = every.at(order[: self.num_kept]), every.at(order[::-1][: self.num_kept])
-        self.last = Validation(
-            trainer.global_step,
-            every,
-            best,
-            worst,
-            data.at("val", best.index)["images"],
-            data.at("val", worst.index)["images"],
-        )
+        pixels = (data.at("val", few.index)["images"] for few in (best, worst))
+        self.last = Validation(trainer.global_step, every, best, worst, *pixels)

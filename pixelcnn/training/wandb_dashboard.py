@@ -55,10 +55,7 @@ class WandbDashboard(WandbLogger, Dashboard):
         shown: dict[str, Any] = {"images": images}
         with_labels = validation.all.labels is not None
         table = wandb.Table(columns=["rank", "index", *(["label"] if with_labels else []), score_name, "image"])
-        for rank, few, pixels in (
-            ("best", validation.best, validation.best_images),
-            ("worst", validation.worst, validation.worst_images),
-        ):
+        for rank, few, pixels in validation.ranked:
             for place, image in enumerate(pictures.enlarged(pixels, levels)):
                 label = [] if few.labels is None else [int(few.labels[place])]
                 score, picture = float(few.scores[place]), wandb.Image(image.permute(1, 2, 0).numpy())
@@ -101,8 +98,7 @@ class WandbDashboard(WandbLogger, Dashboard):
 
     @contextmanager
     def _staging(self) -> Iterator[None]:
-        """Within it, files waiting to be uploaded, such as tables' pictures, go to the run's directory and stay there
-        offline.
+        """Within it, files waiting to be uploaded, such as tables' pictures, go to the run's directory.
 
         By default wandb puts them into the home directory, unless its environment variable is set.
         """

@@ -170,7 +170,7 @@ FILES: list[Break] = [
         ("the page ignores the class", "torch.full((n,), choice.label)", "torch.zeros(n, dtype=torch.int64)"),
     ),
     *of_file(
-        "tasks/drawing.py",
+        "tasks/pixel_by_pixel.py",
         "tasks/test_sample.py",
         ("task=sample ignores the seed", '"seed": config.seed', '"seed": 0'),
     ),

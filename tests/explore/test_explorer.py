@@ -11,8 +11,9 @@ import torch
 
 from pixelcnn.conditioning import Encoder, Vectors
 from pixelcnn.errors import UserError
-from pixelcnn.explore.explorer import Choice, Explorer, by_row, fitted, mapped, unpainted
+from pixelcnn.explore.explorer import Choice, Explorer, by_row, enlarged, fitted, mapped, unpainted
 from pixelcnn.image_shape import ImageShape
+from pixelcnn.pictures import black_to_white
 from pixelcnn.sampling.sampler import Temperature
 from pixelcnn.tasks.explore import short_names
 from tests.conftest import random_images, tiny_model
@@ -104,12 +105,10 @@ def test_a_condition_that_is_not_here_is_asked_for():
 @pytest.mark.parametrize("levels", [2, 17, 256])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_enlarged_image_of_the_model_comes_back(channels, levels):
-    pytest.importorskip("gradio", reason="an optional extra: requirements-explore.txt")
-    from pixelcnn.explore.page import _enlarged
-
     shape = ImageShape(channels, 6, 4, levels)
     images = torch.randint(0, levels, (1, channels, 6, 4)).to(torch.uint8)
-    assert torch.equal(fitted(_enlarged(images, levels), shape), images)
+    shown = enlarged(black_to_white(images, levels)[0].expand(3, -1, -1))
+    assert torch.equal(fitted(shown, shape), images)
 
 
 def test_levels_that_a_picture_does_not_keep_are_refused():

@@ -10,7 +10,7 @@ from pixelcnn.image_shape import ImageShape
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.likelihood.discretized_logistic_mixture import DiscretizedLogisticMixture
 from pixelcnn.model import build
-from pixelcnn.original.checkpoint import load_original_variables
+from pixelcnn.original.checkpoint import interpret
 from pixelcnn.original.variables import parameters_by_original_name, to_original
 from tests.conftest import tiny_description
 
@@ -24,7 +24,7 @@ def to_levels(x: np.ndarray) -> torch.Tensor:
 
 def golden_model(variables: dict[str, np.ndarray]):
     model = build(tiny_description(height=16, width=16, num_filters=8, num_mixtures=5, tails="original")).eval()
-    load_original_variables(model, variables)
+    model.load_state_dict(interpret(variables, model, "variables").raw)
     return model
 
 
