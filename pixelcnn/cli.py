@@ -56,7 +56,7 @@ def job(config: DictConfig) -> float | None:
             return run_apart(context)
         # The directory of a single run has been claimed before Hydra wrote into it.
         with claimed(run_dir, config, "hydra.sweep.dir") if swept and is_first() else nullcontext():
-            return import_module(f"pixelcnn.tasks.{task.module or task.name}").run(config, run_dir, overrides)
+            return import_module(task.module()).run(config, run_dir, overrides)
 
 
 def import_from(arguments: Sequence[str]) -> None:

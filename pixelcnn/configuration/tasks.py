@@ -16,8 +16,13 @@ class Task:
     needs_checkpoint: ClassVar[bool] = True
     uses_data: ClassVar[bool] = True
     uses_devices: ClassVar[bool] = True
-    module: ClassVar[str | None] = None  # in pixelcnn.tasks, if not called like the task
+    file: ClassVar[str | None] = None  # in pixelcnn/tasks, if not called like the task
     name: str
+
+    @classmethod
+    def module(cls) -> str:
+        """The module whose ``run`` does it."""
+        return f"pixelcnn.tasks.{cls.file or cls.name}"
 
 
 @dataclass(kw_only=True)
@@ -233,7 +238,7 @@ class ImportTask(Task):
     needs_checkpoint = False
     uses_data = False
     uses_devices = False
-    module = "import_original"
+    file = "import_original"
     source: str
     image_size: int
     name: str = "import"

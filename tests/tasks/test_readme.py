@@ -181,7 +181,7 @@ def test_commands_run_at_a_tiny_size(command, call, material, tmp_path, monkeypa
         call(*given, f"hydra.run.dir={tmp_path}/run")
     else:
         config = checked(composed(given))
-        import_module(f"pixelcnn.tasks.{target_of(config, 'task').module}").run(config, tmp_path, given)
+        import_module(target_of(config, "task").module()).run(config, tmp_path, given)
         assert list(tmp_path.iterdir())
 
 

@@ -193,7 +193,7 @@ def hand_over(arguments: list[str], run_dir: Path) -> None:
     """What ``run.py`` does with ``arguments`` once Hydra is set up, which takes the longest."""
     config = without_hydra(composed(arguments))
     task = check(config)
-    import_module(f"pixelcnn.tasks.{task.module}").run(config, run_dir, arguments)
+    import_module(task.module()).run(config, run_dir, arguments)
 
 
 def contents(directory: Path) -> dict[str, bytes]:
