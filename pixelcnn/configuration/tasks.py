@@ -16,13 +16,13 @@ class Task:
     needs_checkpoint: ClassVar[bool] = True
     uses_data: ClassVar[bool] = True
     uses_devices: ClassVar[bool] = True
-    file: ClassVar[str | None] = None  # in pixelcnn/tasks, if not called like the task
+    module_name: ClassVar[str | None] = None  # in pixelcnn.tasks, if not called like the task
     name: str
 
     @classmethod
     def module(cls) -> str:
         """The module whose ``run`` does it."""
-        return f"pixelcnn.tasks.{cls.file or cls.name}"
+        return f"pixelcnn.tasks.{cls.module_name or cls.name}"
 
 
 @dataclass(kw_only=True)
@@ -238,7 +238,7 @@ class ImportTask(Task):
     needs_checkpoint = False
     uses_data = False
     uses_devices = False
-    file = "import_original"
+    module_name = "import_original"
     source: str
     image_size: int
     name: str = "import"
