@@ -80,7 +80,8 @@ def release(name: str, run: Path, overrides: list[str], data: str, test: str) ->
     }
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     with tempfile.TemporaryDirectory() as drawn:
-        keys = [f"checkpoint={folder}", "task.num_samples=64", f"hydra.run.dir={drawn}"]
+        of_each = ["task.num_samples=64"] if model.num_classes is None else ["task.label=all", "task.num_samples=8"]
+        keys = [f"checkpoint={folder}", *of_each, f"hydra.run.dir={drawn}"]
         subprocess.run([sys.executable, "run.py", "task=sample", *keys], cwd=HOME, check=True, capture_output=True)
         shutil.copy(Path(drawn) / "samples.png", folder)
     (folder / "README.md").write_text(card(name, result, (folder / WEIGHTS).stat().st_size))

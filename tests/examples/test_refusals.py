@@ -19,7 +19,7 @@ REFUSED = [
     ("optim.momentum=0.9", "optim.momentum", "its keys are lr, betas"),
     ("scheduler.power=abc", "scheduler.power=abc", "a number"),
     ("scheduler.gamma=1", "scheduler.gamma", "its keys are total_iters"),
-    ("model._target_=torch.nn.ReLU", "model.width", "of torch.nn.ReLU: its keys are inplace"),
+    ("model._target_=torch.nn.ReLU", "model.width", "of torch.nn.ReLU, but of the class that it replaces"),
     ("callbacks.norms.every_n_steps=0", "callbacks.norms.every_n_steps=0", "1 or more"),
     ("optim.groups=[{match: '*bias', lrr: 0.1}]", "optim.groups[0].lrr", "did you mean lr?"),
     ("optim.groups=[{match: '*bias', lr: -0.1}]", "optim.groups[0].lr=-0.1", "positive"),

@@ -69,7 +69,7 @@ def test_what_is_beside_run_py_exists(command):
     # To look for the module pip here would break distutils for what torch compiles in this process later.
     program, *arguments = command.removeprefix("python -m ").split()
     if program == "make":
-        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
         assert {argument for argument in arguments if "=" not in argument} <= set(targets)
     elif program == "pip":
         assert (ROOT / arguments[-1]).exists() or arguments == ["install", "mlflow"]  # an example of a package
