@@ -16,7 +16,7 @@ import pixelcnn
 from pixelcnn.network import Network, PixelCNN, PixelCNNPP
 
 SIDE, PLACE = 15, (9, 7)  # of the images for the streams, and the pixel that looks
-SHOWN, PIXEL = 3, (22, 20)  # the sample for the bits, and its pixel
+SHOWN, PIXEL = 3, (14, 20)  # the sample for the bits, and its pixel
 
 
 def seen(value: Callable[[Tensor], Tensor]) -> Tensor:
