@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pixelcnn.damaged_images import DAMAGED, PNG_START, is_cut_short
 from pixelcnn.errors import UserError
-from pixelcnn.png import DAMAGED, PNG_START, is_cut_short
 
 KINDS = ("top", "bottom", "left", "right", "box", "hole")
 FORMS = (

@@ -12,13 +12,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from pixelcnn.damaged_images import DAMAGED, PNG_START, is_cut_short
 from pixelcnn.data.base import ImageArrays, ImageDataModule
 from pixelcnn.data.folders import files_under
 from pixelcnn.data.framing import AS_IT_IS, Crop, Framing, Size
 from pixelcnn.data.sixteen_bits import sixteen_bits
 from pixelcnn.errors import UserError, require
 from pixelcnn.image_shape import MOST_LEVELS
-from pixelcnn.png import DAMAGED, PNG_START, is_cut_short
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,8 @@ def _classes(folder: Path, found: dict[str, Path]) -> list[str]:
 
 
 def _image_files(folder: Path, found: dict[str, Path]) -> list[Path]:
-    """The files ``found`` in ``folder``, sorted; UserError if there are none, or if some lack a class or a format."""
+    """The files ``found`` in ``folder``, sorted; UserError if there are none, for a format that is not supported, and
+    if only some have a class."""
     files = sorted(found.values())
     unread = [path for path in files if path.suffix.lower() not in IMG_EXTENSIONS]
     if unread:

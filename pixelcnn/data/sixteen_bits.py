@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torchvision.io import decode_image
 
+from pixelcnn.damaged_images import PNG_START
 from pixelcnn.data.framing import AS_IT_IS, Framing
 from pixelcnn.errors import UserError
-from pixelcnn.png import PNG_START
 
 
 def sixteen_bits(image: Image.Image, content: bytes, file: Path, channels: int | None, framing: Framing) -> np.ndarray:

@@ -73,7 +73,7 @@ DATA: list[Break] = [
         ("stored images are turned on their side", "images.transpose(0, 3, 1, 2)", "images.transpose(0, 3, 2, 1)"),
     ),
     *of_file(
-        "png.py",
+        "damaged_images.py",
         "data/test_images.py",
         ("a truncated image is not told from a bug", "DAMAGED = (OSError, SyntaxError", "DAMAGED = (SyntaxError"),
     ),
@@ -190,8 +190,8 @@ FILES: list[Break] = [
         ("a report lacks its best and worst images", "    if not shown:", "    if shown:"),
     ),
     *of_file(
-        "png.py",
-        "test_png.py",
+        "damaged_images.py",
+        "test_damaged_images.py",
         ("missing rows are black", "    return found < needed", "    return False"),
         ("rows of an interlaced image are those of a whole one", "INTERLACED if interlaced else WHOLE", "WHOLE"),
     ),

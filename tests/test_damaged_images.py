@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixelcnn.damaged_images import INTERLACED, PNG_START, is_cut_short
 from pixelcnn.data.images import decode
 from pixelcnn.errors import UserError
-from pixelcnn.png import INTERLACED, PNG_START, is_cut_short
 
 END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
