@@ -4,6 +4,7 @@
     python -m bench.ledger --only digits
     python -m bench.ledger --on cifar10_small data=arrays data.train=train.npz data.test=test.npz
     python -m bench.ledger --add NAME RUN data=…      release the best checkpoint of the training run in RUN
+    python -m bench.ledger --busy --add NAME RUN …    the same, if other programs used its machine
 
 ``--on`` and ``--add`` take the overrides of the data set to score on. A released model is a folder of released/: the
 model in float16, samples.png, result.json and a card. A score that is off by more than 0.001 bits/dim is a failure.
@@ -46,9 +47,9 @@ def evaluated(model: Path, overrides: list[str]) -> dict[str, Any]:
         return json.loads((Path(folder) / "metrics.json").read_text())
 
 
-def release(name: str, run: Path, overrides: list[str], data: str, test: str) -> None:
+def release(name: str, run: Path, overrides: list[str], data: str, test: str, busy: bool = False) -> None:
     """Write released/NAME. ``data``: the data option to record instead of the run's; ``test``: describes the images of
-    ``overrides``."""
+    ``overrides``; ``busy``: whether other programs used the machine too."""
     folder = RELEASED / name
     model, stored = load(run), read(run)["pixelcnn"]
     register()
@@ -69,7 +70,7 @@ def release(name: str, run: Path, overrides: list[str], data: str, test: str) ->
         "parameters": record["num_parameters"],
         "images": int(trained["images"]),
         "flop": trained["images"] * training_flops(model),
-        "device": record["device"],
+        "device": f"{record['device']}, busy" if busy else record["device"],
         "minutes": round(trained["images"] / (sum(speeds) / len(speeds)) / 60, 1),
         "test": test,
         "num_images": scored["test/num_images"],
@@ -116,8 +117,9 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "",
         "Written by `make ledger`, which scores every released model again and fails if a score is not reproduced.",
         "Scores are of the released float16 weights in float32 arithmetic, with the 95 % interval over images.",
-        "Minutes are training time on that device; dates are those of the scores. The recipe of `digits` is on its",
-        "card: it is not the quickstart's, whose 1.77 bits/dim is on held-out training images.",
+        "Minutes are training time on that device; busy: other programs used it too. Dates are those of the scores.",
+        "The recipe of `digits` is on its card: it is not the quickstart's, whose 1.77 bits/dim is on held-out",
+        "training images.",
         "",
         "| model | test bits/dim | parameters | images seen | FLOP | minutes | device | date | test images |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -162,13 +164,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--add", nargs="+", metavar=("NAME", "RUN"), help="NAME RUN OVERRIDE…")
     parser.add_argument("--data", default="cifar10", help="with --add: the users' data option")
+    parser.add_argument("--busy", action="store_true", help="with --add: other programs used the machine too")
     parser.add_argument("--test", help="with --add: name of the test images")
     parser.add_argument("--on", nargs="+", action="append", default=[], metavar=("NAME", "OVERRIDE"))
     parser.add_argument("--only", nargs="*", help="names of models")
     arguments = parser.parse_args()
     if arguments.add:
         name, run, *overrides = arguments.add
-        release(name, Path(run).resolve(), overrides, arguments.data, arguments.test or arguments.data)
+        release(name, Path(run).resolve(), overrides, arguments.data, arguments.test or arguments.data, arguments.busy)
     results = {path.parent.name: json.loads(path.read_text()) for path in sorted(RELEASED.glob("*/result.json"))}
     on = {name: overrides for name, *overrides in arguments.on}
     names = arguments.only or list(results)

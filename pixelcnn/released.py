@@ -20,7 +20,8 @@ def released() -> dict[str, Path]:
 def located(path: str | Path) -> Path:
     """The path of a model on this machine: ``path`` itself, a released model's folder, or the cache of hf://owner/name.
 
-    An existing file precedes a name; ``released/NAME`` works anywhere. UserError if a repository cannot be loaded.
+    An existing file takes precedence over a name; ``released/NAME`` works from any directory. UserError if a repository
+    cannot be loaded.
     """
     if str(path).startswith(HUB):
         return _from_hub(str(path).removeprefix(HUB).strip("/"))
@@ -35,7 +36,7 @@ def _from_hub(repository: str) -> Path:
     hub = _hub(f"checkpoint=hf://{repository}")
     try:
         return Path(hub.snapshot_download(repository, allow_patterns=[WEIGHTS, CONFIG]))
-    except (OSError, ValueError, hub.errors.HTTPError) as error:
+    except (OSError, ValueError, hub.errors.HTTPError) as error:  # of httpx, whose errors are not all OSErrors
         raise UserError(
             f"checkpoint=hf://{repository} cannot be loaded ({_first_line(error)}): check name and network."
         ) from error
