@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn.configuration.groups import own_arguments, parts_of, target_of
-from pixelcnn.description import ModelDescription, Parts
+from pixelcnn.description import ModelDescription
 from pixelcnn.errors import UserError
 from pixelcnn.execution import Execution
 from pixelcnn.image_shape import ImageShape
@@ -226,7 +226,7 @@ def revise(
 
 
 def require_same_weights(stored: ModelDescription, revised: ModelDescription, init_from: str) -> None:
-    """Raise UserError, naming an option, if the weights of ``stored`` in ``init_from`` do not fit ``revised``."""
+    """Raise UserError, naming the first option responsible, if weights of ``stored`` do not fit ``revised``."""
     fitting = _weights_of(stored)
     if _weights_of(revised) == fitting:
         return
@@ -237,17 +237,17 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
         )
     for group, role in ROLES.items():
         before, after = getattr(stored, role), getattr(revised, role)
-        several = isinstance(before, Parts) or isinstance(after, Parts)
-        kept = after
-        if not several:
-            shared = {key: value for key, value in before.arguments.items() if key in after.arguments}
-            kept = replace(after, arguments={**after.arguments, **shared})
+        own, kept = {}, after
+        if isinstance(before, Part) and isinstance(after, Part):
+            own = after.arguments
+            shared = {key: value for key, value in before.arguments.items() if key in own}
+            kept = replace(after, arguments={**own, **shared})
         culprit = f"init_from={init_from}, a model with {group}"
         if _weights_of(replace(stored, **{role: kept})) != fitting:  # whatever its options
             raise UserError(
                 f"{group}={after.name} does not fit the weights of {culprit}={before.name}: leave one of them out."
             )
-        for key, asked in () if several else after.arguments.items():
+        for key, asked in own.items():
             changed = replace(kept, arguments={**kept.arguments, key: asked})
             if asked != before.arguments.get(key) and _weights_of(replace(stored, **{role: changed})) != fitting:
                 was = before.arguments.get(key)

@@ -170,7 +170,7 @@ def coarse_codes(stored: dict[str, np.ndarray], images: np.ndarray, where: str) 
     codes, levels = stored["coarse"], stored.get("coarse_levels")
     if codes.ndim == 4 and codes.shape[1] == 1:
         codes = codes[:, 0]
-    fits = codes.ndim == 3 and len(codes) == len(images) and divides((1, 1, *codes.shape[1:]), *images.shape[2:])
+    fits = codes.ndim == 3 and len(codes) == len(images) and divides(codes[:, None].shape, *images.shape[2:])
     if codes.dtype.kind not in "iu" or not fits:
         raise UserError(
             f"{where} holds `coarse` of type {codes.dtype} and shape {codes.shape}: store integers of shape "
