@@ -56,7 +56,8 @@ def load(path: str | Path, trust: Collection[str] = (), key: str = "checkpoint")
 
     ``path`` may also name a released model ("cifar10_small") or a repository ("hf://owner/name"). The model is on the
     CPU, in evaluation mode and float32. ``trust``: packages, besides this project, from which the file may import
-    classes. UserError, calling the file ``key``, if it is missing, damaged, of another project or names other packages.
+    classes. Raises UserError if the file is missing, damaged, not from this project, or names other packages; the
+    message calls the file ``key``.
     """
     checkpoint = read(path, key)
     model = build(description_of(checkpoint, path, key, trust))
@@ -87,7 +88,7 @@ def of_run(path: Path) -> Path:
 
 
 def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
-    """`read`, with tensors of a checkpoint memory-mapped, in which it does not detect damage."""
+    """Like `read`, but with a checkpoint's tensors memory-mapped, so damage to them is not detected."""
     path = of_run(path)
     if os.path.isdir(path):
         return _read_folder(path, f"{key}={path}")
@@ -96,8 +97,18 @@ def glance(path: Path, key: str = "checkpoint") -> dict[str, Any]:
 
 # Raised by zip, pickle and torch for damaged files.
 DAMAGE = (
-    *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, zlib.error),
-    *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
 )
 
 
@@ -152,7 +163,8 @@ def export(
 ) -> None:
     """`save` with ``config``, the configuration of the model's run, of plain containers and values.
 
-    ``dtype``: of the stored matrices, such as float16 for half the size. All weights are loaded as float32.
+    ``dtype``: of the stored matrices, such as float16 for half the size. Vectors keep their type, and all weights are
+    loaded as float32.
     """
     from safetensors.torch import save_file  # imported here, so that training does not need it
 

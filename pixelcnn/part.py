@@ -38,7 +38,7 @@ class Part:
     def build(self, prefix: str, **given: Any) -> Any:
         """Construct the part, with those of ``given`` that its constructor takes.
 
-        UserError, naming the key as ``prefix`` and the argument's name, if it raises ValueError or TypeError.
+        UserError, naming the key as ``prefix`` and the argument's name, if that raises ValueError or TypeError.
         """
         taken = arguments_of(self.target)
         try:

@@ -30,7 +30,8 @@ def compress(
     returned, and stores an image uncompressed if it does not decode to the same pixels. Images are coded
     ``batch_size`` at a time. ``on_pixel`` is called for each pixel of a batch, for a progress bar.
 
-    UserError for a likelihood without a density, images or conditions that do not fit, and without constriction.
+    Raises UserError for a likelihood without a density, for images and conditions that do not fit the model, and if the
+    package constriction is not installed.
     """
     file = BytesIO()
     height, width = images.shape[-2:]

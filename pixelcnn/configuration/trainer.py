@@ -162,7 +162,8 @@ def require_resumable(callbacks: "list[Callback]") -> None:
 
 @contextmanager
 def lightnings_refusals(options: DictConfig, callbacks: Mapping[str, Any]) -> Iterator[None]:
-    """Within it, Lightning's errors about ``options`` or the group ``callbacks`` become UserErrors."""
+    """Within it, Lightning's errors about ``options`` or the group ``callbacks``, some raised only during a run, become
+    UserErrors."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     try:

@@ -21,7 +21,7 @@ def require_callbacks(callbacks: Iterable[Any]) -> None:
 
 
 def raised_by(error: Exception, targets: Mapping[str, str]) -> str | None:
-    """The callback for which Lightning's code raised ``error``, as KEY=TARGET; None if there is none.
+    """The callback for which Lightning's code raised ``error``, as KEY=TARGET; None for other errors.
 
     ``targets`` are the callbacks' classes by their keys. Lightning's and torch's code count as Lightning's; an error
     raised in other code, such as the user's callback itself, does not count.

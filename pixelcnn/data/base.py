@@ -37,7 +37,8 @@ class ImageDataModule(LightningDataModule):
     """Makes batches of the images that ``load`` returns; your own data set implements only ``load``.
 
     A batch is a dictionary: ``images`` (B, C, H, W), uint8, or int32 above 256 levels; ``index`` int64 (B,), the
-    images' places in the arrays of their split; and, if any, ``labels``, ``embeddings``, ``maps``, ``coarse``.
+    images' places in the arrays of their split; and ``labels``, ``embeddings``, ``maps`` and ``coarse`` if the set has
+    them.
 
     Arguments are checked here, and again when the images are known; UserError names the key. A trainer needs
     ``use_distributed_sampler=False``; without one, batches are for a single device.

@@ -27,7 +27,10 @@ class Binarization:
     levels: int
 
     def __call__(self, images: Tensor, places: np.ndarray, epoch: int | None = None) -> Tensor:
-        """``images``, integers (B, C, H, W) at ``places`` int64 (B,), as uint8 of 0 and 1; ``epoch``: of training."""
+        """``images``, integers (B, C, H, W) at ``places`` int64 (B,) of the split, as uint8 of 0 and 1.
+
+        ``epoch``: of training, None otherwise.
+        """
         if self.kind == "threshold":
             return (2 * images.int() > self.levels - 1).to(torch.uint8)
         # Fixed draws do not use the seed, so runs with different seeds score the same images.

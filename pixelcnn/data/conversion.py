@@ -146,7 +146,8 @@ def _write_rows(file: Path, start: int, rows: np.ndarray) -> None:
 
 @contextmanager
 def _progress(total: int, had: int) -> Iterator[Callable[[int], Any]]:
-    """A bar on a terminal, elsewhere a line every half minute; yields a function of the number of new images."""
+    """A bar on a terminal, elsewhere a line every half minute; yields a function to call with the number of
+    new images."""
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
         bar = progress.add_task("images", total=total, completed=had)
         printed = time.monotonic()

@@ -18,7 +18,8 @@ Result = TypeVar("Result")
 def in_processes(call: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
     """Yield the place of each of ``items`` and the result of ``call``, as they become ready.
 
-    Everything is pickled. The first exception is raised, and no further item started; UserError for a killed process.
+    ``call``, items and results are pickled. The first exception is raised, and no further item is started; UserError if
+    a process was killed.
     """
     pool = ProcessPoolExecutor(max(1, min(len(items), cores())), initializer=_belong_to_parent)
     try:

@@ -1,6 +1,7 @@
 """Refuses Slurm tasks that do not match ``trainer.devices`` and ``trainer.num_nodes``.
 
-Lightning assumes one task per device. Otherwise it silently trains on one device, waits forever, or raises.
+Lightning assumes one task per device. Otherwise it silently trains on one device, waits for tasks
+that were never started, or ends in a traceback.
 """
 
 import os

@@ -69,7 +69,7 @@ def write_results(sweep_dir: Path, keys: list[str]) -> str | None:
 
 
 def compare(root: Path, directories: Sequence[Path], keys: Sequence[str], page: Path) -> str | None:
-    """Write the ``page`` about the runs in ``directories``, named relative to ``root``; a sentence about the best."""
+    """Write ``page``, about the runs in ``directories``, named relative to ``root``. Returns a sentence on the best."""
     from pixelcnn.report.comparison import ComparedRun, best_of, comparison_page
     from pixelcnn.report.page import write
 

@@ -135,7 +135,8 @@ class CoupledLogistics(Likelihood):
         return self._log_prob(parameters, images, self.log_terms)
 
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """`Likelihood.log_mass`: from the bins' masses, even if `log_terms` scores something else."""
+        """log of the probability that `sample_levels` draws each pixel, nats, (N, H, W): from the bins' masses, even if
+        `log_terms` scores something else."""
         return self._log_prob(parameters, images, partial(log_bin_mass, levels=self.levels))
 
     def log_prob_by_channel(self, parameters: Tensor, images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Noise that makes levels continuous: uniform numbers determined by the image itself.
 
-They depend on no generator and not on the image's place in a batch, so an image's score is always the same.
+They do not depend on a generator or on the image's place in a batch, so an image's score is the same in every batch,
+order and device.
 """
 
 import torch

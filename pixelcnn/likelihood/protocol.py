@@ -76,7 +76,8 @@ class Likelihood(Protocol):
         return self.log_prob_by_channel(parameters, images).sum(dim=1)
 
     def log_prob_spending(self, parameters: Tensor, images: Tensor) -> Tensor:
-        """`log_prob` of parameters that nobody reads again: the backward pass may overwrite them."""
+        """`log_prob` of parameters that nobody reads again: the backward pass may overwrite them with their
+        gradient."""
         return self.log_prob(parameters, images)
 
     def log_mass(self, parameters: Tensor, images: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ class PlacedFeatures(nn.Module):
         self.features, self.copies = tuple(features), image_channels
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """(N, at least the features of each, H, W) to (N, all features + 2 * image_channels, H, W)."""
+        """(N, at least the features of each, H, W) to (N, sum of the features + 2 * image_channels, H, W), of the type
+        of the last input."""
         like = inputs[-1]
         height, width = like.shape[2:]
         place = places(self.copies, height, width, like).expand(len(like), -1, -1, -1)

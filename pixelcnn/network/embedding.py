@@ -58,5 +58,8 @@ def seen(
     dtype: torch.dtype,
     first: int = 0,
 ) -> Tensor:
-    """What a network sees of integers (N, c, ...), the channels from ``first`` on: (N, `seen_channels`, ...)."""
+    """What a network sees of integers (N, c, ...), the channels from ``first`` on: (N, `seen_channels`, ...).
+
+    ``dtype``: of scaled levels; embedded ones have their table's.
+    """
     return scale(levels.to(dtype)) if embedding is None else embedding(levels, first)

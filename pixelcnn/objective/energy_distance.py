@@ -69,7 +69,8 @@ def energy_distance(x: Tensor, samples: Tensor) -> Tensor:
     """The loss of each image, (N,), summed over its pixels; the sum over N is the original's loss.
 
     x (N, C, H, W) and S >= 2 independent draws of each pixel given those before it, samples (S, N, C, H, W), all in
-    [-1, 1]. The second expectation is the mean over the S (S-1) / 2 pairs of draws.
+    [-1, 1]. The second expectation is the mean over the S (S-1) / 2 pairs of draws. The unit is grey levels (of 256) to
+    the power 1.5.
     """
     num_samples = len(samples)
     to_data = _distances(samples - x).mean(dim=0)

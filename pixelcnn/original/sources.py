@@ -13,8 +13,15 @@ from pixelcnn.errors import UserError
 
 # Raised by numpy and zipfile for files that are damaged, encrypted or something else.
 DAMAGED = (
-    *(ValueError, OSError, EOFError, KeyError, RuntimeError),  # NotImplementedError, of unknown compression, is one
-    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error),
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,  # also NotImplementedError, of unknown compression
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    struct.error,
 )
 INSTALL = "pip install -r requirements-tensorflow.txt"
 

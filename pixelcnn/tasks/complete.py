@@ -71,7 +71,8 @@ def print_order(model: PixelModel, known: Tensor, mask: str) -> None:
 
 
 def originals(config: DictConfig, overrides: list[str], model: PixelModel) -> tuple[Batch, Given | None]:
-    """The images to complete with their conditions, and the conditions that ``task`` sets for all of them."""
+    """The images to complete with their conditions, from a file or the first of the test set, and the conditions that
+    ``task`` sets for all of them."""
     task = config.task
     if task.file is not None:
         require_agreement(model.description, config.checkpoint, config, overrides)

@@ -1,6 +1,7 @@
 """``task=evaluate``: scores every image of a split exactly once, and the split as a whole.
 
-The score is bits/dim, or for models that score something else what `PixelModel.score_name` says.
+The score is bits/dim, or for models that score something else what `PixelModel.score_name` says, which is its name in
+all files.
 """
 
 import csv
@@ -236,7 +237,8 @@ def write_maps(
     images: Ranking,
     device: torch.device,
 ) -> HeatMaps:
-    """Write ``maps.npz``, ``maps.png``, ``mean_map.png``: the bits of the ``count`` best and worst, and on average.
+    """Write ``maps.npz``, ``maps.png`` and ``mean_map.png``: where the bits go in the ``count`` best and worst of
+    ``images``, and on average.
 
     The arrays: ``mean`` float64 (C, H, W) over the split, ``index`` (M,), the best first and then the worst, and
     their ``maps`` float32 (M, C, H, W).
@@ -278,7 +280,8 @@ def write_per_image(
     bits: np.ndarray,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """One line per image: index, label (may be empty), score, that of each channel given those before, label's name.
+    """One line per image: index, label (may be empty), score, the score of each channel given those before, and the
+    label's name if it has one.
 
     bits: float64 (N, C), bits per pixel of each channel. If the score is a bound, only their sum is a bound.
     """

@@ -71,7 +71,10 @@ class Scoring(LightningModule):
 
 
 def split_of(config: DictConfig, overrides: list[str], model: PixelModel) -> ImageDataModule:
-    """The data set, with ``task.split`` loaded; UserError for images not of the model, or not held out in its run."""
+    """The data set, with ``task.split`` loaded.
+
+    UserError if its images do not fit the model, or are not those held out in the model's run.
+    """
     split = config.task.split
     data = instantiated(config, "data")
     data.prepare_data()
@@ -87,7 +90,10 @@ def split_of(config: DictConfig, overrides: list[str], model: PixelModel) -> Ima
 
 
 def score_split(scoring: Scoring, data: ImageDataModule, split: str, run_dir: Path) -> tuple[Trainer, float]:
-    """Run ``scoring`` over all images of ``split``: the Trainer and the seconds. UserError if any would be left out."""
+    """Run ``scoring`` over every image of ``split``. Returns the Trainer and the seconds it took.
+
+    UserError if its options would leave out images.
+    """
     options = scoring.options
     shown: list[Callback] = [] if options.enable_progress_bar is False else [RunProgress()]
     trainer = build_trainer(options, [], shown, run_dir)

@@ -44,7 +44,8 @@ log = logging.getLogger(__name__)
 def with_newest_checkpoint(config: DictConfig, run_dir: Path) -> DictConfig:
     """``config`` with ``checkpoint=last`` replaced by the run's newest checkpoint.
 
-    If there is none yet, a new run begins. UserError if all checkpoints are damaged.
+    If there is none yet, a new run begins, so the same command starts a run and resumes it. UserError if all
+    checkpoints are damaged.
     """
     if config.checkpoint != LAST:
         return config

@@ -20,7 +20,10 @@ class Agreement:
         self._pending: tuple[Tensor, dist.Work] | None = None
 
     def on(self, number: int) -> int:
-        """The largest number passed in the previous call, or 0; if it is above 0, ``number`` is not exchanged."""
+        """The largest number passed in the previous call, 0 if there was none.
+
+        If that is above 0, ``number`` is not exchanged.
+        """
         if self._group is None:
             return number
         agreed = self.last()

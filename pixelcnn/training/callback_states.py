@@ -52,9 +52,9 @@ STATES: dict[type[Callback], Any] = {
 
 
 def require_states(states: dict[str, Any], callbacks: Sequence[Callback], named: str) -> None:
-    """Raise UserError if a state of ``callbacks`` in the file ``named`` differs in type from its callback's first one.
-
-    Keys that the initial state lacks may be anything, except in Lightning's own callbacks."""
+    """Raise UserError if the state of one of the user's ``callbacks`` in the file ``named`` differs in type from the
+    callback's initial state, such as text instead of a number. Keys that the initial state lacks may be anything,
+    except in Lightning's own callbacks."""
     for callback in callbacks:
         key, own = callback.state_key, callback.state_dict()
         if type(callback) in STATES or not states.get(key):

@@ -194,7 +194,7 @@ def has_training_state(checkpoint: dict[str, Any]) -> bool:
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest resumable checkpoint in ``folder``, by batches trained, if any; a warning for damaged ones."""
+    """The newest resumable checkpoint in ``folder``, by batches trained, or None. Skips damaged ones with a warning."""
     progress: list[tuple[int, bool, Path]] = []
     for path in folder.glob("*.ckpt"):
         try:

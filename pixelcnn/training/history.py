@@ -17,7 +17,8 @@ from pixelcnn.report.training import Start
 class History(Callback):
     """Curves of ``train/*``, ``val/*`` and ``lr``: training at the steps that loggers get, and every validation.
 
-    It has to come after the callbacks that log. ``score``: the logged value whose lowest is the best.
+    It has to come after the callbacks that log. ``score``: the logged value whose lowest is the best. Its content is
+    the same on all ranks.
     """
 
     def __init__(self, score: str, run_dir: Path) -> None:

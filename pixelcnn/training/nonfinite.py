@@ -1,7 +1,8 @@
 """Skipping of steps whose loss or gradient is not finite.
 
 Gradients are averaged over ranks and summed over accumulated batches, so one bad value reaches every rank's gradient,
-and all ranks decide alike without communication.
+and all ranks decide alike without communication. `with_bad_gradient_if_not_finite` ensures that a bad loss has a bad
+gradient.
 """
 
 import math

@@ -142,7 +142,7 @@ def breaking_off(trainer: Trainer, exception: BaseException) -> Ending:
 
 
 def sample_grids(starts: list[Start], run_dir: Path, step: int) -> list[tuple[int, Path]]:
-    """The grids of samples of a run up to ``step``, by step: those in ``run_dir``, and of earlier parts that exist."""
+    """The grids of samples of a run up to ``step``, by step: those in ``run_dir``, and those left of earlier parts."""
     found: dict[int, Path] = {}
     begun = starts or [Start(0, "", str(run_dir))]
     ends = [start.step for start in begun[1:]] + [step]

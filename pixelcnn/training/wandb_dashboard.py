@@ -98,7 +98,8 @@ class WandbDashboard(WandbLogger, Dashboard):
 
     @contextmanager
     def _staging(self) -> Iterator[None]:
-        """Within it, files waiting to be uploaded, such as tables' pictures, go to the run's directory.
+        """Within it, files waiting to be uploaded, such as tables' pictures, go to the run's directory and stay there
+        offline.
 
         By default wandb puts them into the home directory, unless its environment variable is set.
         """
