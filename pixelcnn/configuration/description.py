@@ -237,7 +237,8 @@ def require_same_weights(stored: ModelDescription, revised: ModelDescription, in
         )
     for group, role in ROLES.items():
         before, after = getattr(stored, role), getattr(revised, role)
-        own, kept = {}, after
+        own: Mapping[str, Any] = {}
+        kept = after
         if isinstance(before, Part) and isinstance(after, Part):
             own = after.arguments
             shared = {key: value for key, value in before.arguments.items() if key in own}
