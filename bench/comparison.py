@@ -1,4 +1,4 @@
-"""Train several experiments in one Hydra multirun and compare their bits/dim against steps, in a table and a picture.
+"""Train several experiments in one Hydra multirun and compare their bits/dim, in a table and a picture.
 
     python -m bench.comparison ablation                 every experiment of conf/experiment/ablation
     python -m bench.comparison networks trainer.max_steps=1000
@@ -13,14 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
-from bench.curve import logged
-from pixelcnn.scores import IN_WORDS
+from bench.curves import Curve, curve_of, plot
 
 HOME = Path(__file__).parent.parent
-
-Curve = dict[int, float]  # steps to bits per dimension
 
 
 def run_all(folder: str, directory: Path, overrides: list[str]) -> None:
@@ -48,44 +43,22 @@ def experiments(folder: str) -> list[Path]:
     return sorted(paths, key=lambda path: path.stem not in ("base", "pixelcnn_pp"))
 
 
-def read_curve(run: Path) -> tuple[str, Curve] | None:
-    """The mark of a run's score and its values on the held-out images, from the metrics of logger=csv; None before its
-    first validation."""
-    rows = logged(run)
-    for name, words in IN_WORDS.items():
-        curve = {int(row["step"]) + 1: float(row[f"val/{name}"]) for row in rows if row.get(f"val/{name}")}
-        if curve:
-            return "<=" if words.startswith("at most") else "", curve
-    return None
-
-
-def table(curves: dict[str, tuple[str, Curve]]) -> str:
+def table(curves: dict[str, Curve]) -> str:
     """A Markdown table: a row per experiment, a column per number of steps, and the difference from the first row at
     the last common step."""
-    steps = sorted({step for _, curve in curves.values() for step in curve})
-    against, (_, reference) = next(iter(curves.items()))
+    scores = {name: {point.step: point.score for point in curve.points} for name, curve in curves.items()}
+    steps = sorted({step for of_run in scores.values() for step in of_run})
+    against, reference = next(iter(scores.items()))
     lines = [
         "| experiment | " + " | ".join(f"{step} steps" for step in steps) + f" | difference from {against} |",
         "|---|" + "---|" * (len(steps) + 1),
     ]
-    for name, (mark, curve) in curves.items():
-        values = [f"{mark} {curve[step]:.3f}".strip() if step in curve else "" for step in steps]
-        shared = max(curve.keys() & reference.keys(), default=None)
-        difference = "" if shared is None else f"{curve[shared] - reference[shared]:+.3f}"
+    for name, of_run in scores.items():
+        values = [f"{curves[name].mark} {of_run[step]:.3f}".strip() if step in of_run else "" for step in steps]
+        shared = max(of_run.keys() & reference.keys(), default=None)
+        difference = "" if shared is None else f"{of_run[shared] - reference[shared]:+.3f}"
         lines.append(f"| {name} | " + " | ".join(values) + f" | {difference} |")
     return "\n".join(lines)
-
-
-def plot(curves: dict[str, tuple[str, Curve]], picture: Path) -> None:
-    """Plot bits/dim against steps, one line per experiment."""
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for place, (name, (mark, curve)) in enumerate(curves.items()):
-        style = ("o-", "s--", "^:")[place // 10]
-        axes.plot(*zip(*sorted(curve.items()), strict=True), style, label=f"{name} {mark}", linewidth=1, markersize=3)
-    axes.set(xlabel="steps", ylabel="bits/dim on held-out images")
-    axes.legend(fontsize=7)
-    axes.grid(alpha=0.3)
-    figure.savefig(picture, dpi=110)
 
 
 def main() -> None:
@@ -99,7 +72,7 @@ def main() -> None:
     directory = arguments.directory or HOME / "multirun" / arguments.folder
     if not arguments.only_show:
         run_all(arguments.folder, directory, arguments.overrides)
-    found = {path.stem: read_curve(directory / arguments.folder / path.stem) for path in experiments(arguments.folder)}
+    found = {path.stem: curve_of(directory / arguments.folder / path.stem) for path in experiments(arguments.folder)}
     curves = {name: curve for name, curve in found.items() if curve is not None}
     if not curves:
         raise SystemExit(f"{directory} holds no runs of {arguments.folder} with logger=csv: train them first.")

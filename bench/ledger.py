@@ -24,7 +24,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from bench.curve import logged
+from bench.curves import logged
 from pixelcnn.checkpoint import export, load, read
 from pixelcnn.configuration.groups import register
 from pixelcnn.released import WEIGHTS

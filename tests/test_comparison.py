@@ -1,10 +1,33 @@
-"""The table of several runs, from the metrics that they have left."""
+"""The table and the curves of several runs, from the metrics that they have left."""
 
-from bench.comparison import read_curve, table
+import sys
+from math import isnan
+
+import pytest
+from PIL import Image
+
+from bench.comparison import table
+from bench.curves import Curve, Point, curve_of, main
+
+COLUMNS = "images,step,train/images_per_second,train/tflops"
+
+
+def of_scores(mark: str, scores: dict[int, float]) -> Curve:
+    return Curve(mark, tuple(Point(step, 0.0, 0.0, 0.0, score) for step, score in scores.items()))
+
+
+def write(run, score_name, starts):
+    for start, lines in starts.items():
+        (run / "csv" / start).mkdir(parents=True)
+        (run / "csv" / start / "metrics.csv").write_text(f"{COLUMNS},val/{score_name}\n{lines}")
 
 
 def test_differences_are_at_steps_that_both_have():
-    curves = {"base": ("", {50: 6.0, 100: 5.0, 200: 4.0}), "other": ("<=", {50: 6.5, 100: 4.9}), "none": ("", {7: 1.0})}
+    curves = {
+        "base": of_scores("", {50: 6.0, 100: 5.0, 200: 4.0}),
+        "other": of_scores("<=", {50: 6.5, 100: 4.9}),
+        "none": of_scores("", {7: 1.0}),
+    }
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(curves).splitlines()]
     assert rows[0] == ["experiment", "7 steps", "50 steps", "100 steps", "200 steps", "difference from base"]
     assert rows[2:] == [
@@ -15,16 +38,42 @@ def test_differences_are_at_steps_that_both_have():
 
 
 def test_a_resumed_runs_curve_is_whole(tmp_path):
-    name = "bits_upper_bound"
-    for start, lines in (("version_0", "1,\n1,5.0\n"), ("version_10", "9,3.0\n"), ("version_2", "3,4.0\n")):
-        (tmp_path / "csv" / start).mkdir(parents=True)
-        (tmp_path / "csv" / start / "metrics.csv").write_text(f"step,val/{name}\n{lines}")
+    starts = {"version_0": ",1,,,\n,1,,,5.0\n", "version_10": ",9,,,3.0\n", "version_2": ",3,,,4.0\n"}
+    write(tmp_path, "bits_upper_bound", starts)
     (tmp_path / "csv" / "version_11").mkdir()
-    assert read_curve(tmp_path) == ("<=", {2: 5.0, 4: 4.0, 10: 3.0})
+    curve = curve_of(tmp_path)
+    assert curve.mark == "<="
+    assert [(point.step, point.score) for point in curve.points] == [(2, 5.0), (4, 4.0), (10, 3.0)]
+    assert all(isnan(point.minutes) for point in curve.points)  # without callbacks.throughput
+
+
+def test_a_score_is_shown_with_what_it_had_cost(tmp_path):
+    # 60 images at 1 a second, 60 at 2, then 60 of which the interrupted run had seen half; 1e12 FLOP an image.
+    starts = {
+        "version_0": "60,5,1,1,\n120,11,2,2,\n120,11,,,4.0\n",
+        "version_1": "90,8,2,2,\n150,14,1,1,\n180,17,,,3.5\n",
+    }
+    write(tmp_path, "bits_per_dim", starts)
+    assert curve_of(tmp_path).points == (
+        Point(12, 120.0, 120e12, 1.5, 4.0),
+        Point(18, 180.0, 180e12, 2.5, 3.5),  # 30 images at 1 a second after the last row about speed
+    )
 
 
 def test_a_run_without_a_validation_has_no_curve(tmp_path):
-    assert read_curve(tmp_path) is None
-    (tmp_path / "csv/version_0").mkdir(parents=True)
-    (tmp_path / "csv/version_0/metrics.csv").write_text("step,train/bits_per_dim\n9,7.0\n")
-    assert read_curve(tmp_path) is None
+    assert curve_of(tmp_path) is None
+    write(tmp_path, "bits_per_dim", {"version_0": "9,9,,,\n"})
+    assert curve_of(tmp_path) is None
+
+
+def test_curves_are_drawn(tmp_path, monkeypatch, capsys):
+    for run, score in (("one", 4.0), ("two", 3.0)):
+        write(tmp_path / run, "bits_per_dim", {"version_0": f"60,5,1,1,\n60,5,,,{score}\n"})
+    command = [__file__, str(tmp_path / "curves.png"), str(tmp_path / "one"), f"slow={tmp_path / 'two'}"]
+    monkeypatch.setattr(sys, "argv", command)
+    main()
+    assert Image.open(tmp_path / "curves.png").size == (1100, 396)
+    monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / "one")])
+    with pytest.raises(SystemExit):
+        main()
+    assert f"two runs are called one: write NAME={tmp_path / 'one'}." in capsys.readouterr().err

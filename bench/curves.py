@@ -1,0 +1,115 @@
+"""Held-out bits/dim of runs against the images they had seen, their FLOP and their minutes, as a picture.
+
+    python -m bench.curves PICTURE.png RUN NAME=RUN ...
+
+RUN is the directory of a run with logger=csv; NAME, by default the directory's, is what the legend calls it. FLOP are
+those of the network's convolutions, forward and backward. Minutes are those of training steps alone. Needs matplotlib.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from pixelcnn.scores import IN_WORDS
+
+AXES = {"images": "images seen", "flop": "FLOP", "minutes": "minutes of training"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A score on the held-out images, and what the run had cost by then; nan where callbacks.throughput was null."""
+
+    step: int  # training steps taken
+    images: float
+    flop: float
+    minutes: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A run's scores, by step. ``mark``: "<=" if they are upper bounds, else ""."""
+
+    mark: str
+    points: tuple[Point, ...]
+
+
+def logged(run: Path) -> list[dict[str, str]]:
+    """The rows that logger=csv wrote; for a resumed run, those of each start in turn."""
+    starts = sorted((run / "csv").glob("version_*"), key=lambda folder: int(folder.name.removeprefix("version_")))
+    lines: list[dict[str, str]] = []
+    for file in (start / "metrics.csv" for start in starts):
+        if file.is_file():  # not where it was killed before its first step
+            with file.open() as opened:
+                lines += csv.DictReader(opened)
+    return lines
+
+
+def curve_of(run: Path) -> Curve | None:
+    """The held-out scores of the run in ``run``; None before its first validation."""
+    rows = logged(run)
+    for name, words in IN_WORDS.items():
+        points = {point.step: point for point in _points(rows, f"val/{name}")}
+        if points:
+            mark = "<=" if words.startswith("at most") else ""
+            return Curve(mark, tuple(points[step] for step in sorted(points)))
+    return None
+
+
+def _points(rows: Iterable[Mapping[str, str]], column: str) -> Iterable[Point]:
+    seconds, seen, speed, flop_of_an_image = 0.0, 0.0, nan, nan
+    for row in rows:
+        images = float(row.get("images") or nan)
+        if row.get("train/images_per_second"):
+            speed = float(row["train/images_per_second"])
+            flop_of_an_image = float(row["train/tflops"]) * 1e12 / speed
+            seconds += max(0.0, images - seen) / speed  # not again what a resumed run repeats
+            seen = max(seen, images)
+        if row.get(column):
+            since = max(0.0, images - seen) / speed
+            flop = images * flop_of_an_image
+            yield Point(int(row["step"]) + 1, images, flop, (seconds + since) / 60, float(row[column]))
+
+
+def plot(curves: Mapping[str, Curve], picture: Path) -> None:
+    """Draw one line per run in three panels, one per cost."""
+    figure, panels = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained", sharey=True)
+    for axes, (cost, label) in zip(panels, AXES.items(), strict=True):
+        for place, (name, curve) in enumerate(curves.items()):
+            style = ("o-", "s--", "^:")[place // 10]
+            scores = [point.score for point in curve.points]
+            spent = [getattr(point, cost) for point in curve.points]
+            axes.plot(spent, scores, style, label=f"{name} {curve.mark}", linewidth=1, markersize=3)
+        axes.set(xlabel=label)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("bits/dim on held-out images")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.savefig(picture, dpi=110)
+
+
+def main() -> None:
+    """Read the runs and draw them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("runs", nargs="+", metavar="[NAME=]RUN")
+    arguments = parser.parse_args()
+    curves: dict[str, Curve] = {}
+    for run in arguments.runs:
+        name, _, directory = run.rpartition("=")
+        curve = curve_of(Path(directory))
+        if curve is None:
+            parser.error(f"{directory} holds no validation that logger=csv wrote.")
+        name = name or Path(directory).name
+        if name in curves:
+            parser.error(f"two runs are called {name}: write NAME={directory}.")
+        curves[name] = curve
+    plot(curves, arguments.picture)
+
+
+if __name__ == "__main__":
+    main()
