@@ -24,7 +24,8 @@ def take_stored(config: DictConfig, overrides: list[str]) -> None:
     """Put the parts of the checkpoint's model into ``config``, and for tasks that read images its run's data set.
 
     Keys set by ``overrides`` stay, and so does a group whose option they choose (for data, also through an experiment).
-    UserError if a class is from a package that is not trusted.
+    UserError if a class is from a package that is not trusted, or if a run to resume had another kind of data set and
+    none was chosen.
     """
     key = "init_from" if config.checkpoint is None else "checkpoint"
     path = Path(str(config[key]))
@@ -35,8 +36,16 @@ def take_stored(config: DictConfig, overrides: list[str]) -> None:
     stored = glance(path, key)["pixelcnn"]
     _take_model(config, overrides, stored["description"], f"{key}={path}")
     task = imported(config.task._target_, "task")
-    if task.needs_checkpoint and task.uses_data and not _chosen(overrides):
-        _take_data(config, overrides, stored["config"].get("data"), path)
+    data = stored["config"].get("data")
+    if not task.uses_data or _chosen(overrides):
+        return
+    if task.needs_checkpoint:
+        _take_data(config, overrides, data, path)
+    elif key == "checkpoint" and isinstance(data, dict) and data.get("_target_") not in (None, config.data._target_):
+        raise UserError(
+            f"checkpoint={path} is of a run on data of {data['_target_']}, not of {config.data._target_}: to resume "
+            "it, repeat the command in its run.json with this checkpoint=."
+        )
 
 
 def _take_model(config: DictConfig, overrides: list[str], parts: dict[str, dict[str, Any]], named: str) -> None:

@@ -52,9 +52,17 @@ def test_a_chosen_one_is_taken_instead(composed, checkpoint, chosen):
 
 
 def test_training_takes_what_is_configured(composed, checkpoint):
-    config = composed(f"checkpoint={checkpoint(DIGITS)}")
-    take_stored(config, [])
-    assert config.data._target_ == "pixelcnn.data.cifar10.CIFAR10"
+    path = checkpoint(DIGITS)
+    for arguments in ([f"init_from={path}"], [f"checkpoint={path}", "data=cifar10"]):
+        config = composed(*arguments)
+        take_stored(config, arguments)
+        assert config.data._target_ == "pixelcnn.data.cifar10.CIFAR10"
+
+
+def test_a_run_is_not_resumed_on_the_default_data_set(composed, checkpoint):
+    arguments = [f"checkpoint={checkpoint(DIGITS)}"]
+    with pytest.raises(UserError, match="run on data of pixelcnn.data.digits.Digits, not of .*: to resume it, repeat"):
+        take_stored(composed(*arguments), arguments)
 
 
 @pytest.mark.parametrize(
