@@ -1,14 +1,16 @@
 """Held-out bits/dim of runs against the images they had seen, their FLOP and their minutes, as a picture.
 
     python -m bench.curves PICTURE.png RUN NAME=RUN ...
+    python -m bench.curves PICTURE.png RUN NAME=RUN ... --against images flop
 
 RUN is the directory of a run with logger=csv; NAME, by default the directory's, is what the legend calls it. FLOP are
-those of the network's convolutions, forward and backward. Minutes are those of training steps alone. Needs matplotlib.
+those of the network's convolutions, forward and backward. Minutes are those of training steps alone, and compare runs
+that had the same machine to themselves. Needs matplotlib.
 """
 
 import argparse
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -76,19 +78,21 @@ def _points(rows: Iterable[Mapping[str, str]], column: str) -> Iterable[Point]:
             yield Point(int(row["step"]) + 1, images, flop, (seconds + since) / 60, float(row[column]))
 
 
-def plot(curves: Mapping[str, Curve], picture: Path) -> None:
-    """Draw one line per run in three panels, one per cost."""
-    figure, panels = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained", sharey=True)
-    for axes, (cost, label) in zip(panels, AXES.items(), strict=True):
+def plot(curves: Mapping[str, Curve], picture: Path, against: Sequence[str] = tuple(AXES)) -> None:
+    """Draw one line per run in a panel per cost."""
+    size = (1 + 3 * len(against), 3.6)
+    figure, panels = plt.subplots(1, len(against), figsize=size, layout="constrained", sharey=True, squeeze=False)
+    for axes, cost in zip(panels[0], against, strict=True):
         for place, (name, curve) in enumerate(curves.items()):
             style = ("o-", "s--", "^:")[place // 10]
             scores = [point.score for point in curve.points]
             spent = [getattr(point, cost) for point in curve.points]
             axes.plot(spent, scores, style, label=f"{name} {curve.mark}", linewidth=1, markersize=3)
-        axes.set(xlabel=label)
+        axes.set(xlabel=AXES[cost])
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("bits/dim on held-out images")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    first = panels[0, 0]
+    first.set_ylabel("bits/dim on held-out images")
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=len(against), fontsize=8)
     figure.savefig(picture, dpi=110)
 
 
@@ -97,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
     parser.add_argument("runs", nargs="+", metavar="[NAME=]RUN")
+    parser.add_argument("--against", nargs="+", choices=AXES, default=list(AXES), help="panels")
     arguments = parser.parse_args()
     curves: dict[str, Curve] = {}
     for run in arguments.runs:
@@ -108,7 +113,7 @@ def main() -> None:
         if name in curves:
             parser.error(f"two runs are called {name}: write NAME={directory}.")
         curves[name] = curve
-    plot(curves, arguments.picture)
+    plot(curves, arguments.picture, arguments.against)
 
 
 if __name__ == "__main__":

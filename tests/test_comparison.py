@@ -72,7 +72,10 @@ def test_curves_are_drawn(tmp_path, monkeypatch, capsys):
     command = [__file__, str(tmp_path / "curves.png"), str(tmp_path / "one"), f"slow={tmp_path / 'two'}"]
     monkeypatch.setattr(sys, "argv", command)
     main()
-    assert Image.open(tmp_path / "curves.png").size == (1100, 396)
+    wide = Image.open(tmp_path / "curves.png").size
+    monkeypatch.setattr(sys, "argv", [*command, "--against", "images", "flop"])
+    main()
+    assert Image.open(tmp_path / "curves.png").width < wide[0]
     monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / "one")])
     with pytest.raises(SystemExit):
         main()
