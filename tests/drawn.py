@@ -109,7 +109,7 @@ def likelihoods(name: str, levels: int) -> st.SearchStrategy[Any]:
     """Options of the likelihood ``name`` that images of so many levels can have."""
     of_mixtures = {
         "num_mixtures": st.integers(1, 4),
-        "residual": st.sampled_from(("none", "left", "gradient")),
+        "residual": st.sampled_from(("none", "left", "gradient", "neighbours")),
         "spread": st.booleans(),
     }
     return {

@@ -39,7 +39,7 @@ LIKELIHOODS = {
     **{
         f"{kind.name} {residual}": partial(kind, num_mixtures=2, residual=residual, spread=residual != "none")
         for kind in (DiscretizedLogisticMixture, LogisticMixture)
-        for residual in ("none", "left", "gradient")
+        for residual in ("none", "left", "neighbours")
     },
     "categorical": Categorical,
     "implicit": partial(Implicit, num_features=2, num_noise=2),

@@ -8,9 +8,10 @@ and share the component, so G depends on R, and B on both. Parameters per pixel 
 [M mixture logits | for each channel: M means, M log-scales, M coefficients], the coefficients (before tanh) a in R's
 place, b in G's, c in B's; with one channel there are none.
 
-With ``residual`` the mixture is over r = x - p instead of x, where p is a causal prediction of the pixel from its
-neighbours (`pixelcnn.likelihood.prediction`): the means are m_R, m_G + a r_R, m_B + b r_R + c r_G. In x these are
-mixtures as above with means shifted by earlier pixels, so bins, masses and sampling stay the same.
+With ``residual`` each component is over r = x - p instead of x, where p is a causal prediction of the pixel from its
+neighbours (`pixelcnn.likelihood.prediction`), which may differ between components: the means are m_R, m_G + a r_R,
+m_B + b r_R + c r_G. In x this is a mixture as above with means shifted by earlier pixels, so bins, masses and sampling
+stay the same.
 """
 
 import math
@@ -27,7 +28,7 @@ from pixelcnn.errors import require
 from pixelcnn.image_shape import ImageShape, tensor_type
 from pixelcnn.likelihood.bin_mass import bin_mass, log_bin_mass
 from pixelcnn.likelihood.levels import nearest_level
-from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours
+from pixelcnn.likelihood.prediction import Neighbours, predictions
 from pixelcnn.likelihood.protocol import Conditionals, DistributionFunction, Likelihood
 from pixelcnn.network.kernels import has_kernels
 
@@ -46,7 +47,8 @@ Terms = Callable[[Tensor, Tensor, Tensor], Tensor]  # as `CoupledLogistics.log_t
 class CoupledLogistics(Likelihood):
     """The base of likelihoods with such a mixture; they differ in `log_terms`, the score of a channel's value.
 
-    ``residual`` is the prediction that means are relative to: none, the pixel to the left, or the gradient predictor.
+    ``residual`` is the prediction that means are relative to: none, the pixel to the left, the gradient predictor, or
+    "neighbours", where the components take turns: left, above, a plane through the neighbours, gradient.
     With ``spread``, training starts from components that cover the range of values (`initial_parameters`) instead of
     equal ones around 0, so the first steps need not find the range.
     """
@@ -58,7 +60,7 @@ class CoupledLogistics(Likelihood):
         image: ImageShape,
         *,
         num_mixtures: int = 10,
-        residual: Literal["none", "left", "gradient"] = "none",
+        residual: Literal["none", "left", "gradient", "neighbours"] = "none",
         spread: bool = False,
     ) -> None:
         remedy = "logistic mixtures couple the means of 1 or 3 channels; use likelihood=categorical"
@@ -90,7 +92,7 @@ class CoupledLogistics(Likelihood):
         """The parameters (N, P, H, W) of mixtures over x, from the network's, of mixtures over x - p."""
         if not self.sees_neighbours:
             return parameters
-        p = PREDICTIONS[self.residual](neighbours)[:, :, None].to(parameters.dtype)  # N C 1 H W
+        p = predictions(self.residual, neighbours, self.num_mixtures).to(parameters.dtype)  # N C M or 1 H W
         _, components = self._grouped(parameters)
         coefficients = torch.tanh(components[:, :, 2]).transpose(1, 2) if self.per_channel == 3 else None
         shifts = []

@@ -33,7 +33,7 @@ class DiscretizedLogisticMixture(CoupledLogistics):
         *,
         num_mixtures: int = 10,
         tails: Literal["exact", "original"] = "exact",
-        residual: Literal["none", "left", "gradient"] = "none",
+        residual: Literal["none", "left", "gradient", "neighbours"] = "none",
         spread: bool = False,
     ) -> None:
         super().__init__(image, num_mixtures=num_mixtures, residual=residual, spread=spread)

@@ -1,9 +1,10 @@
-"""Causal predictions of a pixel from its neighbours, to which a mixture's means may be relative.
+"""Causal predictions of a pixel from its neighbours, to which the means of a mixture's components may be relative.
 
 A prediction sees only pixels before its own in raster order, so the shifted mixture is still a distribution of the
 pixel given those before it. Outside the image values are 0, the middle of [-1, 1].
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -33,6 +34,16 @@ def left(neighbours: Neighbours) -> Tensor:
     return neighbours.left
 
 
+def above(neighbours: Neighbours) -> Tensor:
+    """The pixel above, as PNG's filter "Up"."""
+    return neighbours.above
+
+
+def plane(neighbours: Neighbours) -> Tensor:
+    """3/4 left + 3/4 above - 1/2 above_left: between the mean of left and above, and a plane through all three."""
+    return 0.75 * (neighbours.left + neighbours.above) - 0.5 * neighbours.above_left
+
+
 def gradient(neighbours: Neighbours) -> Tensor:
     """The median of left, above and left + above - above_left, which follows edges.
 
@@ -40,8 +51,22 @@ def gradient(neighbours: Neighbours) -> Tensor:
     """
     low = torch.minimum(neighbours.left, neighbours.above)
     high = torch.maximum(neighbours.left, neighbours.above)
-    plane = neighbours.left + neighbours.above - neighbours.above_left
-    return torch.maximum(low, torch.minimum(high, plane))
+    flat = neighbours.left + neighbours.above - neighbours.above_left
+    return torch.maximum(low, torch.minimum(high, flat))
 
 
-PREDICTIONS = {"left": left, "gradient": gradient}
+# By the value of ``residual``, the predictions that the components take in turn.
+PREDICTIONS: dict[str, tuple[Callable[[Neighbours], Tensor], ...]] = {
+    "none": (),
+    "left": (left,),
+    "gradient": (gradient,),
+    "neighbours": (left, above, plane, gradient),
+}
+
+
+def predictions(residual: str, neighbours: Neighbours, num_mixtures: int) -> Tensor:
+    """What each component's mean is relative to, (N, C, M, H, W), or (N, C, 1, H, W) if it is the same for all."""
+    every = [predict(neighbours) for predict in PREDICTIONS[residual]]
+    if len(every) == 1:
+        return every[0][:, :, None]
+    return torch.stack([every[k % len(every)] for k in range(num_mixtures)], dim=2)

@@ -61,7 +61,7 @@ def test_training_takes_what_is_configured(composed, checkpoint):
 
 def test_a_run_is_not_resumed_on_the_default_data_set(composed, checkpoint):
     arguments = [f"checkpoint={checkpoint(DIGITS)}"]
-    with pytest.raises(UserError, match="run on data of pixelcnn.data.digits.Digits, not of .*: to resume it, repeat"):
+    with pytest.raises(UserError, match=r"run on data of .*Digits, not of .*CIFAR10: to resume it, repeat"):
         take_stored(composed(*arguments), arguments)
 
 

@@ -9,34 +9,39 @@ import torch
 from pixelcnn import DiscretizedLogisticMixture, ImageShape, PixelModel, UserError
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.likelihood import LogisticMixture
-from pixelcnn.likelihood.prediction import PREDICTIONS, neighbours_of
+from pixelcnn.likelihood.prediction import PREDICTIONS, neighbours_of, predictions
 from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
 from tests.conftest import random_images
 
+NAMES = [name for name in PREDICTIONS if name != "none"]
 
-def predicted(name, x):
-    """By the definition, a pixel at a time; x (C, H, W)."""
-    p = np.zeros_like(x)
-    for c, i, j in np.ndindex(*x.shape):
+
+def predicted(name, m, x):
+    """By the definition, a pixel at a time, for each of m components: (m, C, H, W); x (C, H, W)."""
+    p = np.zeros((m, *x.shape))
+    for k, c, i, j in np.ndindex(*p.shape):
         left = x[c, i, j - 1] if j else 0.0
         above = x[c, i - 1, j] if i else 0.0
         corner = x[c, i - 1, j - 1] if i and j else 0.0
-        p[c, i, j] = left if name == "left" else sorted([left, above, left + above - corner])[1]
+        gradient = sorted([left, above, left + above - corner])[1]
+        in_turn = [left, above, 0.75 * left + 0.75 * above - 0.5 * corner, gradient]
+        p[k, c, i, j] = {"left": left, "gradient": gradient, "neighbours": in_turn[k % 4]}[name]
     return p
 
 
-@pytest.mark.parametrize("name", PREDICTIONS)
+@pytest.mark.parametrize("name", NAMES)
 def test_predictions_are_their_definition(name):
+    m = 6
     x = torch.rand(2, 3, 5, 4, dtype=torch.float64) * 2 - 1
-    found = PREDICTIONS[name](neighbours_of(x))
-    assert np.allclose(found.numpy(), np.stack([predicted(name, image) for image in x.numpy()]))
+    found = predictions(name, neighbours_of(x), m).expand(2, 3, m, 5, 4).transpose(1, 2)
+    assert np.allclose(found.numpy(), np.stack([predicted(name, m, image) for image in x.numpy()]))
 
 
-@pytest.mark.parametrize("name", PREDICTIONS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_means_are_of_the_differences(name, channels):
     """log_prob against the masses of bins around the means m, m + a r_R, m + b r_R + c r_G of r = x - p."""
-    m, levels = 2, 16
+    m, levels = 5, 16
     likelihood = DiscretizedLogisticMixture(ImageShape(channels, 3, 4, levels), num_mixtures=m, residual=name)
     torch.manual_seed(0)
     parameters = torch.randn(1, likelihood.num_parameters, 3, 4, dtype=torch.float64)
@@ -44,16 +49,17 @@ def test_the_means_are_of_the_differences(name, channels):
     x = likelihood.scale(images.double())
     found = likelihood.log_prob(likelihood.given_neighbours(parameters, neighbours_of(x)), images)[0]
 
-    r = x[0].numpy() - predicted(name, x[0].numpy())
+    r = (x[0].numpy() - predicted(name, m, x[0].numpy())).transpose(1, 0, 2, 3)  # C m H W
     for i, j in np.ndindex(3, 4):
         q = parameters[0, :, i, j].numpy()
         weights = np.exp(q[:m]) / np.exp(q[:m]).sum()
         kinds = q[m:].reshape(channels, 3 if channels == 3 else 2, m)
         k = np.tanh(kinds[:, 2]) if channels == 3 else None
-        shifts = [0, 0, 0] if k is None else [0, k[0] * r[0, i, j], k[1] * r[0, i, j] + k[2] * r[1, i, j]]
+        at = r[:, :, i, j]
+        shifts = [0, 0, 0] if k is None else [0, k[0] * at[0], k[1] * at[0] + k[2] * at[1]]
         mass = weights
         for c in range(channels):
-            centre, level = r[c, i, j] - kinds[c, 0] - shifts[c], int(images[0, c, i, j])
+            centre, level = at[c] - kinds[c, 0] - shifts[c], int(images[0, c, i, j])
             edges = [(centre + side / (levels - 1)) / np.exp(kinds[c, 1]) for side in (-1, 1)]
             low, high = (1 / (1 + np.exp(-edge)) for edge in edges)
             mass = mass * ((1.0 if level == levels - 1 else high) - (0.0 if level == 0 else low))
