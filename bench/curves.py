@@ -105,11 +105,12 @@ def main() -> None:
     arguments = parser.parse_args()
     curves: dict[str, Curve] = {}
     for run in arguments.runs:
-        name, _, directory = run.rpartition("=")
+        # A directory may have an = in its name, as those of a sweep do.
+        name, _, directory = ("", "", run) if Path(run).is_dir() else run.partition("=")
         curve = curve_of(Path(directory))
         if curve is None:
-            parser.error(f"{directory} holds no validation that logger=csv wrote.")
-        name = name or Path(directory).name
+            parser.error(f"{directory or run} holds no validation that logger=csv wrote.")
+        name = name or Path(directory).resolve().name
         if name in curves:
             parser.error(f"two runs are called {name}: write NAME={directory}.")
         curves[name] = curve

@@ -45,7 +45,7 @@ def new_model(num_filters: int, num_resnet_blocks: int, dropout: float, side: in
     network = partial(
         PixelCNNPP, num_filters=num_filters, num_resnet_blocks=num_resnet_blocks, num_stages=3, dropout=dropout
     )
-    likelihood = partial(DiscretizedLogisticMixture, num_mixtures=10, residual="left", spread=True)
+    likelihood = partial(DiscretizedLogisticMixture, num_mixtures=10, residual="neighbours", spread=True)
     return PixelModel((3, side, side), network, likelihood)
 
 

@@ -66,7 +66,7 @@ def test_a_run_without_a_validation_has_no_curve(tmp_path):
     assert curve_of(tmp_path) is None
 
 
-def test_curves_are_drawn(tmp_path, monkeypatch, capsys):
+def test_curves_are_drawn(tmp_path, monkeypatch):
     for run, score in (("one", 4.0), ("two", 3.0)):
         write(tmp_path / run, "bits_per_dim", {"version_0": f"60,5,1,1,\n60,5,,,{score}\n"})
     command = [__file__, str(tmp_path / "curves.png"), str(tmp_path / "one"), f"slow={tmp_path / 'two'}"]
@@ -76,7 +76,18 @@ def test_curves_are_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*command, "--against", "images", "flop"])
     main()
     assert Image.open(tmp_path / "curves.png").width < wide[0]
-    monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / "one")])
-    with pytest.raises(SystemExit):
-        main()
-    assert f"two runs are called one: write NAME={tmp_path / 'one'}." in capsys.readouterr().err
+
+
+def test_runs_of_one_name_or_without_a_score_are_refused(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "lr=1", "bits_per_dim", {"version_0": "60,5,1,1,\n60,5,,,4.0\n"})
+    (tmp_path / "empty").mkdir()
+    for runs, told in (
+        (["lr=1", "lr=1"], "two runs are called lr=1: write NAME=lr=1."),
+        (["slow=empty"], "empty holds no validation that logger=csv wrote."),
+        (["missing"], "missing holds no validation"),
+    ):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [__file__, "curves.png", *runs])
+        with pytest.raises(SystemExit):
+            main()
+        assert told in capsys.readouterr().err

@@ -37,7 +37,7 @@ NOT_CPU = "meta"  # for gradients: autograd starts a thread for each GPU, which 
 N, SIDE, FEATURES = 2, 4, 3
 LIKELIHOODS = {
     **{
-        f"{kind.name} {residual}": partial(kind, num_mixtures=2, residual=residual, spread=residual != "none")
+        f"{kind.name} {residual}": partial(kind, num_mixtures=4, residual=residual, spread=residual != "none")
         for kind in (DiscretizedLogisticMixture, LogisticMixture)
         for residual in ("none", "left", "neighbours")
     },
@@ -91,7 +91,7 @@ def moved(module, device):
     return module
 
 
-def on(device, likelihood="discretized_logistic_mixture gradient", network="pixelcnn_pp", conditioning="none"):
+def on(device, likelihood="discretized_logistic_mixture neighbours", network="pixelcnn_pp", conditioning="none"):
     """A model on ``device`` and a batch of images and conditions, whose values need no check."""
     image = ImageShape(3, SIDE, SIDE)
     parts = NETWORKS[network], LIKELIHOODS[likelihood], CONDITIONINGS[conditioning]
@@ -223,7 +223,7 @@ class Known:
 @pytest.mark.parametrize(
     ("likelihood", "network", "conditioning"),
     [
-        ("discretized_logistic_mixture gradient", "pixelcnn_pp", "spatial"),
+        ("discretized_logistic_mixture neighbours", "pixelcnn_pp", "spatial"),
         ("logistic_mixture left", "gated_pixelcnn", "class"),
         ("categorical", "pixelcnn", "vector"),
         ("implicit", "pixelcnn_pp", "encoder"),
@@ -245,8 +245,9 @@ def test_completions():
 
 
 def test_a_constant_left_on_the_cpu_is_found(monkeypatch):
-    gradient = prediction.PREDICTIONS["gradient"]
-    monkeypatch.setitem(prediction.PREDICTIONS, "gradient", lambda sites: gradient(sites) + torch.zeros(1))
+    left, *others = prediction.PREDICTIONS["neighbours"]
+    moved_left = (lambda sites: left(sites) + torch.zeros(1), *others)
+    monkeypatch.setitem(prediction.PREDICTIONS, "neighbours", moved_left)
     for device in (GPU, NOT_CPU):
         model, batch = on(device)
         with pytest.raises(FakeTensorDeviceMismatchError):

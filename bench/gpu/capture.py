@@ -22,7 +22,7 @@ def run(report: Report, options: Options) -> None:
     for network, conditioning in few if options.cpu else every:
         model = small_model(network, conditioning, height=height)
         report.attempt(f"{network}, {conditioning}", _compare, report, options, f"{network}, {conditioning}", model)
-    for residual in ("left", "gradient"):
+    for residual in ("left", "neighbours"):
         model = small_model("pixelcnn_pp of 3 stages", residual=residual, height=height)
         report.attempt(f"residual {residual}", _compare, report, options, f"residual {residual}", model)
 

@@ -45,7 +45,7 @@ def small_model(
 ) -> PixelModel:
     """A float64 model in evaluation mode on the CPU, every weight random."""
     torch.manual_seed(0)
-    likelihood = partial(DiscretizedLogisticMixture, num_mixtures=2, residual=residual)
+    likelihood = partial(DiscretizedLogisticMixture, num_mixtures=5, residual=residual)
     model = PixelModel((3, height, width), NETWORKS[network], likelihood, CONDITIONINGS[conditioning])
     with torch.no_grad():
         for parameter in model.parameters():

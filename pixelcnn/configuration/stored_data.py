@@ -33,7 +33,8 @@ def take_stored(config: DictConfig, overrides: list[str]) -> None:
         return
     from pixelcnn.checkpoint import glance  # torch takes seconds to import, and tab completion must not wait for it
 
-    stored = glance(path, key)["pixelcnn"]
+    content = glance(path, key)
+    stored = content["pixelcnn"]
     _take_model(config, overrides, stored["description"], f"{key}={path}")
     task = imported(config.task._target_, "task")
     data = stored["config"].get("data")
@@ -41,11 +42,8 @@ def take_stored(config: DictConfig, overrides: list[str]) -> None:
         return
     if task.needs_checkpoint:
         _take_data(config, overrides, data, path)
-    elif key == "checkpoint" and isinstance(data, dict) and data.get("_target_") not in (None, config.data._target_):
-        raise UserError(
-            f"checkpoint={path} is of a run on data of {data['_target_']}, not of {config.data._target_}: to resume "
-            "it, repeat the command in its run.json with this checkpoint=."
-        )
+    elif config.task.name == "train" and key == "checkpoint" and "optimizer_states" in content:
+        _require_same_kind(data, config.data._target_, path)
 
 
 def _take_model(config: DictConfig, overrides: list[str], parts: dict[str, dict[str, Any]], named: str) -> None:
@@ -79,6 +77,15 @@ def _take_data(config: DictConfig, overrides: list[str], stored: Any, path: Path
         )
     _require_data_set(stored, path)
     _replace(config, "data", stored, overrides)
+
+
+def _require_same_kind(stored: Any, target: str, path: Path) -> None:
+    """Raise UserError if ``stored``, the data set of the run to resume, is of another class than ``target``."""
+    if isinstance(stored, dict) and stored.get("_target_") not in (None, target):
+        raise UserError(
+            f"checkpoint={path} is of a run on data of {stored['_target_']}, not of {target}: to resume it, repeat the "
+            "command in its run.json with this checkpoint=."
+        )
 
 
 def _replace(config: DictConfig, group: str, stored: dict[str, Any], overrides: list[str]) -> None:

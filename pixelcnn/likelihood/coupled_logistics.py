@@ -48,7 +48,7 @@ class CoupledLogistics(Likelihood):
     """The base of likelihoods with such a mixture; they differ in `log_terms`, the score of a channel's value.
 
     ``residual`` is the prediction that means are relative to: none, the pixel to the left, the gradient predictor, or
-    "neighbours", where the components take turns: left, above, a plane through the neighbours, gradient.
+    "neighbours", where the components take turns: left, above, 3/4 left + 3/4 above - 1/2 above left, gradient.
     With ``spread``, training starts from components that cover the range of values (`initial_parameters`) instead of
     equal ones around 0, so the first steps need not find the range.
     """

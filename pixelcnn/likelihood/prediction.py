@@ -39,8 +39,11 @@ def above(neighbours: Neighbours) -> Tensor:
     return neighbours.above
 
 
-def plane(neighbours: Neighbours) -> Tensor:
-    """3/4 left + 3/4 above - 1/2 above_left: between the mean of left and above, and a plane through all three."""
+def halfway(neighbours: Neighbours) -> Tensor:
+    """3/4 left + 3/4 above - 1/2 above_left, halfway between the mean of left and above and a plane through all three.
+
+    From -2 to 2, beyond the range of values.
+    """
     return 0.75 * (neighbours.left + neighbours.above) - 0.5 * neighbours.above_left
 
 
@@ -51,16 +54,16 @@ def gradient(neighbours: Neighbours) -> Tensor:
     """
     low = torch.minimum(neighbours.left, neighbours.above)
     high = torch.maximum(neighbours.left, neighbours.above)
-    flat = neighbours.left + neighbours.above - neighbours.above_left
-    return torch.maximum(low, torch.minimum(high, flat))
+    plane = neighbours.left + neighbours.above - neighbours.above_left
+    return torch.maximum(low, torch.minimum(high, plane))
 
 
-# By the value of ``residual``, the predictions that the components take in turn.
+# By the value of ``residual``, the predictions that the components take in turn; fewer components take the first.
 PREDICTIONS: dict[str, tuple[Callable[[Neighbours], Tensor], ...]] = {
     "none": (),
     "left": (left,),
     "gradient": (gradient,),
-    "neighbours": (left, above, plane, gradient),
+    "neighbours": (left, above, halfway, gradient),
 }
 
 

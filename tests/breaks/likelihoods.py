@@ -34,6 +34,13 @@ LIKELIHOODS: list[Break] = [
         ("the scales' temperature is ignored", "scale_temperature * scales", "scales"),
     ),
     *of_file(
+        "likelihood/prediction.py",
+        "likelihood/test_prediction.py",
+        ("all components take the first prediction", "every[k % len(every)]", "every[0]"),
+        ("the third prediction is without the corner", "0.5 * neighbours.above_left", "0.0 * neighbours.above_left"),
+        ("the components take other turns", "(left, above, halfway, gradient)", "(above, left, halfway, gradient)"),
+    ),
+    *of_file(
         "likelihood/coupled_logistics.py",
         "likelihood/test_conditionals.py",
         (

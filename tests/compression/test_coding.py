@@ -70,7 +70,7 @@ SOFTMAX = dict(network=partial(PixelCNN, num_filters=3, num_blocks=1, num_output
         dict(likelihood=MIXTURE),
         dict(likelihood=partial(MIXTURE, residual="left")),
         dict(likelihood=partial(LogisticMixture, num_mixtures=2, residual="gradient")),
-        dict(likelihood=partial(MIXTURE, residual="neighbours")),
+        dict(likelihood=partial(MIXTURE, num_mixtures=5, residual="neighbours")),
         dict(likelihood=Categorical),
         SOFTMAX,
     ],

@@ -17,10 +17,11 @@ DIGITS = {
 def checkpoint(tmp_path):
     """The path of one whose run had ``data``."""
 
-    def write(data):
+    def write(data, **beside):
         model = tiny_model(channels=1, levels=17)
         state = {f"model.{name}": value for name, value in model.state_dict().items()}
-        torch.save({"state_dict": state, "pixelcnn": entry(model, {"data": data})}, tmp_path / "a.ckpt")
+        content = {"state_dict": state, "pixelcnn": entry(model, {"data": data}), **beside}
+        torch.save(content, tmp_path / "a.ckpt")
         return tmp_path / "a.ckpt"
 
     return write
@@ -52,7 +53,7 @@ def test_a_chosen_one_is_taken_instead(composed, checkpoint, chosen):
 
 
 def test_training_takes_what_is_configured(composed, checkpoint):
-    path = checkpoint(DIGITS)
+    path = checkpoint(DIGITS, optimizer_states=[])
     for arguments in ([f"init_from={path}"], [f"checkpoint={path}", "data=cifar10"]):
         config = composed(*arguments)
         take_stored(config, arguments)
@@ -60,9 +61,30 @@ def test_training_takes_what_is_configured(composed, checkpoint):
 
 
 def test_a_run_is_not_resumed_on_the_default_data_set(composed, checkpoint):
-    arguments = [f"checkpoint={checkpoint(DIGITS)}"]
+    arguments = [f"checkpoint={checkpoint(DIGITS, optimizer_states=[])}"]
     with pytest.raises(UserError, match=r"run on data of .*Digits, not of .*CIFAR10: to resume it, repeat"):
         take_stored(composed(*arguments), arguments)
+
+
+CIFAR10 = {"_target_": "pixelcnn.data.cifar10.CIFAR10"}
+
+
+@pytest.mark.parametrize(
+    "data, beside, task",
+    [
+        (CIFAR10, {"optimizer_states": []}, "train"),
+        ({}, {"optimizer_states": []}, "train"),
+        (None, {"optimizer_states": []}, "train"),
+        (DIGITS, {}, "train"),  # an exported model, which is refused later
+        (DIGITS, {"optimizer_states": []}, "info"),  # likewise
+    ],
+)
+def test_nothing_else_is_refused_for_its_data_set(composed, checkpoint, data, beside, task):
+    arguments = [f"checkpoint={checkpoint(data, **beside)}", f"task={task}"]
+    config = composed(*arguments)
+    before = config.data.copy()
+    take_stored(config, arguments)
+    assert config.data == before
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from pixelcnn import DiscretizedLogisticMixture, ImageShape, PixelModel, UserError
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.likelihood import LogisticMixture
-from pixelcnn.likelihood.prediction import PREDICTIONS, neighbours_of, predictions
+from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours, neighbours_of, predictions
 from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
 from tests.conftest import random_images
 
@@ -64,6 +64,18 @@ def test_the_means_are_of_the_differences(name, channels):
             low, high = (1 / (1 + np.exp(-edge)) for edge in edges)
             mass = mass * ((1.0 if level == levels - 1 else high) - (0.0 if level == 0 else low))
         assert found[i, j].item() == pytest.approx(np.log(mass.sum()), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_site_has_the_same_floats_whatever_is_beside_it(name):
+    likelihood = DiscretizedLogisticMixture(ImageShape(3, 8, 8), num_mixtures=5, residual=name)
+    parameters = torch.randn(40, likelihood.num_parameters, 1, 1, dtype=torch.float64)
+    sites = Neighbours(*torch.rand(3, 40, 3, 1, 1, dtype=torch.float64))
+    together = likelihood.given_neighbours(parameters, sites)
+    for first in range(40):
+        some = slice(first, first + 1 + first % 7)
+        alone = likelihood.given_neighbours(parameters[some].clone(), Neighbours(*(one[some].clone() for one in sites)))
+        assert torch.equal(alone, together[some])
 
 
 @pytest.mark.parametrize("network", [PixelCNNPP, GatedPixelCNN, PixelCNN])

@@ -46,7 +46,7 @@ def test_replayed_rows_draw_the_same_images(options):
 
 @pytest.mark.parametrize("residual", ["left", "neighbours"])
 def test_replayed_rows_see_the_neighbours_that_were_drawn(residual):
-    likelihood = partial(DiscretizedLogisticMixture, num_mixtures=2, residual=residual)
+    likelihood = partial(DiscretizedLogisticMixture, num_mixtures=5, residual=residual)
     model = model_of(replace(tiny_description(height=24, width=4, num_filters=3), likelihood=likelihood), 0)
     plain, _ = drawn(model, None)
     replayed, _ = drawn(model, recorded)
