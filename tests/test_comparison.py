@@ -48,7 +48,7 @@ def test_a_resumed_runs_curve_is_whole(tmp_path):
 
 
 def test_a_score_is_shown_with_what_it_had_cost(tmp_path):
-    # 60 images at 1 a second, 60 at 2, then 60 of which the interrupted run had seen half; 1e12 FLOP an image.
+    # 60 images at 1 a second, 60 at 2, then 60 of which the interrupted run had seen half; 1e12 FLOP per image.
     starts = {
         "version_0": "60,5,1,1,\n120,11,2,2,\n120,11,,,4.0\n",
         "version_1": "90,8,2,2,\n150,14,1,1,\n180,17,,,3.5\n",
