@@ -106,10 +106,10 @@ def main() -> None:
     curves: dict[str, Curve] = {}
     for run in arguments.runs:
         # A directory may have an = in its name, as those of a sweep do.
-        name, _, directory = ("", "", run) if Path(run).is_dir() else run.partition("=")
+        name, directory = ("", run) if Path(run).is_dir() or "=" not in run else run.split("=", 1)
         curve = curve_of(Path(directory))
         if curve is None:
-            parser.error(f"{directory or run} holds no validation that logger=csv wrote.")
+            parser.error(f"{directory} holds no validation that logger=csv wrote.")
         name = name or Path(directory).resolve().name
         if name in curves:
             parser.error(f"two runs are called {name}: write NAME={directory}.")

@@ -58,9 +58,8 @@ def gradient(neighbours: Neighbours) -> Tensor:
     return torch.maximum(low, torch.minimum(high, plane))
 
 
-# By the value of ``residual``, the predictions that the components take in turn; fewer components take the first.
+# By the value of ``residual``, the predictions that the components take in turn; fewer components take the first ones.
 PREDICTIONS: dict[str, tuple[Callable[[Neighbours], Tensor], ...]] = {
-    "none": (),
     "left": (left,),
     "gradient": (gradient,),
     "neighbours": (left, above, halfway, gradient),

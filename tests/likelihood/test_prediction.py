@@ -13,8 +13,6 @@ from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours, neighbours_o
 from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
 from tests.conftest import random_images
 
-NAMES = [name for name in PREDICTIONS if name != "none"]
-
 
 def predicted(name, m, x):
     """By the definition, a pixel at a time, for each of m components: (m, C, H, W); x (C, H, W)."""
@@ -29,7 +27,7 @@ def predicted(name, m, x):
     return p
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PREDICTIONS)
 def test_predictions_are_their_definition(name):
     m = 6
     x = torch.rand(2, 3, 5, 4, dtype=torch.float64) * 2 - 1
@@ -37,7 +35,7 @@ def test_predictions_are_their_definition(name):
     assert np.allclose(found.numpy(), np.stack([predicted(name, m, image) for image in x.numpy()]))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PREDICTIONS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_means_are_of_the_differences(name, channels):
     """log_prob against the masses of bins around the means m, m + a r_R, m + b r_R + c r_G of r = x - p."""
@@ -66,7 +64,7 @@ def test_the_means_are_of_the_differences(name, channels):
         assert found[i, j].item() == pytest.approx(np.log(mass.sum()), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PREDICTIONS)
 def test_a_site_has_the_same_floats_whatever_is_beside_it(name):
     likelihood = DiscretizedLogisticMixture(ImageShape(3, 8, 8), num_mixtures=5, residual=name)
     parameters = torch.randn(40, likelihood.num_parameters, 1, 1, dtype=torch.float64)
