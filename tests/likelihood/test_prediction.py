@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import DiscretizedLogisticMixture, ImageShape, PixelModel, UserError
+from pixelcnn import DiscretizedLogisticMixture, ImageShape, PixelModel, Unconditional, UserError
+from pixelcnn.description import ModelDescription
 from pixelcnn.initialisation import data_dependent_initialisation
 from pixelcnn.likelihood import LogisticMixture
 from pixelcnn.likelihood.prediction import PREDICTIONS, Neighbours, neighbours_of, predictions
 from pixelcnn.network import GatedPixelCNN, PixelCNN, PixelCNNPP
 from tests.conftest import random_images
+from tests.drawn import model_of
+from tests.naive import naive_samples
 
 
 def predicted(name, m, x):
@@ -62,6 +65,20 @@ def test_the_means_are_of_the_differences(name, channels):
             low, high = (1 / (1 + np.exp(-edge)) for edge in edges)
             mass = mass * ((1.0 if level == levels - 1 else high) - (0.0 if level == 0 else low))
         assert found[i, j].item() == pytest.approx(np.log(mass.sum()), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_it_is_a_distribution_that_the_sampler_draws(name):
+    """The probabilities of all 2x2 images sum to one; cached sampling is naive sampling. A component for each turn."""
+    likelihood = partial(DiscretizedLogisticMixture, num_mixtures=5, residual=name)
+    network = partial(PixelCNNPP, num_filters=3, num_resnet_blocks=1, num_stages=1)
+    small = model_of(ModelDescription(ImageShape(3, 2, 2, 2), network, likelihood, Unconditional), 0)
+    bits = torch.arange(2**12)[:, None] >> torch.arange(12)
+    with torch.no_grad():
+        log_prob = small.log_prob((bits & 1).byte().view(-1, 3, 2, 2))
+    assert float(log_prob.exp().sum()) == pytest.approx(1, abs=1e-10)
+    model = model_of(ModelDescription(ImageShape(3, 4, 5), network, likelihood, Unconditional), 0)
+    assert torch.equal(model.sample(2, seed=1), naive_samples(model, 2, seed=1))
 
 
 @pytest.mark.parametrize("name", PREDICTIONS)
