@@ -40,6 +40,7 @@ TINY = {
         *("model.num_blocks=1", "model.num_attention_blocks=1", "model.num_output_features=8"),
         *("initialisation.size=8", "callbacks.samples=null"),
         *("data.batch_size=8", "data.val_size=4", "trainer.max_steps=1", "trainer.val_check_interval=null"),
+        "scheduler.warmup=0",
         *("trainer.devices=1", "trainer.num_nodes=1", "trainer.accelerator=cpu", "logger=none"),
         *("hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1", "hydra.launcher.n_jobs=1"),
     ],
