@@ -47,9 +47,11 @@ def evaluated(model: Path, overrides: list[str]) -> dict[str, Any]:
         return json.loads((Path(folder) / "metrics.json").read_text())
 
 
-def release(name: str, run: Path, overrides: list[str], data: str, test: str, busy: bool = False) -> None:
+def release(
+    name: str, run: Path, overrides: list[str], data: str, test: str, busy: bool = False, note: str | None = None
+) -> None:
     """Write released/NAME. ``data``: the data option to record instead of the run's; ``test``: describes the images of
-    ``overrides``; ``busy``: whether other programs used the machine too."""
+    ``overrides``; ``busy``: whether other programs used the machine too; ``note``: what the command does not say."""
     folder = RELEASED / name
     model, stored = load(run), read(run)["pixelcnn"]
     register()
@@ -78,6 +80,7 @@ def release(name: str, run: Path, overrides: list[str], data: str, test: str, bu
         "ci95": scored.get(f"{SCORE}_ci95"),
         "float32": full[SCORE],
         "weights": weights_hash(load(folder)),
+        **({"note": note} if note else {}),
     }
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     with tempfile.TemporaryDirectory() as drawn:
@@ -92,6 +95,7 @@ def card(name: str, result: dict[str, Any], num_bytes: int) -> str:
     """The model's card, in Markdown."""
     count = f"{result['num_images']:,}"
     tested = result["test"] if count in result["test"] else f"{count} images of {result['test']}"
+    note = f"| note | {result['note']} |\n" if "note" in result else ""
     return f"""# {name}
 
 `pixelcnn.load("{name}")`, or `checkpoint={name}` on the command line.
@@ -105,7 +109,7 @@ def card(name: str, result: dict[str, Any], num_bytes: int) -> str:
 | time | about {result["minutes"]:g} minutes on {result["device"]} |
 | command | `{result["command"]}` |
 | commit | {result["commit"]}, {result["date"]} |
-
+{note}
 ![Samples](samples.png)
 """
 
@@ -166,12 +170,14 @@ def main() -> None:
     parser.add_argument("--data", default="cifar10", help="with --add: the users' data option")
     parser.add_argument("--busy", action="store_true", help="with --add: other programs used the machine too")
     parser.add_argument("--test", help="with --add: name of the test images")
+    parser.add_argument("--note", help="with --add: what the command does not say of the training")
     parser.add_argument("--on", nargs="+", action="append", default=[], metavar=("NAME", "OVERRIDE"))
     parser.add_argument("--only", nargs="*", help="names of models")
     arguments = parser.parse_args()
     if arguments.add:
         name, run, *overrides = arguments.add
-        release(name, Path(run).resolve(), overrides, arguments.data, arguments.test or arguments.data, arguments.busy)
+        test, busy, note = arguments.test or arguments.data, arguments.busy, arguments.note
+        release(name, Path(run).resolve(), overrides, arguments.data, test, busy, note)
     results = {path.parent.name: json.loads(path.read_text()) for path in sorted(RELEASED.glob("*/result.json"))}
     on = {name: overrides for name, *overrides in arguments.on}
     names = arguments.only or list(results)

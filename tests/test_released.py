@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pixelcnn
-from bench.ledger import PAGE, RELEASED, SCORE, check, main, page
+from bench.ledger import PAGE, RELEASED, SCORE, card, check, main, page
 from pixelcnn.released import WEIGHTS, push, released
 from pixelcnn.weights_hash import weights_hash
 from tests.hub import Hub, hub
@@ -36,6 +36,14 @@ def test_what_is_there_goes_before_a_name(tmp_path, monkeypatch):
 
 def test_the_ledger_is_the_page():
     assert page(RESULTS) == PAGE.read_text()
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_card_tells_what_the_ledger_holds(name):
+    told = (RELEASED / name / "README.md").read_text()
+    assert card(name, RESULTS[name], (RELEASED / name / WEIGHTS).stat().st_size) == told
+    noted = card(name, {**RESULTS[name], "note": "resumed once"}, 1_000_000)
+    assert "\n| note | resumed once |\n\n![Samples](samples.png)" in noted
 
 
 def test_a_score_that_differs_is_a_failure_and_the_right_one_comes_back(capsys):
