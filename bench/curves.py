@@ -16,6 +16,7 @@ from math import nan
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import EngFormatter
 
 from pixelcnn.scores import IN_WORDS
 
@@ -89,6 +90,7 @@ def plot(curves: Mapping[str, Curve], picture: Path, against: Sequence[str] = tu
             spent = [getattr(point, cost) for point in curve.points]
             axes.plot(spent, scores, style, label=f"{name} {curve.mark}", linewidth=1, markersize=3)
         axes.set(xlabel=AXES[cost])
+        axes.xaxis.set_major_formatter(EngFormatter())
         axes.grid(alpha=0.3)
     first = panels[0, 0]
     first.set_ylabel("bits/dim on held-out images")

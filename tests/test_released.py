@@ -102,7 +102,10 @@ def test_the_ledger_refuses_a_name_that_is_not_released(options, capsys, monkeyp
     before = PAGE.stat().st_mtime_ns
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "digit is not a released model: choose from cifar10_small, digits" in capsys.readouterr().err
+    assert (
+        "digit is not a released model: choose from cifar10_small, cifar10_small_long, digits"
+        in capsys.readouterr().err
+    )
     assert PAGE.stat().st_mtime_ns == before
 
 
