@@ -161,7 +161,8 @@ def export(
     data: dict[str, str] | None = None,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """`save` with ``config``, the configuration of the model's run, of plain containers and values.
+    """`save` with ``config``, the configuration of the model's run, of plain containers and values, without the path of
+    the checkpoint that the run was resumed from.
 
     ``dtype``: of the stored matrices, such as float16 for half the size. Vectors keep their type, and all weights are
     loaded as float32.
@@ -175,6 +176,7 @@ def export(
     if dtype is not None:
         weights = {name: value.to(dtype) if value.ndim > 1 else value for name, value in weights.items()}
     save_file(weights, folder / WEIGHTS)
+    config = {key: None if key == "checkpoint" else value for key, value in config.items()}
     (folder / CONFIG).write_text(yaml.safe_dump(entry(model, config, data), sort_keys=False, explicit_end=True))
 
 

@@ -7,6 +7,7 @@ import torch
 import yaml
 
 from pixelcnn import UserError, load
+from pixelcnn.checkpoint import export, read
 
 
 @pytest.fixture
@@ -22,6 +23,12 @@ def test_the_round_trip_is_exact(exported, trained):
     assert all(torch.equal(value, before.state_dict()[name]) for name, value in after.state_dict().items())
     config = yaml.safe_load((exported / "config.yaml").read_text())["config"]
     assert config["optim"]["lr"] == 0.001 and config["task"]["name"] == "train"
+
+
+def test_where_a_run_was_resumed_from_is_not_told(trained, tmp_path):
+    stored = read(trained)["pixelcnn"]["config"] | {"checkpoint": "/home/me/last.ckpt"}
+    export(load(trained), stored, tmp_path)
+    assert read(tmp_path)["pixelcnn"]["config"] == {**stored, "checkpoint": None}
 
 
 def test_it_serves_as_a_checkpoint_but_not_to_resume(exported, arrays, call, tmp_path):
